@@ -1,0 +1,69 @@
+/* base/arena.h - memory that lives and dies together: one per request, one per loaded configuration. */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/check.h"
+#include "base/slice.h"
+
+struct arena_page;
+
+/* Pages kept for reuse, so that a steady stream of requests allocates nothing. One per worker, single-threaded. */
+struct arena_pool {
+    struct arena_page *free;
+    size_t page_bytes; /* capacity of each pooled page */
+    size_t free_count;
+    size_t free_max; /* pages above it go back to the heap */
+};
+
+void arena_pool_init(struct arena_pool *pool, size_t page_bytes, size_t free_max);
+void arena_pool_fini(struct arena_pool *pool);
+
+/* A cleanup runs when the arena is reset, last registered first; disarm it by clearing `run`. */
+struct arena_cleanup {
+    void (*run)(void *arg);
+    void *arg;
+    struct arena_cleanup *next;
+};
+
+/* Embedded. Holds no page until the first allocation and none after arena_reset. */
+struct arena {
+    struct arena_pool *pool; /* NULL: pages come from the heap */
+    struct arena_page *pages;
+    struct arena_cleanup *cleanups;
+    char *at, *end;      /* free room in the newest page: [at, end) */
+    size_t used_bytes;   /* of all pages, page headers apart */
+    size_t limit_bytes;  /* 0: none */
+    bool has_overflowed; /* sticky: an allocation went past limit_bytes */
+};
+
+void arena_init(struct arena *a, struct arena_pool *pool, size_t limit_bytes);
+/* Runs the cleanups, gives all pages back. The arena may be used again. */
+void arena_reset(struct arena *a);
+
+/* Slow path of arena_alloc; not for callers. */
+void *arena_alloc_slow(struct arena *a, size_t size_bytes);
+
+/* 8-byte aligned, uninitialised. Never NULL: past the limit it still answers from the heap and sets has_overflowed,
+   which the owner checks once at a convenient point. What a peer controls is bounded before it gets here. */
+static inline void *arena_alloc(struct arena *a, size_t size_bytes)
+{
+    size_t rounded = (size_bytes + 7) & ~(size_t)7;
+    if (__builtin_expect((size_t)(a->end - a->at) >= rounded && a->at != NULL, 1)) {
+        void *p = a->at;
+        a->at += rounded;
+        return p;
+    }
+    return arena_alloc_slow(a, rounded);
+}
+
+void *arena_zalloc(struct arena *a, size_t size_bytes);
+void *arena_zalloc_array(struct arena *a, size_t count, size_t item_size_bytes);
+/* Copies, with a NUL behind the copy that its length does not count. */
+struct slice arena_copy(struct arena *a, struct slice s);
+struct slice arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
+struct arena_cleanup *arena_on_reset(struct arena *a, void (*run)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,13 @@
+/* base/banned.h - calls that are errors everywhere; forced in front of every file by the build.
+ *
+ * Raw malloc outside base/memory.c is found by scripts/lint instead: poisoning it would break library headers. */
+#ifndef BASE_BANNED_H
+#define BASE_BANNED_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol alloca
+
+#endif

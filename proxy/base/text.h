@@ -1,0 +1,31 @@
+/* base/text.h - a growing byte string, for answers and documents off the data path. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stddef.h>
+
+#include "base/check.h"
+#include "base/slice.h"
+
+/* Embedded; all zero is an empty one. bytes[len] is always NUL once anything was added. */
+struct text {
+    char *bytes;
+    size_t len, capacity;
+};
+
+void text_init(struct text *t);
+void text_fini(struct text *t);
+void text_clear(struct text *t); /* keeps the memory */
+void text_add(struct text *t, struct slice s);
+void text_add_cstr(struct text *t, const char *s);
+void text_add_char(struct text *t, char c);
+void text_printf(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Adds s as the inside of a JSON string: quotes, backslash and controls escaped; bytes that are not UTF-8 become U+FFFD. */
+void text_add_json(struct text *t, struct slice s);
+
+static inline struct slice text_slice(const struct text *t)
+{
+    return slice_from(t->bytes ? t->bytes : "", t->len);
+}
+
+#endif
