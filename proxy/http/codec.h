@@ -1,0 +1,109 @@
+/* http/codec.h - the contract of the HTTP/1.1 codec: bytes in, events out; messages in, bytes out. No I/O. */
+#ifndef HTTP_CODEC_H
+#define HTTP_CODEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/reason.h"
+#include "base/slice.h"
+
+#include "http/message.h"
+
+struct h1_limits {
+    uint32_t request_line_bytes; /* 414 beyond; of a response: its status line */
+    uint32_t head_bytes;         /* field lines together, 431 beyond */
+    uint16_t field_count;        /* 431 beyond */
+};
+
+enum h1_event {
+    H1_MORE, /* everything usable was consumed; come again with what is left plus more bytes */
+    H1_HEAD, /* `message` is filled in; a 1xx response is a HEAD too (an END does not follow it, except 101) */
+    H1_DATA,     /* `data` is a run of body bytes inside the input, framing removed */
+    H1_TRAILERS, /* `trailers`: only when there is at least one; END follows */
+    H1_END,      /* the message is complete; the rest of the input belongs to the next one */
+    H1_ERROR     /* `reason` says why; `error_detail` is a static sentence. Sticky. */
+};
+
+enum h1_state { /* what comes next on the wire */
+                H1_STATE_HEAD,
+                H1_STATE_LENGTH, /* remaining_bytes of body */
+                H1_STATE_CHUNK_SIZE,
+                H1_STATE_CHUNK_DATA, /* remaining_bytes of this chunk */
+                H1_STATE_CHUNK_CRLF,
+                H1_STATE_TRAILERS,
+                H1_STATE_UNTIL_CLOSE,
+                H1_STATE_END,    /* END is due */
+                H1_STATE_TUNNEL, /* after 101: everything is DATA until the input ends */
+                H1_STATE_ERROR
+};
+
+/* Reads one side of one connection. Embedded; owns nothing. */
+struct h1_reader {
+    bool is_response;
+    enum h1_state state;
+    const struct h1_limits *limits;
+    uint32_t
+        scanned_bytes; /* of an incomplete head, trailer block or chunk-size line: where to go on looking */
+    uint64_t remaining_bytes; /* of the length-framed body or of the current chunk */
+    uint32_t line_bytes;      /* of the chunk-size line or trailer block so far: bounded */
+    enum method
+        request_method; /* responses: of the request this answers; the owner sets it before the head */
+    enum reason reason; /* with H1_ERROR */
+    const char *error_detail;
+    struct slice data;       /* with H1_DATA */
+    struct message trailers; /* with H1_TRAILERS: only its fields */
+};
+
+void h1_reader_init_request(struct h1_reader *r, const struct h1_limits *limits);
+void h1_reader_init_response(struct h1_reader *r, const struct h1_limits *limits,
+                             enum method request_method);
+/* Ready for the next message on the same connection. */
+void h1_reader_next(struct h1_reader *r);
+
+/* Takes the next event off *input and moves its start behind what was consumed. With H1_MORE the bytes left in *input must
+   be presented again, contiguous, with more behind them. A head and a trailer block are consumed whole; `message` borrows
+   from the input, its field array and `trailers` come from `arena`.
+   Errors: the message's faults as rows of reasons.def (MALFORMED, BAD_HOST, TARGET_TOO_LONG, HEADERS_TOO_LARGE,
+   UNKNOWN_CODING, VERSION_REFUSED, METHOD_REFUSED, EXPECTATION; for responses UPSTREAM_INVALID and UPSTREAM_HEADERS). */
+enum h1_event h1_read(struct h1_reader *r, struct slice *input, struct arena *arena,
+                      struct message *message);
+
+/* The peer sent FIN. H1_END when that ends the message properly (BODY_UNTIL_CLOSE, TUNNEL), H1_MORE between messages with
+   nothing begun, H1_ERROR otherwise. `pending_bytes`: unconsumed input. */
+enum h1_event h1_read_eof(struct h1_reader *r, size_t pending_bytes);
+
+/* Upper bound of what h1_write_head will write for it, without what `extra` adds. */
+size_t h1_head_bytes(const struct message *m);
+
+/* How the head's connection-level fields are written: the codec writes Content-Length, Transfer-Encoding, Connection,
+   Upgrade itself; fields with those ids in the message are never written. */
+struct h1_write {
+    enum body_framing framing;
+    uint64_t
+        content_length; /* with BODY_LENGTH; with BODY_NONE when has_content_length (HEAD, 304) */
+    bool has_content_length;
+    bool is_close;          /* writes Connection: close (or, to an HTTP/1.0 peer, no keep-alive) */
+    bool is_keep_alive_1_0; /* the peer speaks HTTP/1.0 and asked: write Connection: keep-alive */
+    struct slice upgrade;   /* not empty: Connection: upgrade and Upgrade: value */
+    bool wants_trailers;    /* TE: trailers and its Connection option */
+};
+
+/* Serialize the head from the parsed message (never copied text): request line from method_name and `target`, status line
+   from status and reason phrase, then the fields that are not dropped, then framing. Returns bytes written, 0 when
+   `capacity` is too small (capacity >= h1_head_bytes(m) + 256 always suffices). CHECKs that no name, value or target holds
+   CR, LF or NUL: parsed ones cannot. */
+size_t h1_write_request(const struct message *m, struct slice target, const struct h1_write *w,
+                        char *out, size_t capacity);
+size_t h1_write_response(const struct message *m, const struct h1_write *w, char *out,
+                         size_t capacity);
+/* "1a2b\r\n" for a chunk of `bytes` (> 0): at most 18 characters. The data is followed by "\r\n". */
+size_t h1_write_chunk_size(uint64_t bytes, char out[18]);
+/* "0\r\n", trailer fields if any, "\r\n". */
+size_t h1_write_last_chunk(const struct message *trailers, char *out, size_t capacity);
+
+/* The standard reason phrase of a status, "" when there is none. */
+struct slice h1_reason_phrase(uint16_t status);
+
+#endif

@@ -1,0 +1,22 @@
+/* http/fields.h - small numbers for the well-known field names, by perfect hash (gperf). */
+#ifndef HTTP_FIELDS_H
+#define HTTP_FIELDS_H
+
+#include "base/slice.h"
+
+/* One row each in http/fields.def: FIELD(ID, "canonical-lower-name"). */
+enum field_id {
+    FIELD_OTHER,
+#define FIELD(id, name) FIELD_##id,
+#include "http/fields.def"
+#undef FIELD
+    FIELD_COUNT
+};
+
+extern const struct slice
+    field_names[FIELD_COUNT]; /* as written on the way out, "Content-Length" */
+
+/* ASCII case-insensitive. */
+enum field_id field_id_from_name(struct slice name);
+
+#endif

@@ -1,0 +1,38 @@
+/* http/validate.h - what must be true of a message before it goes on, whatever version it came in; and what a hop removes. */
+#ifndef HTTP_VALIDATE_H
+#define HTTP_VALIDATE_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/reason.h"
+#include "base/slice.h"
+
+#include "http/message.h"
+
+bool is_token(struct slice s);
+bool is_field_value(struct slice s); /* no NUL, CR, LF; no other control but HTAB */
+
+/* host[:port] as RFC 3986 3.2.2 has it: a reg-name of unreserved, sub-delims and %XX, an IPv4 or a bracketed IPv6 literal;
+   no userinfo, port decimal 0..65535. */
+bool authority_is_valid(struct slice authority);
+/* For comparing: lower case, without port and one final dot. Into out (capacity >= authority.len); returns the host. */
+struct slice host_normalise(struct slice authority, char *out);
+
+enum path_verdict { PATH_OK, PATH_INVALID };
+/* The one normal form in which paths are matched (contract.md section 3): dot-segments removed, unreserved %XX decoded,
+   other %XX in upper case, `//` kept, %2F never a separator. %00, a backslash (raw or %5C), a broken %-sequence and climbing
+   above the root are PATH_INVALID. *out borrows from raw when raw is in normal form already, else it is in the arena.
+   *has_encoded_slash tells whether %2F occurs. */
+enum path_verdict path_normalise(struct slice raw, struct arena *arena, struct slice *out,
+                                 bool *has_encoded_slash);
+
+/* Drops what belongs to this hop alone (RFC 9110 7.6.1): Connection and every field it names (but never Host,
+   Content-Length, Cookie, Authorization, X-Forwarded-*, Forwarded, Via and what weir adds itself), Keep-Alive, Proxy-Connection, TE, Transfer-Encoding,
+   Upgrade, and for responses Proxy-Authenticate stays. */
+void hop_by_hop_drop(struct message *m);
+
+/* Trailers that may not be forwarded (framing, routing, authentication, content control: RFC 9110 6.5.1). */
+void trailers_filter(struct message *trailers);
+
+#endif
