@@ -1,0 +1,10 @@
+/* config/describe.h - the configuration described from the table that parses it: JSON Schema and reference. */
+#ifndef CONFIG_DESCRIBE_H
+#define CONFIG_DESCRIBE_H
+
+#include "base/text.h"
+
+void describe_schema(struct text *out);    /* JSON Schema, draft 2020-12 */
+void describe_reference(struct text *out); /* Markdown: settings, conditions, units, reasons */
+
+#endif

@@ -1,0 +1,31 @@
+/* config/load.h - reads a configuration file and everything it includes into a struct config. */
+#ifndef CONFIG_LOAD_H
+#define CONFIG_LOAD_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+#include "config/model.h"
+
+/* Yields environment variables and files: the process's own for a server, a test's for a test. */
+struct config_source {
+    const char *(*get_env)(void *arg, const char *name); /* NULL when unset */
+    /* Reads a file whole into the arena; returns false with errno set. */
+    bool (*read_file)(void *arg, const char *path, struct arena *arena, struct slice *out);
+    /* Paths that match a pattern, sorted, in the arena. */
+    size_t (*expand_glob)(void *arg, const char *pattern, struct arena *arena, struct slice **out);
+    void *arg;
+};
+
+extern const struct config_source config_source_system;
+
+/* Loads, checks every rule within and across fields, and resolves names. All problems are in `errors`; the result is
+   NULL when one of them is an error (warnings do not fail it). The config lives in `arena`, as do the errors' strings. */
+struct config *config_load(struct arena *arena, const char *file,
+                           const struct config_source *source, struct err_list *errors);
+
+/* Same from bytes in memory; `file` only names them. */
+struct config *config_load_bytes(struct arena *arena, const char *file, struct slice bytes,
+                                 const struct config_source *source, struct err_list *errors);
+
+#endif

@@ -1,0 +1,293 @@
+/* config/model.h - the loaded configuration as plain structs: what the table of fields fills in and everyone reads. */
+#ifndef CONFIG_MODEL_H
+#define CONFIG_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "base/units.h"
+
+/* Everything below is immutable after load, lives in one arena, and may be read by any thread. Slices end in a NUL.
+   Lists are pointer + count; an absent list is NULL, 0. Indexes into upstreams[] and segments[] are resolved by load. */
+
+#define CONFIG_NONE UINT32_MAX /* an index that names nothing */
+
+struct slice_list {
+    struct slice *items;
+    size_t count;
+};
+
+/* ---- conditions and keys ------------------------------------------------------------------------------------------ */
+
+enum key_kind { KEY_NONE, KEY_COOKIE, KEY_HEADER, KEY_QUERY, KEY_SOURCE_IP };
+
+/* What identifies a user: of a sample, a sticky split, a rate limit. */
+struct key_config {
+    enum key_kind kind;
+    struct slice name; /* of the cookie, header or query argument */
+    struct place place;
+};
+
+enum condition_kind { CONDITION_TEST, CONDITION_ALL, CONDITION_ANY, CONDITION_NOT };
+
+enum condition_subject {
+    SUBJECT_HEADER,
+    SUBJECT_COOKIE,
+    SUBJECT_QUERY,
+    SUBJECT_PATH,
+    SUBJECT_HOST,
+    SUBJECT_METHOD,
+    SUBJECT_SOURCE,  /* networks; no operator */
+    SUBJECT_SEGMENT, /* segment; no operator */
+    SUBJECT_SAMPLE,  /* share_ppm of the keys; no operator */
+    SUBJECT_BETWEEN  /* from..until; no operator */
+};
+
+enum condition_operator {
+    OPERATOR_NONE, /* subjects that need none */
+    OPERATOR_EQUALS,
+    OPERATOR_IN,
+    OPERATOR_PREFIX, /* on `path`: at segment borders */
+    OPERATOR_SUFFIX,
+    OPERATOR_CONTAINS,
+    OPERATOR_REGEX,
+    OPERATOR_PRESENT, /* is_present tells which way */
+    OPERATOR_RANGE    /* low <= number < high */
+};
+
+struct condition_config {
+    enum condition_kind kind;
+    struct place place;
+    struct condition_config *children; /* ALL, ANY; NOT has one */
+    size_t child_count;
+
+    enum condition_subject subject; /* CONDITION_TEST, as all below */
+    enum condition_operator op;
+    struct slice name;        /* header, cookie, query, segment */
+    struct slice_list values; /* EQUALS, PREFIX, SUFFIX, CONTAINS, REGEX: one; IN: any number */
+    struct place value_place; /* of the operator's value, for regex errors */
+    bool is_present;
+    double low, high;
+    struct ip_network *networks;
+    size_t network_count;
+    uint32_t segment_index;
+    uint32_t share_ppm;
+    struct key_config sample_key;
+    struct wall_time from, until;
+};
+
+/* ---- shared pieces ------------------------------------------------------------------------------------------------- */
+
+enum release_kind { RELEASE_UNSET, RELEASE_RELEASE, RELEASE_OPERATIONAL, RELEASE_EXPERIMENT };
+
+/* Who answers for a rule, segment or route, and until when. */
+struct ownership_config {
+    struct slice owner, doc, runbook;
+    enum release_kind kind;
+    struct wall_time expires; /* unix_ms 0: never */
+};
+
+struct header_set {
+    struct slice name, value;
+};
+
+struct header_edits_config {
+    struct header_set *set;
+    size_t set_count;
+    struct slice_list remove;
+};
+
+/* ---- top level ----------------------------------------------------------------------------------------------------- */
+
+enum access_log_kind { ACCESS_STDOUT, ACCESS_OFF, ACCESS_FILE };
+enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
+
+struct log_config {
+    struct slice access_text; /* as written: stdout | off | FILE */
+    enum access_log_kind access;
+    struct slice access_path; /* ACCESS_FILE: absolute */
+    enum log_format format;
+    enum log_level level;
+};
+
+struct limits_config {
+    uint64_t headers_bytes, request_line_bytes, body_bytes; /* body 0: none */
+    uint32_t header_count;
+    uint32_t connections, connections_per_source;                      /* 0: none */
+    uint64_t memory_bytes;                                             /* 0: none */
+    int64_t header_timeout_ms, idle_timeout_ms, max_connection_age_ms; /* age 0: none */
+};
+
+enum role { ROLE_VIEWER, ROLE_OPERATOR, ROLE_APPROVER, ROLE_ADMIN };
+
+struct token_config {
+    struct slice name, sha256_hex; /* lower-case, 64 characters */
+    enum role role;
+    struct place place;
+};
+
+struct admin_config {
+    bool is_bound; /* `bind` given */
+    struct slice bind_text;
+    struct endpoint_address bind;
+    bool is_metrics_public;
+    struct token_config *tokens;
+    size_t token_count;
+    struct place place;
+};
+
+struct listener_config {
+    struct slice name;
+    struct slice bind_text;
+    struct endpoint_address bind;
+    struct ip_network *trusted_proxies;
+    size_t trusted_proxy_count;
+    struct place place;
+};
+
+struct endpoint_config {
+    struct slice address_text; /* as written: the label in metrics */
+    struct endpoint_address address;
+    uint32_t weight; /* 1.. */
+    struct place place;
+};
+
+enum balance_kind { BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUEST, BALANCE_RANDOM };
+
+struct upstream_config {
+    struct slice name;
+    struct endpoint_config *endpoints;
+    size_t endpoint_count;
+    enum balance_kind balance;
+    int64_t connect_timeout_ms, idle_timeout_ms;
+    uint32_t max_connections, max_pending; /* per process; max_connections 0: none */
+    struct place place;
+};
+
+struct segment_config {
+    struct slice name;
+    struct condition_config *condition;
+    struct ownership_config ownership;
+    struct place place;
+};
+
+/* ---- routes -------------------------------------------------------------------------------------------------------- */
+
+enum path_match_kind { PATH_ANY, PATH_EXACT, PATH_PREFIX, PATH_REGEX };
+
+struct match_config {
+    struct slice_list
+        hosts; /* normalised; "*.example.com" matches one or more labels in front; empty: any */
+    enum path_match_kind path_kind;
+    struct slice path; /* in normal form */
+    struct place path_place;
+    struct slice_list methods;     /* empty: any */
+    struct condition_config *when; /* NULL: always */
+};
+
+struct rule_config {
+    struct slice name;
+    struct condition_config *when;
+    struct slice to;
+    uint32_t upstream_index;
+    bool is_kept;
+    struct ownership_config ownership;
+    struct place place;
+};
+
+struct split_entry_config {
+    struct slice upstream;
+    uint32_t upstream_index;
+    uint32_t weight; /* reduced by their common divisor; the sum of a split is at most 10,000 */
+    struct place place;
+};
+
+struct sticky_config {
+    struct key_config key; /* KEY_NONE: not sticky */
+    int64_t ttl_ms;        /* of the issued cookie */
+};
+
+enum route_action { ROUTE_FORWARD, ROUTE_REDIRECT, ROUTE_RESPOND };
+
+struct redirect_config {
+    struct slice
+        to; /* scheme://host[/path]: the request's path and query are appended when `to` has no path */
+    uint16_t code; /* 301 302 303 307 308 */
+};
+
+struct respond_config {
+    uint16_t status;
+    struct slice body;
+    struct header_edits_config headers;
+};
+
+struct rewrite_config {
+    struct slice path_prefix; /* replaces the matched prefix; empty: path stays */
+    struct slice host;        /* empty: host stays */
+};
+
+struct rate_limit_config {
+    uint32_t count, period_ms; /* count per period; 0: no limit */
+    uint32_t burst;
+    struct key_config by; /* KEY_NONE: one bucket for the route */
+};
+
+enum encoded_slash { ENCODED_SLASH_KEEP, ENCODED_SLASH_REJECT };
+
+struct route_config {
+    struct slice name;
+    struct match_config match;
+    enum route_action action;
+    struct rule_config *rules;
+    size_t rule_count;
+    struct split_entry_config *split; /* ROUTE_FORWARD: at least one; `to: X` is a split of one */
+    size_t split_count;
+    struct sticky_config sticky;
+    struct redirect_config redirect;
+    struct respond_config respond;
+    struct rewrite_config rewrite;
+    struct header_edits_config request_headers, response_headers;
+    int64_t timeout_ms, stream_idle_timeout_ms;
+    bool is_websocket_allowed;
+    struct rate_limit_config rate_limit;
+    bool has_body_limit;
+    uint64_t body_limit_bytes; /* `limits: { body: }` of the route; 0: none */
+    enum encoded_slash encoded_slash;
+    bool is_variant_exposed;
+    struct ownership_config ownership;
+    struct place place;
+};
+
+struct config {
+    struct arena *arena; /* owns this struct and everything below it */
+    struct slice file;   /* as given on the command line */
+    struct slice *files; /* every file that was read, for the watch and the digest; absolute */
+    size_t file_count;
+    struct slice
+        text; /* all files' bytes, concatenated with a line "# FILE" before each: the stored version */
+    struct slice digest; /* SipHash of text as 16 hex digits: `unchanged` reloads are told by it */
+
+    struct slice user, state_dir; /* state_dir absolute */
+    uint32_t worker_count;        /* 0: one per core */
+    int64_t drain_timeout_ms;
+    bool is_watched;
+    struct log_config log;
+    struct limits_config limits;
+    struct admin_config admin;
+    struct listener_config *listeners;
+    size_t listener_count;
+    struct upstream_config *upstreams;
+    size_t upstream_count;
+    struct segment_config *segments;
+    size_t segment_count;
+    struct route_config *routes;
+    size_t route_count;
+};
+
+#endif

@@ -1,0 +1,26 @@
+/* route/block.h - unsticky splits: draws without replacement, exact at each block's end, random inside. */
+#ifndef ROUTE_BLOCK_H
+#define ROUTE_BLOCK_H
+
+#include <stdint.h>
+
+#include "base/hash.h"
+
+#define SPLIT_MAX_ENTRIES 64
+
+/* What is left of the current block of one split, on one worker. Drawing entry i with probability left[i] / left_total and
+   taking it out is the same as walking a shuffled block, without storing the order. */
+struct block {
+    uint64_t weights_generation; /* of the weights it was filled from; another one refills it */
+    uint32_t left_total;
+    uint32_t entry_count;
+    uint32_t left[]; /* per split entry */
+};
+
+size_t block_bytes(uint32_t entry_count);
+void block_init(struct block *b, uint32_t entry_count);
+/* The index of the entry drawn. weights: entry_count of them, sum > 0. */
+uint32_t block_draw(struct block *b, const uint32_t *weights, uint64_t weights_generation,
+                    struct rng *rng);
+
+#endif

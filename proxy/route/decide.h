@@ -1,0 +1,51 @@
+/* route/decide.h - chooses the upstream for a request, and says why. */
+#ifndef ROUTE_DECIDE_H
+#define ROUTE_DECIDE_H
+
+#include "base/hash.h"
+#include "base/reason.h"
+
+#include "route/block.h"
+#include "route/condition.h"
+#include "route/table.h"
+#include "route/weights.h"
+
+/* Randomness and what is left of each route's block: one per worker and snapshot. */
+struct draw {
+    struct rng *rng;
+    struct block **blocks; /* per route, made at the first draw */
+    uint32_t route_count;
+};
+
+void draw_init(struct draw *d, struct rng *rng, uint32_t route_count);
+void draw_fini(struct draw *d);
+
+enum decision_why {
+    WHY_NO_ROUTE,
+    WHY_RULE,   /* a targeting rule: rule_index says which */
+    WHY_ONLY,   /* the split has one entry */
+    WHY_SPLIT,  /* drawn from a block */
+    WHY_STICKY, /* by the key the request carried */
+    WHY_ISSUED, /* sticky by cookie, the request had none: a new key was made */
+    WHY_REDIRECT,
+    WHY_RESPOND
+};
+
+struct decision {
+    const struct compiled_route *route; /* NULL: WHY_NO_ROUTE */
+    enum decision_why why;
+    uint32_t rule_index;     /* WHY_RULE, else CONFIG_NONE */
+    uint32_t split_index;    /* entry of the split that was chosen, else CONFIG_NONE */
+    uint32_t upstream_index; /* in config->upstreams; CONFIG_NONE when nothing is forwarded */
+    uint64_t weights_generation;
+    char issued_key[33]; /* WHY_ISSUED: 32 hex characters for Set-Cookie */
+};
+
+extern const char *const decision_why_names[];
+
+/* Pure but for the draw. The request's path and host are in normal form. A sticky split without a cookie-less key (header, query) draws
+   from the block. */
+void route_decide(const struct route_table *table, const struct route_request *request,
+                  const struct weights *weights, struct draw *draw, struct decision *out);
+
+#endif

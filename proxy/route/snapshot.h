@@ -1,0 +1,26 @@
+/* route/snapshot.h - one generation of configuration with its compiled routes: immutable, shared by all workers. */
+#ifndef ROUTE_SNAPSHOT_H
+#define ROUTE_SNAPSHOT_H
+
+#include "base/err.h"
+
+#include "config/load.h"
+#include "route/table.h"
+
+#define SNAPSHOT_MAGIC 0x534e4150u
+
+/* Owner: the main thread. Workers borrow it from the swap until they report it unused (design.md, Threads). */
+struct snapshot {
+    uint32_t magic;
+    uint64_t generation; /* 1 for the first */
+    struct arena arena;  /* owns config and table */
+    struct config *config;
+    struct route_table *table;
+};
+
+/* Loads and compiles. On failure returns NULL; the problems are in errors (whose arena is the caller's). */
+struct snapshot *snapshot_create(const char *file, const struct config_source *source,
+                                 uint64_t generation, struct err_list *errors);
+void snapshot_destroy(struct snapshot *s);
+
+#endif

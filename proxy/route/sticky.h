@@ -1,0 +1,28 @@
+/* route/sticky.h - sticky splits: the same key, the same upstream, on every worker, restart and host. */
+#ifndef ROUTE_STICKY_H
+#define ROUTE_STICKY_H
+
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/slice.h"
+
+/* Two members of a split whose shares a rollout moves between them: one group of constant weight in the rendezvous. */
+struct sticky_pair {
+    uint32_t stable, canary; /* entry indexes; both UINT32_MAX: no pair */
+    uint32_t canary_ppm;     /* of the pair */
+};
+
+/* Weighted rendezvous among groups (score -w / ln u, the greatest wins), then inside the pair: canary when hash < share. salt: the route's name
+   as a hash; entry names (not indexes) are hashed, so that order and additions move nobody else. Pure and stable for ever:
+   golden values in its test. weights 0 never win; sum > 0. */
+uint32_t sticky_pick(uint64_t salt, struct slice key, const uint64_t *entry_hashes,
+                     const uint32_t *weights, uint32_t entry_count, const struct sticky_pair *pair);
+
+/* The salt of a route and the hash of an upstream's name, stable for ever. */
+uint64_t sticky_salt(struct slice route_name);
+uint64_t sticky_entry_hash(struct slice upstream_name);
+/* Position of a key in [0, 1) for `sample: 5% by: KEY` and the like, independent of splits. */
+double sticky_unit(uint64_t salt, struct slice key);
+
+#endif

@@ -1,0 +1,51 @@
+/* route/table.h - the compiled routes: host and path index in file order, conditions, series. */
+#ifndef ROUTE_TABLE_H
+#define ROUTE_TABLE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+#include "config/model.h"
+#include "route/condition.h"
+
+struct compiled_rule {
+    struct condition_program *when; /* NULL: always */
+};
+
+/* A route ready to run. */
+struct compiled_route {
+    const struct route_config *config;
+    uint32_t index;                 /* in config->routes, the file order */
+    struct condition_program *when; /* NULL: always */
+    void *path_regex;               /* pcre2_code, or NULL */
+    uint32_t method_mask;           /* bit per enum method; 0: any. OTHER: compare names */
+    struct compiled_rule *rules;
+    uint64_t salt;          /* of sticky choices */
+    uint64_t *entry_hashes; /* per split entry */
+    uint32_t *file_weights; /* per split entry */
+};
+
+struct route_index;
+
+/* Immutable; lives in the arena it was built in; regexes are freed by the arena's cleanups. */
+struct route_table {
+    const struct config *config;
+    struct compiled_route *routes;
+    uint32_t route_count;
+    struct route_index *index;
+};
+
+/* Compiles conditions, regexes and the index. Problems go to errors (also the warning where more than 100 routes compete
+   for one host and path); NULL when there was an error. */
+struct route_table *route_table_build(struct arena *arena, const struct config *config,
+                                      struct err_list *errors);
+
+/* The first route in file order that matches, or NULL. Costs a few hash look-ups whatever the number of routes. */
+const struct compiled_route *route_table_find(const struct route_table *table,
+                                              const struct route_request *request);
+
+/* For `weir explain`: why this route does not match, NULL when it does; in the arena. */
+const char *route_table_explain(const struct route_table *table, uint32_t route,
+                                const struct route_request *request, struct arena *arena);
+
+#endif

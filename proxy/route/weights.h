@@ -1,0 +1,32 @@
+/* route/weights.h - the weights in force: the second small immutable object, published beside the snapshot. */
+#ifndef ROUTE_WEIGHTS_H
+#define ROUTE_WEIGHTS_H
+
+#include <stdint.h>
+
+#include "route/sticky.h"
+#include "route/table.h"
+
+/* The weights of one route that differ from its file. */
+struct weights_override {
+    const uint32_t *weights; /* per split entry, or NULL: the file's */
+    struct sticky_pair pair; /* of a running rollout, else none */
+};
+
+/* Belongs to one route table: overrides is indexed like table->routes. Immutable once published. */
+struct weights {
+    uint64_t generation; /* grows with each publication and is never reused */
+    uint32_t route_count;
+    struct weights_override *overrides; /* NULL: none anywhere */
+};
+
+/* The weights in force for a route, per split entry. */
+static inline const uint32_t *weights_of(const struct weights *w,
+                                         const struct compiled_route *route)
+{
+    if (w != NULL && w->overrides != NULL && w->overrides[route->index].weights != NULL)
+        return w->overrides[route->index].weights;
+    return route->file_weights;
+}
+
+#endif
