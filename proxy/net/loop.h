@@ -1,0 +1,73 @@
+/* net/loop.h - one thread's event loop: turns, time, deferred frees, and the pools its connections share. */
+#ifndef NET_LOOP_H
+#define NET_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/chunk.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "net/timer.h"
+#include "stats/counters.h"
+
+struct event_base;
+struct out_block;
+
+#define LOOP_MAGIC 0x4c4f4f50u
+
+/* Something to be freed when no callback is on the stack (R3). Embedded in what is freed. */
+struct deferred {
+    struct deferred *next;
+    void (*destroy)(struct deferred *d);
+};
+
+/* Called once at the end of every turn in which anything happened, registration order. */
+struct turn_hook {
+    struct turn_hook *next;
+    void (*run)(void *arg);
+    void *arg;
+};
+
+/* Owner: the thread that runs it; nobody else touches it. */
+struct loop {
+    uint32_t magic;
+    struct event_base *base;
+    struct mono_time now; /* read lazily, once a turn, by loop_now */
+    bool is_now_known, is_stopping;
+    struct wheel wheel;
+    struct chunk_pool chunks;
+    struct arena_pool arenas;
+    struct out_block *free_out_blocks; /* of net/stream's write queues */
+    uint32_t free_out_block_count;
+    struct deferred *deferred;
+    struct turn_hook *hooks;
+    struct rng rng;
+    struct stats_worker *stats; /* may be NULL (control thread) */
+};
+
+struct loop *loop_create(struct stats_worker *stats);
+/* Every stream, timer and listener must be closed before. */
+void loop_destroy(struct loop *loop);
+/* Runs turns until loop_stop. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+/* One turn: waits for events, runs callbacks, frees what was deferred, runs hooks. For tests and loop_run. */
+void loop_turn(struct loop *loop);
+
+struct mono_time loop_now_slow(struct loop *loop);
+
+/* This turn's time. */
+static inline struct mono_time loop_now(struct loop *loop)
+{
+    return loop->is_now_known ? loop->now : loop_now_slow(loop);
+}
+
+/* d->destroy runs at the end of this turn. */
+void loop_after_turn(struct loop *loop, struct deferred *d);
+void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook);
+
+#endif

@@ -1,0 +1,111 @@
+/* net/stream.h - a connected byte stream with an exact write queue and back-pressure; plain TCP or a UNIX socket.
+ *
+ * Reading is pulled: on_readable says that bytes wait, the owner reads into a chunk of its choice. Read interest stays
+ * registered for the stream's whole life unless paused, so steady traffic makes no epoll_ctl. Writing is queued as
+ * (chunk, offset, length) and leaves in one writev per stream_flush; write interest exists only after the kernel said EAGAIN.
+ *
+ *   invariants
+ *   S1 a closed stream has fd -1, no events, an empty queue, and calls nobody
+ *   S2 the write event is registered only while the queue is not empty or a connect is in progress
+ *   S3 queued_bytes is the sum of the queued lengths
+ */
+#ifndef NET_STREAM_H
+#define NET_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <event2/event_struct.h>
+
+#include "base/chunk.h"
+#include "net/loop.h"
+
+#define STREAM_HIGH_BYTES (256u * 1024) /* queued above it: the source should pause */
+#define STREAM_LOW_BYTES  (64u * 1024)  /* drained below it: on_drained */
+
+struct stream;
+
+/* All are called from the loop, never from inside a stream function. The owner may close the stream in any of them. */
+struct stream_events {
+    void (*on_readable)(struct stream *s);
+    void (*on_drained)(struct stream *s); /* the queue fell below the low mark, or is empty */
+    void (*on_connected)(struct stream *s, int error); /* errno of the connect, 0 when it worked */
+};
+
+/* Embedded in a client or an upstream connection. */
+struct stream {
+    uint32_t magic;
+    int fd; /* -1: closed */
+    struct loop *loop;
+    const struct stream_events *events;
+    struct out_block *out_first, *out_last; /* write queue; NULL when empty */
+    uint32_t queued_bytes;
+    bool is_connecting;
+    bool is_read_paused;
+    bool is_above_high;   /* owner was told to wait for on_drained */
+    bool is_shutdown_due; /* SHUT_WR once the queue is empty */
+    bool has_shut_down;
+    bool
+        has_failed; /* a write failed: errno in failure; the owner learns from stream_flush or on_drained */
+    int failure;
+    struct event *write_event; /* made at the first EAGAIN, freed with the stream */
+    struct event read_event;
+};
+
+/* Takes over a connected, non-blocking fd and starts listening for bytes. */
+void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_events *events);
+/* Starts a non-blocking connect; on_connected follows (also after an immediate error). */
+void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *address,
+                    socklen_t length, const struct stream_events *events);
+/* Idempotent. Drops the queue, closes the fd at once. */
+void stream_close(struct stream *s);
+/* Same with SO_LINGER 0: the peer sees a reset. */
+void stream_reset(struct stream *s);
+
+enum stream_status {
+    STREAM_OK,    /* bytes were moved */
+    STREAM_AGAIN, /* nothing to read now */
+    STREAM_EOF,   /* the peer sent FIN */
+    STREAM_ERROR  /* reset or another failure: errno in s->failure */
+};
+
+/* Reads into the chunk's free room; *count bytes were added to chunk->used. A read shorter than the room means drained. */
+enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *count);
+/* Reads into several buffers at once. */
+enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count,
+                                size_t *count);
+
+/* Queue bytes [offset, offset + length) of a chunk; takes a reference of its own. */
+void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length);
+/* Queue a copy, packed behind earlier copies. For framing and short bodies. */
+void stream_push_copy(struct stream *s, const void *bytes, uint32_t length);
+/* Room of at least `min_bytes` in the queue's own chunk, to serialize into; commit tells how many were written. */
+char *stream_reserve(struct stream *s, uint32_t min_bytes);
+void stream_commit(struct stream *s, uint32_t length);
+
+/* Writes what the kernel takes, in one writev per 64 pieces. STREAM_OK: the queue is empty or write interest is armed.
+   STREAM_ERROR: the peer is gone. */
+enum stream_status stream_flush(struct stream *s) MUST_CHECK;
+/* Sends FIN behind what is queued. */
+void stream_shutdown(struct stream *s);
+
+/* Above the high mark after a push: pause the source until on_drained. */
+static inline bool stream_is_full(struct stream *s)
+{
+    if (s->queued_bytes > STREAM_HIGH_BYTES)
+        s->is_above_high = true;
+    return s->is_above_high;
+}
+
+/* Deregisters and registers read interest: each costs an epoll_ctl, so only under back-pressure. */
+void stream_pause(struct stream *s);
+void stream_resume(struct stream *s);
+
+static inline bool stream_is_open(const struct stream *s)
+{
+    return s->fd >= 0;
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* net/timer.h - deadlines on a hashed wheel: arming is a few pointer writes, never a system call. */
+#ifndef NET_TIMER_H
+#define NET_TIMER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+
+struct loop;
+struct event;
+
+typedef void (*timer_fn)(void *arg);
+
+#define WHEEL_TICK_US 8192 /* resolution; a timer fires up to one tick late, never early */
+#define WHEEL_SLOTS                                                                                \
+    1024 /* horizon 8.4 s; later deadlines are looked at once per horizon and put back */
+
+/* Embedded. Postponing an armed timer only rewrites its deadline; its slot is corrected when it comes up. */
+struct timer {
+    struct list link; /* linked: armed */
+    struct mono_time deadline;
+    int64_t slot_tick; /* the tick whose slot holds it */
+    timer_fn fire;
+    void *arg;
+};
+
+struct wheel {
+    struct loop *loop;
+    struct event *event;    /* the one libevent timer behind all of them */
+    int64_t current_tick;   /* all slots up to here have been run */
+    int64_t scheduled_tick; /* when `event` will run; INT64_MAX: not scheduled */
+    uint64_t occupied[WHEEL_SLOTS / 64];
+    struct list slots[WHEEL_SLOTS];
+};
+
+void timer_init(struct timer *t, timer_fn fire, void *arg);
+/* Arms or re-arms: fires once at or after now + delay_ms. delay_ms <= 0 fires at the next tick. */
+void timer_start(struct loop *loop, struct timer *t, int64_t delay_ms);
+/* Harmless when not armed. After it returns the timer does not fire. */
+void timer_stop(struct loop *loop, struct timer *t);
+
+static inline bool timer_is_armed(const struct timer *t)
+{
+    return list_is_linked(&t->link);
+}
+
+void wheel_init(struct wheel *w, struct loop *loop);
+void wheel_fini(struct wheel *w);
+
+#endif
