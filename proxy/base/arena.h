@@ -2,10 +2,12 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/check.h"
+#include "base/poison.h"
 #include "base/slice.h"
 
 struct arena_page;
@@ -34,8 +36,8 @@ struct arena {
     struct arena_page *pages;
     struct arena_cleanup *cleanups;
     char *at, *end;      /* free room in the newest page: [at, end) */
-    size_t used_bytes;   /* of all pages, page headers apart */
-    size_t limit_bytes;  /* 0: none */
+    size_t used_bytes;   /* capacity of all pages held */
+    size_t limit_bytes;  /* on used_bytes, so whole pages count; 0: none */
     bool has_overflowed; /* sticky: an allocation went past limit_bytes */
 };
 
@@ -50,13 +52,15 @@ void *arena_alloc_slow(struct arena *a, size_t size_bytes);
    which the owner checks once at a convenient point. What a peer controls is bounded before it gets here. */
 static inline void *arena_alloc(struct arena *a, size_t size_bytes)
 {
-    size_t rounded = (size_bytes + 7) & ~(size_t)7;
-    if (__builtin_expect((size_t)(a->end - a->at) >= rounded && a->at != NULL, 1)) {
+    /* Room is a multiple of 8, so comparing the unrounded size is exact and rounding cannot overflow. */
+    ptrdiff_t room = a->end - a->at - POISON_RED_ZONE_BYTES;
+    if (__builtin_expect(a->at != NULL && room >= 0 && (size_t)room >= size_bytes, 1)) {
         void *p = a->at;
-        a->at += rounded;
+        a->at += ((size_bytes + 7) & ~(size_t)7) + POISON_RED_ZONE_BYTES;
+        UNPOISON(p, size_bytes);
         return p;
     }
-    return arena_alloc_slow(a, rounded);
+    return arena_alloc_slow(a, size_bytes);
 }
 
 void *arena_zalloc(struct arena *a, size_t size_bytes);
@@ -64,6 +68,7 @@ void *arena_zalloc_array(struct arena *a, size_t count, size_t item_size_bytes);
 /* Copies, with a NUL behind the copy that its length does not count. */
 struct slice arena_copy(struct arena *a, struct slice s);
 struct slice arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
+struct slice arena_vprintf(struct arena *a, const char *format, va_list args) PRINTF_LIKE(2, 0);
 struct arena_cleanup *arena_on_reset(struct arena *a, void (*run)(void *arg), void *arg);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#undef alloca
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol alloca
 
 #endif

@@ -34,7 +34,7 @@ void chunk_pool_fini(struct chunk_pool *pool);
 
 /* One reference, empty, CHUNK_BYTES capacity. */
 struct chunk *chunk_create(struct chunk_pool *pool);
-/* For heads beyond CHUNK_BYTES: from the heap, never kept in the free list. */
+/* For heads beyond CHUNK_BYTES: from the heap, and back to it. */
 struct chunk *chunk_create_sized(struct chunk_pool *pool, uint32_t capacity);
 void chunk_free_last(struct chunk *c); /* slow path of chunk_unref; not for callers */
 

@@ -26,6 +26,7 @@ void handle_table_fini(struct handle_table *t);
 struct handle handle_create(struct handle_table *t, void *object);
 /* The object, or NULL when it is gone. */
 void *handle_get(const struct handle_table *t, struct handle h);
+/* The handle must be live: naming an object that is gone is a bug of the caller. */
 void handle_destroy(struct handle_table *t, struct handle h);
 
 #endif

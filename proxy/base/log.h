@@ -8,7 +8,8 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* Lines go to stderr, one write each: "2026-11-23T21:45:13.042Z info  reload: generation 4 applied". Thread-safe. */
+/* Lines go to stderr, one write each: "2026-11-23T21:45:13.042Z info  reload: generation 4 applied". Thread-safe.
+   Control characters become "?", long lines end in "...". */
 void log_set_level(enum log_level lowest);
 void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -17,7 +18,8 @@ void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 
-/* Lets at most one line of a kind through per `interval_ms`; the next one says how many were held back. */
+/* Lets at most one line of a kind through per `interval_ms`; the next one says how many were held back. The limit is its
+   caller's, for one thread. */
 struct log_limit {
     int64_t last_us; /* monotonic; 0: never */
     unsigned held_count;

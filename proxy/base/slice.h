@@ -76,7 +76,8 @@ static inline size_t slice_find(struct slice s, char c)
 
 /* Without leading and trailing SP and HTAB. */
 struct slice slice_trim(struct slice s);
-/* Takes the next item of a separated list off *rest, trimmed; false at the end. Empty items are returned as empty slices. */
+/* Takes the next item of a separated list off *rest, trimmed; false at the end, where rest->ptr is NULL. Empty items are
+   returned as empty slices, so "" holds one and SLICE_NONE none. */
 bool slice_next_item(struct slice *rest, char separator, struct slice *item);
 /* Decimal digits only, no sign, no overflow; false otherwise. */
 bool slice_to_u64(struct slice s, uint64_t *out);

@@ -14,7 +14,7 @@ bool units_parse_duration(struct slice s, int64_t *out_ms);
 bool units_parse_size(struct slice s, uint64_t *out_bytes);
 /* "5%" "0.1%" "100%", at most four decimals: parts per million, 0..1,000,000. The percent sign is required. */
 bool units_parse_share(struct slice s, uint32_t *out_ppm);
-/* "100/s" "5/m" "1000/h": events per second as a rational, count per period_ms. */
+/* "100/s" "5/m" "1000/h": events per second as a rational, count (at least 1) per period_ms. */
 bool units_parse_rate(struct slice s, uint32_t *out_count, uint32_t *out_period_ms);
 /* The shortest exact form: 90000 -> "90s", 65536 -> "64KiB", 1000 ppm -> "0.1%". out is NUL-terminated. */
 void units_format_duration(int64_t ms, char *out, size_t out_size);

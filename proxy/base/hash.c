@@ -1,0 +1,113 @@
+/* base/hash.c - hashes and pseudo-random numbers; all results are the same on every host. */
+#include "base/hash.h"
+
+#include "base/check.h"
+
+static uint64_t rotate_left(uint64_t x, unsigned bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+/* Little-endian whatever the host, so that splits agree between hosts; compilers turn it into one load. */
+static uint64_t load_le(const unsigned char *bytes, size_t count)
+{
+    uint64_t word = 0;
+    for (size_t i = 0; i < count; i++)
+        word |= (uint64_t)bytes[i] << (8 * i);
+    return word;
+}
+
+struct sip_state {
+    uint64_t v0, v1, v2, v3;
+};
+
+static inline void sip_round(struct sip_state *s)
+{
+    s->v0 += s->v1;
+    s->v1 = rotate_left(s->v1, 13) ^ s->v0;
+    s->v0 = rotate_left(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = rotate_left(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = rotate_left(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = rotate_left(s->v1, 17) ^ s->v2;
+    s->v2 = rotate_left(s->v2, 32);
+}
+
+static inline void sip_absorb(struct sip_state *s, uint64_t word)
+{
+    s->v3 ^= word;
+    sip_round(s);
+    sip_round(s);
+    s->v0 ^= word;
+}
+
+uint64_t hash_siphash(struct hash_key key, const void *bytes, size_t len)
+{
+    struct sip_state s = {
+        .v0 = key.k0 ^ 0x736f6d6570736575u, /* "somepseudorandomlygeneratedbytes" */
+        .v1 = key.k1 ^ 0x646f72616e646f6du,
+        .v2 = key.k0 ^ 0x6c7967656e657261u,
+        .v3 = key.k1 ^ 0x7465646279746573u,
+    };
+    const unsigned char *at = bytes;
+    for (size_t left = len; left >= 8; left -= 8, at += 8)
+        sip_absorb(&s, load_le(at, 8));
+    sip_absorb(&s, load_le(at, len % 8) | (uint64_t)len << 56);
+    s.v2 ^= 0xff;
+    for (int round = 0; round < 4; round++)
+        sip_round(&s);
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t hash_bytes(const void *bytes, size_t len)
+{
+    const uint64_t prime = 0x00000100000001b3u;
+    const unsigned char *at = bytes;
+    uint64_t h = 0xcbf29ce484222325u ^ len;
+    for (size_t left = len; left >= 8; left -= 8, at += 8)
+        h = rotate_left((h ^ load_le(at, 8)) * prime, 29);
+    return hash_mix((h ^ load_le(at, len % 8)) * prime);
+}
+
+uint64_t hash_mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* Seeded as its authors advise, by consecutive splitmix64 outputs. */
+void rng_init(struct rng *rng, uint64_t seed)
+{
+    for (size_t i = 0; i < 4; i++)
+        rng->s[i] = hash_mix(seed + i * 0x9e3779b97f4a7c15u);
+}
+
+uint64_t rng_next(struct rng *rng)
+{
+    uint64_t *s = rng->s;
+    uint64_t result = rotate_left(s[1] * 5, 7) * 9;
+    uint64_t t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotate_left(s[3], 45);
+    return result;
+}
+
+uint32_t rng_below(struct rng *rng, uint32_t bound)
+{
+    CHECK(bound > 0);
+    uint64_t product = (rng_next(rng) >> 32) * bound;
+    if ((uint32_t)product < bound) {
+        uint32_t threshold = -bound % bound; /* 2^32 mod bound */
+        while ((uint32_t)product < threshold)
+            product = (rng_next(rng) >> 32) * bound;
+    }
+    return (uint32_t)(product >> 32);
+}

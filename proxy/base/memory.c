@@ -1,0 +1,45 @@
+/* base/memory.c - malloc that aborts on failure. */
+#include "base/memory.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *memory_alloc(size_t size_bytes)
+{
+    return memory_resize(NULL, size_bytes);
+}
+
+void *memory_zalloc(size_t size_bytes)
+{
+    void *p = calloc(1, size_bytes ? size_bytes : 1);
+    CHECK(p != NULL);
+    return p;
+}
+
+/* Size 0 asks for one byte: realloc(p, 0) may free and answer NULL. */
+void *memory_resize(void *old, size_t size_bytes)
+{
+    void *p = realloc(old, size_bytes ? size_bytes : 1);
+    CHECK(p != NULL);
+    return p;
+}
+
+void *memory_resize_array(void *old, size_t count, size_t item_size_bytes)
+{
+    size_t size_bytes;
+    CHECK(!__builtin_mul_overflow(count, item_size_bytes, &size_bytes));
+    return memory_resize(old, size_bytes);
+}
+
+char *memory_strdup(const char *text)
+{
+    size_t size_bytes = strlen(text) + 1;
+    return memcpy(memory_alloc(size_bytes), text, size_bytes);
+}
+
+void memory_free(void *pointer)
+{
+    free(pointer);
+}
