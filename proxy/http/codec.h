@@ -22,8 +22,8 @@ enum h1_event {
     H1_HEAD, /* `message` is filled in; a 1xx response is a HEAD too (an END does not follow it, except 101) */
     H1_DATA,     /* `data` is a run of body bytes inside the input, framing removed */
     H1_TRAILERS, /* `trailers`: only when there is at least one; END follows */
-    H1_END,      /* the message is complete; the rest of the input belongs to the next one */
-    H1_ERROR     /* `reason` says why; `error_detail` is a static sentence. Sticky. */
+    H1_END,  /* the message is complete, the rest belongs to the next one; until h1_reader_next */
+    H1_ERROR /* `reason` says why; `error_detail` is a static sentence. Sticky. */
 };
 
 enum h1_state { /* what comes next on the wire */
@@ -39,21 +39,24 @@ enum h1_state { /* what comes next on the wire */
                 H1_STATE_ERROR
 };
 
-/* Reads one side of one connection. Embedded; owns nothing. */
+/* Reads one side of one connection. Embedded; owns nothing.
+ * While a block of lines (a head or a trailer block) is incomplete, it stays in the input and the reader keeps offsets:
+ *   [0, line_start_bytes) complete lines   [line_start_bytes, scanned_bytes) looked at, no line end   rest: not looked at */
 struct h1_reader {
-    bool is_response;
-    enum h1_state state;
     const struct h1_limits *limits;
-    uint32_t
-        scanned_bytes; /* of an incomplete head, trailer block or chunk-size line: where to go on looking */
     uint64_t remaining_bytes; /* of the length-framed body or of the current chunk */
-    uint32_t line_bytes;      /* of the chunk-size line or trailer block so far: bounded */
+    struct slice data;        /* with H1_DATA */
+    struct message *trailers; /* with H1_TRAILERS: in the arena; only its fields are set */
+    const char *error_detail; /* with H1_ERROR: a static sentence */
+    enum reason reason;       /* with H1_ERROR */
+    enum h1_state state;      /* read by the owner, never written */
     enum method
-        request_method; /* responses: of the request this answers; the owner sets it before the head */
-    enum reason reason; /* with H1_ERROR */
-    const char *error_detail;
-    struct slice data;       /* with H1_DATA */
-    struct message trailers; /* with H1_TRAILERS: only its fields */
+        request_method; /* responses: of the request answered; the owner sets it before the head */
+    uint32_t scanned_bytes, line_start_bytes;
+    uint32_t fields_start_bytes; /* of a head: behind its first line */
+    uint16_t line_count;         /* complete lines of the block */
+    bool is_response;
+    bool has_skipped_line; /* the one empty line that may precede a request line */
 };
 
 void h1_reader_init_request(struct h1_reader *r, const struct h1_limits *limits);
@@ -71,7 +74,7 @@ enum h1_event h1_read(struct h1_reader *r, struct slice *input, struct arena *ar
                       struct message *message);
 
 /* The peer sent FIN. H1_END when that ends the message properly (BODY_UNTIL_CLOSE, TUNNEL), H1_MORE between messages with
-   nothing begun, H1_ERROR otherwise. `pending_bytes`: unconsumed input. */
+   nothing begun, H1_ERROR otherwise (CLIENT_ABORTED, UPSTREAM_RESET). `pending_bytes`: unconsumed input. */
 enum h1_event h1_read_eof(struct h1_reader *r, size_t pending_bytes);
 
 /* Upper bound of what h1_write_head will write for it, without what `extra` adds. */

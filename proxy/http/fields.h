@@ -4,7 +4,7 @@
 
 #include "base/slice.h"
 
-/* One row each in http/fields.def: FIELD(ID, "canonical-lower-name"). */
+/* One row each in http/fields.def: FIELD(ID, "Name-as-we-write-it"). */
 enum field_id {
     FIELD_OTHER,
 #define FIELD(id, name) FIELD_##id,
@@ -16,7 +16,7 @@ enum field_id {
 extern const struct slice
     field_names[FIELD_COUNT]; /* as written on the way out, "Content-Length" */
 
-/* ASCII case-insensitive. */
+/* ASCII case-insensitive. `name` is a token (validate.h): what is none may be taken for a known name. */
 enum field_id field_id_from_name(struct slice name);
 
 #endif

@@ -37,8 +37,8 @@ struct field {
 
 /* How the body ends. */
 enum body_framing {
-    BODY_NONE,       /* no body (also HEAD answers, 1xx, 204, 304) */
-    BODY_LENGTH,     /* content_length bytes */
+    BODY_NONE,       /* no body byte follows: also HEAD answers, 1xx, 204, 304, Content-Length: 0 */
+    BODY_LENGTH,     /* content_length bytes, at least one */
     BODY_CHUNKED,    /* until the last chunk, then trailers */
     BODY_UNTIL_CLOSE /* responses only */
 };
@@ -49,7 +49,7 @@ struct message {
     uint8_t version_minor; /* HTTP/1.minor: 0 or 1 */
     enum method
         method;      /* requests; for responses the request's method, set by the reader's owner */
-    uint16_t status; /* responses */
+    uint16_t status; /* responses: 100..599 */
     struct slice method_name;
     struct slice target; /* request target as received */
     struct slice
@@ -60,12 +60,14 @@ struct message {
 
     struct field *fields; /* in the arena, in order of arrival */
     uint16_t field_count, field_capacity;
-    uint8_t first_of
-        [FIELD_COUNT]; /* 1 + index of the first field with that id; 0: none; 255 + : search */
+    uint16_t
+        first_of[FIELD_COUNT]; /* 1 + index of the first line ever added with that id, dropped or
+                                       not; 0: none. For message_field, which skips dropped lines */
 
     enum body_framing framing;
-    uint64_t content_length; /* BODY_LENGTH; also HEAD and 304 answers that carry one */
-    bool has_content_length;
+    uint64_t content_length; /* with has_content_length; at most INT64_MAX */
+    bool
+        has_content_length; /* BODY_LENGTH; BODY_NONE with Content-Length: 0, and HEAD and 304 answers */
     bool is_keep_alive;    /* the sender will keep the connection after this message */
     bool expects_continue; /* Expect: 100-continue */
     bool is_upgrade;       /* Connection: upgrade and an Upgrade field; a 101 answer */
