@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Macros in some configurations of libc, and a macro cannot be poisoned in silence. */
 #undef alloca
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol alloca
 
 #endif
