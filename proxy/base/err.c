@@ -11,12 +11,23 @@ void err_list_init(struct err_list *list, struct arena *arena)
     list->last = &list->first;
 }
 
+/* The name outlives the file's configuration; errors come in runs of one file, which share a copy. */
+static const char *own_file_name(struct err_list *list, const char *file)
+{
+    if (file == NULL)
+        return NULL;
+    if (list->last_file == NULL || strcmp(list->last_file, file) != 0)
+        list->last_file = arena_copy(list->arena, slice_from_cstr(file)).ptr;
+    return list->last_file;
+}
+
 static struct err *err_append(struct err_list *list, enum err_severity severity, struct place place,
                               const char *message)
 {
     struct err *e = arena_zalloc(list->arena, sizeof *e);
     e->severity = severity;
     e->place = place;
+    e->place.file = own_file_name(list, place.file);
     e->message = message;
     *list->last = e;
     list->last = &e->next;

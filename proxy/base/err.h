@@ -27,9 +27,10 @@ struct err {
 
 /* Errors of one load in the order found; err_list_sort orders by file and line. */
 struct err_list {
-    struct arena *arena; /* owns every string */
+    struct arena *arena; /* owns every string, the places' file names too */
     struct err *first, **last;
     size_t error_count, warning_count;
+    const char *last_file; /* of the newest error; in the arena */
 };
 
 void err_list_init(struct err_list *list, struct arena *arena);

@@ -3,7 +3,9 @@
 #define CONFIG_LOAD_H
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/text.h"
 
 #include "config/model.h"
 
@@ -14,6 +16,9 @@ struct config_source {
     bool (*read_file)(void *arg, const char *path, struct arena *arena, struct slice *out);
     /* Paths that match a pattern, sorted, in the arena. */
     size_t (*expand_glob)(void *arg, const char *pattern, struct arena *arena, struct slice **out);
+    struct wall_time (*get_time)(void *arg); /* NULL: nothing counts as expired */
+    const char
+        *directory; /* absolute: where relative file names start; NULL: the working directory */
     void *arg;
 };
 
@@ -27,5 +32,8 @@ struct config *config_load(struct arena *arena, const char *file,
 /* Same from bytes in memory; `file` only names them. */
 struct config *config_load_bytes(struct arena *arena, const char *file, struct slice bytes,
                                  const struct config_source *source, struct err_list *errors);
+
+/* config->text with every secret in it hidden: what people and the API may see. */
+void config_text_masked(const struct config *config, struct text *out);
 
 #endif

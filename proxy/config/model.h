@@ -135,7 +135,8 @@ struct token_config {
 struct admin_config {
     bool is_bound; /* `bind` given */
     struct slice bind_text;
-    struct endpoint_address bind;
+    struct endpoint_address bind; /* IP or unix: an absolute path */
+    struct place bind_place;
     bool is_metrics_public;
     struct token_config *tokens;
     size_t token_count;
@@ -145,7 +146,8 @@ struct admin_config {
 struct listener_config {
     struct slice name;
     struct slice bind_text;
-    struct endpoint_address bind;
+    struct endpoint_address bind; /* IP or unix: an absolute path */
+    struct place bind_place;
     struct ip_network *trusted_proxies;
     size_t trusted_proxy_count;
     struct place place;
@@ -158,12 +160,14 @@ struct endpoint_config {
     struct place place;
 };
 
+enum upstream_protocol { UPSTREAM_HTTP1 };
 enum balance_kind { BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUEST, BALANCE_RANDOM };
 
 struct upstream_config {
     struct slice name;
     struct endpoint_config *endpoints;
     size_t endpoint_count;
+    enum upstream_protocol protocol;
     enum balance_kind balance;
     int64_t connect_timeout_ms, idle_timeout_ms;
     uint32_t max_connections, max_pending; /* per process; max_connections 0: none */
@@ -193,10 +197,11 @@ struct match_config {
 
 struct rule_config {
     struct slice name;
-    struct condition_config *when;
+    struct condition_config *when; /* NULL: always */
     struct slice to;
+    struct place to_place;
     uint32_t upstream_index;
-    bool is_kept;
+    bool is_kept; /* always false until rollouts exist */
     struct ownership_config ownership;
     struct place place;
 };
@@ -224,7 +229,7 @@ struct redirect_config {
 struct respond_config {
     uint16_t status;
     struct slice body;
-    struct header_edits_config headers;
+    struct header_edits_config headers; /* set only */
 };
 
 struct rewrite_config {
@@ -234,8 +239,8 @@ struct rewrite_config {
 
 struct rate_limit_config {
     uint32_t count, period_ms; /* count per period; 0: no limit */
-    uint32_t burst;
-    struct key_config by; /* KEY_NONE: one bucket for the route */
+    uint32_t burst;            /* requests that may come at once; at least 1 */
+    struct key_config by;      /* KEY_NONE: one bucket for the route */
 };
 
 enum encoded_slash { ENCODED_SLASH_KEEP, ENCODED_SLASH_REJECT };
@@ -272,6 +277,8 @@ struct config {
     struct slice
         text; /* all files' bytes, concatenated with a line "# FILE" before each: the stored version */
     struct slice digest; /* SipHash of text as 16 hex digits: `unchanged` reloads are told by it */
+    struct slice_list secrets; /* values that config_text_masked hides wherever the text is shown */
+    struct slice_list include; /* as written */
 
     struct slice user, state_dir; /* state_dir absolute */
     uint32_t worker_count;        /* 0: one per core */
