@@ -22,6 +22,7 @@ struct listener {
     struct loop *loop;
     struct event *event;
     bool is_paused;
+    struct timer retry; /* accepts again after the process ran out of descriptors */
     /* Called for each accepted, non-blocking, TCP_NODELAY fd; the callee owns it. */
     void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer,
                       socklen_t peer_length);

@@ -12,9 +12,9 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "net/timer.h"
-#include "stats/counters.h"
 
 struct event_base;
+struct stats_worker;
 struct out_block;
 
 #define LOOP_MAGIC 0x4c4f4f50u
@@ -43,6 +43,8 @@ struct loop {
     struct arena_pool arenas;
     struct out_block *free_out_blocks; /* of net/stream's write queues */
     uint32_t free_out_block_count;
+    struct chunk
+        *scratch; /* small pieces of all write queues are packed here; NULL between turns */
     struct deferred *deferred;
     struct turn_hook *hooks;
     struct rng rng;
@@ -65,6 +67,9 @@ static inline struct mono_time loop_now(struct loop *loop)
 {
     return loop->is_now_known ? loop->now : loop_now_slow(loop);
 }
+
+/* A chunk with at least min_bytes of room, to be filled at bytes + used and pushed piecewise; borrowed for this turn. */
+struct chunk *loop_scratch(struct loop *loop, uint32_t min_bytes);
 
 /* d->destroy runs at the end of this turn. */
 void loop_after_turn(struct loop *loop, struct deferred *d);

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -102,6 +103,9 @@ static inline bool stream_is_full(struct stream *s)
 /* Deregisters and registers read interest: each costs an epoll_ctl, so only under back-pressure. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
+
+/* Gives back the queue blocks the loop kept for reuse; only loop_destroy calls it. */
+void stream_free_blocks(struct loop *loop);
 
 static inline bool stream_is_open(const struct stream *s)
 {

@@ -1,0 +1,121 @@
+/* net/loop.c - one thread's event loop: turns, time, deferred frees, and the pools its connections share. */
+#include "net/loop.h"
+
+#include "base/memory.h"
+#include "net/stream.h"
+
+#include <event2/event.h>
+
+#define FREE_CHUNKS_MAX      256 /* 4 MiB kept per worker */
+#define FREE_ARENA_PAGES_MAX 256
+#define ARENA_PAGE_BYTES     8192
+
+static struct event_base *base_create(void)
+{
+    struct event_config *config = event_config_new();
+    CHECK(config != NULL);
+    /* One thread per base: no locks. Several EPOLL_CTLs of one turn are folded; safe since no fd is duplicated. */
+    CHECK(event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0);
+    CHECK(event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    CHECK(base != NULL);
+    return base;
+}
+
+struct loop *loop_create(struct stats_worker *stats)
+{
+    struct loop *loop = memory_zalloc(sizeof(*loop));
+    loop->magic = LOOP_MAGIC;
+    loop->base = base_create();
+    loop->stats = stats;
+    chunk_pool_init(&loop->chunks, FREE_CHUNKS_MAX);
+    arena_pool_init(&loop->arenas, ARENA_PAGE_BYTES, FREE_ARENA_PAGES_MAX);
+    rng_init(&loop->rng, hash_mix((uint64_t)clock_mono().us ^ (uint64_t)(uintptr_t)loop));
+    wheel_init(&loop->wheel, loop);
+    return loop;
+}
+
+void loop_destroy(struct loop *loop)
+{
+    CHECK_MAGIC(loop, LOOP_MAGIC);
+    CHECK(loop->deferred == NULL);
+    wheel_fini(&loop->wheel);
+    stream_free_blocks(loop);
+    event_base_free(loop->base);
+    chunk_pool_fini(&loop->chunks);
+    arena_pool_fini(&loop->arenas);
+    loop->magic = 0;
+    memory_free(loop);
+}
+
+struct mono_time loop_now_slow(struct loop *loop)
+{
+    loop->now = clock_mono();
+    loop->is_now_known = true;
+    return loop->now;
+}
+
+struct chunk *loop_scratch(struct loop *loop, uint32_t min_bytes)
+{
+    struct chunk *scratch = loop->scratch;
+    if (scratch != NULL && scratch->ref_count == 1)
+        scratch->used = 0;
+    if (scratch != NULL && chunk_room(scratch) >= min_bytes)
+        return scratch;
+    if (scratch != NULL)
+        chunk_unref(scratch);
+    loop->scratch = min_bytes <= CHUNK_BYTES ? chunk_create(&loop->chunks)
+                                             : chunk_create_sized(&loop->chunks, min_bytes);
+    return loop->scratch;
+}
+
+void loop_after_turn(struct loop *loop, struct deferred *d)
+{
+    CHECK_MAGIC(loop, LOOP_MAGIC);
+    d->next = loop->deferred;
+    loop->deferred = d;
+}
+
+void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook)
+{
+    struct turn_hook **at = &loop->hooks;
+    while (*at != NULL)
+        at = &(*at)->next;
+    hook->next = NULL;
+    *at = hook;
+}
+
+/* What happens once per turn, in this order: hooks (which may close things), frees, the shared scratch chunk. */
+static void loop_end_turn(struct loop *loop)
+{
+    for (struct turn_hook *hook = loop->hooks; hook != NULL; hook = hook->next)
+        hook->run(hook->arg);
+    while (loop->deferred != NULL) {
+        struct deferred *d = loop->deferred;
+        loop->deferred = d->next;
+        d->destroy(d);
+    }
+    if (loop->scratch != NULL)
+        chunk_unref(TAKE(&loop->scratch));
+}
+
+void loop_turn(struct loop *loop)
+{
+    CHECK_MAGIC(loop, LOOP_MAGIC);
+    loop->is_now_known = false;
+    event_base_loop(loop->base, EVLOOP_ONCE);
+    loop_end_turn(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!loop->is_stopping)
+        loop_turn(loop);
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->is_stopping = true;
+    event_base_loopbreak(loop->base);
+}
