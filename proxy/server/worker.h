@@ -8,13 +8,14 @@
 #include "net/mailbox.h"
 #include "route/snapshot.h"
 #include "route/weights.h"
+#include "server/access_writer.h"
 #include "stats/counters.h"
 
 struct worker;
 
 /* From the main thread to a worker. All of them take effect at a turn's boundary. */
 enum worker_order {
-    ORDER_SWAP,    /* use this snapshot and these weights from now on */
+    ORDER_SWAP,    /* use this snapshot, these weights and these listening sockets from now on */
     ORDER_WEIGHTS, /* use these weights (of the current snapshot) */
     ORDER_DRAIN,   /* accept no more; answer with Connection: close; report when empty */
     ORDER_STOP     /* close everything, end the thread */
@@ -25,18 +26,15 @@ enum worker_report {
     REPORT_SWAPPED,         /* `generation` is in use; swap_us is what it took */
     REPORT_SNAPSHOT_UNUSED, /* no request of this worker pins `generation` any more */
     REPORT_WEIGHTS_SET, /* `generation` of the weights; older ones are not read any more by this worker */
-    REPORT_DRAINED,      /* no client is left */
-    REPORT_ACCESS_LINES, /* a buffer of access log lines */
-    REPORT_STATUS        /* an answer to worker_ask_status */
+    REPORT_DRAINED /* no client is left */
 };
 
+/* Made by the worker with memory_alloc, freed by the main thread. */
 struct worker_report_mail {
     struct mail mail; /* kind: enum worker_report */
     uint32_t worker_index;
     uint64_t generation;
     uint32_t swap_us;
-    struct chunk *
-        lines; /* REPORT_ACCESS_LINES: malloc-backed; the receiver frees it with access_lines_free */
 };
 
 /* Live objects of one worker: zero after a drain but for idle upstream connections. Read by the main thread at any time
@@ -44,7 +42,8 @@ struct worker_report_mail {
 
 struct worker_options {
     uint32_t index;
-    struct mailbox *to_main; /* outlives the worker */
+    struct mailbox *to_main;             /* outlives the worker */
+    struct access_writer *access_writer; /* outlives the worker */
     const int *listener_fds; /* one per listener of the first snapshot, in config order; borrowed */
     uint32_t listener_count;
     struct snapshot *snapshot;     /* the first; borrowed until reported unused */
@@ -52,9 +51,14 @@ struct worker_options {
     struct stats_worker *stats;    /* owned by the main thread */
 };
 
-/* Starts the thread; returns when it serves. */
+/* Starts the thread; returns when it serves. The listeners' fds and the snapshot must exist; access lines are submitted only
+   while snapshot->config->log.access is not ACCESS_OFF. */
 struct worker *worker_start(const struct worker_options *options);
-void worker_order_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights);
+/* listener_fds: this worker's socket for each listener of the new snapshot, in its order; copied. A descriptor that was
+   there before stays as it is (its accept queue too), a new one is listened on, one that is gone is drained until its queue
+   is empty before REPORT_SWAPPED is sent; the main thread closes it. */
+void worker_order_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights,
+                       const int *listener_fds);
 void worker_order_weights(struct worker *w, const struct weights *weights);
 void worker_order_drain(struct worker *w);
 void worker_order_stop(struct worker *w);
