@@ -1,0 +1,30 @@
+/* crypto/digest.c - OpenSSL's SHA-256 and its comparison. */
+#include "crypto/digest.h"
+
+#include "base/check.h"
+
+#include <openssl/evp.h>
+
+void digest_sha256(struct slice bytes, uint8_t out[DIGEST_SHA256_BYTES])
+{
+    unsigned length = 0;
+    CHECK(EVP_Digest(bytes.len ? bytes.ptr : "", bytes.len, out, &length, EVP_sha256(), NULL) == 1);
+    CHECK(length == DIGEST_SHA256_BYTES);
+}
+
+void digest_sha256_hex(struct slice bytes, char out[DIGEST_SHA256_HEX_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t raw[DIGEST_SHA256_BYTES];
+    digest_sha256(bytes, raw);
+    for (size_t i = 0; i < DIGEST_SHA256_BYTES; i++) {
+        out[2 * i] = digits[raw[i] >> 4];
+        out[2 * i + 1] = digits[raw[i] & 15];
+    }
+    out[2 * DIGEST_SHA256_BYTES] = '\0';
+}
+
+bool digest_equal(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0);
+}

@@ -1,0 +1,84 @@
+/* json/json.h - JSON documents, built and read by typed calls; the only folder that sees jansson.
+ *
+ * Only the root of a document is owned by its maker (json_destroy); everything below belongs to its parent, so no caller
+ * counts references. Pointers into a document live as long as its root, or until their key is put again. Single-threaded. */
+#ifndef JSON_JSON_H
+#define JSON_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "base/text.h"
+
+struct json; /* any value */
+
+enum json_kind {
+    JSON_KIND_ABSENT, /* a NULL pointer: no such member */
+    JSON_KIND_NULL,
+    JSON_KIND_BOOL,
+    JSON_KIND_NUMBER,
+    JSON_KIND_STRING,
+    JSON_KIND_ARRAY,
+    JSON_KIND_OBJECT
+};
+
+/* ---- building ------------------------------------------------------------------------------------------------------ */
+
+struct json *json_create_object(void);
+struct json *json_create_array(void);
+void json_destroy(struct json *root); /* NULL is harmless */
+
+/* Into an object; a key that is there is replaced. Bytes that are not UTF-8 become U+FFFD. Objects and arrays are returned
+   empty, to be filled. */
+void json_put_string(struct json *object, const char *key, struct slice value);
+void json_put_cstr(struct json *object, const char *key, const char *value); /* NULL: null */
+void json_put_i64(struct json *object, const char *key, int64_t value);
+void json_put_u64(struct json *object, const char *key, uint64_t value); /* at most INT64_MAX */
+void json_put_real(struct json *object, const char *key, double value);  /* not finite: null */
+void json_put_bool(struct json *object, const char *key, bool value);
+void json_put_null(struct json *object, const char *key);
+struct json *json_put_object(struct json *object, const char *key);
+struct json *json_put_array(struct json *object, const char *key);
+/* A key that is not a C string. */
+void json_put_named_u64(struct json *object, struct slice key, uint64_t value);
+struct json *json_put_named_object(struct json *object, struct slice key);
+
+/* Behind the last item of an array. */
+void json_push_string(struct json *array, struct slice value);
+void json_push_i64(struct json *array, int64_t value);
+struct json *json_push_object(struct json *array);
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
+
+/* Parses one document (any value); NULL with a sentence that says where otherwise. Refuses duplicate keys, NUL in strings
+   and nesting deeper than JSON_MAX_DEPTH. */
+#define JSON_MAX_DEPTH 64
+struct json *json_parse(struct slice bytes, struct text *error) MUST_CHECK;
+
+/* The member, or NULL when it is absent or `object` is no object (also NULL). */
+const struct json *json_get(const struct json *object, const char *key);
+enum json_kind json_kind(const struct json *value);
+
+/* False, *out untouched, when the value is NULL or of another type. */
+bool json_as_string(const struct json *value, struct slice *out);
+bool json_as_i64(const struct json *value, int64_t *out);
+bool json_as_u64(const struct json *value, uint64_t *out); /* false for negative numbers too */
+bool json_as_real(const struct json *value, double *out);  /* whole numbers too */
+bool json_as_bool(const struct json *value, bool *out);
+
+/* Items of an array or members of an object; 0 for anything else. */
+size_t json_count(const struct json *value);
+const struct json *json_at(const struct json *array, size_t index);
+/* Walks an object in the order written: start with *cursor = NULL; NULL at the end. */
+const struct json *json_next(const struct json *object, void **cursor, struct slice *key);
+
+/* ---- writing ------------------------------------------------------------------------------------------------------- */
+
+void json_write(const struct json *value, struct text *out); /* one line, no newline */
+void json_write_pretty(const struct json *value,
+                       struct text *out); /* indented by two, newline at the end */
+
+#endif
