@@ -33,9 +33,12 @@ AC_DEFUN([WEIR_MISSING], [
   weir_missing_packages="$weir_missing_packages $2"
 ])
 
-# WEIR_LIBRARY(VARIABLE, NAME, PKG-CONFIG-MODULES, DEBIAN-PACKAGE)
+# WEIR_LIBRARY(VARIABLE, NAME, PKG-CONFIG-MODULES, DEBIAN-PACKAGE): also BUILT_WITH_VARIABLE, for `weir version`.
 AC_DEFUN([WEIR_LIBRARY], [
   PKG_CHECK_MODULES([$1], [$3], [], [WEIR_MISSING([$2], [$4])])
+  weir_module=`AS_ECHO(["$3"]) | $SED 's/ .*//'`
+  weir_version=`$PKG_CONFIG --modversion "$weir_module" 2>/dev/null`
+  AC_DEFINE_UNQUOTED([BUILT_WITH_$1], ["$weir_version"], [Version of $2 at build time.])
 ])
 
 # WEIR_REPORT_MISSING: fails once, with every missing thing and one command that installs them.

@@ -1,0 +1,23 @@
+/* cli/terminal.h - colour where a person looks at a terminal, none anywhere else. */
+#ifndef CLI_TERMINAL_H
+#define CLI_TERMINAL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/text.h"
+
+enum paint { PAINT_NONE, PAINT_BOLD, PAINT_DIM, PAINT_RED, PAINT_GREEN, PAINT_YELLOW, PAINT_CYAN };
+
+/* A terminal that is not "dumb", and NO_COLOR is not set (no-color.org). */
+bool terminal_has_colour(FILE *file);
+
+/* The bytes that switch a paint on; "" for PAINT_NONE. */
+const char *terminal_paint(enum paint paint);
+#define TERMINAL_PLAIN "\033[0m"
+
+/* Adds s, painted when `coloured`. Control characters become "?": what a server or a file says cannot steer the
+   terminal. */
+void terminal_add(struct text *out, bool coloured, enum paint paint, struct slice s);
+
+#endif

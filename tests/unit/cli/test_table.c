@@ -1,0 +1,58 @@
+/* unit/cli/test_table.c - columns line up whatever is in them, and nothing in a cell steers the terminal. */
+#include "cli/table.h"
+
+#include "base/check.h"
+
+#include <criterion/criterion.h>
+
+static const struct table_column columns[] = { { "route", ALIGN_LEFT },
+                                               { "share", ALIGN_RIGHT },
+                                               { "owner", ALIGN_LEFT } };
+
+/* Two rows with a wide character in the first, an empty cell in the second. */
+static void fill(struct table *t, struct arena *arena)
+{
+    arena_init(arena, NULL, 0);
+    table_init(t, arena, columns, ARRAY_COUNT(columns));
+    table_add(t, PAINT_NONE, "caf\xc3\xa9");
+    table_add(t, PAINT_GREEN, "%d%%", 100);
+    table_add(t, PAINT_NONE, "team-a");
+    table_add(t, PAINT_NONE, "checkout");
+    table_add(t, PAINT_NONE, "5%%");
+    table_add(t, PAINT_NONE, "%s", "");
+}
+
+static void expect_printed(bool coloured, const char *wanted)
+{
+    struct arena arena;
+    struct table t;
+    struct text out = { 0 };
+    fill(&t, &arena);
+    table_print(&t, coloured, &out);
+    cr_assert_str_eq(out.bytes, wanted);
+    text_fini(&out);
+    table_fini(&t);
+    arena_reset(&arena);
+}
+
+Test(table, columns_align_by_characters)
+{
+    expect_printed(false, "route     share  owner\n"
+                          "caf\xc3\xa9       100%  team-a\n"
+                          "checkout     5%  -\n");
+}
+
+Test(table, colour_changes_no_widths)
+{
+    expect_printed(true, "\033[2mroute\033[0m     \033[2mshare\033[0m  \033[2mowner\033[0m\n"
+                         "caf\xc3\xa9       \033[32m100%\033[0m  team-a\n"
+                         "checkout     5%  -\n");
+}
+
+Test(table, control_characters_are_defused)
+{
+    struct text out = { 0 };
+    terminal_add(&out, false, PAINT_NONE, SLICE("a\033[2Jb\nc\x7f"));
+    cr_assert_str_eq(out.bytes, "a?[2Jb?c?");
+    text_fini(&out);
+}
