@@ -2,6 +2,7 @@
 #ifndef ROUTE_STICKY_H
 #define ROUTE_STICKY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/hash.h"
@@ -22,7 +23,9 @@ uint32_t sticky_pick(uint64_t salt, struct slice key, const uint64_t *entry_hash
 /* The salt of a route and the hash of an upstream's name, stable for ever. */
 uint64_t sticky_salt(struct slice route_name);
 uint64_t sticky_entry_hash(struct slice upstream_name);
-/* Position of a key in [0, 1) for `sample: 5% by: KEY` and the like, independent of splits. */
+/* Position of a key in [0, 1), independent of splits: what `weir.hash` answers. */
 double sticky_unit(uint64_t salt, struct slice key);
+/* Whether that position lies below a share, compared in integers: `sample: 5% by: KEY`. */
+bool sticky_is_within(uint64_t salt, struct slice key, uint32_t share_ppm);
 
 #endif

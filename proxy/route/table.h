@@ -6,7 +6,9 @@
 #include "base/err.h"
 
 #include "config/model.h"
+#include "route/block.h"
 #include "route/condition.h"
+#include "route/regex.h"
 
 struct compiled_rule {
     struct condition_program *when; /* NULL: always */
@@ -17,7 +19,10 @@ struct compiled_route {
     const struct route_config *config;
     uint32_t index;                 /* in config->routes, the file order */
     struct condition_program *when; /* NULL: always */
-    void *path_regex;               /* pcre2_code, or NULL */
+    struct slice *hosts;            /* match.host in normal form */
+    size_t host_count;
+    struct slice path; /* match.path in normal form: use this one, not the configuration's */
+    const struct regex *path_regex; /* PATH_REGEX, else NULL */
     uint32_t method_mask;           /* bit per enum method; 0: any. OTHER: compare names */
     struct compiled_rule *rules;
     uint64_t salt;          /* of sticky choices */
@@ -43,6 +48,11 @@ struct route_table *route_table_build(struct arena *arena, const struct config *
 /* The first route in file order that matches, or NULL. Costs a few hash look-ups whatever the number of routes. */
 const struct compiled_route *route_table_find(const struct route_table *table,
                                               const struct route_request *request);
+
+/* The parts of a match: what explain reports one by one. */
+bool route_host_fits(const struct compiled_route *r, const struct route_request *request);
+bool route_path_fits(const struct compiled_route *r, const struct route_request *request);
+bool route_method_fits(const struct compiled_route *r, const struct message *m);
 
 /* For `weir explain`: why this route does not match, NULL when it does; in the arena. */
 const char *route_table_explain(const struct route_table *table, uint32_t route,

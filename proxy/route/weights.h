@@ -10,7 +10,7 @@
 /* The weights of one route that differ from its file. */
 struct weights_override {
     const uint32_t *weights; /* per split entry, or NULL: the file's */
-    struct sticky_pair pair; /* of a running rollout, else none */
+    struct sticky_pair pair; /* of a running rollout, else none; looked at only beside weights */
 };
 
 /* Belongs to one route table: overrides is indexed like table->routes. Immutable once published. */
@@ -27,6 +27,16 @@ static inline const uint32_t *weights_of(const struct weights *w,
     if (w != NULL && w->overrides != NULL && w->overrides[route->index].weights != NULL)
         return w->overrides[route->index].weights;
     return route->file_weights;
+}
+
+/* The pair whose shares a rollout moves, or NULL. Its members' weights add up to the pair's, however they are shared out. */
+static inline const struct sticky_pair *weights_pair_of(const struct weights *w,
+                                                        const struct compiled_route *route)
+{
+    if (w == NULL || w->overrides == NULL || w->overrides[route->index].weights == NULL)
+        return NULL;
+    const struct sticky_pair *pair = &w->overrides[route->index].pair;
+    return pair->stable == UINT32_MAX ? NULL : pair;
 }
 
 #endif

@@ -1,0 +1,126 @@
+/* route/decide.c - chooses the upstream for a request, and says why. */
+#include "route/decide.h"
+
+#include "base/memory.h"
+
+/* The decision, in this order: the first route in the file that matches; its first rule that does; what the route itself
+   answers; the only entry of its split; the key's entry of a sticky split; else a draw. Nothing here looks at an upstream's health: where a
+   request belongs must not depend on who is up. */
+
+const char *const decision_why_names[] = {
+    [WHY_NO_ROUTE] = "no_route", [WHY_RULE] = "rule",       [WHY_ONLY] = "only",
+    [WHY_SPLIT] = "split",       [WHY_STICKY] = "sticky",   [WHY_ISSUED] = "issued",
+    [WHY_REDIRECT] = "redirect", [WHY_RESPOND] = "respond",
+};
+
+void draw_init(struct draw *d, struct rng *rng, uint32_t route_count)
+{
+    *d = (struct draw){ .rng = rng, .route_count = route_count };
+    d->blocks = memory_zalloc((route_count + (size_t)1) * sizeof(struct block *));
+}
+
+void draw_fini(struct draw *d)
+{
+    for (uint32_t i = 0; i < d->route_count; i++)
+        memory_free(d->blocks[i]);
+    memory_free(d->blocks);
+    *d = (struct draw){ 0 };
+}
+
+static struct block *block_of(struct draw *d, const struct compiled_route *route)
+{
+    CHECK(route->index < d->route_count);
+    struct block **block = &d->blocks[route->index];
+    if (*block == NULL) {
+        uint32_t entry_count = (uint32_t)route->config->split_count;
+        *block = memory_alloc(block_bytes(entry_count));
+        block_init(*block, entry_count);
+    }
+    return *block;
+}
+
+/* 128 random bits in hex. They name a user; they prove nothing, so the worker's generator will do. */
+static void issue_key(struct rng *rng, char out[33])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int half = 0; half < 2; half++) {
+        uint64_t bits = rng_next(rng);
+        for (int i = 0; i < 16; i++)
+            out[half * 16 + i] = digits[bits >> (60 - 4 * i) & 15];
+    }
+    out[32] = '\0';
+}
+
+static void choose_entry(struct decision *out, enum decision_why why, uint32_t entry)
+{
+    out->why = why;
+    out->split_index = entry;
+    out->upstream_index = out->route->config->split[entry].upstream_index;
+}
+
+static uint32_t entry_of_key(const struct compiled_route *route, const struct weights *weights,
+                             struct slice key)
+{
+    return sticky_pick(route->salt, key, route->entry_hashes, weights_of(weights, route),
+                       (uint32_t)route->config->split_count, weights_pair_of(weights, route));
+}
+
+static void choose_by_split(const struct route_request *request, const struct weights *weights,
+                            struct draw *draw, struct decision *out)
+{
+    const struct compiled_route *route = out->route;
+    const struct key_config *sticky_key = &route->config->sticky.key;
+    char scratch[16];
+    struct slice key;
+    if (route->config->split_count == 1) {
+        choose_entry(out, WHY_ONLY, 0);
+    } else if (key_extract(sticky_key, request, scratch, &key)) {
+        choose_entry(out, WHY_STICKY, entry_of_key(route, weights, key));
+    } else if (sticky_key->kind == KEY_COOKIE) {
+        issue_key(draw->rng, out->issued_key);
+        key = slice_from(out->issued_key, 32);
+        choose_entry(out, WHY_ISSUED, entry_of_key(route, weights, key));
+    } else {
+        choose_entry(out, WHY_SPLIT,
+                     block_draw(block_of(draw, route), weights_of(weights, route),
+                                out->weights_generation, draw->rng));
+    }
+}
+
+static bool choose_by_rule(const struct route_request *request, struct decision *out)
+{
+    const struct compiled_route *route = out->route;
+    for (uint32_t i = 0; i < route->config->rule_count; i++) {
+        if (route->rules[i].when != NULL && !condition_matches(route->rules[i].when, request))
+            continue;
+        out->why = WHY_RULE;
+        out->rule_index = i;
+        out->upstream_index = route->config->rules[i].upstream_index;
+        return true;
+    }
+    return false;
+}
+
+void route_decide(const struct route_table *table, const struct route_request *request,
+                  const struct weights *weights, struct draw *draw, struct decision *out)
+{
+    *out = (struct decision){ .route = route_table_find(table, request),
+                              .why = WHY_NO_ROUTE,
+                              .rule_index = CONFIG_NONE,
+                              .split_index = CONFIG_NONE,
+                              .upstream_index = CONFIG_NONE,
+                              .weights_generation = weights != NULL ? weights->generation : 0 };
+    if (out->route == NULL || choose_by_rule(request, out))
+        return;
+    switch (out->route->config->action) {
+    case ROUTE_FORWARD:
+        choose_by_split(request, weights, draw, out);
+        break;
+    case ROUTE_REDIRECT:
+        out->why = WHY_REDIRECT;
+        break;
+    case ROUTE_RESPOND:
+        out->why = WHY_RESPOND;
+        break;
+    }
+}

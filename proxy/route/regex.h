@@ -1,0 +1,22 @@
+/* route/regex.h - PCRE2 behind two functions: bytes, not characters; a bounded search that allocates nothing. */
+#ifndef ROUTE_REGEX_H
+#define ROUTE_REGEX_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/slice.h"
+
+/* Immutable; any number of threads may match with one. */
+struct regex;
+
+/* Freed with the arena. A pattern that does not compile is an error at `place`; NULL then. */
+const struct regex *regex_compile(struct arena *arena, struct slice pattern, struct place place,
+                                  struct err_list *errors);
+
+/* Whether the pattern is found anywhere in the subject (^ and $ anchor). A search that would go past the limits has not
+   found it. */
+bool regex_matches(const struct regex *regex, struct slice subject);
+
+#endif
