@@ -59,6 +59,7 @@ void arena_pool_fini(struct arena_pool *pool)
 static struct arena_page *pool_take(struct arena_pool *pool)
 {
     struct arena_page *page = pool->free;
+    pool->live_count++;
     if (page == NULL)
         return page_create(pool->page_bytes);
     pool->free = page->next;
@@ -68,7 +69,10 @@ static struct arena_page *pool_take(struct arena_pool *pool)
 
 static void pool_give(struct arena_pool *pool, struct arena_page *page)
 {
-    if (pool == NULL || page->capacity != pool->page_bytes || pool->free_count >= pool->free_max) {
+    bool is_pooled = pool != NULL && page->capacity == pool->page_bytes;
+    if (is_pooled)
+        pool->live_count--;
+    if (!is_pooled || pool->free_count >= pool->free_max) {
         page_destroy(page);
         return;
     }

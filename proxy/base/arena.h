@@ -17,7 +17,8 @@ struct arena_pool {
     struct arena_page *free;
     size_t page_bytes; /* capacity of each pooled page */
     size_t free_count;
-    size_t free_max; /* pages above it go back to the heap */
+    size_t free_max;   /* pages above it go back to the heap */
+    size_t live_count; /* pooled pages that arenas hold now; zero after a drain */
 };
 
 void arena_pool_init(struct arena_pool *pool, size_t page_bytes, size_t free_max);

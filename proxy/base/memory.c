@@ -18,6 +18,14 @@ void *memory_zalloc(size_t size_bytes)
     return p;
 }
 
+void *memory_zalloc_aligned(size_t size_bytes, size_t alignment)
+{
+    CHECK(size_bytes % alignment == 0);
+    void *p = aligned_alloc(alignment, size_bytes);
+    CHECK(p != NULL);
+    return memset(p, 0, size_bytes);
+}
+
 /* Size 0 asks for one byte: realloc(p, 0) may free and answer NULL. */
 void *memory_resize(void *old, size_t size_bytes)
 {

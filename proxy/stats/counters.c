@@ -1,0 +1,65 @@
+/* stats/counters.c - pages of counters, and the end of a request. */
+#include "stats/counters.h"
+
+#include "base/memory.h"
+
+struct stats_worker *stats_worker_create(void)
+{
+    return memory_zalloc_aligned(sizeof(struct stats_worker), STATS_CACHE_LINE_BYTES);
+}
+
+static void pages_destroy(stats_page_slot *slots, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        memory_free(atomic_load_explicit(&slots[i], memory_order_acquire));
+}
+
+void stats_worker_destroy(struct stats_worker *w)
+{
+    if (w == NULL)
+        return;
+    pages_destroy(w->series, STATS_SERIES_PAGES);
+    pages_destroy(w->upstreams, STATS_UPSTREAM_PAGES);
+    pages_destroy(w->endpoints, STATS_ENDPOINT_PAGES);
+    pages_destroy(w->listeners, STATS_LISTENER_PAGES);
+    memory_free(w);
+}
+
+void *stats_page_make(stats_page_slot *slot, size_t block_bytes)
+{
+    size_t page_bytes =
+        block_bytes * STATS_PAGE_BLOCKS; /* a multiple of the cache line: 64 blocks */
+    void *page = memory_zalloc_aligned(page_bytes, STATS_CACHE_LINE_BYTES);
+    atomic_store_explicit(slot, page, memory_order_release);
+    return page;
+}
+
+/* The cell of a status code, claiming a slot for a new one. */
+static stats_cell *status_cell(struct stats_series *s, uint16_t status)
+{
+    if (status >= STATS_STATUS_END)
+        return &s->status_other;
+    uint16_t tag = (uint16_t)(status + 1);
+    for (unsigned i = 0; i < STATS_STATUS_SLOTS; i++) {
+        unsigned slot = (status + i) % STATS_STATUS_SLOTS;
+        uint16_t held = atomic_load_explicit(&s->status_codes[slot], memory_order_relaxed);
+        if (held == 0)
+            atomic_store_explicit(&s->status_codes[slot], tag, memory_order_relaxed);
+        if (held == 0 || held == tag)
+            return &s->status_counts[slot];
+    }
+    return &s->status_other;
+}
+
+void stats_request_end(struct stats_worker *w, uint32_t series, uint16_t status, enum reason reason,
+                       uint64_t duration_us)
+{
+    CHECK((unsigned)reason < REASON_COUNT);
+    struct stats_series *s = stats_series_at(w, series);
+    stats_cell_add(&s->in_flight, (uint64_t)-1);
+    stats_cell_add(status_cell(s, status), 1);
+    if (reason != REASON_NONE)
+        stats_cell_add(&s->reasons[reason], 1);
+    stats_cell_add(&s->duration_buckets[histogram_bucket(duration_us)], 1);
+    stats_cell_add(&s->duration_sum_us, duration_us);
+}

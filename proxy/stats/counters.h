@@ -1,0 +1,217 @@
+/* stats/counters.h - what one worker counts: written by it alone, read by anyone at any time.
+ *
+ * Owner: struct stats (main thread), which outlives the workers. Writer: the worker, through the functions here. Every cell
+ * is a relaxed atomic with one writer, so counting is a load, an add and a store: no lock prefix, no shared cache line.
+ * Readers see each cell whole, and cells of one request maybe not together. Ids come from the registries of stats/stats.h
+ * and reach the worker with the snapshot. Pages are made by the worker at the first use of an id in them. */
+#ifndef STATS_COUNTERS_H
+#define STATS_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/check.h"
+#include "base/reason.h"
+#include "stats/histogram.h"
+
+#define STATS_CACHE_LINE_BYTES 64u
+
+/* STATS_REQUESTS, STATS_CLIENTS_LIVE, ...: the rows of counters.def. */
+enum stats_counter {
+#define COUNTER(name, metric, help) STATS_##name,
+#define GAUGE(name, metric, help)   STATS_##name,
+#include "stats/counters.def"
+#undef COUNTER
+#undef GAUGE
+    STATS_COUNTER_COUNT
+};
+
+typedef _Atomic uint64_t stats_cell; /* a gauge's is its two's complement */
+
+/* Per (route, upstream). Status codes stand in a small open-addressed table: a service uses a dozen, an attacker who makes an
+   upstream answer with more finds the rest counted together. */
+#define STATS_STATUS_SLOTS 32u
+#define STATS_STATUS_END   600u /* codes are 100..599, and 0: nothing was sent */
+
+struct stats_series {
+    stats_cell in_flight;
+    stats_cell bytes_in, bytes_out; /* of bodies: from the client, to the client */
+    stats_cell duration_sum_us;
+    stats_cell duration_buckets[HISTOGRAM_BUCKET_COUNT];
+    stats_cell reasons[REASON_COUNT]; /* of requests that ended for one of ours */
+    stats_cell status_other;
+    stats_cell status_counts[STATS_STATUS_SLOTS];
+    _Atomic uint16_t status_codes
+        [STATS_STATUS_SLOTS]; /* code + 1; 0: free. A slot keeps its code, so no order with its count is needed */
+};
+
+enum stats_upstream_cell {
+    STATS_UPSTREAM_IDLE,             /* gauge: connections in the pool */
+    STATS_UPSTREAM_ACTIVE,           /* gauge: connecting, or with an exchange */
+    STATS_UPSTREAM_PENDING,          /* gauge: exchanges that wait for a connection */
+    STATS_UPSTREAM_CONNECTS,         /* connections tried */
+    STATS_UPSTREAM_CONNECT_FAILURES, /* of these, failed or timed out */
+    STATS_UPSTREAM_RETRIES_OK,       /* the retry's answer was relayed */
+    STATS_UPSTREAM_RETRIES_FAILED,   /* the retry failed too */
+    STATS_UPSTREAM_RETRIES_REFUSED,  /* wanted, but no budget, no attempt or no body was left */
+    STATS_UPSTREAM_CELL_COUNT
+};
+
+struct stats_upstream {
+    stats_cell cells[STATS_UPSTREAM_CELL_COUNT];
+};
+
+enum stats_health { STATS_HEALTH_UNKNOWN, STATS_HEALTHY, STATS_UNHEALTHY };
+
+struct stats_endpoint {
+    stats_cell health; /* enum stats_health: what this worker thinks */
+};
+
+enum stats_protocol { STATS_HTTP1, STATS_PROTOCOL_COUNT };
+
+struct stats_listener {
+    stats_cell connections[STATS_PROTOCOL_COUNT];
+};
+
+/* Capacities: page counts times STATS_PAGE_BLOCKS. */
+#define STATS_PAGE_BLOCKS    64u
+#define STATS_SERIES_PAGES   4096u
+#define STATS_UPSTREAM_PAGES 1024u
+#define STATS_ENDPOINT_PAGES 1024u
+#define STATS_LISTENER_PAGES 64u
+
+/* A slot holds a page of STATS_PAGE_BLOCKS blocks, or NULL; stored with release, read by others with acquire. */
+typedef _Atomic(void *) stats_page_slot;
+
+struct stats_worker {
+    _Alignas(STATS_CACHE_LINE_BYTES) stats_cell counters[STATS_COUNTER_COUNT];
+    _Alignas(STATS_CACHE_LINE_BYTES) stats_page_slot series[STATS_SERIES_PAGES];
+    stats_page_slot upstreams[STATS_UPSTREAM_PAGES];
+    stats_page_slot endpoints[STATS_ENDPOINT_PAGES];
+    stats_page_slot listeners[STATS_LISTENER_PAGES];
+};
+
+struct stats_worker *stats_worker_create(void);
+void stats_worker_destroy(struct stats_worker *w);
+
+/* -- writing: by the worker's own thread only ---------------------------------------------------- */
+
+static inline void stats_cell_add(stats_cell *cell, uint64_t n)
+{
+    uint64_t before = atomic_load_explicit(cell, memory_order_relaxed);
+    atomic_store_explicit(cell, before + n, memory_order_relaxed);
+}
+
+static inline void stats_cell_set(stats_cell *cell, uint64_t value)
+{
+    atomic_store_explicit(cell, value, memory_order_relaxed);
+}
+
+/* w may be NULL in these three: nobody counts then (control threads). */
+static inline void stats_add(struct stats_worker *w, enum stats_counter counter, uint64_t n)
+{
+    if (w != NULL)
+        stats_cell_add(&w->counters[counter], n);
+}
+
+/* Gauges only. */
+static inline void stats_sub(struct stats_worker *w, enum stats_counter gauge, uint64_t n)
+{
+    stats_add(w, gauge, -n);
+}
+
+static inline void stats_set(struct stats_worker *w, enum stats_counter gauge, uint64_t value)
+{
+    if (w != NULL)
+        stats_cell_set(&w->counters[gauge], value);
+}
+
+/* Slow path of stats_block; not for callers. */
+void *stats_page_make(stats_page_slot *slot, size_t block_bytes);
+
+static inline void *stats_block(stats_page_slot *slots, uint32_t slot_count, uint32_t id,
+                                size_t block_bytes)
+{
+    CHECK(id / STATS_PAGE_BLOCKS < slot_count);
+    stats_page_slot *slot = &slots[id / STATS_PAGE_BLOCKS];
+    char *page = atomic_load_explicit(slot, memory_order_relaxed);
+    if (__builtin_expect(page == NULL, 0))
+        page = stats_page_make(slot, block_bytes);
+    return page + id % STATS_PAGE_BLOCKS * block_bytes;
+}
+
+static inline struct stats_series *stats_series_at(struct stats_worker *w, uint32_t series)
+{
+    return stats_block(w->series, STATS_SERIES_PAGES, series, sizeof(struct stats_series));
+}
+
+/* A request is counted in one series, from begin to end, each once. What fails before it is routed begins and ends in series 0. */
+static inline void stats_request_begin(struct stats_worker *w, uint32_t series)
+{
+    stats_cell_add(&stats_series_at(w, series)->in_flight, 1);
+}
+
+/* status 0: nothing was sent; reason REASON_NONE: the upstream or the route answered. */
+void stats_request_end(struct stats_worker *w, uint32_t series, uint16_t status, enum reason reason,
+                       uint64_t duration_us);
+
+static inline void stats_request_bytes(struct stats_worker *w, uint32_t series, uint64_t bytes_in,
+                                       uint64_t bytes_out)
+{
+    struct stats_series *s = stats_series_at(w, series);
+    stats_cell_add(&s->bytes_in, bytes_in);
+    stats_cell_add(&s->bytes_out, bytes_out);
+}
+
+static inline stats_cell *stats_upstream_cell_at(struct stats_worker *w, uint32_t upstream,
+                                                 enum stats_upstream_cell cell)
+{
+    struct stats_upstream *u =
+        stats_block(w->upstreams, STATS_UPSTREAM_PAGES, upstream, sizeof(struct stats_upstream));
+    return &u->cells[cell];
+}
+
+static inline void stats_upstream_add(struct stats_worker *w, uint32_t upstream,
+                                      enum stats_upstream_cell cell, uint64_t n)
+{
+    stats_cell_add(stats_upstream_cell_at(w, upstream, cell), n);
+}
+
+/* Gauges only. */
+static inline void stats_upstream_sub(struct stats_worker *w, uint32_t upstream,
+                                      enum stats_upstream_cell gauge, uint64_t n)
+{
+    stats_upstream_add(w, upstream, gauge, -n);
+}
+
+static inline void stats_endpoint_set_health(struct stats_worker *w, uint32_t endpoint,
+                                             enum stats_health health)
+{
+    struct stats_endpoint *e =
+        stats_block(w->endpoints, STATS_ENDPOINT_PAGES, endpoint, sizeof(struct stats_endpoint));
+    stats_cell_set(&e->health, (uint64_t)health);
+}
+
+static inline stats_cell *stats_listener_cell_at(struct stats_worker *w, uint32_t listener,
+                                                 enum stats_protocol protocol)
+{
+    struct stats_listener *l =
+        stats_block(w->listeners, STATS_LISTENER_PAGES, listener, sizeof(struct stats_listener));
+    return &l->connections[protocol];
+}
+
+static inline void stats_listener_open(struct stats_worker *w, uint32_t listener,
+                                       enum stats_protocol protocol)
+{
+    stats_cell_add(stats_listener_cell_at(w, listener, protocol), 1);
+}
+
+static inline void stats_listener_close(struct stats_worker *w, uint32_t listener,
+                                        enum stats_protocol protocol)
+{
+    stats_cell_add(stats_listener_cell_at(w, listener, protocol), (uint64_t)-1);
+}
+
+#endif

@@ -1,0 +1,209 @@
+/* stats/stats.c - names, and sums over the workers. */
+#include "stats/stats.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+struct stats *stats_create(uint32_t worker_count)
+{
+    struct stats *s = memory_zalloc(sizeof *s);
+    registry_init(&s->series, STATS_SERIES_PAGES * STATS_PAGE_BLOCKS);
+    registry_init(&s->upstreams, STATS_UPSTREAM_PAGES * STATS_PAGE_BLOCKS);
+    registry_init(&s->endpoints, STATS_ENDPOINT_PAGES * STATS_PAGE_BLOCKS);
+    registry_init(&s->listeners, STATS_LISTENER_PAGES * STATS_PAGE_BLOCKS);
+    s->workers = memory_resize_array(NULL, worker_count, sizeof(struct stats_worker *));
+    s->worker_count = worker_count;
+    for (uint32_t i = 0; i < worker_count; i++)
+        s->workers[i] = stats_worker_create();
+    return s;
+}
+
+void stats_destroy(struct stats *s)
+{
+    if (s == NULL)
+        return;
+    for (uint32_t i = 0; i < s->worker_count; i++)
+        stats_worker_destroy(s->workers[i]);
+    memory_free(s->workers);
+    registry_fini(&s->series);
+    registry_fini(&s->upstreams);
+    registry_fini(&s->endpoints);
+    registry_fini(&s->listeners);
+    memory_free(s);
+}
+
+void stats_begin_generation(struct stats *s)
+{
+    registry_begin_generation(&s->series);
+    registry_begin_generation(&s->upstreams);
+    registry_begin_generation(&s->endpoints);
+    registry_begin_generation(&s->listeners);
+}
+
+uint32_t stats_series_id(struct stats *s, struct slice route, struct slice upstream)
+{
+    return registry_id(&s->series, route, upstream);
+}
+
+uint32_t stats_upstream_id(struct stats *s, struct slice upstream)
+{
+    return registry_id(&s->upstreams, upstream, SLICE(""));
+}
+
+uint32_t stats_endpoint_id(struct stats *s, struct slice upstream, struct slice address)
+{
+    return registry_id(&s->endpoints, upstream, address);
+}
+
+uint32_t stats_listener_id(struct stats *s, struct slice listener)
+{
+    return registry_id(&s->listeners, listener, SLICE(""));
+}
+
+static uint64_t cell_read(const stats_cell *cell)
+{
+    return atomic_load_explicit(cell, memory_order_relaxed);
+}
+
+/* The block of an id as another thread reads it; NULL when the worker has not made its page. */
+static const void *block_read(const stats_page_slot *slots, uint32_t slot_count, uint32_t id,
+                              size_t block_bytes)
+{
+    CHECK(id / STATS_PAGE_BLOCKS < slot_count);
+    const char *page = atomic_load_explicit(&slots[id / STATS_PAGE_BLOCKS], memory_order_acquire);
+    return page ? page + id % STATS_PAGE_BLOCKS * block_bytes : NULL;
+}
+
+uint64_t stats_sum(const struct stats *s, enum stats_counter counter)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->worker_count; i++)
+        sum += cell_read(&s->workers[i]->counters[counter]);
+    return sum;
+}
+
+uint64_t stats_sum_upstream(const struct stats *s, uint32_t upstream, enum stats_upstream_cell cell)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const struct stats_upstream *u =
+            block_read(s->workers[i]->upstreams, STATS_UPSTREAM_PAGES, upstream, sizeof *u);
+        sum += u ? cell_read(&u->cells[cell]) : 0;
+    }
+    return sum;
+}
+
+uint64_t stats_sum_listener(const struct stats *s, uint32_t listener, enum stats_protocol protocol)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const struct stats_listener *l =
+            block_read(s->workers[i]->listeners, STATS_LISTENER_PAGES, listener, sizeof *l);
+        sum += l ? cell_read(&l->connections[protocol]) : 0;
+    }
+    return sum;
+}
+
+enum stats_health stats_sum_health(const struct stats *s, uint32_t endpoint)
+{
+    enum stats_health worst = STATS_HEALTH_UNKNOWN;
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const struct stats_endpoint *e =
+            block_read(s->workers[i]->endpoints, STATS_ENDPOINT_PAGES, endpoint, sizeof *e);
+        enum stats_health health = e ? (enum stats_health)cell_read(&e->health) : worst;
+        if (health > worst)
+            worst = health;
+    }
+    return worst;
+}
+
+static const struct stats_series *series_read(const struct stats *s, uint32_t worker,
+                                              uint32_t series)
+{
+    return block_read(s->workers[worker]->series, STATS_SERIES_PAGES, series,
+                      sizeof(struct stats_series));
+}
+
+/* The first worker from *worker on that has the series, or NULL; moves *worker behind it. */
+static const struct stats_series *series_next(const struct stats *s, uint32_t series,
+                                              uint32_t *worker)
+{
+    while (*worker < s->worker_count) {
+        const struct stats_series *block = series_read(s, (*worker)++, series);
+        if (block != NULL)
+            return block;
+    }
+    return NULL;
+}
+
+static bool has_series(const struct stats *s, uint32_t series)
+{
+    uint32_t worker = 0;
+    return series_next(s, series, &worker) != NULL;
+}
+
+static void statuses_add(struct series_statuses *out, const struct stats_series *block)
+{
+    out->other += cell_read(&block->status_other);
+    for (unsigned slot = 0; slot < STATS_STATUS_SLOTS; slot++) {
+        uint16_t tag = atomic_load_explicit(&block->status_codes[slot], memory_order_relaxed);
+        if (tag != 0)
+            out->by_status[tag - 1] += cell_read(&block->status_counts[slot]);
+    }
+}
+
+bool stats_sum_statuses(const struct stats *s, uint32_t series, struct series_statuses *out)
+{
+    if (!has_series(s, series))
+        return false;
+    memset(out, 0, sizeof *out);
+    const struct stats_series *block;
+    for (uint32_t worker = 0; (block = series_next(s, series, &worker)) != NULL;)
+        statuses_add(out, block);
+    return true;
+}
+
+bool stats_sum_reasons(const struct stats *s, uint32_t series, uint64_t out[REASON_COUNT])
+{
+    if (!has_series(s, series))
+        return false;
+    memset(out, 0, REASON_COUNT * sizeof out[0]);
+    const struct stats_series *block;
+    for (uint32_t worker = 0; (block = series_next(s, series, &worker)) != NULL;)
+        for (unsigned reason = 0; reason < REASON_COUNT; reason++)
+            out[reason] += cell_read(&block->reasons[reason]);
+    return true;
+}
+
+bool stats_sum_duration(const struct stats *s, uint32_t series, struct histogram *out)
+{
+    if (!has_series(s, series))
+        return false;
+    memset(out, 0, sizeof *out);
+    const struct stats_series *block;
+    for (uint32_t worker = 0; (block = series_next(s, series, &worker)) != NULL;) {
+        for (unsigned bucket = 0; bucket < HISTOGRAM_BUCKET_COUNT; bucket++)
+            out->buckets[bucket] += cell_read(&block->duration_buckets[bucket]);
+        out->sum_us += cell_read(&block->duration_sum_us);
+    }
+    return true;
+}
+
+bool stats_sum_totals(const struct stats *s, uint32_t series, struct series_totals *out)
+{
+    struct histogram duration;
+    if (!stats_sum_duration(s, series, &duration))
+        return false;
+    uint64_t in_flight = 0;
+    *out = (struct series_totals){ .begun_count = histogram_count(&duration) };
+    const struct stats_series *block;
+    for (uint32_t worker = 0; (block = series_next(s, series, &worker)) != NULL;) {
+        in_flight += cell_read(&block->in_flight);
+        out->bytes_in += cell_read(&block->bytes_in);
+        out->bytes_out += cell_read(&block->bytes_out);
+    }
+    out->in_flight_count = (int64_t)in_flight;
+    out->begun_count += in_flight;
+    return true;
+}
