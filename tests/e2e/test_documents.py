@@ -1,0 +1,71 @@
+# e2e/test_documents.py - the man page and the bash completion know what the binary's own --help knows.
+import os
+import re
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "weir"))
+
+
+def help_section(path, title):
+    """The first words of the lines under "commands:" or "options:" in the help of a command."""
+    done = subprocess.run([WEIR, *path, "--help"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    section = re.search(rf"^{title}:\n((?:  .*\n)+)", done.stdout, re.MULTILINE)
+    return section.group(1) if section else ""
+
+
+def commands_below(path=()):
+    """Every command as a tuple of words, groups included, deepest last."""
+    for name in re.findall(r"^  (\w+)", help_section(path, "commands"), re.MULTILINE):
+        yield (*path, name)
+        yield from commands_below((*path, name))
+
+
+def options_of(path):
+    return set(re.findall(r"^ +.*?(--[a-z-]+)", help_section(path, "options"), re.MULTILINE))
+
+
+def completions(words, current=""):
+    script = (
+        '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _weir; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    file = os.path.join(ROOT, "completions", "weir.bash")
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", file, "weir", *words, current],
+        capture_output=True, text=True, timeout=30, check=True,
+    )
+    return set(done.stdout.split())
+
+
+def man_page():
+    with open(os.path.join(ROOT, "docs", "weir.8"), encoding="utf-8") as page:
+        return page.read().replace("\\-", "-")
+
+
+def test_the_help_lists_commands():
+    assert ("version",) in set(commands_below())
+
+
+def test_every_command_is_completed():
+    missing = [path for path in commands_below() if path[-1] not in completions(path[:-1], path[-1])]
+    assert missing == []
+
+
+def test_every_option_is_completed():
+    missing = [
+        (*path, option)
+        for path in commands_below()
+        for option in options_of(path)
+        if option not in completions(path, option)
+    ]
+    assert missing == []
+
+
+def test_every_command_and_option_is_in_the_man_page():
+    page = man_page()
+    missing = [path for path in commands_below() if not re.search(rf"\b{path[-1]}\b", page)]
+    missing += [
+        (*path, option) for path in commands_below() for option in options_of(path) if option not in page
+    ]
+    assert missing == []
