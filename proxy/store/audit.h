@@ -1,0 +1,39 @@
+/* store/audit.h - who did what and why: append-only, each line's hash covers the line before it.
+ *
+ * Changing, removing or inserting a line breaks the chain at that place, which audit_verify finds. Cutting lines off the end
+ * leaves a shorter chain that holds: whoever must rule that out keeps a copy of the newest hash elsewhere. */
+#ifndef STORE_AUDIT_H
+#define STORE_AUDIT_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "store/store.h"
+
+struct audit_line {
+    int64_t id; /* from 1, without gaps */
+    struct wall_time at;
+    struct slice who, role, action, target, reason;
+    struct slice detail;              /* JSON */
+    struct slice previous_hash, hash; /* 64 hex digits; filled in by append */
+};
+
+/* On disk when it returns true; sets id. */
+bool audit_append(struct store *s, struct audit_line *line) MUST_CHECK;
+
+/* Newest first, ids below `before_id` (0: all), at most `limit`. */
+bool audit_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit,
+                struct audit_line **out, size_t *count) MUST_CHECK;
+
+struct audit_verdict {
+    int64_t checked_count;
+    int64_t bad_id;       /* the first line that does not hold; 0: all do */
+    const char *why;      /* with bad_id, a static sentence */
+    char newest_hash[65]; /* of the last good line; "" when there is none */
+};
+
+/* Walks the whole chain; false only when it could not be read. */
+bool audit_verify(struct store *s, struct audit_verdict *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,103 @@
+/* store/migrations.c - the tables, as the list of steps that made them. A step that was released is never edited. */
+#include "store/migrations.h"
+
+#include "store/statement.h"
+
+/* Step i takes a database from version i to i + 1, in one transaction. */
+static const char *const steps[] = {
+    /* Weights set at run time: contract.md, "Who owns the weights". */
+    "CREATE TABLE weight_overrides ("
+    "  route TEXT PRIMARY KEY,"
+    "  fingerprint TEXT NOT NULL," /* of the split in the file when they were set */
+    "  set_by TEXT NOT NULL,"
+    "  reason TEXT NOT NULL,"
+    "  at_unix_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE weight_override_entries ("
+    "  route TEXT NOT NULL REFERENCES weight_overrides(route) ON DELETE CASCADE,"
+    "  upstream TEXT NOT NULL,"
+    "  weight INTEGER NOT NULL CHECK (weight >= 0),"
+    "  PRIMARY KEY (route, upstream)"
+    ") STRICT;"
+    /* Each configuration that was in force. Texts are kept once, however often they come back. */
+    "CREATE TABLE config_texts ("
+    "  digest TEXT PRIMARY KEY,"
+    "  text TEXT NOT NULL,"
+    "  file_count INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE config_versions ("
+    "  generation INTEGER PRIMARY KEY,"
+    "  digest TEXT NOT NULL REFERENCES config_texts(digest),"
+    "  applied_at_unix_ms INTEGER NOT NULL,"
+    "  source TEXT NOT NULL,"
+    "  applied_by TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX config_versions_by_digest ON config_versions(digest);"
+    /* hash: SHA-256 over the line before and all fields of this one (store/audit.c). */
+    "CREATE TABLE audit ("
+    "  id INTEGER PRIMARY KEY,"
+    "  at_unix_ms INTEGER NOT NULL,"
+    "  who TEXT NOT NULL,"
+    "  role TEXT NOT NULL,"
+    "  action TEXT NOT NULL,"
+    "  target TEXT NOT NULL,"
+    "  reason TEXT NOT NULL,"
+    "  detail TEXT NOT NULL,"
+    "  previous_hash TEXT NOT NULL,"
+    "  hash TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit"
+    "  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+    "CREATE TRIGGER audit_is_never_shortened BEFORE DELETE ON audit"
+    "  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;",
+};
+
+#define NEWEST ((int64_t)ARRAY_COUNT(steps))
+
+static bool version_read(struct store *s, int64_t *out)
+{
+    struct statement st;
+    statement_begin(&st, s, "SELECT coalesce(max(version), 0) FROM schema_version");
+    *out = statement_step(&st) ? statement_i64(&st, 0) : 0;
+    return statement_end(&st);
+}
+
+static bool version_write(struct store *s, int64_t version)
+{
+    struct statement st;
+    statement_begin(&st, s, "INSERT INTO schema_version (version) VALUES (?)");
+    statement_bind_i64(&st, version);
+    statement_step(&st);
+    return statement_end(&st);
+}
+
+static bool step_run(struct store *s, const char *sql)
+{
+    if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return true;
+    return store_fail(s, "the tables cannot be made: %s", sqlite3_errmsg(s->db));
+}
+
+static bool steps_run(struct store *s, int64_t version)
+{
+    for (; version < NEWEST; version++) {
+        if (!transaction_begin(s))
+            return false;
+        bool is_good = step_run(s, steps[version]) && version_write(s, version + 1);
+        if (!transaction_finish(s, is_good))
+            return false;
+    }
+    return true;
+}
+
+bool migrations_apply(struct store *s)
+{
+    int64_t version;
+    if (!statement_run(s, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)") ||
+        !version_read(s, &version))
+        return false;
+    if (version > NEWEST)
+        return store_fail(s, "it was written by a newer weir (tables %lld, this one knows %lld)",
+                          (long long)version, (long long)NEWEST);
+    return steps_run(s, version);
+}

@@ -1,0 +1,54 @@
+/* store/statement.h - one SQL statement at a time: bind in order, step, read columns. For store/ only. */
+#ifndef STORE_STATEMENT_H
+#define STORE_STATEMENT_H
+
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "store/store.h"
+
+#define STORE_MAGIC 0x53544f52u
+
+struct store {
+    uint32_t magic;
+    char *path;
+    sqlite3 *db;     /* NULL: not usable */
+    bool is_damaged; /* found so on the way: nothing more is tried */
+    char message[512];
+};
+
+/* Lives on the stack between begin and end. A failure is sticky: later calls do nothing, end answers false. */
+struct statement {
+    struct store *store;
+    sqlite3_stmt *prepared;
+    int bound_count;
+    bool has_failed;
+};
+
+void statement_begin(struct statement *st, struct store *store, const char *sql);
+/* Bind the next parameter. The bytes must live until the end. */
+void statement_bind_text(struct statement *st, struct slice value);
+void statement_bind_i64(struct statement *st, int64_t value);
+/* True: a row is there. False: no more rows, or a failure. */
+bool statement_step(struct statement *st);
+/* Columns from 0; text is copied into the arena. */
+struct slice statement_text(struct statement *st, int column, struct arena *arena);
+int64_t statement_i64(struct statement *st, int column);
+bool statement_end(struct statement *st) MUST_CHECK;
+
+/* Begin, step once, end: for statements without rows. */
+bool statement_run(struct store *store, const char *sql);
+
+/* BEGIN IMMEDIATE; commit or roll back with finish. Transactions do not nest. */
+bool transaction_begin(struct store *store) MUST_CHECK;
+/* Commits when `is_good`, else rolls back, keeping the message; true when it was committed. */
+bool transaction_finish(struct store *store, bool is_good) MUST_CHECK;
+
+/* Sets the message: "PATH: " and the text. Returns false, to be returned. */
+bool store_fail(struct store *store, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

@@ -1,0 +1,79 @@
+/* tests/unit/store/test_versions.c - configuration versions: texts once, newest first, old ones forgotten. */
+#include "store/fixture.h"
+
+#include "store/versions.h"
+
+TestSuite(versions, .init = fixture_init, .fini = fixture_fini);
+
+static void put(struct store *s, uint64_t generation, const char *digest, const char *text)
+{
+    struct version v = { .generation = generation,
+                         .digest = slice_from_cstr(digest),
+                         .applied_at = { 1000 + (int64_t)generation },
+                         .source = SLICE("hup"),
+                         .applied_by = SLICE("signal"),
+                         .file_count = 1 };
+    cr_assert(versions_put(s, &v, slice_from_cstr(text)), "%s", store_message(s));
+}
+
+Test(versions, none_is_the_newest_of_none)
+{
+    struct version v;
+    struct store *s = open_good();
+    cr_assert_not(versions_newest(s, &arena, &v));
+    cr_assert_eq(v.generation, 0);
+    store_close(s);
+}
+
+Test(versions, a_text_that_comes_back_is_kept_once_and_found_by_both)
+{
+    struct version v;
+    struct slice text;
+    bool is_found;
+    struct store *s = open_good();
+    put(s, 1, "aa", "routes: []\n");
+    put(s, 2, "bb", "routes: [x]\n");
+    put(s, 3, "aa", "routes: []\n");
+    cr_assert(versions_get(s, 3, &arena, &v, &text, &is_found) && is_found);
+    cr_assert(slice_equal(text, SLICE("routes: []\n")));
+    cr_assert(slice_equal(v.source, SLICE("hup")));
+    cr_assert(slice_equal(v.applied_by, SLICE("signal")));
+    cr_assert_eq(v.applied_at.unix_ms, 1003);
+    cr_assert_eq(v.file_count, 1);
+    cr_assert_eq(v.text_bytes, 11);
+    cr_assert(versions_get(s, 9, &arena, &v, &text, &is_found));
+    cr_assert_not(is_found);
+    /* Division by zero would be NULL, which the column refuses. */
+    cr_assert_eq(meddle("CREATE TABLE probe (n INTEGER NOT NULL);"
+                        "INSERT INTO probe SELECT 1 / (count(*) = 2) FROM config_texts"),
+                 SQLITE_OK);
+    store_close(s);
+}
+
+Test(versions, the_list_is_newest_first_and_ends_at_the_bound)
+{
+    struct version *list, newest;
+    size_t count;
+    char digest[24];
+    struct store *s = open_good();
+    for (uint64_t g = 1; g <= VERSIONS_KEPT + 5; g++) {
+        snprintf(digest, sizeof digest, "%llu", (unsigned long long)g);
+        put(s, g, digest, "text");
+    }
+    cr_assert(versions_list(s, &arena, &list, &count));
+    cr_assert_eq(count, VERSIONS_KEPT);
+    cr_assert_eq(list[0].generation, VERSIONS_KEPT + 5);
+    cr_assert_eq(list[count - 1].generation, 6);
+    cr_assert(versions_newest(s, &arena, &newest));
+    cr_assert_eq(newest.generation, VERSIONS_KEPT + 5);
+    store_close(s);
+}
+
+Test(versions, a_generation_is_stored_once)
+{
+    struct store *s = open_good();
+    struct version v = { .generation = 1, .digest = SLICE("aa"), .source = SLICE("api") };
+    put(s, 1, "aa", "text");
+    cr_assert_not(versions_put(s, &v, SLICE("text")));
+    store_close(s);
+}
