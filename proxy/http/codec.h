@@ -14,7 +14,7 @@
 struct h1_limits {
     uint32_t request_line_bytes; /* 414 beyond; of a response: its status line */
     uint32_t head_bytes;         /* field lines together, 431 beyond */
-    uint16_t field_count;        /* 431 beyond */
+    uint16_t field_count;        /* 431 beyond; leave the proxy's own lines room below 65,535 */
 };
 
 enum h1_event {
@@ -54,7 +54,7 @@ struct h1_reader {
         request_method; /* responses: of the request answered; the owner sets it before the head */
     uint32_t scanned_bytes, line_start_bytes;
     uint32_t fields_start_bytes; /* of a head: behind its first line */
-    uint16_t line_count;         /* complete lines of the block */
+    uint32_t line_count;         /* complete lines of the block */
     bool is_response;
     bool has_skipped_line; /* the one empty line that may precede a request line */
 };
@@ -77,10 +77,10 @@ enum h1_event h1_read(struct h1_reader *r, struct slice *input, struct arena *ar
    nothing begun, H1_ERROR otherwise (CLIENT_ABORTED, UPSTREAM_RESET). `pending_bytes`: unconsumed input. */
 enum h1_event h1_read_eof(struct h1_reader *r, size_t pending_bytes);
 
-/* Upper bound of what h1_write_head will write for it, without what `extra` adds. */
+/* What of the message goes into a head it is written to: see h1_write_request. */
 size_t h1_head_bytes(const struct message *m);
 
-/* How the head's connection-level fields are written: the codec writes Content-Length, Transfer-Encoding, Connection,
+/* How the head's connection-level fields are written: the codec writes Content-Length, Transfer-Encoding, Connection, TE,
    Upgrade itself; fields with those ids in the message are never written. */
 struct h1_write {
     enum body_framing framing;
@@ -94,16 +94,17 @@ struct h1_write {
 };
 
 /* Serialize the head from the parsed message (never copied text): request line from method_name and `target`, status line
-   from status and reason phrase, then the fields that are not dropped, then framing. Returns bytes written, 0 when
-   `capacity` is too small (capacity >= h1_head_bytes(m) + 256 always suffices). CHECKs that no name, value or target holds
-   CR, LF or NUL: parsed ones cannot. */
+   from status and reason phrase (NULL: the standard one), then the fields that are not dropped, then framing. Always
+   HTTP/1.1. Returns bytes written, 0 when `capacity` is too small: h1_head_bytes(m) + 256 suffices, plus the lengths of a
+   `target` or `upgrade` that are not the message's own. CHECKs that no name, value or phrase holds a control but HTAB and
+   that the target is one: parsed ones are; what comes from elsewhere is validated before it gets here. */
 size_t h1_write_request(const struct message *m, struct slice target, const struct h1_write *w,
                         char *out, size_t capacity);
 size_t h1_write_response(const struct message *m, const struct h1_write *w, char *out,
                          size_t capacity);
 /* "1a2b\r\n" for a chunk of `bytes` (> 0): at most 18 characters. The data is followed by "\r\n". */
 size_t h1_write_chunk_size(uint64_t bytes, char out[18]);
-/* "0\r\n", trailer fields if any, "\r\n". */
+/* "0\r\n", trailer fields if any (NULL: none), "\r\n"; 0 when `capacity` is too small. */
 size_t h1_write_last_chunk(const struct message *trailers, char *out, size_t capacity);
 
 /* The standard reason phrase of a status, "" when there is none. */

@@ -1,0 +1,113 @@
+/* http/h1_chunk.c - the line in front of each chunk: its size and its extensions (RFC 9112 7.1). */
+#include "http/h1_parts.h"
+
+#include "http/scan.h"
+
+#define SIZE_MAX_DIGITS     16  /* 64 bits: what overflows has more digits */
+#define EXTENSION_MAX_BYTES 256 /* ours; more is an attack (CVE-2023-39326) */
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static void skip_blanks(struct slice *s)
+{
+    while (s->len > 0 && (s->ptr[0] == ' ' || s->ptr[0] == '\t'))
+        *s = slice_after(*s, 1);
+}
+
+/* Steps over blanks and `c`, or over nothing. */
+static bool take_char(struct slice *s, char c)
+{
+    struct slice rest = *s;
+    skip_blanks(&rest);
+    if (rest.len == 0 || rest.ptr[0] != c)
+        return false;
+    *s = slice_after(rest, 1);
+    return true;
+}
+
+/* The line holds no control but HTAB, so only the closing quote and pairs of backslash and byte matter (RFC 9110 5.6.4). */
+static bool take_quoted(struct slice *s)
+{
+    for (size_t i = 1; i < s->len; i++) {
+        if (s->ptr[i] == '"') {
+            *s = slice_after(*s, i + 1);
+            return true;
+        }
+        if (s->ptr[i] == '\\')
+            i++;
+    }
+    return false;
+}
+
+static bool take_word(struct slice *s, bool may_be_quoted)
+{
+    skip_blanks(s);
+    if (may_be_quoted && s->len > 0 && s->ptr[0] == '"')
+        return take_quoted(s);
+    const char *end = scan_not_token(s->ptr, s->ptr + s->len);
+    size_t len = (size_t)(end - s->ptr);
+    *s = slice_after(*s, len);
+    return len > 0;
+}
+
+/* *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ) */
+static bool is_extension(struct slice s)
+{
+    while (s.len > 0) {
+        if (!take_char(&s, ';') || !take_word(&s, false))
+            return false;
+        if (take_char(&s, '=') && !take_word(&s, true))
+            return false;
+    }
+    return true;
+}
+
+/* The line behind its `digit_count` digits. */
+static enum h1_event extension_read(struct h1_reader *r, struct slice *input, size_t digit_count)
+{
+    struct slice rest = slice_first(slice_after(*input, digit_count), EXTENSION_MAX_BYTES + 2);
+    size_t from = r->scanned_bytes > digit_count ? r->scanned_bytes - digit_count : 0;
+    const char *at;
+    enum line_end found = h1_line_end(rest.ptr + from, rest.ptr + rest.len, &at);
+    struct slice extension = slice_from(rest.ptr, (size_t)(at - rest.ptr));
+    r->scanned_bytes = (uint32_t)(digit_count + extension.len);
+    if (found == LINE_END_MORE && rest.len < EXTENSION_MAX_BYTES + 2)
+        return H1_MORE;
+    if (found == LINE_END_MORE)
+        h1_fail(r, REASON_MALFORMED, "chunk extensions are too long");
+    else if (found == LINE_END_BROKEN)
+        h1_fail(r, REASON_MALFORMED, h1_line_fault(at));
+    else if (!is_extension(extension))
+        h1_fail(r, REASON_MALFORMED, "a chunk extension is malformed");
+    else
+        *input = slice_after(*input, r->scanned_bytes + 2);
+    r->scanned_bytes = 0;
+    return r->state == H1_STATE_ERROR ? H1_ERROR : H1_DATA;
+}
+
+enum h1_event h1_chunk_size_read(struct h1_reader *r, struct slice *input)
+{
+    uint64_t size = 0;
+    size_t digit_count = 0;
+    for (; digit_count < input->len && hex_value(input->ptr[digit_count]) >= 0; digit_count++) {
+        if (digit_count == SIZE_MAX_DIGITS)
+            break;
+        size = size << 4 | (uint64_t)hex_value(input->ptr[digit_count]);
+    }
+    if (digit_count == input->len)
+        return H1_MORE;
+    char next = input->ptr[digit_count];
+    if (digit_count == 0 || (next != '\r' && next != ';' && next != ' ' && next != '\t') ||
+        size > INT64_MAX) {
+        h1_fail(r, REASON_MALFORMED, "a chunk has no valid size");
+        return H1_ERROR;
+    }
+    r->remaining_bytes = size;
+    return extension_read(r, input, digit_count);
+}
