@@ -1,0 +1,36 @@
+/* stats/metrics.h - all metrics that /metrics answers, in one document. Pure: what it cannot know is passed in. */
+#ifndef STATS_METRICS_H
+#define STATS_METRICS_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "stats/expose.h"
+#include "stats/stats.h"
+
+/* The process as the kernel sees it (/proc/self), read by the caller. */
+struct metrics_process {
+    uint64_t cpu_us; /* user and system */
+    uint64_t resident_bytes, virtual_bytes;
+    uint64_t open_fd_count, max_fd_count;
+    struct wall_time started;
+};
+
+/* Reloads so far, as the main thread knows them. */
+struct metrics_config {
+    uint64_t generation;
+    uint64_t applied_count, rejected_count, unchanged_count;
+    struct wall_time last_reload; /* the last applied one; the start counts */
+};
+
+struct metrics_facts {
+    const char *version;
+    struct metrics_process process;
+    struct metrics_config config;
+};
+
+void metrics_write(struct text *out, enum expose_format format, const struct stats *stats,
+                   const struct metrics_facts *facts);
+
+#endif
