@@ -100,6 +100,11 @@ static void loop_end_turn(struct loop *loop)
         chunk_unref(TAKE(&loop->scratch));
 }
 
+void loop_turn_now(struct loop *loop)
+{
+    loop_end_turn(loop);
+}
+
 void loop_turn(struct loop *loop)
 {
     CHECK_MAGIC(loop, LOOP_MAGIC);

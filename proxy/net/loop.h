@@ -60,6 +60,9 @@ void loop_stop(struct loop *loop);
 /* One turn: waits for events, runs callbacks, frees what was deferred, runs hooks. For tests and loop_run. */
 void loop_turn(struct loop *loop);
 
+/* The end of a turn without waiting for events: frees what was deferred. For taking things down. */
+void loop_turn_now(struct loop *loop);
+
 struct mono_time loop_now_slow(struct loop *loop);
 
 /* This turn's time. */

@@ -127,6 +127,14 @@ static void write_event_arm(struct stream *s)
         CHECK(s->write_event != NULL);
     }
     event_add(s->write_event, NULL);
+    s->is_write_armed = true;
+}
+
+static void write_event_disarm(struct stream *s)
+{
+    if (s->is_write_armed)
+        event_del(s->write_event);
+    s->is_write_armed = false;
 }
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */
@@ -140,7 +148,7 @@ static void stream_reset_fields(struct stream *s, struct loop *loop, int fd,
     s->events = events;
     s->out_first = s->out_last = NULL;
     s->queued_bytes = 0;
-    s->is_connecting = s->is_above_high = s->is_shutdown_due = s->has_shut_down = s->has_failed =
+    s->is_connecting = s->is_above_high = s->is_write_armed = s->is_shutdown_due = s->has_shut_down = s->has_failed =
         false;
     s->is_read_paused = true;
     s->failure = 0;
@@ -356,15 +364,13 @@ static enum stream_status stream_fail(struct stream *s, int error)
     s->has_failed = true;
     s->failure = error;
     queue_clear(s);
-    if (s->write_event != NULL)
-        event_del(s->write_event);
+    write_event_disarm(s);
     return STREAM_ERROR;
 }
 
 static void stream_on_queue_empty(struct stream *s)
 {
-    if (s->write_event != NULL)
-        event_del(s->write_event);
+    write_event_disarm(s);
     if (s->is_shutdown_due && !s->has_shut_down) {
         s->has_shut_down = true;
         shutdown(s->fd, SHUT_WR);

@@ -48,6 +48,7 @@ struct stream {
     bool is_above_high;   /* owner was told to wait for on_drained */
     bool is_shutdown_due; /* SHUT_WR once the queue is empty */
     bool has_shut_down;
+    bool is_write_armed;          /* write interest is registered */
     bool
         has_failed; /* a write failed: errno in failure; the owner learns from stream_flush or on_drained */
     int failure;

@@ -11,6 +11,7 @@
 #include "server/access_writer.h"
 #include "stats/counters.h"
 
+struct limits;
 struct worker;
 
 /* From the main thread to a worker. All of them take effect at a turn's boundary. */
@@ -49,6 +50,9 @@ struct worker_options {
     struct snapshot *snapshot;     /* the first; borrowed until reported unused */
     const struct weights *weights; /* the first; borrowed until replaced and reported */
     struct stats_worker *stats;    /* owned by the main thread */
+    struct limits *limits;         /* shared by all workers; owned by the main thread */
+    struct slice via;              /* "1.1 weir-5f3a9c21": names this process; outlives the worker */
+    uint32_t worker_count;         /* limits of upstreams are split among so many */
 };
 
 /* Starts the thread; returns when it serves. The listeners' fds and the snapshot must exist; access lines are submitted only

@@ -42,10 +42,11 @@ static void connection_detach(struct upstream_connection *c)
     c->endpoint->in_flight_count--;
 }
 
-static void connection_count(struct upstream_connection *c, int64_t active, int64_t idle)
+/* Moves the connection from one gauge to the other, or in and out of the first. */
+static void connection_count(struct upstream_connection *c, enum stats_upstream_cell gauge, int64_t change)
 {
     struct upstream *u = c->endpoint->upstream;
-    stats_upstream_connections(u->set->loop->stats, u->stats_id, active, idle);
+    stats_upstream_add(u->set->loop->stats, u->stats_id, gauge, (uint64_t)change);
 }
 
 void connection_close(struct upstream_connection *c)
@@ -54,7 +55,7 @@ void connection_close(struct upstream_connection *c)
     if (c->state == CONNECTION_CLOSED)
         return;
     struct loop *loop = c->stream.loop;
-    connection_count(c, c->state != CONNECTION_IDLE ? -1 : 0, c->state == CONNECTION_IDLE ? -1 : 0);
+    connection_count(c, c->state == CONNECTION_IDLE ? STATS_UPSTREAM_IDLE : STATS_UPSTREAM_ACTIVE, -1);
     c->state = CONNECTION_CLOSED;
     connection_detach(c);
     list_remove(&c->link);
@@ -74,7 +75,8 @@ static void connection_pool(struct upstream_connection *c)
     inbox_release_if_empty(&c->inbox);
     stream_resume(&c->stream);
     c->state = CONNECTION_IDLE;
-    connection_count(c, -1, 1);
+    connection_count(c, STATS_UPSTREAM_ACTIVE, -1);
+    connection_count(c, STATS_UPSTREAM_IDLE, 1);
     list_push(&c->endpoint->idle, &c->link);
     timer_start(c->stream.loop, &c->timer, u->idle_timeout_ms);
     upstream_on_room(u);
@@ -106,7 +108,8 @@ struct upstream_connection *connection_take(struct endpoint *e, struct exchange 
     struct upstream_connection *c = LIST_ITEM(link, struct upstream_connection, link);
     CHECK(c->state == CONNECTION_IDLE);
     c->state = CONNECTION_BUSY;
-    connection_count(c, 1, -1);
+    connection_count(c, STATS_UPSTREAM_IDLE, -1);
+    connection_count(c, STATS_UPSTREAM_ACTIVE, 1);
     connection_attach(
         c,
         x); /* the idle timer stays armed: firing while BUSY means nothing, pooling again postpones it */
@@ -130,6 +133,7 @@ static void connection_on_end(struct upstream_connection *c, bool has_rest)
     if (has_rest || !x->is_request_complete || x->is_tunnel)
         c->is_reusable = false; /* RFC 9112 6.3: bytes behind a complete response are nobody's */
     connection_release(c);
+    exchange_count_retry(x, STATS_UPSTREAM_RETRIES_OK);
     exchange_finish(x);
     x->events->on_end(x);
 }
@@ -233,6 +237,11 @@ static void connection_on_eof(struct upstream_connection *c)
 {
     enum h1_event event = h1_read_eof(&c->reader, inbox_bytes(&c->inbox).len);
     c->is_reusable = false;
+    if (c->exchange->is_tunnel) { /* half-closed: the other direction may go on */
+        stream_pause(&c->stream);
+        c->exchange->events->on_half_closed(c->exchange);
+        return;
+    }
     if (event == H1_END)
         connection_on_end(c, false);
     else
@@ -341,7 +350,8 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     u->connection_count++;
     u->set->connection_count++;
     u->ref_count++;
-    connection_count(c, 1, 0);
+    connection_count(c, STATS_UPSTREAM_ACTIVE, 1);
+    stats_upstream_add(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_CONNECTS, 1);
     if (x != NULL)
         connection_attach(c, x);
     stream_connect(&c->stream, u->set->loop, (const struct sockaddr *)&e->address,

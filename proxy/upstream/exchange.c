@@ -19,8 +19,15 @@ void exchange_finish(struct exchange *x)
     x->upstream->set->exchange_count--;
 }
 
+void exchange_count_retry(struct exchange *x, enum stats_upstream_cell result)
+{
+    if (x->is_retried)
+        stats_upstream_add(x->upstream->set->loop->stats, x->upstream->stats_id, result, 1);
+}
+
 static void exchange_fail(struct exchange *x, enum reason reason)
 {
+    exchange_count_retry(x, STATS_UPSTREAM_RETRIES_FAILED);
     exchange_finish(x);
     x->events->on_failed(x, reason);
 }
@@ -78,7 +85,7 @@ enum reason exchange_begin(struct exchange *x)
     list_init(&x->pending_link);
     x->sent_body_bytes = x->received_body_bytes = 0;
     x->try_count = x->informational_count = 0;
-    x->is_request_complete = x->is_response_begun = x->is_tunnel = x->is_new_connection_due = false;
+    x->is_request_complete = x->is_response_begun = x->is_tunnel = x->is_retried = x->is_new_connection_due = false;
     enum reason reason = exchange_try(x, NULL);
     if (reason == REASON_NONE)
         x->upstream->set->exchange_count++;
@@ -133,11 +140,10 @@ void exchange_on_connect_failed(struct exchange *x, enum reason reason)
         has_other = endpoint_is_usable(u->endpoints[i], now);
     /* Nothing was sent: trying elsewhere is always safe. The one that failed is down now and not usable. */
     if (!has_other || x->try_count >= MAX_TRIES) {
-        stats_upstream_retry(u->set->loop->stats, u->stats_id, RETRY_GIVEN_UP, x->try_count > 1);
         exchange_fail(x, reason);
         return;
     }
-    stats_upstream_retry(u->set->loop->stats, u->stats_id, RETRY_CONNECT, true);
+    x->is_retried = true;
     exchange_try_again(x, NULL);
 }
 

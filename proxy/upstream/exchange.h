@@ -42,6 +42,8 @@ struct exchange_events {
     void (*on_failed)(struct exchange *x, enum reason reason);
     /* The queue to the endpoint has room again (after exchange_is_full), or the connection has just been made. */
     void (*on_drained)(struct exchange *x);
+    /* Tunnels: the endpoint sent FIN; nothing more is read. The owner ends the exchange by exchange_cancel. */
+    void (*on_half_closed)(struct exchange *x);
 };
 
 enum exchange_state {
@@ -73,6 +75,7 @@ struct exchange {
     bool is_request_complete;   /* its last byte was queued */
     bool is_response_begun;     /* a byte of it was seen */
     bool is_tunnel;             /* after a 101 */
+    bool is_retried;                  /* a second try was begun: its outcome is counted */
     bool is_new_connection_due; /* the second try must not take a pooled one */
 };
 

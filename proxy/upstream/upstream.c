@@ -34,7 +34,8 @@ void endpoint_on_connect_failed(struct endpoint *e)
     e->is_down = true;
     e->down_until =
         mono_add_ms(loop_now(set->loop), wait_ms < DOWN_MOST_MS ? wait_ms : DOWN_MOST_MS);
-    stats_endpoint_healthy(set->loop->stats, e->stats_id, false);
+    stats_endpoint_set_health(set->loop->stats, e->stats_id, STATS_UNHEALTHY);
+    stats_upstream_add(set->loop->stats, e->upstream->stats_id, STATS_UPSTREAM_CONNECT_FAILURES, 1);
 }
 
 void endpoint_on_connected(struct endpoint *e)
@@ -43,7 +44,7 @@ void endpoint_on_connected(struct endpoint *e)
         log_info("upstream %s: endpoint %s is healthy again", e->upstream->name, e->label);
     e->is_down = false;
     e->connect_failures = 0;
-    stats_endpoint_healthy(e->upstream->set->loop->stats, e->stats_id, true);
+    stats_endpoint_set_health(e->upstream->set->loop->stats, e->stats_id, STATS_HEALTHY);
 }
 
 static struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_config *config,
@@ -58,7 +59,6 @@ static struct endpoint *endpoint_create(struct upstream *u, const struct endpoin
     list_init(&e->idle);
     if (config->address.kind != ADDRESS_NAME)
         e->address_length = endpoint_address_to_sockaddr(&config->address, &e->address);
-    stats_endpoint_healthy(u->set->loop->stats, stats_id, true);
     return e;
 }
 
