@@ -10,9 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char refusal[] =
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 17\r\n"
-    "x-weir-error: connection_limit\r\nConnection: close\r\n\r\nconnection_limit\n";
+static const char refusal[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 17\r\n"
+                              "x-weir-error: connection_limit\r\nConnection: close\r\n\r\nconnection_limit\n";
 
 /* One write that may fall short: whoever is refused gets a reason if that costs nothing. */
 static void refuse(struct front *f, int fd)
@@ -24,8 +23,7 @@ static void refuse(struct front *f, int fd)
     stats_add(f->stats, STATS_CONNECTIONS_REFUSED, 1);
 }
 
-static void on_accept(struct listener *listener, int fd, const struct sockaddr *peer,
-                      socklen_t peer_length)
+static void on_accept(struct listener *listener, int fd, const struct sockaddr *peer, socklen_t peer_length)
 {
     (void)peer_length;
     struct front_listener *l = listener->owner;

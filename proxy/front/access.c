@@ -82,7 +82,8 @@ static void put_ms(struct line *l, const char *key, int64_t us)
 {
     char digits[32];
     put_key(l, key);
-    put(l, digits, (size_t)snprintf(digits, sizeof(digits), "%lld.%03lld", (long long)(us / 1000), (long long)(us % 1000)));
+    put(l, digits,
+        (size_t)snprintf(digits, sizeof(digits), "%lld.%03lld", (long long)(us / 1000), (long long)(us % 1000)));
 }
 
 static void put_request(struct line *l, const struct request *r)

@@ -34,8 +34,7 @@ struct binding {
     struct deferred deferred;
 };
 
-struct binding *binding_create(struct front *f, struct snapshot *snapshot,
-                               const struct weights *weights);
+struct binding *binding_create(struct front *f, struct snapshot *snapshot, const struct weights *weights);
 struct binding *binding_pin(struct binding *b);
 void binding_unpin(struct binding *b);
 /* Another one is current now: goes when nothing pins it. */

@@ -11,7 +11,7 @@
 #define READS_PER_TURN 4
 #define PIPELINE_BYTES 8192 /* read ahead of an unanswered request; beyond it TCP holds the rest */
 #define LINGER_MS      2000 /* how long a peer may take to notice that we are done */
-#define HALF_CLOSE_GRACE_MS                                                                        \
+#define HALF_CLOSE_GRACE_MS                                                                                            \
     1000 /* a FIN may mean "that was my request" or "I am gone": an answer that begins in time is
                                     delivered, then the request is given up (tests: half_close, client_abort) */
 
@@ -166,8 +166,7 @@ static void client_deliver(struct client *c, enum h1_event event)
         request_on_head(r);
         return;
     case H1_DATA:
-        request_on_data(r, c->inbox.chunk, inbox_offset(&c->inbox, r->reader.data.ptr),
-                        (uint32_t)r->reader.data.len);
+        request_on_data(r, c->inbox.chunk, inbox_offset(&c->inbox, r->reader.data.ptr), (uint32_t)r->reader.data.len);
         return;
     case H1_TRAILERS:
         r->request_trailers = r->reader.trailers;
@@ -259,12 +258,10 @@ static enum stream_status client_read_bulk(struct client *c, bool *is_drained)
     struct chunk *chunks[BULK_CHUNKS];
     struct request *r = c->request;
     enum stream_status status;
-    int count =
-        stream_read_bulk(&c->stream, r->reader.remaining_bytes, chunks, &status, is_drained);
+    int count = stream_read_bulk(&c->stream, r->reader.remaining_bytes, chunks, &status, is_drained);
     for (int i = 0; i < count; i++) {
         struct slice rest = slice_from(chunks[i]->bytes, chunks[i]->used);
-        while (c->request == r && rest.len > 0 &&
-               h1_read(&r->reader, &rest, &r->arena, &r->message) == H1_DATA)
+        while (c->request == r && rest.len > 0 && h1_read(&r->reader, &rest, &r->arena, &r->message) == H1_DATA)
             request_on_data(r, chunks[i], (uint32_t)(r->reader.data.ptr - chunks[i]->bytes),
                             (uint32_t)r->reader.data.len);
         chunk_unref(chunks[i]);
@@ -293,11 +290,9 @@ static enum liveness client_read_once(struct client *c, bool *is_drained)
 {
     const struct limits_config *limits = client_limits(c);
     enum stream_status status =
-        client_reads_bulk(c)
-            ? client_read_bulk(c, is_drained)
-            : inbox_fill(&c->inbox, &c->stream,
-                         (uint32_t)(limits->request_line_bytes + limits->headers_bytes),
-                         is_drained);
+        client_reads_bulk(c) ? client_read_bulk(c, is_drained)
+                             : inbox_fill(&c->inbox, &c->stream,
+                                          (uint32_t)(limits->request_line_bytes + limits->headers_bytes), is_drained);
     if (c->state == CLIENT_CLOSED)
         return CLOSED;
     if (status == STREAM_EOF) {
@@ -400,8 +395,7 @@ static const struct stream_events client_events = {
     .on_drained = client_on_drained,
 };
 
-void client_create(struct front_listener *l, int fd, const struct ip_address *source,
-                   uint16_t source_port)
+void client_create(struct front_listener *l, int fd, const struct ip_address *source, uint16_t source_port)
 {
     struct front *f = l->front;
     struct client *c = memory_zalloc(sizeof(*c));

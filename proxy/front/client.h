@@ -20,19 +20,17 @@
 
 struct client {
     uint32_t magic;
-    uint8_t state; /* enum client_state */
-    bool
-        is_processing; /* client_process is on the stack: finishing a request does not recurse into it */
-    bool has_ended;    /* the peer sent FIN */
-    bool is_close_due; /* after this answer */
+    uint8_t state;      /* enum client_state */
+    bool is_processing; /* client_process is on the stack: finishing a request does not recurse into it */
+    bool has_ended;     /* the peer sent FIN */
+    bool is_close_due;  /* after this answer */
     uint16_t source_port;
     struct list link; /* in front->clients[state] */
     struct front *front;
     struct front_listener *listener;
     struct request *request;
     struct inbox inbox;
-    struct timer
-        timer; /* IDLE: idle_timeout; ACTIVE: header_timeout, half-close; LINGERING: its end */
+    struct timer timer; /* IDLE: idle_timeout; ACTIVE: header_timeout, half-close; LINGERING: its end */
     struct mono_time accepted;
     struct ip_address source; /* the peer of the socket */
     struct deferred deferred;
@@ -40,8 +38,7 @@ struct client {
 };
 
 /* Takes the accepted fd over. limits_enter was called for the source; the client leaves again. */
-void client_create(struct front_listener *l, int fd, const struct ip_address *source,
-                   uint16_t source_port);
+void client_create(struct front_listener *l, int fd, const struct ip_address *source, uint16_t source_port);
 /* Idempotent. Aborts the request if there is one. */
 void client_close(struct client *c);
 /* Same, with a reset: an answer that was cut short must not look complete. */

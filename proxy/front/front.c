@@ -28,8 +28,8 @@ static void front_on_turn(void *arg)
     }
 }
 
-void front_init(struct front *f, struct loop *loop, struct stats_worker *stats,
-                uint32_t worker_index, uint32_t worker_count)
+void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, uint32_t worker_index,
+                uint32_t worker_count)
 {
     f->magic = FRONT_MAGIC;
     f->worker_index = worker_index;

@@ -35,6 +35,7 @@ struct front_listener {
     struct slice scheme; /* "http" */
     uint32_t stats_id;
     uint32_t client_count;
+    bool is_kept;    /* named by the newest configuration: the worker's mark while it swaps */
     bool is_removed; /* freed with its last client */
     struct front *front;
     struct listener listener;
@@ -67,8 +68,8 @@ struct front {
     void *arg;
 };
 
-void front_init(struct front *f, struct loop *loop, struct stats_worker *stats,
-                uint32_t worker_index, uint32_t worker_count);
+void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, uint32_t worker_index,
+                uint32_t worker_count);
 /* Closes every client and gives everything back. */
 void front_fini(struct front *f);
 

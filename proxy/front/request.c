@@ -48,10 +48,9 @@ static const struct {
     [STEP_ADMIT] = { "admit", step_admit },          /* the proxy's own memory */
     [STEP_DECIDE] = { "decide", step_decide },       /* route, rule, split: route/decide.c */
     [STEP_LIMIT] = { "limit", step_limit },          /* the route's own limits */
-    [STEP_FORWARD] = { "forward",
-                       step_forward }, /* an exchange with an endpoint: front/forward.c */
+    [STEP_FORWARD] = { "forward", step_forward },    /* an exchange with an endpoint: front/forward.c */
     [STEP_RESPOND] = { "respond",
-                       step_respond }, /* the proxy's own answer, if the upstream gave none: front/respond.c */
+                       step_respond },         /* the proxy's own answer, if the upstream gave none: front/respond.c */
     [STEP_RECORD] = { "record", step_record }, /* counters and the access line */
     [STEP_FINISH] = { "finish", step_finish }, /* gives everything back; the client goes on */
 };
@@ -107,9 +106,8 @@ struct request *request_create(struct client *c)
     r->front = f;
     r->binding = binding_pin(f->current);
     r->begun = loop_now(f->loop);
-    r->decision = (struct decision){ .rule_index = CONFIG_NONE,
-                                     .split_index = CONFIG_NONE,
-                                     .upstream_index = CONFIG_NONE };
+    r->decision =
+        (struct decision){ .rule_index = CONFIG_NONE, .split_index = CONFIG_NONE, .upstream_index = CONFIG_NONE };
     r->exchange.state = EXCHANGE_NEW;
     r->exchange.connection = NULL;
     arena_init(&r->arena, &f->loop->arenas, ARENA_LIMIT_BYTES);
@@ -160,8 +158,7 @@ static enum step_result step_read(struct request *r)
 /* Our own Via entry in the request: it has been here before (RFC 9110 7.6.3). */
 static bool is_looping(const struct request *r)
 {
-    for (struct field *f = message_field(&r->message, FIELD_VIA); f != NULL;
-         f = message_next_field(&r->message, f))
+    for (struct field *f = message_field(&r->message, FIELD_VIA); f != NULL; f = message_next_field(&r->message, f))
         if (slice_contains(f->value, r->front->via))
             return true;
     return false;
@@ -209,8 +206,7 @@ static enum step_result step_decide(struct request *r)
 static uint64_t body_limit(const struct request *r)
 {
     const struct route_config *route = request_route(r);
-    return route != NULL && route->has_body_limit ? route->body_limit_bytes
-                                                  : request_config(r)->limits.body_bytes;
+    return route != NULL && route->has_body_limit ? route->body_limit_bytes : request_config(r)->limits.body_bytes;
 }
 
 static bool is_body_too_large(const struct request *r, uint64_t bytes)
@@ -228,8 +224,8 @@ static bool is_rate_used_up(struct request *r)
         return false;
     if (rate->by.kind != KEY_NONE && !key_extract(&rate->by, &r->view, scratch, &key))
         key = SLICE_NONE; /* those without the key share one bucket */
-    return !limits_take(r->front->limits, rate, r->decision.route->salt, key,
-                        loop_now(r->front->loop), &r->retry_after_ms);
+    return !limits_take(r->front->limits, rate, r->decision.route->salt, key, loop_now(r->front->loop),
+                        &r->retry_after_ms);
 }
 
 static enum step_result step_limit(struct request *r)
@@ -252,8 +248,7 @@ static bool is_last_hop(const struct request *r)
 {
     const struct message *m = &r->message;
     struct field *f = message_field(m, FIELD_MAX_FORWARDS);
-    return f != NULL && (m->method == METHOD_OPTIONS || m->method == METHOD_TRACE) &&
-           slice_equal(f->value, SLICE("0"));
+    return f != NULL && (m->method == METHOD_OPTIONS || m->method == METHOD_TRACE) && slice_equal(f->value, SLICE("0"));
 }
 
 static enum step_result step_forward(struct request *r)
@@ -408,19 +403,16 @@ void request_refuse(struct request *r, enum reason reason)
 static uint64_t queued_bytes(const struct request *r)
 {
     const struct upstream_connection *c = r->exchange.connection;
-    return ((uint64_t)r->client->stream.queued_bytes << 32) +
-           (c != NULL ? c->stream.queued_bytes : 0);
+    return ((uint64_t)r->client->stream.queued_bytes << 32) + (c != NULL ? c->stream.queued_bytes : 0);
 }
 
 /* The request is out and the answer has not begun: route.timeout. Else bytes must move: stream_idle_timeout. */
 void request_watch(struct request *r)
 {
     const struct route_config *route = request_route(r);
-    bool is_answer_due =
-        !r->is_answer_begun && (r->is_body_done || !exchange_is_ready(&r->exchange));
+    bool is_answer_due = !r->is_answer_begun && (r->is_body_done || !exchange_is_ready(&r->exchange));
     r->watched_bytes = queued_bytes(r);
-    timer_start(r->front->loop, &r->timer,
-                is_answer_due ? route->timeout_ms : route->stream_idle_timeout_ms);
+    timer_start(r->front->loop, &r->timer, is_answer_due ? route->timeout_ms : route->stream_idle_timeout_ms);
 }
 
 static enum reason timeout_reason(const struct request *r)
@@ -429,8 +421,7 @@ static enum reason timeout_reason(const struct request *r)
         return r->client->stream.queued_bytes > 0 ? REASON_CLIENT_SLOW : REASON_STREAM_IDLE;
     if (r->is_body_done || !exchange_is_ready(&r->exchange))
         return REASON_RESPONSE_TIMEOUT;
-    return r->exchange.connection->stream.queued_bytes > 0 ? REASON_STREAM_IDLE
-                                                           : REASON_BODY_TIMEOUT;
+    return r->exchange.connection->stream.queued_bytes > 0 ? REASON_STREAM_IDLE : REASON_BODY_TIMEOUT;
 }
 
 static void request_on_timer(void *arg)

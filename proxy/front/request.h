@@ -18,7 +18,7 @@
    its step fills in before anybody reads it. */
 struct request {
     uint32_t magic;
-    uint8_t step; /* index into the table of steps in request.c; 0: its head is being read */
+    uint8_t step;              /* index into the table of steps in request.c; 0: its head is being read */
     struct request *next_free; /* in the front's free list, when not in use */
     struct client *client;
     struct front *front;
@@ -36,7 +36,7 @@ struct request {
     uint64_t watched_bytes;              /* queued to either side when the timer was armed */
     int64_t retry_after_ms;              /* with 429 */
     struct slice endpoint;               /* label of the one that answered, in the arena; empty: none */
-    struct message *request_trailers; /* in the arena; NULL: none */
+    struct message *request_trailers, *response_trailers; /* in the arena; NULL: none */
     struct slice request_id;
     bool has_encoded_slash;
     bool is_view_known;     /* `view` is filled in */

@@ -55,9 +55,9 @@ void respond_interim(struct request *r, struct message *response)
 static void issue_cookie(struct request *r, struct message *response)
 {
     const struct sticky_config *sticky = &request_route(r)->sticky;
-    struct slice value = arena_printf(&r->arena, "%.*s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Lax",
-                                      SLICE_ARG(sticky->key.name), r->decision.issued_key,
-                                      (long long)(sticky->ttl_ms / 1000));
+    struct slice value =
+        arena_printf(&r->arena, "%.*s=%s; Path=/; Max-Age=%lld; HttpOnly; SameSite=Lax", SLICE_ARG(sticky->key.name),
+                     r->decision.issued_key, (long long)(sticky->ttl_ms / 1000));
     message_add(response, &r->arena, FIELD_SET_COOKIE, field_names[FIELD_SET_COOKIE], value);
 }
 
@@ -99,7 +99,8 @@ static bool begin_tunnel(struct request *r, struct message *response)
 
 bool respond_head(struct request *r, struct message *response)
 {
-    r->endpoint = arena_copy(&r->arena, slice_from_cstr(r->exchange.endpoint->label)); /* which may leave before we do */
+    r->endpoint =
+        arena_copy(&r->arena, slice_from_cstr(r->exchange.endpoint->label)); /* which may leave before we do */
     if (response->status == 101) {
         if (!begin_tunnel(r, response))
             return false;

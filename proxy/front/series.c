@@ -6,8 +6,7 @@ static uint32_t *series_array(struct arena *arena, size_t count)
     return arena_zalloc_array(arena, count + 1, sizeof(uint32_t));
 }
 
-static void add_route(struct series_map *map, const struct route_config *route, uint32_t first,
-                      struct stats *stats)
+static void add_route(struct series_map *map, const struct route_config *route, uint32_t first, struct stats *stats)
 {
     uint32_t *row = map->ids + first;
     for (size_t i = 0; i < route->split_count; i++)
@@ -17,8 +16,7 @@ static void add_route(struct series_map *map, const struct route_config *route, 
     *row = stats_series_id(stats, route->name, SLICE_NONE);
 }
 
-static void add_routes(struct series_map *map, struct arena *arena, const struct config *config,
-                       struct stats *stats)
+static void add_routes(struct series_map *map, struct arena *arena, const struct config *config, struct stats *stats)
 {
     size_t total = 0;
     map->route_first = series_array(arena, config->route_count);
@@ -31,8 +29,7 @@ static void add_routes(struct series_map *map, struct arena *arena, const struct
         add_route(map, &config->routes[r], map->route_first[r], stats);
 }
 
-static void add_upstreams(struct series_map *map, struct arena *arena, const struct config *config,
-                          struct stats *stats)
+static void add_upstreams(struct series_map *map, struct arena *arena, const struct config *config, struct stats *stats)
 {
     size_t total = 0;
     map->upstreams = series_array(arena, config->upstream_count);
@@ -45,12 +42,11 @@ static void add_upstreams(struct series_map *map, struct arena *arena, const str
     map->endpoints = series_array(arena, total);
     for (size_t u = 0; u < config->upstream_count; u++)
         for (size_t e = 0; e < config->upstreams[u].endpoint_count; e++)
-            map->endpoints[map->endpoint_first[u] + e] = stats_endpoint_id(
-                stats, config->upstreams[u].name, config->upstreams[u].endpoints[e].address_text);
+            map->endpoints[map->endpoint_first[u] + e] =
+                stats_endpoint_id(stats, config->upstreams[u].name, config->upstreams[u].endpoints[e].address_text);
 }
 
-struct series_map *series_map_build(struct arena *arena, const struct config *config,
-                                    struct stats *stats)
+struct series_map *series_map_build(struct arena *arena, const struct config *config, struct stats *stats)
 {
     struct series_map *map = arena_zalloc(arena, sizeof(*map));
     stats_begin_generation(stats);

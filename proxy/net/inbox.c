@@ -28,8 +28,7 @@ static void inbox_make_room(struct inbox *b, struct chunk_pool *pool, uint32_t m
     if (chunk_room(old) >= MIN_ROOM_BYTES)
         return;
     uint32_t capacity = next_capacity(waiting, max_waiting_bytes);
-    struct chunk *fresh =
-        capacity == CHUNK_BYTES ? chunk_create(pool) : chunk_create_sized(pool, capacity);
+    struct chunk *fresh = capacity == CHUNK_BYTES ? chunk_create(pool) : chunk_create_sized(pool, capacity);
     memcpy(fresh->bytes, old->bytes + b->at, waiting);
     fresh->used = waiting;
     chunk_unref(old);
@@ -37,8 +36,7 @@ static void inbox_make_room(struct inbox *b, struct chunk_pool *pool, uint32_t m
     b->at = 0;
 }
 
-enum stream_status inbox_fill(struct inbox *b, struct stream *s, uint32_t max_waiting_bytes,
-                              bool *is_drained)
+enum stream_status inbox_fill(struct inbox *b, struct stream *s, uint32_t max_waiting_bytes, bool *is_drained)
 {
     inbox_make_room(b, &s->loop->chunks, max_waiting_bytes);
     uint32_t room = chunk_room(b->chunk), count;

@@ -44,8 +44,7 @@ static inline uint32_t inbox_offset(const struct inbox *b, const char *ptr)
 
 /* Reads once. What waits may move to another chunk to make room, up to max_waiting_bytes of it; beyond that the caller must have refused.
    *is_drained: the read was short, nothing more is there now. */
-enum stream_status inbox_fill(struct inbox *b, struct stream *s, uint32_t max_waiting_bytes,
-                              bool *is_drained);
+enum stream_status inbox_fill(struct inbox *b, struct stream *s, uint32_t max_waiting_bytes, bool *is_drained);
 /* Gives the chunk back when nothing waits. */
 void inbox_release_if_empty(struct inbox *b);
 /* Gives it back whatever waits. */

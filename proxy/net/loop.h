@@ -43,8 +43,7 @@ struct loop {
     struct arena_pool arenas;
     struct out_block *free_out_blocks; /* of net/stream's write queues */
     uint32_t free_out_block_count;
-    struct chunk
-        *scratch; /* small pieces of all write queues are packed here; NULL between turns */
+    struct chunk *scratch; /* small pieces of all write queues are packed here; NULL between turns */
     struct deferred *deferred;
     struct turn_hook *hooks;
     struct rng rng;

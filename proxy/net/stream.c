@@ -139,8 +139,7 @@ static void write_event_disarm(struct stream *s)
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */
 
-static void stream_reset_fields(struct stream *s, struct loop *loop, int fd,
-                                const struct stream_events *events)
+static void stream_reset_fields(struct stream *s, struct loop *loop, int fd, const struct stream_events *events)
 {
     s->magic = STREAM_MAGIC;
     s->fd = fd;
@@ -163,8 +162,8 @@ void stream_open(struct stream *s, struct loop *loop, int fd, const struct strea
     s->is_read_paused = false;
 }
 
-void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *address,
-                    socklen_t length, const struct stream_events *events)
+void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,
+                    const struct stream_events *events)
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     stream_reset_fields(s, loop, fd, events);
@@ -181,8 +180,7 @@ void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *
     s->write_event = event_new(loop->base, fd, EV_WRITE | EV_PERSIST, stream_write_cb, s);
     CHECK(s->write_event != NULL);
     if (s->failure != 0)
-        event_active(s->write_event, EV_WRITE,
-                     0); /* on_connected never runs inside stream_connect */
+        event_active(s->write_event, EV_WRITE, 0); /* on_connected never runs inside stream_connect */
     else
         event_add(s->write_event, NULL);
 }
@@ -248,8 +246,7 @@ enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *c
     return read_result(s, got);
 }
 
-enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count,
-                                size_t *count)
+enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count, size_t *count)
 {
     ssize_t got = readv(s->fd, iov, iov_count);
     *count = got > 0 ? (size_t)got : 0;

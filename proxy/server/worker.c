@@ -151,7 +151,8 @@ static void worker_send(struct worker *w, enum worker_order kind, struct snapsho
     mailbox_send(&w->mailbox, &order->mail);
 }
 
-void worker_order_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights, const int *listener_fds)
+void worker_order_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights,
+                       const int *listener_fds)
 {
     worker_send(w, ORDER_SWAP, snapshot, weights, listener_fds);
 }

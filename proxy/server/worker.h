@@ -26,8 +26,8 @@ enum worker_order {
 enum worker_report {
     REPORT_SWAPPED,         /* `generation` is in use; swap_us is what it took */
     REPORT_SNAPSHOT_UNUSED, /* no request of this worker pins `generation` any more */
-    REPORT_WEIGHTS_SET, /* `generation` of the weights; older ones are not read any more by this worker */
-    REPORT_DRAINED /* no client is left */
+    REPORT_WEIGHTS_SET,     /* `generation` of the weights; older ones are not read any more by this worker */
+    REPORT_DRAINED          /* no client is left */
 };
 
 /* Made by the worker with memory_alloc, freed by the main thread. */
@@ -45,7 +45,7 @@ struct worker_options {
     uint32_t index;
     struct mailbox *to_main;             /* outlives the worker */
     struct access_writer *access_writer; /* outlives the worker */
-    const int *listener_fds; /* one per listener of the first snapshot, in config order; borrowed */
+    const int *listener_fds;             /* one per listener of the first snapshot, in config order; borrowed */
     uint32_t listener_count;
     struct snapshot *snapshot;     /* the first; borrowed until reported unused */
     const struct weights *weights; /* the first; borrowed until replaced and reported */

@@ -38,8 +38,7 @@ static struct endpoint *pick_round_robin(const struct candidates *c)
 /* Is a's load per weight lower than b's? Compared without division. */
 static bool is_less_loaded(const struct endpoint *a, const struct endpoint *b)
 {
-    return (uint64_t)(a->in_flight_count + 1) * b->weight <
-           (uint64_t)(b->in_flight_count + 1) * a->weight;
+    return (uint64_t)(a->in_flight_count + 1) * b->weight < (uint64_t)(b->in_flight_count + 1) * a->weight;
 }
 
 /* The least (in flight + 1) / weight; ties go round from a random start, so that workers do not pile up on the first. */

@@ -84,9 +84,8 @@ static void connection_pool(struct upstream_connection *c)
 
 static bool connection_may_be_pooled(const struct upstream_connection *c)
 {
-    return c->is_reusable && !c->stream.has_failed && c->stream.queued_bytes == 0 &&
-           inbox_is_empty(&c->inbox) && !endpoint_is_leaving(c->endpoint) &&
-           !c->endpoint->upstream->set->is_draining;
+    return c->is_reusable && !c->stream.has_failed && c->stream.queued_bytes == 0 && inbox_is_empty(&c->inbox) &&
+           !endpoint_is_leaving(c->endpoint) && !c->endpoint->upstream->set->is_draining;
 }
 
 void connection_release(struct upstream_connection *c)
@@ -110,9 +109,8 @@ struct upstream_connection *connection_take(struct endpoint *e, struct exchange 
     c->state = CONNECTION_BUSY;
     connection_count(c, STATS_UPSTREAM_IDLE, -1);
     connection_count(c, STATS_UPSTREAM_ACTIVE, 1);
-    connection_attach(
-        c,
-        x); /* the idle timer stays armed: firing while BUSY means nothing, pooling again postpones it */
+    connection_attach(c,
+                      x); /* the idle timer stays armed: firing while BUSY means nothing, pooling again postpones it */
     return c;
 }
 
@@ -145,8 +143,7 @@ static void connection_on_head(struct upstream_connection *c)
     if (is_final) {
         x->state = EXCHANGE_STREAMING;
         x->is_tunnel = x->response.status == 101;
-        c->is_reusable =
-            x->response.is_keep_alive && x->response.framing != BODY_UNTIL_CLOSE && !x->is_tunnel;
+        c->is_reusable = x->response.is_keep_alive && x->response.framing != BODY_UNTIL_CLOSE && !x->is_tunnel;
     } else if (++x->informational_count > EXCHANGE_MAX_INFORMATIONAL) {
         connection_fail(c, REASON_UPSTREAM_INVALID);
         return;
@@ -155,8 +152,7 @@ static void connection_on_head(struct upstream_connection *c)
 }
 
 /* Parses what was read and tells the exchange; `rest` (in chunk) is moved behind what was understood. */
-static enum liveness connection_deliver(struct upstream_connection *c, struct chunk *chunk,
-                                        struct slice *rest)
+static enum liveness connection_deliver(struct upstream_connection *c, struct chunk *chunk, struct slice *rest)
 {
     struct exchange *x = c->exchange;
     for (;;) {
@@ -171,8 +167,7 @@ static enum liveness connection_deliver(struct upstream_connection *c, struct ch
             break;
         case H1_DATA:
             x->received_body_bytes += c->reader.data.len;
-            x->events->on_data(x, chunk, (uint32_t)(c->reader.data.ptr - chunk->bytes),
-                               (uint32_t)c->reader.data.len);
+            x->events->on_data(x, chunk, (uint32_t)(c->reader.data.ptr - chunk->bytes), (uint32_t)c->reader.data.len);
             break;
         case H1_TRAILERS:
             x->events->on_trailers(x, c->reader.trailers);
@@ -205,8 +200,7 @@ static uint64_t bulk_bytes(const struct upstream_connection *c)
     return is_shorter ? c->reader.remaining_bytes : most;
 }
 
-static enum liveness connection_read_bulk(struct upstream_connection *c, enum stream_status *status,
-                                          bool *is_drained)
+static enum liveness connection_read_bulk(struct upstream_connection *c, enum stream_status *status, bool *is_drained)
 {
     struct chunk *chunks[BULK_CHUNKS];
     int count = stream_read_bulk(&c->stream, bulk_bytes(c), chunks, status, is_drained);
@@ -220,12 +214,10 @@ static enum liveness connection_read_bulk(struct upstream_connection *c, enum st
     return alive;
 }
 
-static enum liveness connection_read_inbox(struct upstream_connection *c,
-                                           enum stream_status *status, bool *is_drained)
+static enum liveness connection_read_inbox(struct upstream_connection *c, enum stream_status *status, bool *is_drained)
 {
     const struct h1_limits *limits = c->reader.limits;
-    *status = inbox_fill(&c->inbox, &c->stream, limits->request_line_bytes + limits->head_bytes,
-                         is_drained);
+    *status = inbox_fill(&c->inbox, &c->stream, limits->request_line_bytes + limits->head_bytes, is_drained);
     if (*status != STREAM_OK)
         return ALIVE;
     c->exchange->is_response_begun = true;
@@ -254,9 +246,8 @@ static void connection_read(struct upstream_connection *c)
     struct exchange *x = c->exchange;
     for (int i = 0; i < READS_PER_TURN && !is_drained && !c->stream.is_read_paused; i++) {
         enum stream_status status;
-        enum liveness alive = connection_reads_bulk(c)
-                                  ? connection_read_bulk(c, &status, &is_drained)
-                                  : connection_read_inbox(c, &status, &is_drained);
+        enum liveness alive = connection_reads_bulk(c) ? connection_read_bulk(c, &status, &is_drained)
+                                                       : connection_read_inbox(c, &status, &is_drained);
         if (alive == LOST)
             return;
         if (status == STREAM_EOF) {
@@ -354,8 +345,8 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     stats_upstream_add(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_CONNECTS, 1);
     if (x != NULL)
         connection_attach(c, x);
-    stream_connect(&c->stream, u->set->loop, (const struct sockaddr *)&e->address,
-                   e->address_length, &connection_events);
+    stream_connect(&c->stream, u->set->loop, (const struct sockaddr *)&e->address, e->address_length,
+                   &connection_events);
     timer_start(u->set->loop, &c->timer, u->connect_timeout_ms);
     return c;
 }

@@ -18,12 +18,7 @@
 #include "net/timer.h"
 #include "upstream/exchange.h"
 
-enum connection_state {
-    CONNECTION_CONNECTING,
-    CONNECTION_BUSY,
-    CONNECTION_IDLE,
-    CONNECTION_CLOSED
-};
+enum connection_state { CONNECTION_CONNECTING, CONNECTION_BUSY, CONNECTION_IDLE, CONNECTION_CLOSED };
 
 struct upstream_connection {
     uint32_t magic;

@@ -6,10 +6,9 @@
 #include "upstream/connection.h"
 #include "upstream/internal.h"
 
-#define EXCHANGE_MAGIC 0x58434847u
-#define MAX_TRIES      3 /* connects that failed, on different endpoints */
-#define COPY_BELOW_BYTES                                                                           \
-    512 /* shorter pieces are copied beside their chunk framing: fewer pieces to write */
+#define EXCHANGE_MAGIC    0x58434847u
+#define MAX_TRIES         3   /* connects that failed, on different endpoints */
+#define COPY_BELOW_BYTES  512 /* shorter pieces are copied beside their chunk framing: fewer pieces to write */
 #define HEAD_MARGIN_BYTES 256 /* what h1_write may add to a head, codec.h */
 
 void exchange_finish(struct exchange *x)
@@ -151,17 +150,15 @@ void exchange_on_connect_failed(struct exchange *x, enum reason reason)
    idempotent one without a body is sent once more, on a connection of its own. */
 static bool exchange_may_repeat(const struct exchange *x, bool was_reused)
 {
-    return was_reused && !x->is_response_begun && x->is_request_complete &&
-           x->sent_body_bytes == 0 && !x->is_new_connection_due &&
-           method_is_idempotent(x->request->method);
+    return was_reused && !x->is_response_begun && x->is_request_complete && x->sent_body_bytes == 0 &&
+           !x->is_new_connection_due && method_is_idempotent(x->request->method);
 }
 
 void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused)
 {
     CHECK(x->connection == NULL);
     if (reason == REASON_UPSTREAM_RESET && exchange_may_repeat(x, was_reused)) {
-        stats_upstream_retry(x->upstream->set->loop->stats, x->upstream->stats_id, RETRY_RESET,
-                             true);
+        x->is_retried = true;
         x->is_new_connection_due = true;
         exchange_try_again(x, NULL);
         return;
@@ -209,8 +206,7 @@ void exchange_end_request(struct exchange *x, const struct message *trailers)
     CHECK(exchange_is_ready(x));
     if (x->write.framing == BODY_CHUNKED && !x->is_tunnel) {
         struct stream *s = &x->connection->stream;
-        uint32_t room =
-            (uint32_t)(trailers != NULL ? h1_head_bytes(trailers) : 0) + HEAD_MARGIN_BYTES;
+        uint32_t room = (uint32_t)(trailers != NULL ? h1_head_bytes(trailers) : 0) + HEAD_MARGIN_BYTES;
         size_t written = h1_write_last_chunk(trailers, stream_reserve(s, room), room);
         CHECK(written > 0);
         stream_commit(s, (uint32_t)written);

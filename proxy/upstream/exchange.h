@@ -71,12 +71,13 @@ struct exchange {
     struct list pending_link;
     struct message response;
     uint64_t sent_body_bytes, received_body_bytes;
-    uint8_t try_count;          /* tries begun */
-    bool is_request_complete;   /* its last byte was queued */
-    bool is_response_begun;     /* a byte of it was seen */
-    bool is_tunnel;             /* after a 101 */
-    bool is_retried;                  /* a second try was begun: its outcome is counted */
-    bool is_new_connection_due; /* the second try must not take a pooled one */
+    uint8_t informational_count; /* 1xx heads so far */
+    uint8_t try_count;           /* tries begun */
+    bool is_request_complete;    /* its last byte was queued */
+    bool is_response_begun;      /* a byte of it was seen */
+    bool is_tunnel;              /* after a 101 */
+    bool is_retried;             /* a second try was begun: its outcome is counted */
+    bool is_new_connection_due;  /* the second try must not take a pooled one */
 };
 
 /* Starts. REASON_NONE: under way. Anything else: refused at once (NO_ENDPOINT, OVERLOADED), no callback follows. */

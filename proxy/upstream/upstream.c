@@ -28,12 +28,10 @@ void endpoint_on_connect_failed(struct endpoint *e)
     unsigned doublings = e->connect_failures < 4 ? e->connect_failures : 4;
     int64_t wait_ms = (int64_t)DOWN_FIRST_MS << doublings;
     if (!e->is_down)
-        log_warn("upstream %s: endpoint %s is unhealthy: could not connect", e->upstream->name,
-                 e->label);
+        log_warn("upstream %s: endpoint %s is unhealthy: could not connect", e->upstream->name, e->label);
     e->connect_failures++;
     e->is_down = true;
-    e->down_until =
-        mono_add_ms(loop_now(set->loop), wait_ms < DOWN_MOST_MS ? wait_ms : DOWN_MOST_MS);
+    e->down_until = mono_add_ms(loop_now(set->loop), wait_ms < DOWN_MOST_MS ? wait_ms : DOWN_MOST_MS);
     stats_endpoint_set_health(set->loop->stats, e->stats_id, STATS_UNHEALTHY);
     stats_upstream_add(set->loop->stats, e->upstream->stats_id, STATS_UPSTREAM_CONNECT_FAILURES, 1);
 }
@@ -47,8 +45,7 @@ void endpoint_on_connected(struct endpoint *e)
     stats_endpoint_set_health(e->upstream->set->loop->stats, e->stats_id, STATS_HEALTHY);
 }
 
-static struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_config *config,
-                                        uint32_t stats_id)
+static struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_config *config, uint32_t stats_id)
 {
     struct endpoint *e = memory_zalloc(sizeof(*e));
     e->magic = ENDPOINT_MAGIC;
@@ -110,8 +107,7 @@ static struct upstream *upstream_find(struct upstream_set *set, struct slice nam
     return NULL;
 }
 
-static struct upstream *upstream_create(struct upstream_set *set, struct slice name,
-                                        uint32_t stats_id)
+static struct upstream *upstream_create(struct upstream_set *set, struct slice name, uint32_t stats_id)
 {
     struct upstream *u = memory_zalloc(sizeof(*u));
     u->magic = UPSTREAM_MAGIC;
@@ -125,8 +121,7 @@ static struct upstream *upstream_create(struct upstream_set *set, struct slice n
 }
 
 /* Takes the endpoint with that label out of the old array, or makes one. */
-static struct endpoint *endpoint_carry(struct upstream *u, const struct endpoint_config *config,
-                                       uint32_t stats_id)
+static struct endpoint *endpoint_carry(struct upstream *u, const struct endpoint_config *config, uint32_t stats_id)
 {
     for (uint32_t i = 0; i < u->endpoint_count; i++) {
         struct endpoint *e = u->endpoints[i];
@@ -163,8 +158,8 @@ static uint32_t share_of(uint32_t limit, uint32_t worker_count)
     return (uint32_t)(((uint64_t)limit + worker_count - 1) / worker_count);
 }
 
-struct upstream *upstream_attach(struct upstream_set *set, const struct upstream_config *config,
-                                 uint32_t stats_id, const uint32_t *endpoint_stats_ids)
+struct upstream *upstream_attach(struct upstream_set *set, const struct upstream_config *config, uint32_t stats_id,
+                                 const uint32_t *endpoint_stats_ids)
 {
     struct upstream *u = upstream_find(set, config->name);
     if (u == NULL)
@@ -207,8 +202,7 @@ void upstream_detach(struct upstream *u)
     upstream_unref(u);
 }
 
-void upstream_set_address(struct upstream *u, const char *label, const struct sockaddr *address,
-                          socklen_t length)
+void upstream_set_address(struct upstream *u, const char *label, const struct sockaddr *address, socklen_t length)
 {
     CHECK(length <= sizeof(struct sockaddr_storage));
     for (uint32_t i = 0; i < u->endpoint_count; i++) {
@@ -248,8 +242,7 @@ bool upstream_has_room(struct upstream *u)
         struct list *idle = &u->endpoints[i]->idle;
         if (list_is_empty(idle))
             continue;
-        connection_close(
-            LIST_ITEM(idle->prev, struct upstream_connection, link)); /* the longest unused */
+        connection_close(LIST_ITEM(idle->prev, struct upstream_connection, link)); /* the longest unused */
         return true;
     }
     return false;
@@ -273,8 +266,7 @@ static void upstream_set_serve_pending(void *arg)
     LIST_FOREACH_SAFE (link, &set->upstreams) {
         struct upstream *u = LIST_ITEM(link, struct upstream, link);
         while (!list_is_empty(&u->pending) &&
-               (u->max_connections == 0 || u->connection_count < u->max_connections ||
-                upstream_has_idle(u)))
+               (u->max_connections == 0 || u->connection_count < u->max_connections || upstream_has_idle(u)))
             exchange_leave_queue(LIST_ITEM(u->pending.next, struct exchange, pending_link));
     }
 }

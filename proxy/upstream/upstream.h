@@ -70,6 +70,9 @@ struct upstream_set {
     struct list upstreams;
     uint32_t connection_count; /* live, of all */
     uint32_t exchange_count;   /* begun and not finished */
+    bool is_room_announced;    /* a connection became free while somebody waited */
+    bool is_draining;          /* nothing is pooled any more */
+    struct turn_hook pending_hook;
 };
 
 void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t worker_count);
@@ -80,14 +83,13 @@ void upstream_set_fini(struct upstream_set *set);
 void upstream_set_close_idle(struct upstream_set *set);
 
 /* The upstream with that name, made or brought up to date with the configuration. Takes a reference. */
-struct upstream *upstream_attach(struct upstream_set *set, const struct upstream_config *config,
-                                 uint32_t stats_id, const uint32_t *endpoint_stats_ids);
+struct upstream *upstream_attach(struct upstream_set *set, const struct upstream_config *config, uint32_t stats_id,
+                                 const uint32_t *endpoint_stats_ids);
 /* Gives a reference back; the last one closes what is idle and frees it. */
 void upstream_detach(struct upstream *u);
 
 /* New addresses of an endpoint that was given as a name. */
-void upstream_set_address(struct upstream *u, const char *label, const struct sockaddr *address,
-                          socklen_t length);
+void upstream_set_address(struct upstream *u, const char *label, const struct sockaddr *address, socklen_t length);
 
 /* Opens one connection to each endpoint that has none, so that a dead one is known before the first request. */
 void upstream_probe(struct upstream *u);
