@@ -193,6 +193,11 @@ struct condition_config *condition_present(struct fixture *f, enum condition_sub
     return c;
 }
 
+struct condition_config *condition_flag(struct fixture *f, const char *header)
+{
+    return condition_present(f, SUBJECT_HEADER, header, true);
+}
+
 struct condition_config *condition_in(struct fixture *f, enum condition_subject subject,
                                       const char *name, const char *spaced_values)
 {
@@ -245,6 +250,15 @@ struct condition_config *condition_between(struct fixture *f, const char *from, 
     cr_assert(wall_parse(from, strlen(from), &c->from));
     cr_assert(wall_parse(until, strlen(until), &c->until));
     return c;
+}
+
+bool condition_holds(struct fixture *f, const struct condition_config *c,
+                     const struct route_request *request)
+{
+    const struct condition_program *program =
+        condition_compile(&f->arena, &f->config, c, &f->errors);
+    cr_assert_not_null(program, "%s", f->errors.first != NULL ? f->errors.first->message : "");
+    return condition_matches(program, request);
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------------------ */

@@ -44,6 +44,8 @@ struct condition_config *condition_group(struct fixture *f, enum condition_kind 
                     (struct condition_config *[]){ __VA_ARGS__ })
 struct condition_config *condition_present(struct fixture *f, enum condition_subject subject,
                                            const char *name, bool is_present);
+/* Holds when the request has the header. */
+struct condition_config *condition_flag(struct fixture *f, const char *header);
 struct condition_config *condition_in(struct fixture *f, enum condition_subject subject,
                                       const char *name, const char *spaced_values);
 struct condition_config *condition_range(struct fixture *f, const char *header, double low,
@@ -53,6 +55,10 @@ struct condition_config *condition_segment(struct fixture *f, uint32_t index);
 struct condition_config *condition_sample(struct fixture *f, uint32_t share_ppm, enum key_kind kind,
                                           const char *name);
 struct condition_config *condition_between(struct fixture *f, const char *from, const char *until);
+
+/* Compiles the condition, which must succeed, and runs it once. */
+bool condition_holds(struct fixture *f, const struct condition_config *c,
+                     const struct route_request *request);
 
 /* "GET shop.example.com /path?query", then header lines "name: value" separated by '\n'. Everything is taken as in normal form. */
 struct route_request *request_make(struct fixture *f, const char *line, const char *headers);

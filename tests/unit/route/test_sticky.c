@@ -14,6 +14,12 @@ static uint64_t hash_of(const char *name)
     return sticky_entry_hash(slice_from_cstr(name));
 }
 
+/* The i-th digit of a row of picks. */
+static uint32_t digit(const char *digits, unsigned i)
+{
+    return (uint32_t)(digits[i] - '0');
+}
+
 static uint32_t pick(const char *route, unsigned user, const uint64_t *hashes,
                      const uint32_t *weights, uint32_t count, const struct sticky_pair *pair)
 {
@@ -38,9 +44,10 @@ Test(sticky, golden_values_hold_for_ever)
     cr_assert_eq(hashes[0], UINT64_C(0xad369611e7ce5c59), "%llx", (unsigned long long)hashes[0]);
     for (unsigned i = 0; i < sizeof thirds - 1; i++) {
         const uint32_t even[] = { 1, 1, 1 }, uneven[] = { 90, 9, 1 }, three[] = { 2, 2, 4 };
-        cr_assert_eq(pick("checkout", i, hashes, even, 3, &no_pair), thirds[i] - '0', "user %u", i);
-        cr_assert_eq(pick("checkout", i, hashes, uneven, 3, NULL), ninety[i] - '0', "user %u", i);
-        cr_assert_eq(pick("checkout", i, hashes, three, 3, &pair), paired[i] - '0', "user %u", i);
+        cr_assert_eq(pick("checkout", i, hashes, even, 3, &no_pair), digit(thirds, i), "user %u",
+                     i);
+        cr_assert_eq(pick("checkout", i, hashes, uneven, 3, NULL), digit(ninety, i), "user %u", i);
+        cr_assert_eq(pick("checkout", i, hashes, three, 3, &pair), digit(paired, i), "user %u", i);
     }
 }
 
