@@ -9,8 +9,8 @@
 #include "route/fixture.h"
 
 /* `why` NULL: it matches; else the explanation. */
-static void expect(struct fixture *f, struct condition_config *c, const struct route_request *r,
-                   const char *why, const char *name)
+static void expect(struct fixture *f, struct condition_config *c, const struct route_request *r, const char *why,
+                   const char *name)
 {
     struct condition_program *program = condition_compile(&f->arena, &f->config, c, &f->errors);
     cr_assert_not_null(program, "%s: %s", name, f->errors.first ? f->errors.first->message : "");
@@ -30,15 +30,14 @@ struct row {
 };
 
 #define REQUEST_LINE "PATCH Shop.example.com /a/b?size=12&empty=&flag"
-#define REQUEST_HEADERS                                                                            \
-    "X-Staff: yes\nx-staff: 1\nUser-Agent: curl/8.1\nX-Empty:\nX-Number: 9.5\n"                    \
+#define REQUEST_HEADERS                                                                                                \
+    "X-Staff: yes\nx-staff: 1\nUser-Agent: curl/8.1\nX-Empty:\nX-Number: 9.5\n"                                        \
     "Cookie: theme=dark; weir_id=abc"
 
 static const struct row rows[] = {
     { SUBJECT_HEADER, "x-staff", OPERATOR_EQUALS, "yes", NULL },
     { SUBJECT_HEADER, "X-STAFF", OPERATOR_EQUALS, "1", NULL },
-    { SUBJECT_HEADER, "x-staff", OPERATOR_EQUALS, "YES",
-      "header x-staff is \"yes\" and \"1\", not \"YES\"" },
+    { SUBJECT_HEADER, "x-staff", OPERATOR_EQUALS, "YES", "header x-staff is \"yes\" and \"1\", not \"YES\"" },
     { SUBJECT_HEADER, "x-none", OPERATOR_EQUALS, "1", "header x-none is absent" },
     { SUBJECT_HEADER, "user-agent", OPERATOR_PREFIX, "curl/", NULL },
     { SUBJECT_HEADER, "user-agent", OPERATOR_PREFIX, "wget/",
@@ -55,8 +54,7 @@ static const struct row rows[] = {
     { SUBJECT_HEADER, "x-empty", OPERATOR_EQUALS, "", NULL },
     { SUBJECT_HEADER, "x-empty", OPERATOR_EQUALS, "1", "header x-empty is \"\", not \"1\"" },
     { SUBJECT_COOKIE, "theme", OPERATOR_EQUALS, "dark", NULL },
-    { SUBJECT_COOKIE, "theme", OPERATOR_EQUALS, "light",
-      "cookie theme is \"dark\", not \"light\"" },
+    { SUBJECT_COOKIE, "theme", OPERATOR_EQUALS, "light", "cookie theme is \"dark\", not \"light\"" },
     { SUBJECT_COOKIE, "Theme", OPERATOR_EQUALS, "dark", "cookie Theme is absent" },
     { SUBJECT_COOKIE, "weir_id", OPERATOR_PREFIX, "ab", NULL },
     { SUBJECT_COOKIE, "weir_id", OPERATOR_SUFFIX, "bc", NULL },
@@ -67,8 +65,7 @@ static const struct row rows[] = {
     { SUBJECT_QUERY, "colour", OPERATOR_EQUALS, "1", "query argument colour is absent" },
     { SUBJECT_QUERY, "size", OPERATOR_PREFIX, "1", NULL },
     { SUBJECT_QUERY, "size", OPERATOR_SUFFIX, "2", NULL },
-    { SUBJECT_QUERY, "size", OPERATOR_CONTAINS, "3",
-      "query argument size is \"12\", which does not contain \"3\"" },
+    { SUBJECT_QUERY, "size", OPERATOR_CONTAINS, "3", "query argument size is \"12\", which does not contain \"3\"" },
     { SUBJECT_QUERY, "size", OPERATOR_REGEX, "^1", NULL },
     { SUBJECT_QUERY, "empty", OPERATOR_EQUALS, "", NULL },
     { SUBJECT_PATH, NULL, OPERATOR_EQUALS, "/a/b", NULL },
@@ -81,8 +78,7 @@ static const struct row rows[] = {
     { SUBJECT_PATH, NULL, OPERATOR_CONTAINS, "a/", NULL },
     { SUBJECT_PATH, NULL, OPERATOR_REGEX, "^/a/.$", NULL },
     { SUBJECT_HOST, NULL, OPERATOR_EQUALS, "Shop.Example.com.", NULL },
-    { SUBJECT_HOST, NULL, OPERATOR_EQUALS, "example.com",
-      "host is \"shop.example.com\", not \"example.com\"" },
+    { SUBJECT_HOST, NULL, OPERATOR_EQUALS, "example.com", "host is \"shop.example.com\", not \"example.com\"" },
     { SUBJECT_HOST, NULL, OPERATOR_PREFIX, "SHOP.", NULL },
     { SUBJECT_HOST, NULL, OPERATOR_SUFFIX, ".Example.COM", NULL },
     { SUBJECT_HOST, NULL, OPERATOR_CONTAINS, "Example", NULL },
@@ -110,8 +106,7 @@ Test(condition, compares_values_and_says_why_not)
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         char name[32];
         snprintf(name, sizeof name, "row %zu", i);
-        expect(&f, condition_value(&f, rows[i].subject, rows[i].name, rows[i].op, rows[i].value), r,
-               rows[i].why, name);
+        expect(&f, condition_value(&f, rows[i].subject, rows[i].name, rows[i].op, rows[i].value), r, rows[i].why, name);
     }
     fixture_fini(&f);
 }
@@ -129,8 +124,7 @@ Test(condition, in_holds_for_one_of_the_values)
     expect(&f, condition_in(&f, SUBJECT_PATH, NULL, "/x /a/./b"), r, NULL, "path");
     expect(&f, condition_in(&f, SUBJECT_HOST, NULL, "a.b SHOP.example.com"), r, NULL, "host");
     expect(&f, condition_in(&f, SUBJECT_METHOD, NULL, "GET PATCH"), r, NULL, "method");
-    expect(&f, condition_in(&f, SUBJECT_METHOD, NULL, "GET"), r,
-           "method is \"PATCH\", not one of \"GET\"", "method");
+    expect(&f, condition_in(&f, SUBJECT_METHOD, NULL, "GET"), r, "method is \"PATCH\", not one of \"GET\"", "method");
     fixture_fini(&f);
 }
 
@@ -158,26 +152,21 @@ Test(condition, present_holds_for_empty_values_and_can_be_asked_the_other_way)
         const char *name;
         bool is_there;
     } subjects[] = {
-        { SUBJECT_HEADER, "x-empty", true }, { SUBJECT_HEADER, "X-Staff", true },
-        { SUBJECT_HEADER, "x-none", false }, { SUBJECT_COOKIE, "theme", true },
-        { SUBJECT_COOKIE, "none", false },   { SUBJECT_QUERY, "empty", true },
-        { SUBJECT_QUERY, "flag", true },     { SUBJECT_QUERY, "none", false },
-        { SUBJECT_HEADER, "cookie", true },  { SUBJECT_HEADER, "host", false },
+        { SUBJECT_HEADER, "x-empty", true }, { SUBJECT_HEADER, "X-Staff", true }, { SUBJECT_HEADER, "x-none", false },
+        { SUBJECT_COOKIE, "theme", true },   { SUBJECT_COOKIE, "none", false },   { SUBJECT_QUERY, "empty", true },
+        { SUBJECT_QUERY, "flag", true },     { SUBJECT_QUERY, "none", false },    { SUBJECT_HEADER, "cookie", true },
+        { SUBJECT_HEADER, "host", false },
     };
     struct fixture f;
     fixture_init(&f, 1);
     struct route_request *r = common_request(&f);
     for (size_t i = 0; i < ARRAY_COUNT(subjects); i++)
         for (int is_wanted = 0; is_wanted < 2; is_wanted++)
-            cr_assert_eq(condition_holds(&f,
-                                         condition_present(&f, subjects[i].subject,
-                                                           subjects[i].name, is_wanted != 0),
-                                         r),
-                         subjects[i].is_there == is_wanted, "%s", subjects[i].name);
-    expect(&f, condition_present(&f, SUBJECT_HEADER, "x-none", true), r, "header x-none is absent",
-           "absent");
-    expect(&f, condition_present(&f, SUBJECT_HEADER, "x-empty", false), r,
-           "header x-empty is present", "present");
+            cr_assert_eq(
+                condition_holds(&f, condition_present(&f, subjects[i].subject, subjects[i].name, is_wanted != 0), r),
+                subjects[i].is_there == is_wanted, "%s", subjects[i].name);
+    expect(&f, condition_present(&f, SUBJECT_HEADER, "x-none", true), r, "header x-none is absent", "absent");
+    expect(&f, condition_present(&f, SUBJECT_HEADER, "x-empty", false), r, "header x-empty is present", "present");
     fixture_fini(&f);
 }
 
@@ -215,13 +204,11 @@ Test(condition, range_takes_decimals_and_nothing_else)
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
         char header[100];
         snprintf(header, sizeof header, "n: %s", numbers[i].value);
-        cr_assert_eq(condition_holds(&f, c, request_make(&f, "GET h /", header)), numbers[i].fits,
-                     "%s", numbers[i].value);
+        cr_assert_eq(condition_holds(&f, c, request_make(&f, "GET h /", header)), numbers[i].fits, "%s",
+                     numbers[i].value);
     }
-    cr_assert(condition_holds(&f, condition_range(&f, "n", -1, 0),
-                              request_make(&f, "GET h /", "n: -0.25")));
-    expect(&f, c, request_make(&f, "GET h /", "n: 8"),
-           "header n is \"8\", not a number from 9.5 to below 20", "range");
+    cr_assert(condition_holds(&f, condition_range(&f, "n", -1, 0), request_make(&f, "GET h /", "n: -0.25")));
+    expect(&f, c, request_make(&f, "GET h /", "n: 8"), "header n is \"8\", not a number from 9.5 to below 20", "range");
     fixture_fini(&f);
 }
 
@@ -242,8 +229,7 @@ Test(condition, source_is_in_one_of_the_networks)
         cr_assert(ip_parse(slice_from_cstr(sources[i].address), &r->source));
         cr_assert_eq(condition_holds(&f, c, r), sources[i].fits, "%s", sources[i].address);
     }
-    expect(&f, c, r, "source is 192.0.2.8, not in 10.8.0.0/16, 2001:db8::/32, 192.0.2.7/32",
-           "source");
+    expect(&f, c, r, "source is 192.0.2.8, not in 10.8.0.0/16, 2001:db8::/32, 192.0.2.7/32", "source");
     fixture_fini(&f);
 }
 
@@ -251,8 +237,7 @@ Test(condition, between_begins_with_its_first_instant_and_ends_before_its_last)
 {
     struct fixture f;
     fixture_init(&f, 1);
-    struct condition_config *c =
-        condition_between(&f, "2027-01-01T00:00:00Z", "2027-01-02T00:00:00Z");
+    struct condition_config *c = condition_between(&f, "2027-01-01T00:00:00Z", "2027-01-02T00:00:00Z");
     struct route_request *r = request_make(&f, "GET h /", "");
     const int64_t from = c->from.unix_ms, until = c->until.unix_ms;
     const struct {
@@ -323,11 +308,9 @@ Test(condition, a_request_without_the_key_is_in_no_sample)
     fixture_init(&f, 1);
     struct route_request *r = request_make(&f, "GET h /?k=&long=1", "cookie: a=1");
     expect(&f, condition_sample(&f, 1000000, KEY_COOKIE, "id"), r, "cookie id is absent", "cookie");
-    expect(&f, condition_sample(&f, 1000000, KEY_QUERY, "k"), r, "query argument k is absent",
-           "an empty key is none");
+    expect(&f, condition_sample(&f, 1000000, KEY_QUERY, "k"), r, "query argument k is absent", "an empty key is none");
     expect(&f, condition_sample(&f, 1000000, KEY_COOKIE, "a"), r, NULL, "100 %");
-    expect(&f, condition_sample(&f, 0, KEY_COOKIE, "a"), r,
-           "cookie a is \"1\", not in the sample of 0%", "0 %");
+    expect(&f, condition_sample(&f, 0, KEY_COOKIE, "a"), r, "cookie a is \"1\", not in the sample of 0%", "0 %");
     expect(&f, condition_sample(&f, 1000000, KEY_SOURCE_IP, ""), r, NULL, "source");
     fixture_fini(&f);
 }
@@ -338,11 +321,10 @@ Test(condition, explains_the_part_that_failed)
 {
     struct fixture f;
     fixture_init(&f, 1);
-    fixture_segment(
-        &f, "staff",
-        CONDITION_GROUP(&f, CONDITION_ANY,
-                        condition_value(&f, SUBJECT_HEADER, "x-staff", OPERATOR_EQUALS, "1"),
-                        condition_source(&f, "10.8.0.0/16")));
+    fixture_segment(&f, "staff",
+                    CONDITION_GROUP(&f, CONDITION_ANY,
+                                    condition_value(&f, SUBJECT_HEADER, "x-staff", OPERATOR_EQUALS, "1"),
+                                    condition_source(&f, "10.8.0.0/16")));
     struct route_request *r = request_make(&f, "GET h /", "x-staff: 0\na: 1");
     cr_assert(ip_parse(SLICE("192.0.2.1"), &r->source));
     struct condition_config *staff = condition_segment(&f, 0), *a = condition_flag(&f, "a");
@@ -350,12 +332,9 @@ Test(condition, explains_the_part_that_failed)
            "segment staff: none of (header x-staff is \"0\", not \"1\"; "
            "source is 192.0.2.1, not in 10.8.0.0/16)",
            "all");
-    expect(&f, CONDITION_GROUP(&f, CONDITION_NOT, a), r, "header a is present, which is excluded",
-           "not");
-    expect(&f,
-           CONDITION_GROUP(&f, CONDITION_NOT,
-                           condition_value(&f, SUBJECT_PATH, NULL, OPERATOR_PREFIX, "/")),
-           r, "path is \"/\", which is excluded", "not path");
+    expect(&f, CONDITION_GROUP(&f, CONDITION_NOT, a), r, "header a is present, which is excluded", "not");
+    expect(&f, CONDITION_GROUP(&f, CONDITION_NOT, condition_value(&f, SUBJECT_PATH, NULL, OPERATOR_PREFIX, "/")), r,
+           "path is \"/\", which is excluded", "not path");
     fixture_segment(&f, "everyone", CONDITION_GROUP(&f, CONDITION_ALL, a));
     expect(&f, CONDITION_GROUP(&f, CONDITION_NOT, condition_segment(&f, 1)), r,
            "segment everyone matches, which is excluded", "not segment");
@@ -386,11 +365,9 @@ Test(condition, an_explosive_regex_is_cut_off, .timeout = 10)
 {
     struct fixture f;
     fixture_init(&f, 1);
-    struct condition_config *c =
-        condition_value(&f, SUBJECT_HEADER, "a", OPERATOR_REGEX, "^(a+)+[bc]?[bd]$");
+    struct condition_config *c = condition_value(&f, SUBJECT_HEADER, "a", OPERATOR_REGEX, "^(a+)+[bc]?[bd]$");
     cr_assert_not(condition_holds(
-        &f, c,
-        request_make(&f, "GET h /", "a: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")));
+        &f, c, request_make(&f, "GET h /", "a: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")));
     fixture_fini(&f);
 }
 
@@ -404,8 +381,7 @@ static void *run_often(void *arg)
 {
     struct shared_run *s = arg;
     for (int i = 0; i < 20000; i++)
-        s->wrong_count +=
-            !condition_matches(s->program, s->yes) || condition_matches(s->program, s->no);
+        s->wrong_count += !condition_matches(s->program, s->yes) || condition_matches(s->program, s->no);
     return NULL;
 }
 
@@ -413,8 +389,7 @@ Test(condition, threads_share_a_program)
 {
     struct fixture f;
     fixture_init(&f, 1);
-    struct condition_config *c =
-        condition_value(&f, SUBJECT_HEADER, "a", OPERATOR_REGEX, "^([a-z]+)-(\\d+)$");
+    struct condition_config *c = condition_value(&f, SUBJECT_HEADER, "a", OPERATOR_REGEX, "^([a-z]+)-(\\d+)$");
     const struct condition_program *p = condition_compile(&f.arena, &f.config, c, &f.errors);
     const struct route_request *yes = request_make(&f, "GET h /", "a: abc-123");
     const struct route_request *no = request_make(&f, "GET h /", "a: abc-x");

@@ -13,25 +13,23 @@ Test(condition_compile, combinations_follow_their_truth_tables)
 {
     struct fixture f;
     fixture_init(&f, 1);
-    struct condition_config *a = condition_flag(&f, "a"), *b = condition_flag(&f, "b"),
-                            *c = condition_flag(&f, "c");
+    struct condition_config *a = condition_flag(&f, "a"), *b = condition_flag(&f, "b"), *c = condition_flag(&f, "c");
     struct condition_config *all = CONDITION_GROUP(&f, CONDITION_ALL, a, b, c);
     struct condition_config *any = CONDITION_GROUP(&f, CONDITION_ANY, a, b, c);
     struct condition_config *not_all = CONDITION_GROUP(&f, CONDITION_NOT, all);
-    struct condition_config *mixed = CONDITION_GROUP(
-        &f, CONDITION_ALL, CONDITION_GROUP(&f, CONDITION_ANY, a, b),
-        CONDITION_GROUP(&f, CONDITION_NOT, CONDITION_GROUP(&f, CONDITION_ALL, b, c)));
+    struct condition_config *mixed =
+        CONDITION_GROUP(&f, CONDITION_ALL, CONDITION_GROUP(&f, CONDITION_ANY, a, b),
+                        CONDITION_GROUP(&f, CONDITION_NOT, CONDITION_GROUP(&f, CONDITION_ALL, b, c)));
     for (int bits = 0; bits < 8; bits++) {
         bool has_a = bits & 1, has_b = bits & 2, has_c = bits & 4;
         char headers[40];
-        snprintf(headers, sizeof headers, "%s%s%sz: 1", has_a ? "a: 1\n" : "",
-                 has_b ? "b: 1\n" : "", has_c ? "c: 1\n" : "");
+        snprintf(headers, sizeof headers, "%s%s%sz: 1", has_a ? "a: 1\n" : "", has_b ? "b: 1\n" : "",
+                 has_c ? "c: 1\n" : "");
         struct route_request *r = request_make(&f, "GET h /", headers);
         cr_assert_eq(condition_holds(&f, all, r), has_a && has_b && has_c, "all %d", bits);
         cr_assert_eq(condition_holds(&f, any, r), has_a || has_b || has_c, "any %d", bits);
         cr_assert_eq(condition_holds(&f, not_all, r), !(has_a && has_b && has_c), "not %d", bits);
-        cr_assert_eq(condition_holds(&f, mixed, r), (has_a || has_b) && !(has_b && has_c),
-                     "mixed %d", bits);
+        cr_assert_eq(condition_holds(&f, mixed, r), (has_a || has_b) && !(has_b && has_c), "mixed %d", bits);
     }
     fixture_fini(&f);
 }
@@ -57,11 +55,7 @@ static struct condition_config *random_tree(struct fixture *f, int depth)
     size_t count = kind == 3 ? 1 : rng_below(&f->rng, 5);
     for (size_t i = 0; i < count; i++)
         children[i] = random_tree(f, depth - 1);
-    return condition_group(f,
-                           kind == 1   ? CONDITION_ALL
-                           : kind == 2 ? CONDITION_ANY
-                                       : CONDITION_NOT,
-                           count, children);
+    return condition_group(f, kind == 1 ? CONDITION_ALL : kind == 2 ? CONDITION_ANY : CONDITION_NOT, count, children);
 }
 
 static bool walk(const struct condition_config *c, const struct route_request *r)
@@ -87,8 +81,7 @@ Test(condition_compile, random_trees_agree_with_their_definition)
             char headers[64] = "z: 1";
             for (int i = 0; i < 5; i++)
                 if (bits >> i & 1)
-                    snprintf(headers + strlen(headers), sizeof headers - strlen(headers), "\n%c: 1",
-                             'a' + i);
+                    snprintf(headers + strlen(headers), sizeof headers - strlen(headers), "\n%c: 1", 'a' + i);
             struct route_request *r = request_make(&f, "GET h /", headers);
             struct condition_program *p = condition_compile(&f.arena, &f.config, tree, &f.errors);
             cr_assert_eq(condition_matches(p, r), walk(tree, r), "seed %d", (int)seed);
@@ -116,8 +109,7 @@ Test(condition_compile, a_segment_may_use_another)
     fixture_segment(&f, "inner", condition_flag(&f, "a"));
     fixture_segment(&f, "outer", CONDITION_GROUP(&f, CONDITION_NOT, condition_segment(&f, 0)));
     cr_assert(condition_holds(&f, condition_segment(&f, 1), request_make(&f, "GET h /", "b: 1")));
-    cr_assert_not(
-        condition_holds(&f, condition_segment(&f, 1), request_make(&f, "GET h /", "a: 1")));
+    cr_assert_not(condition_holds(&f, condition_segment(&f, 1), request_make(&f, "GET h /", "a: 1")));
     fixture_fini(&f);
 }
 
@@ -137,10 +129,10 @@ Test(condition_compile, segments_that_multiply_are_refused)
     struct fixture f;
     fixture_init(&f, 1);
     for (uint32_t i = 0; i < 20; i++)
-        fixture_segment(&f, "s",
-                        i == 19 ? condition_flag(&f, "a")
-                                : CONDITION_GROUP(&f, CONDITION_ANY, condition_segment(&f, i + 1),
-                                                  condition_segment(&f, i + 1)));
+        fixture_segment(
+            &f, "s",
+            i == 19 ? condition_flag(&f, "a")
+                    : CONDITION_GROUP(&f, CONDITION_ANY, condition_segment(&f, i + 1), condition_segment(&f, i + 1)));
     cr_assert(strstr(first_error(&f, condition_segment(&f, 0)), "tests for one request"));
     fixture_fini(&f);
 }
