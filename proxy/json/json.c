@@ -142,6 +142,17 @@ struct json *json_put_array(struct json *object, const char *key)
     return put(object, key, json_array());
 }
 
+void json_put(struct json *object, const char *key, struct json *document)
+{
+    put(object, key, to_jansson(document));
+}
+
+struct json *json_edit(struct json *object, const char *key)
+{
+    json_t *member = json_object_get(to_jansson(object), key);
+    return (struct json *)(void *)member;
+}
+
 void json_put_named_u64(struct json *object, struct slice key, uint64_t value)
 {
     CHECK(value <= INT64_MAX);

@@ -42,6 +42,10 @@ void json_put_bool(struct json *object, const char *key, bool value);
 void json_put_null(struct json *object, const char *key);
 struct json *json_put_object(struct json *object, const char *key);
 struct json *json_put_array(struct json *object, const char *key);
+/* Takes a whole document over. */
+void json_put(struct json *object, const char *key, struct json *document);
+/* A member that is there already, to be filled further; NULL when absent. */
+struct json *json_edit(struct json *object, const char *key);
 /* A key that is not a C string. */
 void json_put_named_u64(struct json *object, struct slice key, uint64_t value);
 struct json *json_put_named_object(struct json *object, struct slice key);

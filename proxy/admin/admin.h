@@ -1,0 +1,28 @@
+/* admin/admin.h - the operators' HTTP: a small HTTP/1.1 server on the main thread's loop.
+ *
+ * Owner and thread: main. It knows the process only through admin/control.h. */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include "admin/control.h"
+#include "net/loop.h"
+
+struct admin;
+
+struct admin_options {
+    struct loop *loop;
+    const struct admin_control *control; /* copied */
+    const char *socket_path;             /* STATE_DIR/admin.sock, mode 0600 */
+    const struct admin_config *config; /* bind, tokens; lives until admin_configure names another */
+};
+
+/* Opens the sockets. NULL, with the problems in errors, when one of them cannot be. */
+struct admin *admin_open(const struct admin_options *options, struct err_list *errors);
+/* Tokens and metrics_public of a new configuration; `config` must live until the next call. `bind` needs a restart. */
+void admin_configure(struct admin *a, const struct admin_config *config);
+/* "127.0.0.1:9901" as bound, "" without TCP. */
+const char *admin_address(const struct admin *a);
+/* Closes everything at once and removes the socket file. */
+void admin_close(struct admin *a);
+
+#endif

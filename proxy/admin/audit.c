@@ -1,0 +1,81 @@
+/* admin/audit.c - GET /api/v1/audit and its verification. */
+#include "store/audit.h"
+
+#include "admin/dispatch.h"
+
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX     1000
+
+/* A number argument with a default; false with a 400. */
+static bool number_argument(struct admin_call *call, const char *name, uint64_t lowest,
+                            uint64_t highest, uint64_t *value)
+{
+    struct slice text;
+    if (!call_argument(call, name, &text))
+        return true;
+    if (slice_to_u64(text, value) && *value >= lowest && *value <= highest)
+        return true;
+    reply_error(call->reply, 400, "bad_argument", "%s is not a whole number from %llu to %llu",
+                name, (unsigned long long)lowest, (unsigned long long)highest);
+    return false;
+}
+
+static void put_line(struct json *object, const struct audit_line *line)
+{
+    json_put_i64(object, "id", line->id);
+    put_time(object, "at", line->at);
+    json_put_string(object, "who", line->who);
+    json_put_string(object, "role", line->role);
+    json_put_string(object, "action", line->action);
+    json_put_string(object, "target", line->target);
+    json_put_string(object, "reason", line->reason);
+    put_optional(object, "detail", line->detail); /* as text: what was hashed */
+    json_put_string(object, "hash", line->hash);
+}
+
+static void reply_store_fault(struct admin_call *call)
+{
+    reply_error(call->reply, 503, "store_unavailable", "the audit log cannot be read: %s",
+                store_message(call->control->store));
+}
+
+void api_audit(struct admin_call *call)
+{
+    uint64_t before = 0, limit = LIMIT_DEFAULT;
+    struct audit_line *lines;
+    size_t count;
+    if (!number_argument(call, "before", 1, INT64_MAX, &before) ||
+        !number_argument(call, "limit", 1, LIMIT_MAX, &limit))
+        return;
+    if (!audit_list(call->control->store, call->arena, (int64_t)before, limit, &lines, &count)) {
+        reply_store_fault(call);
+        return;
+    }
+    struct json *root = json_create_object();
+    struct json *list = json_put_array(root, "audit");
+    for (size_t i = 0; i < count; i++)
+        put_line(json_push_object(list), &lines[i]);
+    if (count == limit && lines[count - 1].id > 1)
+        json_put_i64(root, "next_before", lines[count - 1].id);
+    else
+        json_put_null(root, "next_before");
+    reply_json(call->reply, 200, root);
+}
+
+void api_audit_verify(struct admin_call *call)
+{
+    struct audit_verdict verdict;
+    if (!audit_verify(call->control->store, &verdict)) {
+        reply_store_fault(call);
+        return;
+    }
+    struct json *root = json_create_object();
+    json_put_bool(root, "holds", verdict.bad_id == 0);
+    json_put_i64(root, "checked", verdict.checked_count);
+    put_optional(root, "newest_hash", slice_from_cstr(verdict.newest_hash));
+    if (verdict.bad_id != 0) {
+        json_put_i64(root, "bad_id", verdict.bad_id);
+        json_put_cstr(root, "why", verdict.why);
+    }
+    reply_json(call->reply, 200, root);
+}

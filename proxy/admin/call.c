@@ -1,0 +1,155 @@
+/* admin/call.c - replies, arguments and the audit line of one API request. */
+#include "admin/call.h"
+
+#include "admin/auth.h"
+#include "base/log.h"
+#include "store/audit.h"
+
+#include <stdarg.h>
+
+void reply_init(struct admin_reply *r)
+{
+    *r = (struct admin_reply){ .status = 500, .content_type = "text/plain" };
+}
+
+void reply_fini(struct admin_reply *r)
+{
+    text_fini(&r->body);
+}
+
+void reply_json(struct admin_reply *r, uint16_t status, struct json *document)
+{
+    r->status = status;
+    r->content_type = "application/json";
+    text_clear(&r->body);
+    json_write_pretty(document, &r->body);
+    json_destroy(document);
+}
+
+void reply_text(struct admin_reply *r, uint16_t status, const char *text)
+{
+    r->status = status;
+    r->content_type = "text/plain; charset=utf-8";
+    text_clear(&r->body);
+    text_add_cstr(&r->body, text);
+}
+
+/* The error object of a new document, to be filled. */
+static struct json *error_create(const char *code, struct slice message, struct json **document)
+{
+    *document = json_create_object();
+    struct json *error = json_put_object(*document, "error");
+    json_put_cstr(error, "code", code);
+    json_put_string(error, "message", message);
+    return error;
+}
+
+void reply_error(struct admin_reply *r, uint16_t status, const char *code, const char *format, ...)
+{
+    struct arena arena;
+    struct json *document;
+    va_list args;
+    arena_init(&arena, NULL, 0);
+    va_start(args, format);
+    error_create(code, arena_vprintf(&arena, format, args), &document);
+    va_end(args);
+    reply_json(r, status, document);
+    arena_reset(&arena);
+}
+
+void reply_problems(struct admin_reply *r, uint16_t status, const char *code, const char *message,
+                    const struct slice *problems, size_t problem_count)
+{
+    struct json *document;
+    struct json *error = error_create(code, slice_from_cstr(message), &document);
+    struct json *list = json_put_array(error, "problems");
+    for (size_t i = 0; i < problem_count; i++)
+        json_push_string(list, problems[i]);
+    reply_json(r, status, document);
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool percent_decode(struct slice raw, struct arena *arena, struct slice *out)
+{
+    char *to = arena_alloc(arena, raw.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < raw.len; i++) {
+        char c = raw.ptr[i];
+        if (c == '%') {
+            int high = i + 2 < raw.len ? hex_value(raw.ptr[i + 1]) : -1;
+            int low = i + 2 < raw.len ? hex_value(raw.ptr[i + 2]) : -1;
+            if (high < 0 || low < 0 || (high == 0 && low == 0))
+                return false;
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        to[len++] = c;
+    }
+    to[len] = '\0';
+    *out = slice_from(to, len);
+    return true;
+}
+
+bool call_argument(const struct admin_call *call, const char *name, struct slice *out)
+{
+    struct slice raw;
+    return query_argument(call->request->query, slice_from_cstr(name), &raw) &&
+           percent_decode(raw, call->arena, out);
+}
+
+bool call_audit(struct admin_call *call, const char *action, struct slice target,
+                const struct json *detail)
+{
+    struct text text;
+    text_init(&text);
+    if (detail != NULL)
+        json_write(detail, &text);
+    struct audit_line line = {
+        .at = clock_wall(),
+        .who = call->actor.who,
+        .role = slice_from_cstr(role_names[call->actor.role]),
+        .action = slice_from_cstr(action),
+        .target = target,
+        .reason = call->reason,
+        .detail = text_slice(&text),
+    };
+    bool is_good = audit_append(call->control->store, &line);
+    text_fini(&text);
+    if (!is_good) {
+        log_error("admin: %s by %.*s refused: the audit log cannot be written: %s", action,
+                  SLICE_ARG(call->actor.who), store_message(call->control->store));
+        reply_error(call->reply, 503, "audit_unavailable",
+                    "refused, because the audit log cannot be written: %s",
+                    store_message(call->control->store));
+        return false;
+    }
+    log_info("admin: %s %.*s by %.*s: %.*s", action, SLICE_ARG(target), SLICE_ARG(call->actor.who),
+             SLICE_ARG(call->reason));
+    return true;
+}
+
+void put_time(struct json *object, const char *key, struct wall_time t)
+{
+    char text[25];
+    if (t.unix_ms == 0) {
+        json_put_null(object, key);
+        return;
+    }
+    wall_format(t, text);
+    json_put_cstr(object, key, text);
+}
+
+void put_optional(struct json *object, const char *key, struct slice value)
+{
+    if (slice_is_empty(value))
+        json_put_null(object, key);
+    else
+        json_put_string(object, key, value);
+}

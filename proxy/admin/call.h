@@ -1,0 +1,61 @@
+/* admin/call.h - one request of the admin API as its handler sees it, and the reply it makes. For admin/ only. */
+#ifndef ADMIN_CALL_H
+#define ADMIN_CALL_H
+
+#include "admin/control.h"
+#include "http/message.h"
+#include "json/json.h"
+
+#define CALL_PARAMS_MAX   2
+#define CALL_REASON_BYTES 1000 /* longer ones are refused */
+
+/* What goes back. Embedded in a session. */
+struct admin_reply {
+    uint16_t status;
+    const char *content_type;
+    struct text body;
+    const char *allow;         /* of a 405 */
+    bool wants_authentication; /* of a 401 */
+    bool is_held;              /* sent only when every worker uses what was published last */
+};
+
+/* Borrowed by the handler while it runs. */
+struct admin_call {
+    const struct admin_control *control;
+    struct arena *arena;
+    const struct message *request;
+    struct slice params[CALL_PARAMS_MAX]; /* of the path, decoded */
+    const struct json *body;              /* an object, or NULL when there was none */
+    struct slice reason;                  /* of a write: never empty */
+    struct actor actor;
+    struct admin_reply *reply;
+};
+
+void reply_init(struct admin_reply *r);
+void reply_fini(struct admin_reply *r);
+/* Takes the document over. */
+void reply_json(struct admin_reply *r, uint16_t status, struct json *document);
+void reply_text(struct admin_reply *r, uint16_t status, const char *text);
+/* {"error": {"code": ..., "message": ...}} */
+void reply_error(struct admin_reply *r, uint16_t status, const char *code, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+/* The same with "problems": [...]. */
+void reply_problems(struct admin_reply *r, uint16_t status, const char *code, const char *message,
+                    const struct slice *problems, size_t problem_count);
+
+/* A query argument, percent-decoded into the arena; false when absent. */
+bool call_argument(const struct admin_call *call, const char *name, struct slice *out);
+/* %XX and nothing else ('+' stays); false when broken or when it holds a NUL. */
+bool percent_decode(struct slice raw, struct arena *arena, struct slice *out);
+
+/* Writes the audit line before the deed. False when it could not be written: the reply says so and nothing may be done.
+   `detail` may be NULL; it is not taken over. */
+bool call_audit(struct admin_call *call, const char *action, struct slice target,
+                const struct json *detail) MUST_CHECK;
+
+/* Adds a wall time as RFC 3339, or null when it is 0. */
+void put_time(struct json *object, const char *key, struct wall_time t);
+/* Adds a string, or null when it is empty. */
+void put_optional(struct json *object, const char *key, struct slice value);
+
+#endif

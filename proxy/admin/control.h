@@ -1,0 +1,100 @@
+/* admin/control.h - what the admin API may ask of the process: functions it is given at construction.
+ *
+ * All of them run on the main thread and answer at once. What they return is borrowed until the next turn of the loop. */
+#ifndef ADMIN_CONTROL_H
+#define ADMIN_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "route/snapshot.h"
+#include "route/weights.h"
+#include "stats/metrics.h"
+#include "stats/stats.h"
+#include "store/overrides.h"
+#include "store/store.h"
+
+enum reload_result { RELOAD_NONE, RELOAD_APPLIED, RELOAD_UNCHANGED, RELOAD_REJECTED };
+
+extern const char *const reload_result_names[];
+
+/* How an attempt to load the configuration ended. */
+struct reload_outcome {
+    enum reload_result result;
+    uint64_t generation; /* in force afterwards */
+    struct wall_time at;
+    struct slice source;    /* start | hup | watch | api | restore */
+    struct slice by;        /* "signal", or who asked by the API */
+    struct slice *problems; /* errors and warnings, "FILE:LINE:COL: message" */
+    size_t problem_count;
+};
+
+enum process_state { PROCESS_STARTING, PROCESS_SERVING, PROCESS_DRAINING };
+
+struct listener_status {
+    struct slice name, bind; /* bind: as written */
+    struct slice address;    /* as bound: the port the kernel chose */
+};
+
+/* One worker as it last reported, and its live objects now. */
+struct worker_status {
+    uint64_t generation, weights_generation; /* in use */
+    uint32_t last_swap_us;
+    bool is_drained;
+    uint64_t clients, requests, exchanges, shadows, chunks;
+};
+
+struct process_status {
+    const char *version;
+    enum process_state state;
+    struct wall_time started;
+    int64_t uptime_ms;
+    struct listener_status *listeners;
+    size_t listener_count;
+    struct worker_status *workers;
+    size_t worker_count;
+    struct wall_time applied_at; /* of the configuration in force */
+    struct slice source, by;     /* that brought it */
+    const struct reload_outcome *last_reload;
+    uint64_t access_dropped_count;
+    struct slice *restart_needed; /* settings that changed in the file and wait for a restart */
+    size_t restart_needed_count;
+};
+
+/* Who asks: for the audit log and the log. */
+struct actor {
+    struct slice who; /* "unix:alice", a token's name, "anonymous" */
+    enum role role;
+};
+
+struct admin_control {
+    void *arg;
+    const struct stats *stats;
+    struct store *store;
+    const struct snapshot *(*snapshot)(void *arg);
+    const struct weights *(*weights)(void *arg);
+    /* The weights set at run time that are in force, with who and why; *count of them. */
+    const struct override *(*overrides)(void *arg, size_t *count);
+    void (*status)(void *arg, struct arena *arena, struct process_status *out);
+    enum process_state (*state)(void *arg);
+    void (*metrics)(void *arg, struct metrics_facts *out);
+    /* Loads the file again. The workers may still be switching when it returns: when_settled. */
+    const struct reload_outcome *(*reload)(void *arg, struct slice source, struct slice by);
+    /* Writes the one configuration file atomically, keeping owner and mode; what was there and is not in force is kept
+       beside it. False with a sentence. The caller reloads. */
+    bool (*replace_file)(void *arg, struct slice bytes, struct text *error);
+    /* Sets the weights of one route (per split entry), or gives them back to the file (weights NULL). False with a sentence
+       in `error` when they could not be stored: then nothing changed. */
+    bool (*set_weights)(void *arg, const struct compiled_route *route, const uint32_t *weights,
+                        const struct actor *actor, struct slice reason, struct text *error);
+    /* Accepts no more clients and lets the present ones finish; the process goes on until it is told to end. */
+    void (*drain)(void *arg, const struct actor *actor);
+    /* done(done_arg, ticket) runs once, not before this returns, when every worker uses what was published last. */
+    void (*when_settled)(void *arg, void (*done)(void *done_arg, uint64_t ticket), void *done_arg,
+                         uint64_t ticket);
+};
+
+#endif

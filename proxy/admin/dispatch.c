@@ -1,0 +1,186 @@
+/* admin/dispatch.c - finds the row of a request, checks who asks and why, and runs its handler. */
+#include "admin/dispatch.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+/* Takes the next segment off a path that starts with '/'. */
+static struct slice segment_take(struct slice *path)
+{
+    struct slice rest = slice_after(*path, 1);
+    struct slice segment = slice_first(rest, slice_find(rest, '/'));
+    *path = slice_after(rest, segment.len);
+    return segment;
+}
+
+bool endpoint_matches(const struct endpoint_row *row, struct slice path,
+                      struct slice params[CALL_PARAMS_MAX])
+{
+    struct slice pattern = slice_from_cstr(row->path);
+    size_t param_count = 0;
+    while (pattern.len > 0 && path.len > 0) {
+        struct slice wanted = segment_take(&pattern), segment = segment_take(&path);
+        if (wanted.len > 0 && wanted.ptr[0] == '{') {
+            if (segment.len == 0)
+                return false;
+            CHECK(param_count < CALL_PARAMS_MAX);
+            params[param_count++] = segment;
+        } else if (!slice_equal(wanted, segment)) {
+            return false;
+        }
+    }
+    return pattern.len == 0 && path.len == 0;
+}
+
+static bool method_fits(const struct endpoint_row *row, const struct message *request)
+{
+    return slice_equal(slice_from_cstr(row->method), request->method_name) ||
+           (request->method == METHOD_HEAD && strcmp(row->method, "GET") == 0);
+}
+
+/* "GET, HEAD, PUT" of all rows with this path, in the arena. */
+static const char *allowed_methods(struct admin_call *call)
+{
+    struct slice params[CALL_PARAMS_MAX], list = SLICE("");
+    for (size_t i = 0; i < endpoint_row_count; i++) {
+        const struct endpoint_row *row = &endpoint_rows[i];
+        if (endpoint_matches(row, call->request->path, params))
+            list = arena_printf(call->arena, "%.*s%s%s%s", SLICE_ARG(list), list.len ? ", " : "",
+                                row->method, strcmp(row->method, "GET") == 0 ? ", HEAD" : "");
+    }
+    return list.ptr;
+}
+
+/* NULL, with a 404 or 405 in the reply, when there is none. */
+static const struct endpoint_row *row_find(struct admin_call *call)
+{
+    for (size_t i = 0; i < endpoint_row_count; i++)
+        if (method_fits(&endpoint_rows[i], call->request) &&
+            endpoint_matches(&endpoint_rows[i], call->request->path, call->params))
+            return &endpoint_rows[i];
+    const char *allow = allowed_methods(call);
+    if (allow[0] == '\0') {
+        reply_error(call->reply, 404, "not_found", "there is nothing at %.*s",
+                    SLICE_ARG(call->request->path));
+        return NULL;
+    }
+    call->reply->allow = allow;
+    reply_error(call->reply, 405, "method_not_allowed", "%.*s is not possible here, but %s",
+                SLICE_ARG(call->request->method_name), allow);
+    return NULL;
+}
+
+static bool is_public(const struct endpoint_row *row, const struct admin_config *config)
+{
+    return row->access == ACCESS_PUBLIC ||
+           (row->access == ACCESS_METRICS && config->is_metrics_public);
+}
+
+static void refuse_stranger(struct admin_call *call, enum auth_verdict verdict)
+{
+    call->reply->wants_authentication = true;
+    call->reply->allow = NULL;
+    if (verdict == AUTH_ABSENT) {
+        reply_error(call->reply, 401, "unauthenticated",
+                    "a token is needed: Authorization: Bearer TOKEN");
+    } else {
+        log_warn("admin: %.*s %.*s with a token that is nobody's",
+                 SLICE_ARG(call->request->method_name), SLICE_ARG(call->request->path));
+        reply_error(call->reply, 401, "bad_token", "the token is not one of admin.tokens");
+    }
+}
+
+/* Without tokens, TCP is read-only: contract.md section 5. */
+static bool role_check(struct admin_call *call, const struct admin_config *config,
+                       const struct endpoint_row *row, bool is_unix)
+{
+    if (auth_allows(&call->actor, row->role))
+        return true;
+    if (!is_unix && config->token_count == 0)
+        reply_error(call->reply, 403, "read_only",
+                    "without admin.tokens only the UNIX socket can change anything");
+    else
+        reply_error(call->reply, 403, "forbidden", "%.*s is %s; this needs %s",
+                    SLICE_ARG(call->actor.who), role_names[call->actor.role],
+                    role_names[row->role]);
+    return false;
+}
+
+/* The body, when there is one, is a JSON object. */
+static bool body_read(struct admin_call *call, struct slice bytes, struct json **document)
+{
+    struct text fault;
+    *document = NULL;
+    if (slice_trim(bytes).len == 0)
+        return true;
+    text_init(&fault);
+    *document = json_parse(bytes, &fault);
+    if (*document == NULL)
+        reply_error(call->reply, 400, "bad_json", "the body is not JSON: %s", fault.bytes);
+    else if (json_kind(*document) != JSON_KIND_OBJECT)
+        reply_error(call->reply, 400, "bad_json", "the body is not a JSON object");
+    text_fini(&fault);
+    call->body = *document;
+    return json_kind(*document) == JSON_KIND_OBJECT;
+}
+
+static bool reason_read(struct admin_call *call)
+{
+    struct slice reason = SLICE_NONE;
+    if (!json_as_string(json_get(call->body, "reason"), &reason))
+        call_argument(call, "reason", &reason);
+    call->reason = slice_trim(reason);
+    if (call->reason.len > 0 && call->reason.len <= CALL_REASON_BYTES)
+        return true;
+    if (call->reason.len == 0)
+        reply_error(call->reply, 400, "reason_missing",
+                    "a change needs a reason, as \"reason\" in the body or ?reason=");
+    else
+        reply_error(call->reply, 400, "reason_too_long", "the reason is longer than %d bytes",
+                    CALL_REASON_BYTES);
+    return false;
+}
+
+static bool params_decode(struct admin_call *call)
+{
+    for (size_t i = 0; i < CALL_PARAMS_MAX; i++)
+        if (!percent_decode(call->params[i], call->arena, &call->params[i])) {
+            reply_error(call->reply, 400, "bad_path", "the path has a broken %%-sequence");
+            return false;
+        }
+    return true;
+}
+
+static void row_run(struct admin_call *call, const struct endpoint_row *row, struct slice body)
+{
+    struct json *document = NULL;
+    bool is_write = strcmp(row->method, "GET") != 0;
+    if (params_decode(call) &&
+        (!is_write || (body_read(call, body, &document) && reason_read(call))))
+        row->run(call);
+    call->body = NULL;
+    json_destroy(document);
+}
+
+void dispatch(struct admin_call *call, const struct admin_config *config,
+              const struct actor *unix_actor, struct slice body)
+{
+    enum auth_verdict verdict = AUTH_KNOWN;
+    if (unix_actor != NULL)
+        call->actor = *unix_actor;
+    else
+        verdict = auth_tcp_request(config, call->request, &call->actor);
+    const struct endpoint_row *row = row_find(call);
+    if (row != NULL && is_public(row, config)) {
+        row->run(call);
+        return;
+    }
+    /* Strangers learn nothing about which paths exist. */
+    if (verdict != AUTH_KNOWN) {
+        refuse_stranger(call, verdict);
+        return;
+    }
+    if (row != NULL && role_check(call, config, row, unix_actor != NULL))
+        row_run(call, row, body);
+}

@@ -1,0 +1,34 @@
+/* admin/health.c - is it alive, is it ready, and what has it counted. */
+#include "admin/dispatch.h"
+
+void api_healthz(struct admin_call *call)
+{
+    reply_text(call->reply, 200, "ok\n");
+}
+
+void api_readyz(struct admin_call *call)
+{
+    switch (call->control->state(call->control->arg)) {
+    case PROCESS_STARTING:
+        reply_text(call->reply, 503, "starting\n");
+        break;
+    case PROCESS_SERVING:
+        reply_text(call->reply, 200, "ready\n");
+        break;
+    case PROCESS_DRAINING:
+        reply_text(call->reply, 503, "draining\n");
+        break;
+    }
+}
+
+void api_metrics(struct admin_call *call)
+{
+    struct metrics_facts facts;
+    const struct field *accept = message_field_named(call->request, SLICE("accept"), NULL);
+    enum expose_format format =
+        expose_format_from_accept(accept != NULL ? accept->value : SLICE_NONE);
+    call->control->metrics(call->control->arg, &facts);
+    call->reply->status = 200;
+    call->reply->content_type = expose_content_types[format];
+    metrics_write(&call->reply->body, format, call->control->stats, &facts);
+}

@@ -1,0 +1,33 @@
+/* admin/parts.h - the server's own struct, which its sessions look into. For admin/ only. */
+#ifndef ADMIN_PARTS_H
+#define ADMIN_PARTS_H
+
+#include "admin/admin.h"
+#include "admin/auth.h"
+#include "base/handle.h"
+#include "net/listener.h"
+
+#define ADMIN_MAGIC        0x41444d49u
+#define ADMIN_SESSIONS_MAX 128 /* of each socket; further connections are closed at once */
+
+/* One listening socket. */
+struct admin_socket {
+    int fd; /* -1: not open */
+    bool is_unix;
+    uint32_t session_count;
+    struct listener listener;
+    char address[128]; /* as bound; of a UNIX socket its path */
+};
+
+struct admin {
+    uint32_t magic;
+    struct loop *loop;
+    struct admin_control control;
+    const struct admin_config *config; /* borrowed: the configuration in force */
+    struct admin_socket local, configured;
+    struct list sessions;
+    struct handle_table
+        handles; /* of sessions: a held one may be gone when the workers have switched */
+};
+
+#endif
