@@ -2,18 +2,20 @@
 # shellcheck shell=bash disable=SC2207 # words of ours have no blanks
 
 _weir_ctl() { # WORDS AFTER "ctl"
-    local word action=
+    local word action= common='--admin --state-dir --token-file --json --timeout --help'
     for word; do
         case $word in
-        status | routes | upstreams | split | reload | config | hygiene | drain) action=$word ;;
+        status | routes | upstreams | split | reload | config | audit | hygiene | drain) action=$word ;;
+        versions | diff | restore) [ "$action" != config ] || action="config $word" ;;
         esac
     done
     case $action in
-    '') echo 'status routes upstreams split reload config hygiene drain --admin --token-file --json --help' ;;
-    config) echo 'versions diff restore --reason --json --help' ;;
-    split) echo '--reset --reason --json --help' ;;
-    reload | drain) echo '--reason --json --help' ;;
-    *) echo '--json --help' ;;
+    '') echo "status routes upstreams split reload config audit hygiene drain $common" ;;
+    config) echo "versions diff restore $common" ;;
+    split) echo "--reset --reason $common" ;;
+    audit) echo "--verify $common" ;;
+    reload | drain | 'config restore') echo "--reason $common" ;;
+    *) echo "$common" ;;
     esac
 }
 
@@ -31,11 +33,11 @@ _weir() {
         COMPREPLY=($(compgen -d -- "$current"))
         return
         ;;
-    -X)
+    -X | --method)
         COMPREPLY=($(compgen -W 'GET HEAD POST PUT PATCH DELETE OPTIONS' -- "$current"))
         return
         ;;
-    --workers | -H | --from | --at | --admin | --reason)
+    --workers | -H | --header | --from | --at | --admin | --reason | --timeout | --port | --rate | --for)
         return
         ;;
     esac
@@ -43,9 +45,10 @@ _weir() {
     local words
     case ${COMP_CWORD}:${COMP_WORDS[1]} in
     1:*) words='run check explain schema reference demo ctl version --help --version' ;;
-    *:run) words='-c --workers --state-dir --help' ;;
-    *:check) words='-c --help' ;;
-    *:explain) words='-c -X -H --from --at --help' ;;
+    *:run) words='-c --config --workers --state-dir --help' ;;
+    *:check) words='-c --config --help' ;;
+    *:explain) words='-c --config -X --method -H --header --from --at --all --help' ;;
+    *:demo) words='--port --rate --for --help' ;;
     *:ctl) words=$(_weir_ctl "${COMP_WORDS[@]:2:COMP_CWORD-2}") ;;
     *) words='--help' ;;
     esac

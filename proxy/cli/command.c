@@ -9,8 +9,7 @@
 
 #define CHILDREN_MAX 32
 
-static enum command_status enter(struct call *call, const struct command *command, int argc,
-                                 char **argv);
+static enum command_status enter(struct call *call, const struct command *command, int argc, char **argv);
 
 /* ---- what people read --------------------------------------------------------------------------------------------- */
 
@@ -140,8 +139,7 @@ static enum command_status enter_child(struct call *call, int argc, char **argv)
         if (argc > 1 && child == NULL)
             return unknown_child(call, argv[1]);
         char *words[] = { argv[0], (char[]){ "--help" } };
-        return child != NULL ? enter(call, child, ARRAY_COUNT(words), words)
-                             : print_help(call, stdout);
+        return child != NULL ? enter(call, child, ARRAY_COUNT(words), words) : print_help(call, stdout);
     }
     const struct command *child = find_child(group, argv[0]);
     return child != NULL ? enter(call, child, argc, argv) : unknown_child(call, argv[0]);
@@ -157,8 +155,7 @@ static enum command_status run_leaf(struct call *call, struct options_reader *re
     if (reader->argument_count < command->arguments_min)
         return command_misused(call, "an argument is missing");
     if (reader->argument_count > command->arguments_max)
-        return command_misused(call, "unexpected argument \"%s\"",
-                               reader->arguments[command->arguments_max]);
+        return command_misused(call, "unexpected argument \"%s\"", reader->arguments[command->arguments_max]);
     call->arguments = reader->arguments;
     call->argument_count = reader->argument_count;
     arena_init(&call->arena, NULL, 0);
@@ -187,8 +184,7 @@ static enum command_status act(struct call *call, struct options_reader *reader)
 }
 
 /* argv[0] is the command's own name. */
-static enum command_status enter(struct call *call, const struct command *command, int argc,
-                                 char **argv)
+static enum command_status enter(struct call *call, const struct command *command, int argc, char **argv)
 {
     CHECK(call->depth < COMMAND_DEPTH_MAX);
     call->path[call->depth++] = command;

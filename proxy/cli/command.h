@@ -44,13 +44,11 @@ struct command {
 enum command_status command_main(const struct command *root, int argc, char **argv);
 
 /* For what only the command itself can tell is wrong: prints it with the usage line to stderr. */
-enum command_status command_misused(const struct call *call, const char *format, ...)
-    PRINTF_LIKE(2, 3);
+enum command_status command_misused(const struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 /* "weir ctl split: message" to stderr. */
-enum command_status command_failed(const struct call *call, const char *format, ...)
-    PRINTF_LIKE(2, 3);
+enum command_status command_failed(const struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 
-extern const struct command command_run, command_check, command_explain, command_schema,
-    command_reference, command_demo, command_ctl, command_version;
+extern const struct command command_run, command_check, command_explain, command_schema, command_reference,
+    command_demo, command_ctl, command_version;
 
 #endif

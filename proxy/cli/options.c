@@ -69,8 +69,8 @@ static void row_label(const struct option_row *row, struct text *out)
         text_printf(out, "-%c", row->letter);
 }
 
-static enum options_result bad_value(struct options_reader *r, const struct option_row *row,
-                                     const char *value, const char *wanted)
+static enum options_result bad_value(struct options_reader *r, const struct option_row *row, const char *value,
+                                     const char *wanted)
 {
     row_label(row, &r->error);
     text_printf(&r->error, ": \"%s\" is not %s", value, wanted);
@@ -83,8 +83,8 @@ static void list_append(struct option_list *list, const char *value)
     list->items[list->count++] = value;
 }
 
-static enum options_result store_number(struct options_reader *r, const struct option_row *row,
-                                        const char *value, uint32_t *out)
+static enum options_result store_number(struct options_reader *r, const struct option_row *row, const char *value,
+                                        uint32_t *out)
 {
     uint64_t number;
     if (!slice_to_u64(slice_from_cstr(value), &number) || number < row->low || number > row->high) {
@@ -96,8 +96,7 @@ static enum options_result store_number(struct options_reader *r, const struct o
     return OPTIONS_OK;
 }
 
-static enum options_result store(struct options_reader *r, const struct option_row *row,
-                                 const char *value)
+static enum options_result store(struct options_reader *r, const struct option_row *row, const char *value)
 {
     void *at = (char *)r->values + row->offset;
     switch (row->kind) {

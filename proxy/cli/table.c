@@ -5,8 +5,7 @@
 
 #define COLUMN_GAP 2 /* spaces between columns */
 
-void table_init(struct table *t, struct arena *arena, const struct table_column *columns,
-                size_t column_count)
+void table_init(struct table *t, struct arena *arena, const struct table_column *columns, size_t column_count)
 {
     CHECK(column_count <= TABLE_COLUMNS_MAX);
     *t = (struct table){ .arena = arena, .columns = columns, .column_count = column_count };
@@ -24,8 +23,7 @@ void table_add(struct table *t, enum paint paint, const char *format, ...)
     struct slice text = arena_vprintf(t->arena, format, args);
     va_end(args);
     t->cells = memory_resize_array(t->cells, t->cell_count + 1, sizeof(*t->cells));
-    t->cells[t->cell_count++] =
-        (struct table_cell){ slice_is_empty(text) ? SLICE("-") : text, paint };
+    t->cells[t->cell_count++] = (struct table_cell){ slice_is_empty(text) ? SLICE("-") : text, paint };
 }
 
 /* Characters, not bytes: continuation bytes of UTF-8 take no room. */
@@ -54,8 +52,8 @@ static void add_spaces(struct text *out, size_t count)
         text_add_char(out, ' ');
 }
 
-static void print_row(const struct table *t, const struct table_cell *cells, size_t count,
-                      const size_t *widths, bool coloured, struct text *out)
+static void print_row(const struct table *t, const struct table_cell *cells, size_t count, const size_t *widths,
+                      bool coloured, struct text *out)
 {
     for (size_t c = 0; c < count; c++) {
         size_t room = widths[c] - text_width(cells[c].text);
@@ -79,7 +77,6 @@ void table_print(const struct table *t, bool coloured, struct text *out)
     print_row(t, headings, t->column_count, widths, coloured, out);
     for (size_t i = 0; i < t->cell_count; i += t->column_count) {
         size_t left = t->cell_count - i;
-        print_row(t, t->cells + i, left < t->column_count ? left : t->column_count, widths,
-                  coloured, out);
+        print_row(t, t->cells + i, left < t->column_count ? left : t->column_count, widths, coloured, out);
     }
 }

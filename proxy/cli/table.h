@@ -29,8 +29,7 @@ struct table {
     size_t cell_count;
 };
 
-void table_init(struct table *t, struct arena *arena, const struct table_column *columns,
-                size_t column_count);
+void table_init(struct table *t, struct arena *arena, const struct table_column *columns, size_t column_count);
 void table_fini(struct table *t);
 /* Fills the next cell; an empty text stands as "-". */
 void table_add(struct table *t, enum paint paint, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -17,9 +17,8 @@ bool terminal_has_colour(FILE *file)
 const char *terminal_paint(enum paint paint)
 {
     static const char *const codes[] = {
-        [PAINT_NONE] = "",         [PAINT_BOLD] = "\033[1m",   [PAINT_DIM] = "\033[2m",
-        [PAINT_RED] = "\033[31m",  [PAINT_GREEN] = "\033[32m", [PAINT_YELLOW] = "\033[33m",
-        [PAINT_CYAN] = "\033[36m",
+        [PAINT_NONE] = "",          [PAINT_BOLD] = "\033[1m",    [PAINT_DIM] = "\033[2m",   [PAINT_RED] = "\033[31m",
+        [PAINT_GREEN] = "\033[32m", [PAINT_YELLOW] = "\033[33m", [PAINT_CYAN] = "\033[36m",
     };
     return codes[paint];
 }

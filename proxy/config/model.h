@@ -251,6 +251,8 @@ struct route_config {
     enum route_action action;
     struct rule_config *rules;
     size_t rule_count;
+    struct slice to; /* as written; `split` has it too */
+    struct place to_place;
     struct split_entry_config *split; /* ROUTE_FORWARD: at least one; `to: X` is a split of one */
     size_t split_count;
     struct sticky_config sticky;

@@ -20,8 +20,8 @@ static unsigned long listening_inode(const char *table, uint16_t port)
     while (f != NULL && found == 0 && fgets(line, sizeof(line), f) != NULL) {
         unsigned line_port, state;
         unsigned long inode;
-        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu",
-                   &line_port, &state, &inode) == 3 &&
+        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu", &line_port, &state,
+                   &inode) == 3 &&
             line_port == port && state == STATE_LISTEN)
             found = inode;
     }

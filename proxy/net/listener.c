@@ -17,8 +17,7 @@
 #define LISTEN_BACKLOG   4096
 #define ACCEPTS_PER_TURN 64 /* so that a flood of connections cannot starve those that exist */
 
-static void add_bind_error(const struct endpoint_address *bind, int error, struct place place,
-                           struct err_list *errors)
+static void add_bind_error(const struct endpoint_address *bind, int error, struct place place, struct err_list *errors)
 {
     char text[128];
     endpoint_address_format(bind, text, sizeof(text));
@@ -47,8 +46,7 @@ static void remove_stale_unix_socket(const struct sockaddr_storage *address, soc
     close(probe);
 }
 
-static int socket_bind(const struct sockaddr_storage *address, socklen_t length, bool reuse_port,
-                       int mode)
+static int socket_bind(const struct sockaddr_storage *address, socklen_t length, bool reuse_port, int mode)
 {
     int family = address->ss_family, yes = 1, no = 0;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -64,8 +62,7 @@ static int socket_bind(const struct sockaddr_storage *address, socklen_t length,
             setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
         if (family == AF_INET6)
             setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes,
-                   sizeof(yes)); /* inherited by what is accepted */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)); /* inherited by what is accepted */
     }
     int result = bind(fd, (const struct sockaddr *)address, length);
     if (result == 0)
@@ -80,8 +77,8 @@ static int socket_bind(const struct sockaddr_storage *address, socklen_t length,
     return -1;
 }
 
-int listener_open_socket(const struct endpoint_address *bind, bool reuse_port, int mode,
-                         struct place place, struct err_list *errors)
+int listener_open_socket(const struct endpoint_address *bind, bool reuse_port, int mode, struct place place,
+                         struct err_list *errors)
 {
     struct sockaddr_storage address;
     socklen_t length = endpoint_address_to_sockaddr(bind, &address);
@@ -100,8 +97,8 @@ static void accept_failed(struct listener *l, int error)
 {
     static struct log_limit limit; /* logging only; shared by threads harmlessly */
     if (error == EMFILE || error == ENFILE) {
-        log_line_limited(&limit, 5000, LOG_ERROR,
-                         "accept: %s; raise the open files limit (RLIMIT_NOFILE)", strerror(error));
+        log_line_limited(&limit, 5000, LOG_ERROR, "accept: %s; raise the open files limit (RLIMIT_NOFILE)",
+                         strerror(error));
         timer_start(l->loop, &l->retry, 100);
         event_del(l->event);
     }
@@ -141,8 +138,7 @@ static void listener_retry(void *arg)
 }
 
 void listener_start(struct listener *l, struct loop *loop, int fd,
-                    void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer,
-                                      socklen_t peer_length),
+                    void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer, socklen_t peer_length),
                     void *owner)
 {
     l->magic = LISTENER_MAGIC;

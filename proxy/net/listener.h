@@ -12,8 +12,8 @@
 
 /* Opens a bound, listening, non-blocking socket. reuse_port: one of several of the same address. On failure returns -1 and
    adds an error that names the address and, when another process holds the port, that process if it can be known. */
-int listener_open_socket(const struct endpoint_address *bind, bool reuse_port, int mode,
-                         struct place place, struct err_list *errors);
+int listener_open_socket(const struct endpoint_address *bind, bool reuse_port, int mode, struct place place,
+                         struct err_list *errors);
 
 /* Accepts on one socket in one loop. */
 struct listener {
@@ -24,15 +24,13 @@ struct listener {
     bool is_paused;
     struct timer retry; /* accepts again after the process ran out of descriptors */
     /* Called for each accepted, non-blocking, TCP_NODELAY fd; the callee owns it. */
-    void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer,
-                      socklen_t peer_length);
+    void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer, socklen_t peer_length);
     void *owner;
 };
 
 /* Borrows the fd: stopping does not close it, so that its accept queue survives. */
 void listener_start(struct listener *l, struct loop *loop, int fd,
-                    void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer,
-                                      socklen_t peer_length),
+                    void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer, socklen_t peer_length),
                     void *owner);
 /* Stops accepting; pending connections stay in the queue. */
 void listener_pause(struct listener *l);

@@ -65,8 +65,8 @@ struct chunk *loop_scratch(struct loop *loop, uint32_t min_bytes)
         return scratch;
     if (scratch != NULL)
         chunk_unref(scratch);
-    loop->scratch = min_bytes <= CHUNK_BYTES ? chunk_create(&loop->chunks)
-                                             : chunk_create_sized(&loop->chunks, min_bytes);
+    loop->scratch =
+        min_bytes <= CHUNK_BYTES ? chunk_create(&loop->chunks) : chunk_create_sized(&loop->chunks, min_bytes);
     return loop->scratch;
 }
 
@@ -98,6 +98,11 @@ static void loop_end_turn(struct loop *loop)
     }
     if (loop->scratch != NULL)
         chunk_unref(TAKE(&loop->scratch));
+}
+
+void loop_turn_now(struct loop *loop)
+{
+    loop_end_turn(loop);
 }
 
 void loop_turn(struct loop *loop)

@@ -43,8 +43,7 @@ struct loop {
     struct arena_pool arenas;
     struct out_block *free_out_blocks; /* of net/stream's write queues */
     uint32_t free_out_block_count;
-    struct chunk
-        *scratch; /* small pieces of all write queues are packed here; NULL between turns */
+    struct chunk *scratch; /* small pieces of all write queues are packed here; NULL between turns */
     struct deferred *deferred;
     struct turn_hook *hooks;
     struct rng rng;
@@ -59,6 +58,9 @@ void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 /* One turn: waits for events, runs callbacks, frees what was deferred, runs hooks. For tests and loop_run. */
 void loop_turn(struct loop *loop);
+
+/* The end of a turn without waiting for events: frees what was deferred. For taking things down. */
+void loop_turn_now(struct loop *loop);
 
 struct mono_time loop_now_slow(struct loop *loop);
 

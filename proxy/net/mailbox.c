@@ -36,8 +36,7 @@ static void mailbox_cb(evutil_socket_t fd, short what, void *arg)
     mailbox_deliver(arg);
 }
 
-void mailbox_open(struct mailbox *m, struct loop *loop,
-                  void (*on_mail)(void *owner, struct mail *mail), void *owner)
+void mailbox_open(struct mailbox *m, struct loop *loop, void (*on_mail)(void *owner, struct mail *mail), void *owner)
 {
     m->magic = MAILBOX_MAGIC;
     atomic_init(&m->newest, NULL);
@@ -65,8 +64,8 @@ void mailbox_send(struct mailbox *m, struct mail *mail)
     struct mail *head = atomic_load_explicit(&m->newest, memory_order_relaxed);
     do {
         mail->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&m->newest, &head, mail, memory_order_release,
-                                                    memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&m->newest, &head, mail, memory_order_release, memory_order_relaxed));
     if (head == NULL) { /* whoever found it empty rings */
         uint64_t one = 1;
         ssize_t put = write(m->event_fd, &one, sizeof(one));

@@ -23,8 +23,7 @@ struct mailbox {
 };
 
 /* on_mail runs in the loop's thread, in the order sent by each thread. */
-void mailbox_open(struct mailbox *m, struct loop *loop,
-                  void (*on_mail)(void *owner, struct mail *mail), void *owner);
+void mailbox_open(struct mailbox *m, struct loop *loop, void (*on_mail)(void *owner, struct mail *mail), void *owner);
 /* Mail not taken yet is handed to on_mail first. */
 void mailbox_close(struct mailbox *m);
 /* From any thread. */

@@ -35,8 +35,7 @@ static void notify_fd_cb(evutil_socket_t fd, short what, void *arg)
     n->on_readable(n->arg, fd);
 }
 
-void notify_fd_start(struct notify_fd *n, struct loop *loop, int fd,
-                     void (*on_readable)(void *arg, int fd), void *arg)
+void notify_fd_start(struct notify_fd *n, struct loop *loop, int fd, void (*on_readable)(void *arg, int fd), void *arg)
 {
     n->fd = fd;
     n->on_readable = on_readable;

@@ -22,8 +22,7 @@ struct notify_fd {
     void (*on_readable)(void *arg, int fd);
     void *arg;
 };
-void notify_fd_start(struct notify_fd *n, struct loop *loop, int fd,
-                     void (*on_readable)(void *arg, int fd), void *arg);
+void notify_fd_start(struct notify_fd *n, struct loop *loop, int fd, void (*on_readable)(void *arg, int fd), void *arg);
 void notify_fd_stop(struct notify_fd *n);
 
 #endif

@@ -127,12 +127,19 @@ static void write_event_arm(struct stream *s)
         CHECK(s->write_event != NULL);
     }
     event_add(s->write_event, NULL);
+    s->is_write_armed = true;
+}
+
+static void write_event_disarm(struct stream *s)
+{
+    if (s->is_write_armed)
+        event_del(s->write_event);
+    s->is_write_armed = false;
 }
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */
 
-static void stream_reset_fields(struct stream *s, struct loop *loop, int fd,
-                                const struct stream_events *events)
+static void stream_reset_fields(struct stream *s, struct loop *loop, int fd, const struct stream_events *events)
 {
     s->magic = STREAM_MAGIC;
     s->fd = fd;
@@ -140,7 +147,7 @@ static void stream_reset_fields(struct stream *s, struct loop *loop, int fd,
     s->events = events;
     s->out_first = s->out_last = NULL;
     s->queued_bytes = 0;
-    s->is_connecting = s->is_above_high = s->is_shutdown_due = s->has_shut_down = s->has_failed =
+    s->is_connecting = s->is_above_high = s->is_write_armed = s->is_shutdown_due = s->has_shut_down = s->has_failed =
         false;
     s->is_read_paused = true;
     s->failure = 0;
@@ -155,8 +162,8 @@ void stream_open(struct stream *s, struct loop *loop, int fd, const struct strea
     s->is_read_paused = false;
 }
 
-void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *address,
-                    socklen_t length, const struct stream_events *events)
+void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,
+                    const struct stream_events *events)
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     stream_reset_fields(s, loop, fd, events);
@@ -173,8 +180,7 @@ void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *
     s->write_event = event_new(loop->base, fd, EV_WRITE | EV_PERSIST, stream_write_cb, s);
     CHECK(s->write_event != NULL);
     if (s->failure != 0)
-        event_active(s->write_event, EV_WRITE,
-                     0); /* on_connected never runs inside stream_connect */
+        event_active(s->write_event, EV_WRITE, 0); /* on_connected never runs inside stream_connect */
     else
         event_add(s->write_event, NULL);
 }
@@ -240,8 +246,7 @@ enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *c
     return read_result(s, got);
 }
 
-enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count,
-                                size_t *count)
+enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count, size_t *count)
 {
     ssize_t got = readv(s->fd, iov, iov_count);
     *count = got > 0 ? (size_t)got : 0;
@@ -356,15 +361,13 @@ static enum stream_status stream_fail(struct stream *s, int error)
     s->has_failed = true;
     s->failure = error;
     queue_clear(s);
-    if (s->write_event != NULL)
-        event_del(s->write_event);
+    write_event_disarm(s);
     return STREAM_ERROR;
 }
 
 static void stream_on_queue_empty(struct stream *s)
 {
-    if (s->write_event != NULL)
-        event_del(s->write_event);
+    write_event_disarm(s);
     if (s->is_shutdown_due && !s->has_shut_down) {
         s->has_shut_down = true;
         shutdown(s->fd, SHUT_WR);

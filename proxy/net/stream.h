@@ -31,7 +31,7 @@ struct stream;
 /* All are called from the loop, never from inside a stream function. The owner may close the stream in any of them. */
 struct stream_events {
     void (*on_readable)(struct stream *s);
-    void (*on_drained)(struct stream *s); /* the queue fell below the low mark, or is empty */
+    void (*on_drained)(struct stream *s);              /* the queue fell below the low mark, or is empty */
     void (*on_connected)(struct stream *s, int error); /* errno of the connect, 0 when it worked */
 };
 
@@ -48,8 +48,8 @@ struct stream {
     bool is_above_high;   /* owner was told to wait for on_drained */
     bool is_shutdown_due; /* SHUT_WR once the queue is empty */
     bool has_shut_down;
-    bool
-        has_failed; /* a write failed: errno in failure; the owner learns from stream_flush or on_drained */
+    bool is_write_armed; /* write interest is registered */
+    bool has_failed;     /* a write failed: errno in failure; the owner learns from stream_flush or on_drained */
     int failure;
     struct event *write_event; /* made at the first EAGAIN, freed with the stream */
     struct event read_event;
@@ -58,8 +58,8 @@ struct stream {
 /* Takes over a connected, non-blocking fd and starts listening for bytes. */
 void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_events *events);
 /* Starts a non-blocking connect; on_connected follows (also after an immediate error). */
-void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *address,
-                    socklen_t length, const struct stream_events *events);
+void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,
+                    const struct stream_events *events);
 /* Idempotent. Drops the queue, closes the fd at once. */
 void stream_close(struct stream *s);
 /* Same with SO_LINGER 0: the peer sees a reset. */
@@ -75,8 +75,7 @@ enum stream_status {
 /* Reads into the chunk's free room; *count bytes were added to chunk->used. A read shorter than the room means drained. */
 enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *count);
 /* Reads into several buffers at once. */
-enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count,
-                                size_t *count);
+enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count, size_t *count);
 
 /* Queue bytes [offset, offset + length) of a chunk; takes a reference of its own. */
 void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length);

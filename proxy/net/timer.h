@@ -14,8 +14,7 @@ struct event;
 typedef void (*timer_fn)(void *arg);
 
 #define WHEEL_TICK_US 8192 /* resolution; a timer fires up to one tick late, never early */
-#define WHEEL_SLOTS                                                                                \
-    1024 /* horizon 8.4 s; later deadlines are looked at once per horizon and put back */
+#define WHEEL_SLOTS   1024 /* horizon 8.4 s; later deadlines are looked at once per horizon and put back */
 
 /* Embedded. Postponing an armed timer only rewrites its deadline; its slot is corrected when it comes up. */
 struct timer {

@@ -78,7 +78,7 @@ static struct slice subject_text(struct arena *arena, const struct condition_con
     case SUBJECT_SOURCE:
         return SLICE("source");
     case SUBJECT_SEGMENT:
-        return arena_printf(arena, "segment %.*s", SLICE_ARG(c->name));
+        return SLICE("segment");
     case SUBJECT_SAMPLE:
         return key_text(arena, &c->sample_key);
     case SUBJECT_BETWEEN:
@@ -87,32 +87,22 @@ static struct slice subject_text(struct arena *arena, const struct condition_con
     return SLICE("time");
 }
 
-/* "equal to "1"", "one of "a", "b"": fits behind "is" and behind "is not". */
+/* Behind what the request shows: what was asked for instead. */
 static struct slice operator_text(struct arena *arena, const struct condition_config *c)
 {
-    struct slice values = quote_all(arena, c->values.items, c->values.count);
-    switch (c->op) {
-    case OPERATOR_EQUALS:
-        return values;
-    case OPERATOR_IN:
-        return arena_printf(arena, "one of %.*s", SLICE_ARG(values));
-    case OPERATOR_PREFIX:
-        return arena_printf(arena, c->subject == SUBJECT_PATH ? "under %.*s" : "begun by %.*s",
-                            SLICE_ARG(values));
-    case OPERATOR_SUFFIX:
-        return arena_printf(arena, "ended by %.*s", SLICE_ARG(values));
-    case OPERATOR_CONTAINS:
-        return arena_printf(arena, "around %.*s", SLICE_ARG(values));
-    case OPERATOR_REGEX:
-        return arena_printf(arena, "matched by %.*s", SLICE_ARG(values));
-    case OPERATOR_PRESENT:
-        return c->is_present ? SLICE("present") : SLICE("absent");
-    case OPERATOR_RANGE:
-        return arena_printf(arena, "a number from %g to below %g", c->low, c->high);
-    case OPERATOR_NONE:
-        break;
-    }
-    return SLICE("");
+    static const char *const complaints[] = {
+        [OPERATOR_EQUALS] = "not",
+        [OPERATOR_IN] = "not one of",
+        [OPERATOR_PREFIX] = "which does not begin with",
+        [OPERATOR_SUFFIX] = "which does not end in",
+        [OPERATOR_CONTAINS] = "which does not contain",
+        [OPERATOR_REGEX] = "which does not match",
+    };
+    if (c->op == OPERATOR_RANGE)
+        return arena_printf(arena, "not a number from %g to below %g", c->low, c->high);
+    bool is_path_prefix = c->subject == SUBJECT_PATH && c->op == OPERATOR_PREFIX;
+    return arena_printf(arena, "%s %.*s", is_path_prefix ? "not under" : complaints[c->op],
+                        SLICE_ARG(quote_all(arena, c->values.items, c->values.count)));
 }
 
 static struct slice demand_text(struct arena *arena, const struct condition_config *c)
@@ -120,22 +110,21 @@ static struct slice demand_text(struct arena *arena, const struct condition_conf
     char from[25], until[25], share[16];
     switch (c->subject) {
     case SUBJECT_SOURCE:
-        return arena_printf(arena, "in %.*s", SLICE_ARG(networks_text(arena, c)));
-    case SUBJECT_SEGMENT:
-        return SLICE("met");
+        return arena_printf(arena, "not in %.*s", SLICE_ARG(networks_text(arena, c)));
     case SUBJECT_SAMPLE:
         units_format_share(c->share_ppm, share, sizeof share);
-        return arena_printf(arena, "in the sample of %s", share);
+        return arena_printf(arena, "not in the sample of %s", share);
     case SUBJECT_BETWEEN:
         wall_format(c->from, from);
         wall_format(c->until, until);
-        return arena_printf(arena, "from %s until %s", from, until);
+        return arena_printf(arena, "not from %s until %s", from, until);
     case SUBJECT_HEADER:
     case SUBJECT_COOKIE:
     case SUBJECT_QUERY:
     case SUBJECT_PATH:
     case SUBJECT_HOST:
     case SUBJECT_METHOD:
+    case SUBJECT_SEGMENT:
         break;
     }
     return operator_text(arena, c);
@@ -221,29 +210,38 @@ static bool matches(struct explanation *x, const struct condition_config *c)
 
 static struct slice explain(struct explanation *x, const struct condition_config *c);
 
-static struct slice explain_test(struct explanation *x, const struct condition_config *c)
+/* "header x-staff is "0"", "cookie id is absent". */
+static struct slice fact_text(struct explanation *x, const struct condition_config *c)
 {
     struct slice subject = subject_text(x->arena, c);
+    struct slice value = value_text(x->arena, c, x->request);
+    if (value.len == 0)
+        value = SLICE("absent");
+    else if (c->op == OPERATOR_PRESENT)
+        value = SLICE("present");
+    return arena_printf(x->arena, "%.*s is %.*s", SLICE_ARG(subject), SLICE_ARG(value));
+}
+
+static struct slice explain_test(struct explanation *x, const struct condition_config *c)
+{
     if (c->subject == SUBJECT_SEGMENT) {
         struct slice why = explain(x, x->config->segments[c->segment_index].condition);
-        return arena_printf(x->arena, "%.*s: %.*s", SLICE_ARG(subject), SLICE_ARG(why));
+        return arena_printf(x->arena, "segment %.*s: %.*s", SLICE_ARG(c->name), SLICE_ARG(why));
     }
-    struct slice value = value_text(x->arena, c, x->request);
-    if (c->op == OPERATOR_PRESENT || value.len == 0)
-        return arena_printf(x->arena, "%.*s is %s", SLICE_ARG(subject),
-                            value.len == 0 ? "absent" : "present");
-    struct slice demand = demand_text(x->arena, c);
-    return arena_printf(x->arena, "%.*s is %.*s, not %.*s", SLICE_ARG(subject), SLICE_ARG(value),
-                        SLICE_ARG(demand));
+    struct slice fact = fact_text(x, c);
+    if (c->op == OPERATOR_PRESENT || value_text(x->arena, c, x->request).len == 0)
+        return fact;
+    return join(x->arena, fact, ", ", demand_text(x->arena, c));
 }
 
 static struct slice explain_not(struct explanation *x, const struct condition_config *child)
 {
     if (child->kind != CONDITION_TEST)
         return SLICE("what it excludes does match");
-    return arena_printf(x->arena, "%.*s is %.*s, which it excludes",
-                        SLICE_ARG(subject_text(x->arena, child)),
-                        SLICE_ARG(demand_text(x->arena, child)));
+    if (child->subject == SUBJECT_SEGMENT)
+        return arena_printf(x->arena, "segment %.*s matches, which is excluded",
+                            SLICE_ARG(child->name));
+    return join(x->arena, fact_text(x, child), ", ", SLICE("which is excluded"));
 }
 
 static struct slice explain_any(struct explanation *x, const struct condition_config *c)
@@ -291,7 +289,7 @@ static struct slice explain_path(struct arena *arena, const struct compiled_rout
                                  struct slice path)
 {
     static const char *const demands[] = {
-        [PATH_ANY] = "", [PATH_EXACT] = "", [PATH_PREFIX] = "under ", [PATH_REGEX] = "matched by "
+        [PATH_ANY] = "", [PATH_EXACT] = "", [PATH_PREFIX] = "under ", [PATH_REGEX] = "matching "
     };
     enum path_match_kind kind = r->config->match.path_kind;
     struct slice pattern = kind == PATH_REGEX ? r->config->match.path : r->path;

@@ -7,6 +7,8 @@
 #include "config/load.h"
 #include "route/table.h"
 
+struct series_map;
+
 #define SNAPSHOT_MAGIC 0x534e4150u
 
 /* Owner: the main thread. Workers borrow it from the swap until they report it unused (design.md, Threads). */
@@ -16,6 +18,7 @@ struct snapshot {
     struct arena arena;  /* owns config and table */
     struct config *config;
     struct route_table *table;
+    struct series_map *series; /* set by the server before it is published; routing never looks inside */
 };
 
 /* Loads and compiles. On failure returns NULL; the problems are in errors (whose arena is the caller's). */

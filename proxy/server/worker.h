@@ -11,6 +11,7 @@
 #include "server/access_writer.h"
 #include "stats/counters.h"
 
+struct limits;
 struct worker;
 
 /* From the main thread to a worker. All of them take effect at a turn's boundary. */
@@ -25,8 +26,8 @@ enum worker_order {
 enum worker_report {
     REPORT_SWAPPED,         /* `generation` is in use; swap_us is what it took */
     REPORT_SNAPSHOT_UNUSED, /* no request of this worker pins `generation` any more */
-    REPORT_WEIGHTS_SET, /* `generation` of the weights; older ones are not read any more by this worker */
-    REPORT_DRAINED /* no client is left */
+    REPORT_WEIGHTS_SET,     /* `generation` of the weights; older ones are not read any more by this worker */
+    REPORT_DRAINED          /* no client is left */
 };
 
 /* Made by the worker with memory_alloc, freed by the main thread. */
@@ -44,11 +45,14 @@ struct worker_options {
     uint32_t index;
     struct mailbox *to_main;             /* outlives the worker */
     struct access_writer *access_writer; /* outlives the worker */
-    const int *listener_fds; /* one per listener of the first snapshot, in config order; borrowed */
+    const int *listener_fds;             /* one per listener of the first snapshot, in config order; borrowed */
     uint32_t listener_count;
     struct snapshot *snapshot;     /* the first; borrowed until reported unused */
     const struct weights *weights; /* the first; borrowed until replaced and reported */
     struct stats_worker *stats;    /* owned by the main thread */
+    struct limits *limits;         /* shared by all workers; owned by the main thread */
+    struct slice via;              /* "1.1 weir-5f3a9c21": names this process; outlives the worker */
+    uint32_t worker_count;         /* limits of upstreams are split among so many */
 };
 
 /* Starts the thread; returns when it serves. The listeners' fds and the snapshot must exist; access lines are submitted only

@@ -45,11 +45,9 @@ static const struct command ctl = { .name = "ctl",
                                     .children = ctl_children,
                                     .child_count = 1 };
 static const struct command *const root_children[] = { &ctl };
-static const struct command root = { .name = "weir",
-                                     .synopsis = "COMMAND",
-                                     .summary = "the root",
-                                     .children = root_children,
-                                     .child_count = 1 };
+static const struct command root = {
+    .name = "weir", .synopsis = "COMMAND", .summary = "the root", .children = root_children, .child_count = 1
+};
 
 static char words[8][16];
 
@@ -88,11 +86,10 @@ Test(command, help_is_printed_for_each_level, .init = cr_redirect_stdout)
                                     "  ctl          controls\n\noptions:\n"
                                     "  -h, --help                 prints this help\n\n"
                                     "\"weir COMMAND --help\" says more about a command.\n";
-    static const char leaf_help[] =
-        "usage: weir ctl split ROUTE\n\nsplits\n\nA paragraph.\n\noptions:\n"
-        "  -f, --file FILE            which\n"
-        "  -l, --loud                 louder\n"
-        "  -h, --help                 prints this help\n";
+    static const char leaf_help[] = "usage: weir ctl split ROUTE\n\nsplits\n\nA paragraph.\n\noptions:\n"
+                                    "  -f, --file FILE            which\n"
+                                    "  -l, --loud                 louder\n"
+                                    "  -h, --help                 prints this help\n";
     struct text wanted = { 0 };
     text_printf(&wanted, "%s%s%s%s", root_help, root_help, leaf_help, leaf_help);
     cr_assert_stdout_eq_str(wanted.bytes);

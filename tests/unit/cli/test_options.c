@@ -21,8 +21,7 @@ static const struct option_row inner_rows[] = {
     { 'c', "config", "FILE", OPTION_TEXT, true, offsetof(struct values, config), 0, 0, "the file" },
     { 'H', NULL, "NAME: VALUE", OPTION_LIST, false, offsetof(struct values, headers), 0, 0, "one" },
     { 'w', "workers", "N", OPTION_NUMBER, false, offsetof(struct values, workers), 1, 64, "many" },
-    { 0, "for", "TIME", OPTION_DURATION, false, offsetof(struct values, duration_ms), 0, 0,
-      "long" },
+    { 0, "for", "TIME", OPTION_DURATION, false, offsetof(struct values, duration_ms), 0, 0, "long" },
     { 'j', "json", NULL, OPTION_FLAG, false, offsetof(struct values, json), 0, 0, "raw" },
     { 'q', "quiet", NULL, OPTION_FLAG, false, offsetof(struct values, quiet), 0, 0, "less" },
 };

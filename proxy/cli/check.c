@@ -1,0 +1,63 @@
+/* cli/check.c - `weir check`: validates everything reachable from a configuration without binding anything. */
+#include "cli/command.h"
+#include "cli/problems.h"
+
+#include "route/snapshot.h"
+
+#include <stdio.h>
+
+struct check_values {
+    const char *config;
+};
+
+static const struct option_row options[] = {
+    { .letter = 'c',
+      .name = "config",
+      .value_name = "FILE",
+      .kind = OPTION_TEXT,
+      .is_required = true,
+      .offset = offsetof(struct check_values, config),
+      .doc = "the configuration" },
+};
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void print_summary(const char *file, const struct config *config, size_t warning_count)
+{
+    printf("%s: ok: %zu listener%s, %zu route%s, %zu upstream%s", file, config->listener_count,
+           plural(config->listener_count), config->route_count, plural(config->route_count), config->upstream_count,
+           plural(config->upstream_count));
+    if (warning_count > 0)
+        printf(", %zu warning%s", warning_count, plural(warning_count));
+    putchar('\n');
+}
+
+static enum command_status run(struct call *call)
+{
+    const struct check_values *values = call->values;
+    struct err_list errors;
+    err_list_init(&errors, &call->arena);
+    struct snapshot *snapshot = snapshot_create(values->config, &config_source_system, 1, &errors);
+    problems_print(&errors);
+    if (snapshot == NULL)
+        return COMMAND_FAILED;
+    print_summary(values->config, snapshot->config, errors.warning_count);
+    snapshot_destroy(snapshot);
+    return COMMAND_OK;
+}
+
+const struct command command_check = {
+    .name = "check",
+    .synopsis = "-c FILE",
+    .summary = "validates a configuration without binding anything",
+    .details = "Reads FILE and everything it includes, compiles its conditions and routes, and prints "
+               "each\n"
+               "problem as FILE:LINE:COL: message, all of them in one run. Warnings do not fail it.\n",
+    .options = options,
+    .option_count = ARRAY_COUNT(options),
+    .values_bytes = sizeof(struct check_values),
+    .run = run,
+};

@@ -1,0 +1,57 @@
+/* cli/ctl.h - what the commands of `weir ctl` share: options, one call of the admin API, and how its answer is shown. */
+#ifndef CLI_CTL_H
+#define CLI_CTL_H
+
+#include "cli/command.h"
+#include "cli/table.h"
+#include "json/json.h"
+
+/* Of the group; each command adds what it needs, and all share this struct. */
+struct ctl_values {
+    const char *admin;      /* "unix:PATH", "http://HOST:PORT"; NULL: the state dir's socket */
+    const char *state_dir;  /* NULL: $WEIR_STATE_DIR, else /var/lib/weir */
+    const char *token_file; /* NULL: no token */
+    bool is_json;           /* print the API's own answer */
+    int64_t timeout_ms;
+    const char *reason; /* split, config restore, drain */
+    bool is_reset;      /* split */
+    bool is_verify;     /* audit */
+};
+
+#define CTL_REASON_OPTION(required)                                                                                    \
+    {                                                                                                                  \
+        .name = "reason", .value_name = "TEXT", .kind = OPTION_TEXT, .is_required = required,                          \
+        .offset = offsetof(struct ctl_values, reason), .doc = "why, for the audit log"                                 \
+    }
+
+/* One call of the admin API. */
+struct ctl_request {
+    const char *method;
+    const char *path;        /* below /api/v1/, escaped */
+    const struct text *json; /* the body; NULL: none */
+};
+
+/* What a topic prints for people from a good answer; false when the answer is not what it should be. */
+typedef bool ctl_print_fn(struct call *call, const struct json *answer, bool coloured, struct text *out);
+
+/* Calls the API and shows the answer: raw with --json, else by `print`. Errors of the API, with all their problems, and of
+   the connection go to stderr. */
+enum command_status ctl_show(struct call *call, const struct ctl_request *request, ctl_print_fn *print);
+
+/* Adds one path segment, percent-encoded. */
+void ctl_add_segment(struct text *path, const char *segment);
+/* Begins a body with its reason (where none was asked for, that `weir ctl` was used); the caller adds the rest and "}". */
+void ctl_open_body(struct call *call, struct text *json);
+
+/* Members of the API's objects as text of the call's arena: "" when absent. */
+const char *ctl_text(struct call *call, const struct json *object, const char *key);
+int64_t ctl_integer(const struct json *object, const char *key);
+bool ctl_flag(const struct json *object, const char *key);
+
+/* "stable 95%, canary 5%" of a split: [{"upstream": ..., "weight": ...}]; "" when there is none. */
+const char *ctl_shares(struct call *call, const struct json *split);
+
+extern const struct command ctl_status, ctl_routes, ctl_upstreams, ctl_split, ctl_reload, ctl_config, ctl_audit,
+    ctl_hygiene, ctl_drain;
+
+#endif

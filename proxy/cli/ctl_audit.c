@@ -1,0 +1,109 @@
+/* cli/ctl_audit.c - `weir ctl audit` and `weir ctl hygiene`: who changed what, and what nobody looks after. */
+#include "cli/ctl.h"
+
+/* ---- audit ---------------------------------------------------------------------------------------------------------------- */
+
+static bool print_lines(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    static const struct table_column columns[] = { { "id", ALIGN_RIGHT },    { "at", ALIGN_LEFT },
+                                                   { "who", ALIGN_LEFT },    { "action", ALIGN_LEFT },
+                                                   { "target", ALIGN_LEFT }, { "reason", ALIGN_LEFT } };
+    const struct json *lines = json_get(answer, "lines");
+    struct table t;
+    table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
+    for (size_t i = 0; i < json_count(lines); i++) {
+        const struct json *l = json_at(lines, i);
+        table_add(&t, PAINT_DIM, "%lld", (long long)ctl_integer(l, "id"));
+        table_add(&t, PAINT_NONE, "%s", ctl_text(call, l, "at"));
+        table_add(&t, PAINT_NONE, "%s", ctl_text(call, l, "who"));
+        table_add(&t, PAINT_BOLD, "%s", ctl_text(call, l, "action"));
+        table_add(&t, PAINT_NONE, "%s", ctl_text(call, l, "target"));
+        table_add(&t, PAINT_NONE, "%s", ctl_text(call, l, "reason"));
+    }
+    table_print(&t, coloured, out);
+    table_fini(&t);
+    return json_kind(lines) == JSON_KIND_ARRAY;
+}
+
+static bool print_verdict(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    long long count = (long long)ctl_integer(answer, "checked");
+    if (json_kind(json_get(answer, "ok")) != JSON_KIND_BOOL)
+        return false;
+    if (ctl_flag(answer, "ok")) {
+        terminal_add(out, coloured, PAINT_GREEN, SLICE("whole"));
+        text_printf(out, ": %lld lines, newest hash %s\n", count, ctl_text(call, answer, "newest_hash"));
+        return true;
+    }
+    terminal_add(out, coloured, PAINT_RED, SLICE("broken"));
+    text_printf(out, ": at line %lld: %s\n", (long long)ctl_integer(answer, "bad_id"), ctl_text(call, answer, "why"));
+    return true;
+}
+
+static enum command_status run_audit(struct call *call)
+{
+    const struct ctl_values *values = call->values;
+    struct ctl_request lines = { .method = "GET", .path = "audit" };
+    struct ctl_request verify = { .method = "GET", .path = "audit/verify" };
+    if (values->is_verify)
+        return ctl_show(call, &verify, print_verdict);
+    return ctl_show(call, &lines, print_lines);
+}
+
+static const struct option_row options[] = {
+    { .name = "verify",
+      .kind = OPTION_FLAG,
+      .offset = offsetof(struct ctl_values, is_verify),
+      .doc = "checks that no line was changed or removed" },
+};
+
+const struct command ctl_audit = {
+    .name = "audit",
+    .synopsis = "[--verify]",
+    .summary = "who changed what, and why; newest first",
+    .options = options,
+    .option_count = ARRAY_COUNT(options),
+    .run = run_audit,
+};
+
+/* ---- hygiene -------------------------------------------------------------------------------------------------------------- */
+
+static bool print_hygiene(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    static const struct table_column columns[] = { { "what", ALIGN_LEFT },
+                                                   { "name", ALIGN_LEFT },
+                                                   { "problem", ALIGN_LEFT },
+                                                   { "owner", ALIGN_LEFT },
+                                                   { "place", ALIGN_LEFT } };
+    const struct json *findings = json_get(answer, "findings");
+    struct table t;
+    if (json_count(findings) == 0)
+        text_add_cstr(out, "nothing has expired, and everything has an owner\n");
+    if (json_count(findings) == 0)
+        return json_kind(findings) == JSON_KIND_ARRAY;
+    table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
+    for (size_t i = 0; i < json_count(findings); i++) {
+        const struct json *f = json_at(findings, i);
+        table_add(&t, PAINT_NONE, "%s", ctl_text(call, f, "kind"));
+        table_add(&t, PAINT_BOLD, "%s", ctl_text(call, f, "name"));
+        table_add(&t, PAINT_YELLOW, "%s", ctl_text(call, f, "problem"));
+        table_add(&t, PAINT_NONE, "%s", ctl_text(call, f, "owner"));
+        table_add(&t, PAINT_DIM, "%s", ctl_text(call, f, "place"));
+    }
+    table_print(&t, coloured, out);
+    table_fini(&t);
+    return true;
+}
+
+static enum command_status run_hygiene(struct call *call)
+{
+    struct ctl_request request = { .method = "GET", .path = "hygiene" };
+    return ctl_show(call, &request, print_hygiene);
+}
+
+const struct command ctl_hygiene = {
+    .name = "hygiene",
+    .synopsis = "",
+    .summary = "rules, segments and routes that expired or have no owner",
+    .run = run_hygiene,
+};

@@ -1,0 +1,237 @@
+/* cli/ctl_call.c - one call of the admin API: where it listens, who asks, and what went wrong. */
+#include "cli/ctl.h"
+
+#include "base/memory.h"
+#include "outbound/http_client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_STATE_DIR "/var/lib/weir"
+#define DEFAULT_REASON    "weir ctl, no reason given"
+#define TOKEN_MAX_BYTES   1024
+
+/* ---- where ---------------------------------------------------------------------------------------------------------- */
+
+/* What --admin and --state-dir come to. */
+struct target {
+    const char *unix_path; /* NULL: by URL */
+    const char *base_url;  /* without a slash at the end */
+    const char *shown;     /* for messages */
+};
+
+static const char *state_dir(const struct ctl_values *values)
+{
+    if (values->state_dir != NULL)
+        return values->state_dir;
+    const char *from_environment = getenv("WEIR_STATE_DIR");
+    return from_environment != NULL && from_environment[0] != '\0' ? from_environment : DEFAULT_STATE_DIR;
+}
+
+static bool find_target(struct call *call, struct target *target)
+{
+    const struct ctl_values *values = call->values;
+    struct arena *arena = &call->arena;
+    struct slice admin = slice_from_cstr(values->admin);
+    *target = (struct target){ .base_url = "http://weir", .shown = values->admin };
+    if (values->admin == NULL) {
+        target->shown = arena_printf(arena, "unix:%s/admin.sock", state_dir(values)).ptr;
+        target->unix_path = target->shown + strlen("unix:");
+        return true;
+    }
+    if (slice_has_prefix(admin, SLICE("unix:")) && admin.len > strlen("unix:")) {
+        target->unix_path = values->admin + strlen("unix:");
+        return true;
+    }
+    if (slice_has_prefix(admin, SLICE("http://")) || slice_has_prefix(admin, SLICE("https://"))) {
+        while (admin.len > 0 && admin.ptr[admin.len - 1] == '/')
+            admin.len--;
+        target->base_url = arena_copy(arena, admin).ptr;
+        return true;
+    }
+    command_misused(call, "--admin: \"%s\" is neither unix:PATH nor http://HOST:PORT", values->admin);
+    return false;
+}
+
+/* ---- who ------------------------------------------------------------------------------------------------------------ */
+
+/* The first line of the file; NULL in *token when none was asked for. */
+static bool read_token(struct call *call, const char **token)
+{
+    const struct ctl_values *values = call->values;
+    *token = NULL;
+    if (values->token_file == NULL)
+        return true;
+    char line[TOKEN_MAX_BYTES + 2] = "";
+    FILE *file = fopen(values->token_file, "re");
+    if (file == NULL || (fgets(line, sizeof(line), file) == NULL && ferror(file))) {
+        command_failed(call, "%s: %s", values->token_file, strerror(errno));
+        if (file != NULL)
+            fclose(file);
+        return false;
+    }
+    fclose(file);
+    struct slice text = slice_trim(slice_from(line, strcspn(line, "\r\n")));
+    if (text.len == 0 || text.len > TOKEN_MAX_BYTES) {
+        command_failed(call, "%s: the first line is not a token", values->token_file);
+        return false;
+    }
+    *token = arena_copy(&call->arena, text).ptr;
+    return true;
+}
+
+/* ---- what went wrong ------------------------------------------------------------------------------------------------ */
+
+static void print_unreachable(struct call *call, const struct target *target, const struct http_answer *answer)
+{
+    command_failed(call, "could not reach %s: %s", target->shown, answer->error.bytes);
+    if (answer->error_number == ENOENT || answer->error_number == ECONNREFUSED)
+        fprintf(stderr, "Is weir running there? --state-dir or --admin choose another instance.\n");
+    if (answer->error_number == EACCES)
+        fprintf(stderr, "The socket is open to the user that weir runs as, and to root.\n");
+}
+
+static void print_line(bool coloured, enum paint paint, struct slice line)
+{
+    struct text out = { 0 };
+    terminal_add(&out, coloured, paint, line);
+    fprintf(stderr, "%s\n", out.bytes != NULL ? out.bytes : "");
+    text_fini(&out);
+}
+
+/* An error of the API: its message, then every problem of a rejected configuration. */
+static void print_refusal(struct call *call, const struct http_answer *answer)
+{
+    struct text fault = { 0 };
+    struct json *document = json_parse(text_slice(&answer->body), &fault);
+    const struct json *error = json_get(document, "error");
+    struct slice message;
+    if (!json_as_string(json_get(error, "message"), &message))
+        message = arena_printf(&call->arena, "the answer is status %d without a message", answer->status);
+    struct text line = { 0 };
+    terminal_add(&line, false, PAINT_NONE, message);
+    command_failed(call, "%s", line.bytes);
+    text_fini(&line);
+    const struct json *problems = json_get(error, "problems");
+    for (size_t i = 0; i < json_count(problems); i++) {
+        struct slice problem;
+        if (json_as_string(json_at(problems, i), &problem))
+            print_line(terminal_has_colour(stderr), PAINT_RED, problem);
+    }
+    json_destroy(document);
+    text_fini(&fault);
+}
+
+/* ---- one call ------------------------------------------------------------------------------------------------------- */
+
+static bool send_request(struct call *call, const struct ctl_request *request, const struct target *target,
+                         const char *token, struct http_answer *answer)
+{
+    const struct ctl_values *values = call->values;
+    struct http_call http = {
+        .unix_path = target->unix_path,
+        .url = arena_printf(&call->arena, "%s/api/v1/%s", target->base_url, request->path).ptr,
+        .method = request->method,
+        .token = token,
+        .json = request->json != NULL ? text_slice(request->json) : SLICE_NONE,
+        .timeout_ms = values->timeout_ms > 0 ? values->timeout_ms : 30 * 1000,
+    };
+    return http_client_call(&http, answer);
+}
+
+static enum command_status show_good(struct call *call, const struct http_answer *answer, ctl_print_fn *print)
+{
+    struct text fault = { 0 }, out = { 0 };
+    struct json *document = json_parse(text_slice(&answer->body), &fault);
+    bool is_good = document != NULL && print(call, document, terminal_has_colour(stdout), &out);
+    if (is_good)
+        fwrite(out.bytes != NULL ? out.bytes : "", 1, out.len, stdout);
+    else
+        command_failed(call, "the answer is not what this version of weir knows%s%s", fault.len > 0 ? ": " : "",
+                       fault.len > 0 ? fault.bytes : "");
+    json_destroy(document);
+    text_fini(&fault);
+    text_fini(&out);
+    return is_good ? COMMAND_OK : COMMAND_FAILED;
+}
+
+static enum command_status show_answer(struct call *call, const struct http_answer *answer, ctl_print_fn *print)
+{
+    const struct ctl_values *values = call->values;
+    bool is_good = answer->status >= 200 && answer->status < 300;
+    if (values->is_json) {
+        fwrite(answer->body.bytes != NULL ? answer->body.bytes : "", 1, answer->body.len, stdout);
+        if (answer->body.len > 0 && answer->body.bytes[answer->body.len - 1] != '\n')
+            putchar('\n');
+        return is_good ? COMMAND_OK : COMMAND_FAILED;
+    }
+    if (is_good)
+        return show_good(call, answer, print);
+    print_refusal(call, answer);
+    return COMMAND_FAILED;
+}
+
+enum command_status ctl_show(struct call *call, const struct ctl_request *request, ctl_print_fn *print)
+{
+    struct target target;
+    const char *token;
+    if (!find_target(call, &target))
+        return COMMAND_USAGE;
+    if (!read_token(call, &token))
+        return COMMAND_FAILED;
+    struct http_answer answer;
+    enum command_status status = COMMAND_FAILED;
+    if (send_request(call, request, &target, token, &answer))
+        status = show_answer(call, &answer, print);
+    else
+        print_unreachable(call, &target, &answer);
+    http_answer_fini(&answer);
+    return status;
+}
+
+/* ---- for the topics -------------------------------------------------------------------------------------------------- */
+
+void ctl_add_segment(struct text *path, const char *segment)
+{
+    for (; *segment != '\0'; segment++) {
+        unsigned char c = (unsigned char)*segment;
+        bool is_plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c) != NULL;
+        if (is_plain)
+            text_add_char(path, (char)c);
+        else
+            text_printf(path, "%%%02X", c);
+    }
+}
+
+void ctl_open_body(struct call *call, struct text *json)
+{
+    const struct ctl_values *values = call->values;
+    text_add_cstr(json, "{\"reason\":\"");
+    text_add_json(json, slice_from_cstr(values->reason ? values->reason : DEFAULT_REASON));
+    text_add_cstr(json, "\"");
+}
+
+const char *ctl_text(struct call *call, const struct json *object, const char *key)
+{
+    struct slice text;
+    if (!json_as_string(json_get(object, key), &text))
+        return "";
+    return arena_copy(&call->arena, text).ptr;
+}
+
+int64_t ctl_integer(const struct json *object, const char *key)
+{
+    int64_t number = 0;
+    json_as_i64(json_get(object, key), &number);
+    return number;
+}
+
+bool ctl_flag(const struct json *object, const char *key)
+{
+    bool flag = false;
+    json_as_bool(json_get(object, key), &flag);
+    return flag;
+}

@@ -1,0 +1,193 @@
+/* cli/ctl_show.c - `weir ctl status`, `routes` and `upstreams`: what a running instance does right now. */
+#include "cli/ctl.h"
+
+#include <string.h>
+
+static enum command_status get(struct call *call, const char *path, ctl_print_fn *print)
+{
+    struct ctl_request request = { .method = "GET", .path = path };
+    return ctl_show(call, &request, print);
+}
+
+/* ---- status --------------------------------------------------------------------------------------------------------------- */
+
+static void add_line(bool coloured, const char *label, enum paint paint, const char *words, struct text *out)
+{
+    struct text padded = { 0 };
+    text_printf(&padded, "%-15s", label);
+    terminal_add(out, coloured, PAINT_DIM, text_slice(&padded));
+    terminal_add(out, coloured, paint, slice_from_cstr(words));
+    text_add_char(out, '\n');
+    text_fini(&padded);
+}
+
+static const char *uptime_text(struct call *call, const struct json *answer)
+{
+    long long s = (long long)ctl_integer(answer, "uptime_ms") / 1000;
+    if (s >= 86400)
+        return arena_printf(&call->arena, "%lldd %lldh", s / 86400, s / 3600 % 24).ptr;
+    if (s >= 3600)
+        return arena_printf(&call->arena, "%lldh %lldm", s / 3600, s / 60 % 60).ptr;
+    return arena_printf(&call->arena, "%lldm %llds", s / 60, s % 60).ptr;
+}
+
+static void add_listeners(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    const struct json *listeners = json_get(answer, "listeners");
+    for (size_t i = 0; i < json_count(listeners); i++) {
+        const struct json *l = json_at(listeners, i);
+        struct slice words =
+            arena_printf(&call->arena, "%s %s", ctl_text(call, l, "name"), ctl_text(call, l, "address"));
+        add_line(coloured, i == 0 ? "listeners" : "", PAINT_NONE, words.ptr, out);
+    }
+}
+
+/* The sums over all workers. */
+static void add_live(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    const struct json *workers = json_get(answer, "workers");
+    int64_t clients = 0, requests = 0;
+    for (size_t i = 0; i < json_count(workers); i++) {
+        const struct json *live = json_get(json_at(workers, i), "live");
+        clients += ctl_integer(live, "clients");
+        requests += ctl_integer(live, "requests");
+    }
+    struct slice words = arena_printf(&call->arena, "%zu, with %lld clients and %lld requests now", json_count(workers),
+                                      (long long)clients, (long long)requests);
+    add_line(coloured, "workers", PAINT_NONE, words.ptr, out);
+}
+
+static void add_config(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    const struct json *config = json_get(answer, "config");
+    struct slice words =
+        arena_printf(&call->arena, "%s, generation %lld, since %s (%s by %s)", ctl_text(call, config, "file"),
+                     (long long)ctl_integer(config, "generation"), ctl_text(call, config, "applied_at"),
+                     ctl_text(call, config, "source"), ctl_text(call, config, "by"));
+    add_line(coloured, "configuration", PAINT_NONE, words.ptr, out);
+}
+
+static bool print_status(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    const char *state = ctl_text(call, answer, "state");
+    bool is_serving = strcmp(state, "serving") == 0;
+    add_line(coloured, "weir", PAINT_NONE, ctl_text(call, answer, "version"), out);
+    add_line(coloured, "state", is_serving ? PAINT_GREEN : PAINT_YELLOW, state, out);
+    add_line(coloured, "uptime", PAINT_NONE, uptime_text(call, answer), out);
+    add_config(call, answer, coloured, out);
+    add_listeners(call, answer, coloured, out);
+    add_live(call, answer, coloured, out);
+    return state[0] != '\0';
+}
+
+static enum command_status run_status(struct call *call)
+{
+    return get(call, "status", print_status);
+}
+
+const struct command ctl_status = {
+    .name = "status",
+    .synopsis = "",
+    .summary = "version, uptime, configuration, listeners, what is live",
+    .run = run_status,
+};
+
+/* ---- routes --------------------------------------------------------------------------------------------------------------- */
+
+const char *ctl_shares(struct call *call, const struct json *split)
+{
+    struct text out = { 0 };
+    int64_t total = 0;
+    for (size_t i = 0; i < json_count(split); i++)
+        total += ctl_integer(json_at(split, i), "weight");
+    for (size_t i = 0; i < json_count(split); i++) {
+        const struct json *entry = json_at(split, i);
+        double share = total > 0 ? 100.0 * (double)ctl_integer(entry, "weight") / (double)total : 0;
+        text_printf(&out, "%s%s %.4g%%", i > 0 ? ", " : "", ctl_text(call, entry, "upstream"), share);
+    }
+    const char *words = arena_copy(&call->arena, text_slice(&out)).ptr;
+    text_fini(&out);
+    return words;
+}
+
+static void add_route(struct call *call, const struct json *route, struct table *t)
+{
+    bool is_overridden = ctl_flag(route, "overridden");
+    const char *shares = ctl_shares(call, json_get(route, "split"));
+    table_add(t, PAINT_BOLD, "%s", ctl_text(call, route, "name"));
+    table_add(t, PAINT_NONE, "%s", ctl_text(call, route, "match"));
+    table_add(t, PAINT_NONE, "%s", shares[0] != '\0' ? shares : ctl_text(call, route, "action"));
+    table_add(t, PAINT_YELLOW, "%s", is_overridden ? "overridden" : "file");
+    table_add(t, PAINT_NONE, "%s", ctl_text(call, route, "owner"));
+}
+
+static bool print_routes(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    static const struct table_column columns[] = { { "route", ALIGN_LEFT },
+                                                   { "match", ALIGN_LEFT },
+                                                   { "goes to", ALIGN_LEFT },
+                                                   { "weights", ALIGN_LEFT },
+                                                   { "owner", ALIGN_LEFT } };
+    const struct json *routes = json_get(answer, "routes");
+    struct table t;
+    table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
+    for (size_t i = 0; i < json_count(routes); i++)
+        add_route(call, json_at(routes, i), &t);
+    table_print(&t, coloured, out);
+    table_fini(&t);
+    return json_kind(routes) == JSON_KIND_ARRAY;
+}
+
+static enum command_status run_routes(struct call *call)
+{
+    return get(call, "routes", print_routes);
+}
+
+const struct command ctl_routes = {
+    .name = "routes",
+    .synopsis = "",
+    .summary = "the routes in file order, with the shares in force",
+    .run = run_routes,
+};
+
+/* ---- upstreams ------------------------------------------------------------------------------------------------------------ */
+
+static void add_endpoints(struct call *call, const struct json *upstream, struct table *t)
+{
+    const struct json *endpoints = json_get(upstream, "endpoints");
+    for (size_t i = 0; i < json_count(endpoints); i++) {
+        const struct json *e = json_at(endpoints, i);
+        bool is_healthy = ctl_flag(e, "healthy");
+        table_add(t, PAINT_BOLD, "%s", i == 0 ? ctl_text(call, upstream, "name") : " ");
+        table_add(t, PAINT_NONE, "%s", ctl_text(call, e, "address"));
+        table_add(t, PAINT_NONE, "%lld", (long long)ctl_integer(e, "weight"));
+        table_add(t, is_healthy ? PAINT_GREEN : PAINT_RED, "%s", is_healthy ? "healthy" : "unhealthy");
+    }
+}
+
+static bool print_upstreams(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    static const struct table_column columns[] = {
+        { "upstream", ALIGN_LEFT }, { "endpoint", ALIGN_LEFT }, { "weight", ALIGN_RIGHT }, { "state", ALIGN_LEFT }
+    };
+    const struct json *upstreams = json_get(answer, "upstreams");
+    struct table t;
+    table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
+    for (size_t i = 0; i < json_count(upstreams); i++)
+        add_endpoints(call, json_at(upstreams, i), &t);
+    table_print(&t, coloured, out);
+    table_fini(&t);
+    return json_kind(upstreams) == JSON_KIND_ARRAY;
+}
+
+static enum command_status run_upstreams(struct call *call)
+{
+    return get(call, "upstreams", print_upstreams);
+}
+
+const struct command ctl_upstreams = {
+    .name = "upstreams",
+    .synopsis = "",
+    .summary = "the upstreams and the state of their endpoints",
+    .run = run_upstreams,
+};

@@ -1,0 +1,41 @@
+/* config/check.h - the rules across fields: the second list beside the table. */
+#ifndef CONFIG_CHECK_H
+#define CONFIG_CHECK_H
+
+#include "base/map.h"
+
+#include "config/fill.h"
+#include "config/load.h"
+
+/* One run over a filled configuration. */
+struct check {
+    struct fill *fill; /* arena, errors, hints */
+    struct config *config;
+    struct wall_time now;                         /* unix_ms 0: unknown */
+    struct map upstreams, segments;               /* name -> its struct */
+    const char **upstream_names, **segment_names; /* for hints */
+    bool *is_upstream_used, *is_segment_used;
+};
+
+/* One rule, and the sentence that says it in the reference. */
+struct check_rule {
+    const char *sentence;
+    void (*run)(struct check *check);
+};
+
+extern const struct check_rule check_rules[];
+extern const size_t check_rule_count;
+
+/* Applies every rule, in order; the first ones resolve names to indexes. */
+void check_run(struct fill *fill, struct config *config, struct wall_time now);
+
+/* Rules in config/resolve.c. */
+void resolve_upstreams(struct check *check);
+void resolve_segments(struct check *check);
+void resolve_nesting(struct check *check);
+/* Rules in config/hygiene.c. */
+void hygiene_unused(struct check *check);
+void hygiene_shadowed(struct check *check);
+void hygiene_expired(struct check *check);
+
+#endif

@@ -1,0 +1,20 @@
+/* config/finish.h - what the rows of one table mean together: hooks of config/fields.c. */
+#ifndef CONFIG_FINISH_H
+#define CONFIG_FINISH_H
+
+struct fill;
+struct node;
+
+/* Each gets the struct of its table after every key of the map was read. */
+void log_finish(struct fill *f, const struct node *map, void *target);
+void token_finish(struct fill *f, const struct node *map, void *target);
+void admin_finish(struct fill *f, const struct node *map, void *target);
+void upstream_finish(struct fill *f, const struct node *map, void *target);
+void path_finish(struct fill *f, const struct node *map, void *target);
+void match_finish(struct fill *f, const struct node *map, void *target);
+void respond_finish(struct fill *f, const struct node *map, void *target);
+void rate_limit_finish(struct fill *f, const struct node *map, void *target);
+void route_limits_finish(struct fill *f, const struct node *map, void *target);
+void route_finish(struct fill *f, const struct node *map, void *target);
+
+#endif

@@ -1,0 +1,114 @@
+/* front/accept.c - where a connection enters: the listeners of one worker. */
+#include "front/accept.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "front/client.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char refusal[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 17\r\n"
+                              "x-weir-error: connection_limit\r\nConnection: close\r\n\r\nconnection_limit\n";
+
+/* One write that may fall short: whoever is refused gets a reason if that costs nothing. */
+static void refuse(struct front *f, int fd)
+{
+    ssize_t sent = send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)sent;
+    shutdown(fd, SHUT_WR);
+    close(fd);
+    stats_add(f->stats, STATS_CONNECTIONS_REFUSED, 1);
+}
+
+static void on_accept(struct listener *listener, int fd, const struct sockaddr *peer, socklen_t peer_length)
+{
+    (void)peer_length;
+    struct front_listener *l = listener->owner;
+    struct front *f = l->front;
+    const struct limits_config *limits = &f->current->snapshot->config->limits;
+    struct ip_address source = { { 0 } };
+    uint16_t port = 0;
+    if (peer->sa_family != AF_UNIX)
+        ip_from_sockaddr(peer, &source, &port);
+    stats_add(f->stats, STATS_CONNECTIONS_ACCEPTED, 1);
+    if (!limits_enter(f->limits, &source, limits->connections, limits->connections_per_source)) {
+        refuse(f, fd);
+        return;
+    }
+    client_create(l, fd, &source, port);
+}
+
+static struct front_listener *accept_find(struct front *f, struct slice name)
+{
+    LIST_FOREACH_SAFE (link, &f->listeners) {
+        struct front_listener *l = LIST_ITEM(link, struct front_listener, link);
+        if (!l->is_removed && slice_equal(slice_from_cstr(l->name), name))
+            return l;
+    }
+    return NULL;
+}
+
+void accept_open(struct front *f, struct slice name, int fd, uint32_t stats_id)
+{
+    struct front_listener *l = accept_find(f, name);
+    if (l != NULL && l->listener.fd == fd) {
+        l->is_kept = true;
+        return;
+    }
+    l = memory_zalloc(sizeof(*l));
+    l->front = f;
+    l->name = memory_strdup(name.ptr);
+    l->scheme = SLICE("http");
+    l->stats_id = stats_id;
+    l->is_kept = true;
+    list_append(&f->listeners, &l->link);
+    listener_start(&l->listener, f->loop, fd, on_accept, l);
+}
+
+static void free_if_unused(struct front_listener *l)
+{
+    if (!l->is_removed || l->client_count > 0)
+        return;
+    list_remove(&l->link);
+    memory_free(l->name);
+    memory_free(l);
+}
+
+void accept_close(struct front *f, struct front_listener *l)
+{
+    (void)f;
+    if (l->is_removed)
+        return;
+    if (!l->listener.is_paused)
+        listener_drain(&l->listener);
+    listener_stop(&l->listener);
+    l->is_removed = true;
+    free_if_unused(l);
+}
+
+void accept_stop(struct front *f)
+{
+    LIST_FOREACH_SAFE (link, &f->listeners) {
+        struct front_listener *l = LIST_ITEM(link, struct front_listener, link);
+        if (l->is_removed || l->listener.is_paused)
+            continue;
+        listener_drain(&l->listener);
+        listener_pause(&l->listener);
+    }
+}
+
+void accept_fini(struct front *f)
+{
+    LIST_FOREACH_SAFE (link, &f->listeners)
+        accept_close(f, LIST_ITEM(link, struct front_listener, link));
+}
+
+void accept_forget_client(struct front_listener *l)
+{
+    CHECK(l->client_count > 0);
+    l->client_count--;
+    free_if_unused(l);
+}

@@ -1,0 +1,18 @@
+/* front/accept.h - where a connection enters: the listeners of one worker. */
+#ifndef FRONT_ACCEPT_H
+#define FRONT_ACCEPT_H
+
+#include "front/front.h"
+
+/* Accepts on fd for the listener with that name; one that exists already goes on as it is. */
+void accept_open(struct front *f, struct slice name, int fd, uint32_t stats_id);
+/* Takes what waits in the queue, then stops: a reload took the listener away. Its clients stay. */
+void accept_close(struct front *f, struct front_listener *l);
+/* Takes what waits in every queue, then stops accepting: a drain. */
+void accept_stop(struct front *f);
+void accept_fini(struct front *f);
+
+/* From a client that goes. */
+void accept_forget_client(struct front_listener *l);
+
+#endif

@@ -1,0 +1,152 @@
+/* front/access.c - the access log: one line per request, into a buffer the worker hands on.
+ *
+ * A line is built field by field from a table, so that both formats show the same facts. What a peer wrote is escaped and cut:
+ * no line can be forged, and none is longer than LINE_MAX_BYTES.
+ */
+#include "front/access.h"
+
+#include "base/check.h"
+#include "front/request.h"
+
+#include <stdio.h>
+
+#define LINE_MAX_BYTES 4096
+#define TEXT_MAX_BYTES 512 /* of one value that a peer wrote; longer ones are cut */
+
+/* A line under construction: [at, end) is free. Writing past the end is ignored. */
+struct line {
+    char *at, *end;
+    bool is_json, is_first;
+};
+
+static void put(struct line *l, const char *bytes, size_t length)
+{
+    if (length > (size_t)(l->end - l->at))
+        length = (size_t)(l->end - l->at);
+    memcpy(l->at, bytes, length);
+    l->at += length;
+}
+
+static void put_char(struct line *l, char c)
+{
+    if (l->at < l->end)
+        *l->at++ = c;
+}
+
+/* Quotes, backslashes and everything outside printable ASCII as JSON escapes: bytes above it are read as Latin-1. */
+static void put_escaped(struct line *l, struct slice s)
+{
+    for (size_t i = 0; i < s.len && i < TEXT_MAX_BYTES; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c == '"' || c == '\\') {
+            put_char(l, '\\');
+            put_char(l, (char)c);
+        } else if (c >= 0x20 && c < 0x7f) {
+            put_char(l, (char)c);
+        } else {
+            char escape[8];
+            put(l, escape, (size_t)snprintf(escape, sizeof(escape), "\\u%04x", c));
+        }
+    }
+}
+
+static void put_key(struct line *l, const char *key)
+{
+    if (!l->is_first)
+        put_char(l, l->is_json ? ',' : ' ');
+    l->is_first = false;
+    if (l->is_json)
+        put_char(l, '"');
+    put(l, key, strlen(key));
+    put(l, l->is_json ? "\":" : "=", l->is_json ? 2 : 1);
+}
+
+static void put_text(struct line *l, const char *key, struct slice value)
+{
+    if (value.len == 0)
+        return; /* what is not known is left out */
+    put_key(l, key);
+    put_char(l, '"');
+    put_escaped(l, value);
+    put_char(l, '"');
+}
+
+static void put_number(struct line *l, const char *key, uint64_t value)
+{
+    char digits[24];
+    put_key(l, key);
+    put(l, digits, (size_t)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value));
+}
+
+static void put_ms(struct line *l, const char *key, int64_t us)
+{
+    char digits[32];
+    put_key(l, key);
+    put(l, digits,
+        (size_t)snprintf(digits, sizeof(digits), "%lld.%03lld", (long long)(us / 1000), (long long)(us % 1000)));
+}
+
+static void put_request(struct line *l, const struct request *r)
+{
+    const struct message *m = &r->message;
+    char source[46], time[25];
+    wall_format(clock_wall(), time);
+    put_text(l, "time", slice_from(time, 24));
+    put_text(l, "listener", slice_from_cstr(r->client->listener != NULL ? r->client->listener->name : ""));
+    const struct ip_address *from = r->is_view_known ? &r->view.source : &r->client->source;
+    put_text(l, "source", slice_from(source, ip_format(from, source)));
+    put_text(l, "method", m->method_name);
+    put_text(l, "host", m->authority);
+    put_text(l, "path", m->path);
+    put_text(l, "query", m->query);
+    put_number(l, "protocol_minor", m->version_minor);
+    struct field *agent = message_field(m, FIELD_USER_AGENT);
+    put_text(l, "user_agent", agent != NULL ? agent->value : SLICE_NONE);
+}
+
+static void put_outcome(struct line *l, const struct request *r)
+{
+    const struct route_config *route = request_route(r);
+    const struct decision *d = &r->decision;
+    put_number(l, "status", r->status);
+    put_text(l, "reason", slice_from_cstr(reason_rows[r->reason].code));
+    put_text(l, "route", route != NULL ? route->name : SLICE_NONE);
+    if (d->rule_index != CONFIG_NONE)
+        put_text(l, "rule", route->rules[d->rule_index].name);
+    if (d->upstream_index != CONFIG_NONE)
+        put_text(l, "upstream", request_config(r)->upstreams[d->upstream_index].name);
+    put_text(l, "endpoint", r->endpoint);
+    put_text(l, "why", slice_from_cstr(decision_why_names[d->why]));
+    put_ms(l, "duration_ms", mono_diff_us(loop_now(r->front->loop), r->begun));
+    put_number(l, "received_bytes", r->received_bytes);
+    put_number(l, "sent_bytes", r->sent_bytes);
+    put_text(l, "request_id", r->request_id);
+    put_text(l, "trace_id", r->request_id.len > 0 ? slice_from_cstr(r->trace.trace_id) : SLICE_NONE);
+    put_number(l, "generation", r->binding->snapshot->generation);
+}
+
+void access_add(struct access_log *log, const struct request *r)
+{
+    if (log->capacity - log->used < LINE_MAX_BYTES)
+        log->hand_on(log, log->arg);
+    struct line l = { .at = log->bytes + log->used,
+                      .end = log->bytes + log->used + LINE_MAX_BYTES - 2,
+                      .is_json = request_config(r)->log.format == LOG_FORMAT_JSON,
+                      .is_first = true };
+    if (l.is_json)
+        put_char(&l, '{');
+    put_outcome(&l, r); /* what matters stands in front of what a peer can make long */
+    put_request(&l, r);
+    CHECK(l.end - l.at >= 0);
+    if (l.is_json)
+        *l.at++ = '}';
+    *l.at++ = '\n';
+    log->used = (uint32_t)(l.at - log->bytes);
+    log->line_count++;
+}
+
+void access_flush(struct access_log *log)
+{
+    if (log->used > 0)
+        log->hand_on(log, log->arg);
+}

@@ -1,0 +1,25 @@
+/* front/access.h - the access log: one line per request, into a buffer the worker hands on. */
+#ifndef FRONT_ACCESS_H
+#define FRONT_ACCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/model.h"
+
+struct request;
+
+/* Lines collect in bytes[0, used); hand_on takes the buffer away and puts another one in its place. */
+struct access_log {
+    char *bytes;
+    uint32_t used, capacity, line_count;
+    void (*hand_on)(struct access_log *log, void *arg);
+    void *arg;
+};
+
+/* Adds the line of a finished request, in the configured format. A line longer than a buffer is cut to its main fields. */
+void access_add(struct access_log *log, const struct request *r);
+/* Hands on what is there. */
+void access_flush(struct access_log *log);
+
+#endif

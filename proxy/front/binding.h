@@ -1,0 +1,46 @@
+/* front/binding.h - a snapshot as one worker uses it: its upstreams, blocks and pins.
+ *
+ * Owner: the front. A request pins the binding it was decided with, by a plain count; when the count of an outdated binding
+ * reaches zero it is destroyed after the turn and the main thread is told.
+ */
+#ifndef FRONT_BINDING_H
+#define FRONT_BINDING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "front/series.h"
+#include "http/codec.h"
+#include "net/loop.h"
+#include "route/decide.h"
+#include "route/snapshot.h"
+#include "route/weights.h"
+#include "upstream/upstream.h"
+
+struct front;
+
+struct binding {
+    uint32_t magic;
+    struct list link;
+    struct front *front;
+    struct snapshot *snapshot; /* borrowed until on_binding_unused */
+    const struct weights *weights;
+    struct upstream **upstreams; /* by index of config->upstreams */
+    struct draw draw;
+    struct h1_limits request_limits;
+    uint32_t pin_count;
+    bool is_current, is_leaving;
+    struct deferred deferred;
+};
+
+struct binding *binding_create(struct front *f, struct snapshot *snapshot, const struct weights *weights);
+struct binding *binding_pin(struct binding *b);
+void binding_unpin(struct binding *b);
+/* Another one is current now: goes when nothing pins it. */
+void binding_retire(struct binding *b);
+
+/* This listener in the binding's configuration, or NULL when a reload took it away. */
+const struct listener_config *binding_listener(const struct binding *b, struct slice name);
+
+#endif

@@ -1,0 +1,292 @@
+/* front/forward.c - sends a request on: prepares its head, runs the exchange, hands what comes back to respond. */
+#include "front/forward.h"
+
+#include "base/check.h"
+#include "front/edits.h"
+#include "front/respond.h"
+#include "http/validate.h"
+
+/* ---- who asks -------------------------------------------------------------------------------------------------------- */
+
+static bool is_in_networks(const struct ip_address *a, const struct ip_network *networks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ip_network_contains(&networks[i], a))
+            return true;
+    return false;
+}
+
+/* Takes the last entry off a comma-separated list. */
+static struct slice take_last_item(struct slice *list)
+{
+    size_t at = list->len;
+    while (at > 0 && list->ptr[at - 1] != ',')
+        at--;
+    struct slice item = slice_trim(slice_after(*list, at));
+    *list = slice_first(*list, at > 0 ? at - 1 : 0);
+    return item;
+}
+
+/* Goes through the X-Forwarded-For lines from the right, past trusted proxies; *source is the last address believed. An entry that is no
+   address ends the search: what stands left of it was not written by anybody we trust. */
+static void follow_forwarded_for(const struct message *m, const struct listener_config *l, struct ip_address *source)
+{
+    for (uint16_t i = m->field_count; i > 0; i--) {
+        const struct field *f = &m->fields[i - 1];
+        struct slice rest = f->value;
+        while (f->id == FIELD_X_FORWARDED_FOR && !f->is_dropped && rest.len > 0) {
+            struct ip_address entry;
+            if (!ip_parse(take_last_item(&rest), &entry))
+                return;
+            *source = entry;
+            if (!is_in_networks(&entry, l->trusted_proxies, l->trusted_proxy_count))
+                return;
+        }
+    }
+}
+
+struct ip_address forward_source(const struct request *r, bool *is_trusted)
+{
+    struct ip_address source = r->client->source;
+    const struct listener_config *l = binding_listener(r->binding, slice_from_cstr(r->client->listener->name));
+    *is_trusted = l != NULL && is_in_networks(&source, l->trusted_proxies, l->trusted_proxy_count);
+    if (*is_trusted)
+        follow_forwarded_for(&r->message, l, &source);
+    return source;
+}
+
+/* ---- the head as it leaves --------------------------------------------------------------------------------------------- */
+
+static void add_field(struct request *r, enum field_id id, struct slice value)
+{
+    message_add(&r->message, &r->arena, id, field_names[id], value);
+}
+
+/* X-Forwarded-For: what a trusted peer said, and the peer. All lines become one. */
+static void forward_addresses(struct request *r)
+{
+    struct message *m = &r->message;
+    char *text = arena_alloc(&r->arena, 48);
+    struct slice peer = slice_from(text, ip_format(&r->client->source, text));
+    struct field *f = r->is_source_trusted ? message_field(m, FIELD_X_FORWARDED_FOR) : NULL;
+    struct slice value = peer;
+    if (f != NULL) {
+        value = f->value;
+        while ((f = message_next_field(m, f)) != NULL)
+            value = arena_printf(&r->arena, "%.*s, %.*s", SLICE_ARG(value), SLICE_ARG(f->value));
+        value = arena_printf(&r->arena, "%.*s, %.*s", SLICE_ARG(value), SLICE_ARG(peer));
+    }
+    message_drop(m, FIELD_X_FORWARDED_FOR);
+    add_field(r, FIELD_X_FORWARDED_FOR, value);
+}
+
+/* Claims about the client count only from a trusted peer; else they are replaced. */
+static void forward_claims(struct request *r)
+{
+    struct message *m = &r->message;
+    if (!r->is_source_trusted) {
+        message_drop(m, FIELD_X_FORWARDED_PROTO);
+        message_drop(m, FIELD_X_FORWARDED_HOST);
+        message_drop(m, FIELD_FORWARDED);
+    }
+    if (message_field(m, FIELD_X_FORWARDED_PROTO) == NULL)
+        add_field(r, FIELD_X_FORWARDED_PROTO, r->client->listener->scheme);
+    if (message_field(m, FIELD_X_FORWARDED_HOST) == NULL && m->authority.len > 0)
+        add_field(r, FIELD_X_FORWARDED_HOST, m->authority);
+}
+
+static void hex_u64(uint64_t value, char *out)
+{
+    for (int i = 15; i >= 0; i--, value >>= 4)
+        out[i] = "0123456789abcdef"[value & 15];
+}
+
+/* Carried on when it looks like an id; what could break a log or a header is replaced. */
+static void forward_request_id(struct request *r)
+{
+    struct field *f = message_field(&r->message, FIELD_X_REQUEST_ID);
+    if (f != NULL && f->value.len > 0 && f->value.len <= 128 && is_token(f->value)) {
+        r->request_id = f->value;
+        return;
+    }
+    char *id = arena_alloc(&r->arena, 32);
+    hex_u64(rng_next(&r->front->loop->rng), id);
+    hex_u64(rng_next(&r->front->loop->rng), id + 16);
+    r->request_id = slice_from(id, 32);
+    message_drop(&r->message, FIELD_X_REQUEST_ID);
+    add_field(r, FIELD_X_REQUEST_ID, r->request_id);
+}
+
+static void forward_trace(struct request *r)
+{
+    uint64_t random[3];
+    for (size_t i = 0; i < ARRAY_COUNT(random); i++)
+        random[i] = rng_next(&r->front->loop->rng);
+    trace_carry(&r->message, &r->arena, random, &r->trace);
+}
+
+/* RFC 9110 7.6.2, for TRACE and OPTIONS; zero never gets here. */
+static void forward_max_forwards(struct request *r)
+{
+    struct message *m = &r->message;
+    struct field *f = message_field(m, FIELD_MAX_FORWARDS);
+    uint64_t hops;
+    if (f == NULL || (m->method != METHOD_TRACE && m->method != METHOD_OPTIONS) || !slice_to_u64(f->value, &hops))
+        return;
+    f->value = arena_printf(&r->arena, "%llu", (unsigned long long)(hops > 0 ? hops - 1 : 0));
+}
+
+static void forward_host(struct request *r)
+{
+    struct slice host = request_route(r)->rewrite.host;
+    struct field *f = message_field(&r->message, FIELD_HOST);
+    if (host.len == 0)
+        host = r->message.authority;
+    if (f != NULL)
+        f->value = host;
+    else
+        add_field(r, FIELD_HOST, host); /* HTTP/1.0 without one: empty is valid */
+}
+
+void forward_prepare(struct request *r)
+{
+    hop_by_hop_drop(&r->message);
+    forward_host(r);
+    forward_addresses(r);
+    forward_claims(r);
+    forward_request_id(r);
+    forward_trace(r);
+    forward_max_forwards(r);
+    add_field(r, FIELD_VIA, r->front->via);
+    edits_apply(&r->message, &r->arena, &request_route(r)->request_headers);
+}
+
+/* Path and query as one run of the received bytes. */
+static struct slice received_target(struct request *r)
+{
+    const struct message *m = &r->message;
+    if (m->query.ptr == NULL)
+        return m->path;
+    if (m->query.ptr == m->path.ptr + m->path.len + 1)
+        return slice_from(m->path.ptr, m->path.len + 1 + m->query.len);
+    return arena_printf(&r->arena, "%.*s?%.*s", SLICE_ARG(m->path), SLICE_ARG(m->query));
+}
+
+/* A rewrite works on the normal form: the matched prefix is replaced, borders keep exactly one slash. */
+static struct slice rewritten_target(struct request *r, struct slice prefix)
+{
+    const struct match_config *match = &request_route(r)->match;
+    struct slice rest = r->view.path;
+    if (match->path_kind == PATH_PREFIX && slice_has_prefix(rest, match->path))
+        rest = slice_after(rest, match->path.len);
+    else if (match->path_kind == PATH_EXACT)
+        rest = SLICE_NONE;
+    bool ends_in_slash = slice_has_suffix(prefix, SLICE("/")), begins_with_slash = slice_has_prefix(rest, SLICE("/"));
+    if (ends_in_slash && begins_with_slash)
+        rest = slice_after(rest, 1);
+    const char *between = !ends_in_slash && !begins_with_slash && rest.len > 0 ? "/" : "";
+    struct slice query = r->message.query;
+    return arena_printf(&r->arena, "%.*s%s%.*s%s%.*s", SLICE_ARG(prefix), between, SLICE_ARG(rest),
+                        query.ptr != NULL ? "?" : "", SLICE_ARG(query));
+}
+
+/* ---- the exchange ------------------------------------------------------------------------------------------------------ */
+
+static struct request *request_of(struct exchange *x)
+{
+    struct request *r = CONTAINER_OF(x, struct request, exchange);
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    return r;
+}
+
+static void on_head(struct exchange *x, struct message *response)
+{
+    struct request *r = request_of(x);
+    if (response->status < 200 && response->status != 101)
+        respond_interim(r, response);
+    else if (!respond_head(r, response))
+        request_refuse(r, REASON_UPSTREAM_INVALID);
+    else
+        request_watch(r);
+}
+
+static void on_data(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)
+{
+    respond_data(request_of(x), chunk, offset, length);
+}
+
+static void on_trailers(struct exchange *x, struct message *trailers)
+{
+    request_of(x)->response_trailers = trailers;
+}
+
+static void on_batch(struct exchange *x)
+{
+    struct request *r = request_of(x);
+    struct client *c = r->client;
+    if (r->is_answer_begun)
+        request_watch(r);
+    if (stream_is_full(&c->stream))
+        exchange_pause(x);
+    client_flush(c);
+}
+
+static void on_end(struct exchange *x)
+{
+    struct request *r = request_of(x);
+    respond_end(r, r->response_trailers);
+    request_resume(r);
+}
+
+static void on_failed(struct exchange *x, enum reason reason)
+{
+    request_refuse(request_of(x), reason);
+}
+
+/* The endpoint takes more of the body. */
+static void on_drained(struct exchange *x)
+{
+    struct request *r = request_of(x);
+    request_watch(r);
+    client_resume(r->client);
+}
+
+static void on_half_closed(struct exchange *x)
+{
+    struct request *r = request_of(x);
+    r->has_upstream_ended = true;
+    stream_shutdown(&r->client->stream);
+    if (r->has_client_ended)
+        request_resume(r);
+    else
+        client_flush(r->client);
+}
+
+static const struct exchange_events forward_events = {
+    .on_head = on_head,
+    .on_data = on_data,
+    .on_trailers = on_trailers,
+    .on_batch = on_batch,
+    .on_end = on_end,
+    .on_failed = on_failed,
+    .on_drained = on_drained,
+    .on_half_closed = on_half_closed,
+};
+
+enum reason forward_begin(struct request *r)
+{
+    struct exchange *x = &r->exchange;
+    const struct message *m = &r->message;
+    struct slice prefix = request_route(r)->rewrite.path_prefix;
+    x->events = &forward_events;
+    x->upstream = r->binding->upstreams[r->decision.upstream_index];
+    x->arena = &r->arena;
+    x->request = m;
+    x->target = prefix.len > 0 ? rewritten_target(r, prefix) : received_target(r);
+    x->write = (struct h1_write){ .framing = m->framing,
+                                  .content_length = m->content_length,
+                                  .has_content_length = m->has_content_length,
+                                  .upgrade = m->is_upgrade ? m->upgrade : SLICE_NONE,
+                                  .wants_trailers = m->wants_trailers };
+    return exchange_begin(x);
+}

@@ -1,0 +1,90 @@
+/* front/front.c - what one worker needs to serve clients: set up, swapped, drained, taken down. */
+#include "front/front.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "front/accept.h"
+#include "front/client.h"
+#include "front/request.h"
+
+/* Live objects as gauges, once a turn: what /api/v1/status shows and every test ends by asserting. */
+static void front_publish_gauges(void *arg)
+{
+    struct front *f = arg;
+    stats_set(f->stats, STATS_CLIENTS_LIVE, f->client_count);
+    stats_set(f->stats, STATS_REQUESTS_LIVE, f->request_count);
+    stats_set(f->stats, STATS_EXCHANGES_LIVE, f->upstreams.exchange_count);
+    uint32_t scratch = f->loop->scratch != NULL && f->loop->scratch->ref_count == 1;
+    stats_set(f->stats, STATS_CHUNKS_LIVE, f->loop->chunks.live_count - scratch);
+}
+
+static void front_on_turn(void *arg)
+{
+    struct front *f = arg;
+    front_publish_gauges(f);
+    if (f->is_draining && f->client_count == 0 && !f->is_drain_reported) {
+        f->is_drain_reported = true;
+        f->on_drained(f->arg);
+    }
+}
+
+void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, uint32_t worker_index,
+                uint32_t worker_count)
+{
+    f->magic = FRONT_MAGIC;
+    f->worker_index = worker_index;
+    f->loop = loop;
+    f->stats = stats;
+    upstream_set_init(&f->upstreams, loop, worker_count);
+    list_init(&f->bindings);
+    list_init(&f->listeners);
+    for (size_t i = 0; i < CLIENT_STATE_COUNT; i++)
+        list_init(&f->clients[i]);
+    f->turn_hook = (struct turn_hook){ .run = front_on_turn, .arg = f };
+    loop_add_turn_hook(loop, &f->turn_hook);
+}
+
+static void close_clients(struct list *clients)
+{
+    LIST_FOREACH_SAFE (link, clients)
+        client_close(LIST_ITEM(link, struct client, link));
+}
+
+void front_fini(struct front *f)
+{
+    CHECK_MAGIC(f, FRONT_MAGIC);
+    for (size_t i = 0; i < CLIENT_CLOSED; i++)
+        close_clients(&f->clients[i]);
+    f->upstreams.is_draining = true;
+    upstream_set_close_idle(&f->upstreams);
+    accept_fini(f);
+    if (f->current != NULL)
+        binding_retire(TAKE(&f->current));
+    request_free_all(f);
+}
+
+void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights)
+{
+    CHECK_MAGIC(f, FRONT_MAGIC);
+    struct binding *old = f->current;
+    f->current = binding_create(f, snapshot, weights);
+    for (size_t i = 0; i < snapshot->config->upstream_count; i++)
+        upstream_probe(f->current->upstreams[i]);
+    if (old != NULL)
+        binding_retire(old);
+    stats_add(f->stats, STATS_SNAPSHOT_SWAPS, 1);
+}
+
+void front_set_weights(struct front *f, const struct weights *weights)
+{
+    CHECK_MAGIC(f, FRONT_MAGIC);
+    f->current->weights = weights;
+    stats_add(f->stats, STATS_WEIGHT_SWAPS, 1);
+}
+
+void front_drain(struct front *f)
+{
+    CHECK_MAGIC(f, FRONT_MAGIC);
+    f->is_draining = true;
+    close_clients(&f->clients[CLIENT_IDLE]);
+}

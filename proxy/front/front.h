@@ -1,0 +1,83 @@
+/* front/front.h - what one worker needs to serve clients: its snapshot bindings, upstreams, lists and counters.
+ *
+ * Owner: the worker; thread: the worker's; lives as long as it.
+ */
+#ifndef FRONT_FRONT_H
+#define FRONT_FRONT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "front/access.h"
+#include "front/binding.h"
+#include "front/limits.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "stats/counters.h"
+#include "upstream/upstream.h"
+
+#define FRONT_MAGIC 0x46524f4eu
+
+/* State is list membership (R2): a client is on the list of its state. */
+enum client_state {
+    CLIENT_IDLE,      /* between requests: holds no buffer */
+    CLIENT_ACTIVE,    /* a request is being read or answered */
+    CLIENT_LINGERING, /* answered for the last time; its bytes are read and dropped until it closes */
+    CLIENT_CLOSED,    /* freed after the turn */
+    CLIENT_STATE_COUNT
+};
+
+/* Where clients come in: one per listener of the configuration, found again by name across reloads. */
+struct front_listener {
+    struct list link;
+    char *name;
+    struct slice scheme; /* "http" */
+    uint32_t stats_id;
+    uint32_t client_count;
+    bool is_kept;    /* named by the newest configuration: the worker's mark while it swaps */
+    bool is_removed; /* freed with its last client */
+    struct front *front;
+    struct listener listener;
+};
+
+struct request;
+
+struct front {
+    uint32_t magic;
+    uint32_t worker_index;
+    struct loop *loop;
+    struct stats_worker *stats;
+    struct upstream_set upstreams;
+    struct binding *current; /* the newest snapshot's: new requests pin it */
+    struct list bindings;    /* all that are still pinned, the current one too */
+    struct list listeners;
+    struct list clients[CLIENT_STATE_COUNT];
+    uint32_t client_count, request_count;
+    struct request *free_requests;
+    uint32_t free_request_count;
+    struct limits *limits; /* shared by all workers, lock-free */
+    struct access_log access;
+    struct slice via; /* "1.1 weir-5f3a9c21": names this process, so that loops are seen */
+    bool is_draining, is_drain_reported;
+    struct turn_hook turn_hook;
+    /* No request pins that generation any more. */
+    void (*on_binding_unused)(void *arg, uint64_t generation);
+    /* Draining, and the last client is gone. */
+    void (*on_drained)(void *arg);
+    void *arg;
+};
+
+void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, uint32_t worker_index,
+                uint32_t worker_count);
+/* Closes every client and gives everything back. */
+void front_fini(struct front *f);
+
+/* New requests use this snapshot and these weights from now on. */
+void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights);
+/* Weights of the current snapshot. */
+void front_set_weights(struct front *f, const struct weights *weights);
+/* Answers go out with Connection: close, idle clients are closed, on_drained is called when none is left (maybe at once). */
+void front_drain(struct front *f);
+
+#endif

@@ -1,0 +1,436 @@
+/* front/request.c - one request's life, from its first byte to its line in the access log.
+ *
+ * The table is the story; request_run walks it. A step answers NEXT, WAIT (something resumes it later) or END (the request is
+ * gone). A refusal goes straight to `respond`, a cut answer to `record`.
+ */
+#include "front/request.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "front/forward.h"
+#include "front/limits.h"
+#include "front/respond.h"
+#include "http/validate.h"
+
+#define ARENA_LIMIT_BYTES (256u * 1024) /* of one request: heads, edits, trailers */
+#define FREE_REQUESTS_MAX 512
+
+enum step_result { NEXT, WAIT, END };
+
+static enum step_result step_read(struct request *r);
+static enum step_result step_validate(struct request *r);
+static enum step_result step_admit(struct request *r);
+static enum step_result step_decide(struct request *r);
+static enum step_result step_limit(struct request *r);
+static enum step_result step_forward(struct request *r);
+static enum step_result step_respond(struct request *r);
+static enum step_result step_record(struct request *r);
+static enum step_result step_finish(struct request *r);
+
+enum step {
+    STEP_READ,
+    STEP_VALIDATE,
+    STEP_ADMIT,
+    STEP_DECIDE,
+    STEP_LIMIT,
+    STEP_FORWARD,
+    STEP_RESPOND,
+    STEP_RECORD,
+    STEP_FINISH
+};
+
+static const struct {
+    const char *name;
+    enum step_result (*run)(struct request *r);
+} steps[] = {
+    [STEP_READ] = { "read", step_read },             /* until the head is complete */
+    [STEP_VALIDATE] = { "validate", step_validate }, /* path and host in normal form, no loop */
+    [STEP_ADMIT] = { "admit", step_admit },          /* the proxy's own memory */
+    [STEP_DECIDE] = { "decide", step_decide },       /* route, rule, split: route/decide.c */
+    [STEP_LIMIT] = { "limit", step_limit },          /* the route's own limits */
+    [STEP_FORWARD] = { "forward", step_forward },    /* an exchange with an endpoint: front/forward.c */
+    [STEP_RESPOND] = { "respond",
+                       step_respond },         /* the proxy's own answer, if the upstream gave none: front/respond.c */
+    [STEP_RECORD] = { "record", step_record }, /* counters and the access line */
+    [STEP_FINISH] = { "finish", step_finish }, /* gives everything back; the client goes on */
+};
+
+static void request_run(struct request *r)
+{
+    for (;;) {
+        CHECK_MAGIC(r, REQUEST_MAGIC);
+        CHECK(r->step < ARRAY_COUNT(steps));
+        switch (steps[r->step].run(r)) {
+        case NEXT:
+            r->step++;
+            break;
+        case WAIT:
+        case END:
+            return;
+        }
+    }
+}
+
+/* A step's own refusal: the answer is the next thing to do. */
+static enum step_result refuse(struct request *r, enum reason reason)
+{
+    r->reason = reason;
+    r->step = STEP_RESPOND - 1;
+    return NEXT;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
+
+static void request_on_timer(void *arg);
+
+static struct request *request_alloc(struct front *f)
+{
+    struct request *r = f->free_requests;
+    if (r == NULL)
+        return memory_alloc(sizeof(*r));
+    f->free_requests = r->next_free;
+    f->free_request_count--;
+    return r;
+}
+
+struct request *request_create(struct client *c)
+{
+    struct front *f = c->front;
+    struct request *r = request_alloc(f);
+    /* Not the whole of it: the messages inside are large and are filled in when a head is complete. */
+    memset(r, 0, offsetof(struct request, view));
+    r->message.method_name = r->message.target = SLICE_NONE;
+    r->message.field_count = 0;
+    r->magic = REQUEST_MAGIC;
+    r->client = c;
+    r->front = f;
+    r->binding = binding_pin(f->current);
+    r->begun = loop_now(f->loop);
+    r->decision =
+        (struct decision){ .rule_index = CONFIG_NONE, .split_index = CONFIG_NONE, .upstream_index = CONFIG_NONE };
+    r->exchange.state = EXCHANGE_NEW;
+    r->exchange.connection = NULL;
+    arena_init(&r->arena, &f->loop->arenas, ARENA_LIMIT_BYTES);
+    timer_init(&r->timer, request_on_timer, r);
+    h1_reader_init_request(&r->reader, &r->binding->request_limits);
+    f->request_count++;
+    return r;
+}
+
+static void request_free(struct request *r)
+{
+    struct front *f = r->front;
+    timer_stop(f->loop, &r->timer);
+    exchange_cancel(&r->exchange);
+    if (r->head_chunk != NULL)
+        chunk_unref(TAKE(&r->head_chunk));
+    arena_reset(&r->arena);
+    binding_unpin(TAKE(&r->binding));
+    f->request_count--;
+    r->magic = 0;
+    if (f->free_request_count >= FREE_REQUESTS_MAX) {
+        memory_free(r);
+        return;
+    }
+    r->next_free = f->free_requests;
+    f->free_requests = r;
+    f->free_request_count++;
+}
+
+void request_free_all(struct front *f)
+{
+    while (f->free_requests != NULL) {
+        struct request *r = f->free_requests;
+        f->free_requests = r->next_free;
+        memory_free(r);
+    }
+    f->free_request_count = 0;
+}
+
+/* ---- steps ----------------------------------------------------------------------------------------------------------- */
+
+static enum step_result step_read(struct request *r)
+{
+    (void)r;
+    return NEXT; /* run for the first time when the head is complete */
+}
+
+/* Our own Via entry in the request: it has been here before (RFC 9110 7.6.3). */
+static bool is_looping(const struct request *r)
+{
+    for (struct field *f = message_field(&r->message, FIELD_VIA); f != NULL; f = message_next_field(&r->message, f))
+        if (slice_contains(f->value, r->front->via))
+            return true;
+    return false;
+}
+
+static enum step_result step_validate(struct request *r)
+{
+    struct message *m = &r->message;
+    bool is_star = slice_equal(m->path, SLICE("*"));
+    struct slice path = m->path;
+    if (!is_star && path_normalise(m->path, &r->arena, &path, &r->has_encoded_slash) != PATH_OK)
+        return refuse(r, REASON_BAD_PATH);
+    if (is_looping(r))
+        return refuse(r, REASON_LOOP);
+    char *host = arena_alloc(&r->arena, m->authority.len + 1);
+    r->view.message = m;
+    r->view.host = host_normalise(m->authority, host);
+    r->view.path = path;
+    r->view.query = m->query;
+    r->view.now = clock_wall();
+    r->view.source = forward_source(r, &r->is_source_trusted);
+    r->is_view_known = true;
+    return NEXT;
+}
+
+static enum step_result step_admit(struct request *r)
+{
+    uint64_t most = request_config(r)->limits.memory_bytes;
+    uint64_t used = (uint64_t)r->front->loop->chunks.live_count * CHUNK_BYTES;
+    if (most != 0 && used > most / r->front->upstreams.worker_count)
+        return refuse(r, REASON_OVERLOADED);
+    return NEXT;
+}
+
+static enum step_result step_decide(struct request *r)
+{
+    struct binding *b = r->binding;
+    route_decide(b->snapshot->table, &r->view, b->weights, &b->draw, &r->decision);
+    stats_request_begin(r->front->stats, series_of(b->snapshot->series, &r->decision));
+    r->is_counted = true;
+    return r->decision.route == NULL ? refuse(r, REASON_NO_ROUTE) : NEXT;
+}
+
+/* The most body bytes this request may have; 0: no limit. */
+static uint64_t body_limit(const struct request *r)
+{
+    const struct route_config *route = request_route(r);
+    return route != NULL && route->has_body_limit ? route->body_limit_bytes : request_config(r)->limits.body_bytes;
+}
+
+static bool is_body_too_large(const struct request *r, uint64_t bytes)
+{
+    uint64_t most = body_limit(r);
+    return most != 0 && bytes > most;
+}
+
+static bool is_rate_used_up(struct request *r)
+{
+    const struct rate_limit_config *rate = &request_route(r)->rate_limit;
+    struct slice key = SLICE_NONE;
+    char scratch[16];
+    if (rate->count == 0)
+        return false;
+    if (rate->by.kind != KEY_NONE && !key_extract(&rate->by, &r->view, scratch, &key))
+        key = SLICE_NONE; /* those without the key share one bucket */
+    return !limits_take(r->front->limits, rate, r->decision.route->salt, key, loop_now(r->front->loop),
+                        &r->retry_after_ms);
+}
+
+static enum step_result step_limit(struct request *r)
+{
+    const struct route_config *route = request_route(r);
+    const struct message *m = &r->message;
+    if (r->has_encoded_slash && route->encoded_slash == ENCODED_SLASH_REJECT)
+        return refuse(r, REASON_ENCODED_SLASH);
+    if (is_rate_used_up(r))
+        return refuse(r, REASON_RATE_LIMITED);
+    if (m->has_content_length && is_body_too_large(r, m->content_length))
+        return refuse(r, REASON_BODY_TOO_LARGE);
+    if (m->is_upgrade && !route->is_websocket_allowed)
+        return refuse(r, REASON_WEBSOCKET_REFUSED);
+    return NEXT;
+}
+
+/* TRACE and OPTIONS with Max-Forwards: 0 end here (RFC 9110 7.6.2). */
+static bool is_last_hop(const struct request *r)
+{
+    const struct message *m = &r->message;
+    struct field *f = message_field(m, FIELD_MAX_FORWARDS);
+    return f != NULL && (m->method == METHOD_OPTIONS || m->method == METHOD_TRACE) && slice_equal(f->value, SLICE("0"));
+}
+
+static enum step_result step_forward(struct request *r)
+{
+    if (r->decision.upstream_index == CONFIG_NONE || is_last_hop(r))
+        return NEXT;
+    forward_prepare(r);
+    enum reason reason = r->arena.has_overflowed ? REASON_INTERNAL : forward_begin(r);
+    if (reason != REASON_NONE)
+        return refuse(r, reason);
+    request_watch(r);
+    return WAIT;
+}
+
+static enum step_result step_respond(struct request *r)
+{
+    if (!r->is_answer_begun)
+        respond_own(r);
+    return NEXT;
+}
+
+static enum step_result step_record(struct request *r)
+{
+    struct front *f = r->front;
+    uint32_t series = r->is_counted ? series_of(r->binding->snapshot->series, &r->decision) : 0;
+    if (!r->is_counted)
+        stats_request_begin(f->stats, series);
+    int64_t duration_us = mono_diff_us(loop_now(f->loop), r->begun);
+    stats_request_end(f->stats, series, r->status, r->reason, (uint64_t)duration_us);
+    stats_request_bytes(f->stats, series, r->received_bytes, r->sent_bytes);
+    stats_add(f->stats, STATS_REQUESTS, 1);
+    if (request_config(r)->log.access != ACCESS_OFF)
+        access_add(&f->access, r);
+    return NEXT;
+}
+
+static enum step_result step_finish(struct request *r)
+{
+    struct client *c = r->client;
+    bool is_cut = r->is_cut;
+    c->is_close_due = c->is_close_due || r->is_close_due || !r->is_body_done;
+    request_free(r);
+    if (c->state == CLIENT_CLOSED)
+        return END; /* the client is closing and has let go of the request already */
+    c->request = NULL;
+    if (is_cut) {
+        client_reset(c);
+        return END;
+    }
+    client_flush(c);
+    if (c->state != CLIENT_CLOSED)
+        client_on_request_finished(c);
+    return END;
+}
+
+/* ---- from the client ------------------------------------------------------------------------------------------------- */
+
+void request_on_head(struct request *r)
+{
+    CHECK(r->step == STEP_READ);
+    r->is_body_done = r->message.framing == BODY_NONE;
+    request_run(r);
+}
+
+void request_on_data(struct request *r, struct chunk *chunk, uint32_t offset, uint32_t length)
+{
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    r->received_bytes += length;
+    if (!r->is_tunnel && is_body_too_large(r, r->received_bytes)) {
+        request_refuse(r, REASON_BODY_TOO_LARGE);
+        return;
+    }
+    exchange_send(&r->exchange, chunk, offset, length);
+    request_watch(r);
+    if (exchange_is_full(&r->exchange))
+        client_pause(r->client);
+}
+
+void request_on_end(struct request *r)
+{
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    bool had_body = r->message.framing != BODY_NONE;
+    r->is_body_done = true;
+    if (!had_body)
+        return;
+    if (r->request_trailers != NULL)
+        trailers_filter(r->request_trailers);
+    exchange_end_request(&r->exchange, r->request_trailers);
+    request_watch(r);
+}
+
+void request_on_error(struct request *r, enum reason reason)
+{
+    r->is_close_due = true;
+    request_refuse(r, reason);
+}
+
+void request_abort(struct request *r, enum reason reason)
+{
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    exchange_cancel(&r->exchange);
+    if (r->step == STEP_READ) {
+        request_free(r); /* it never became a request: nobody's business */
+        return;
+    }
+    if (r->reason == REASON_NONE)
+        r->reason = reason;
+    r->step = STEP_RECORD;
+    request_run(r);
+}
+
+bool request_wants_body(struct request *r)
+{
+    return exchange_is_ready(&r->exchange) && !exchange_is_full(&r->exchange);
+}
+
+void request_on_drained(struct request *r)
+{
+    request_watch(r);
+    exchange_resume(&r->exchange);
+}
+
+void request_on_client_eof(struct request *r)
+{
+    r->has_client_ended = true;
+    exchange_shutdown(&r->exchange);
+    if (r->has_upstream_ended)
+        request_resume(r);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------------------------------- */
+
+void request_resume(struct request *r)
+{
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    CHECK(r->step == STEP_FORWARD);
+    r->step++;
+    request_run(r);
+}
+
+void request_refuse(struct request *r, enum reason reason)
+{
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    exchange_cancel(&r->exchange);
+    r->reason = reason;
+    r->is_cut = r->is_answer_begun;
+    r->step = r->is_answer_begun ? STEP_RECORD : STEP_RESPOND;
+    request_run(r);
+}
+
+/* Bytes queued to either side: while the number changes, somebody reads. */
+static uint64_t queued_bytes(const struct request *r)
+{
+    const struct upstream_connection *c = r->exchange.connection;
+    return ((uint64_t)r->client->stream.queued_bytes << 32) + (c != NULL ? c->stream.queued_bytes : 0);
+}
+
+/* The request is out and the answer has not begun: route.timeout. Else bytes must move: stream_idle_timeout. */
+void request_watch(struct request *r)
+{
+    const struct route_config *route = request_route(r);
+    bool is_answer_due = !r->is_answer_begun && (r->is_body_done || !exchange_is_ready(&r->exchange));
+    r->watched_bytes = queued_bytes(r);
+    timer_start(r->front->loop, &r->timer, is_answer_due ? route->timeout_ms : route->stream_idle_timeout_ms);
+}
+
+static enum reason timeout_reason(const struct request *r)
+{
+    if (r->is_answer_begun)
+        return r->client->stream.queued_bytes > 0 ? REASON_CLIENT_SLOW : REASON_STREAM_IDLE;
+    if (r->is_body_done || !exchange_is_ready(&r->exchange))
+        return REASON_RESPONSE_TIMEOUT;
+    return r->exchange.connection->stream.queued_bytes > 0 ? REASON_STREAM_IDLE : REASON_BODY_TIMEOUT;
+}
+
+static void request_on_timer(void *arg)
+{
+    struct request *r = arg;
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    bool has_moved = r->watched_bytes != queued_bytes(r);
+    if (has_moved && (r->is_answer_begun || !r->is_body_done))
+        request_watch(r);
+    else
+        request_refuse(r, timeout_reason(r));
+}

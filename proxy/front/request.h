@@ -1,0 +1,97 @@
+/* front/request.h - one request's life, from its first byte to its line in the access log. */
+#ifndef FRONT_REQUEST_H
+#define FRONT_REQUEST_H
+
+#include "base/arena.h"
+#include "base/reason.h"
+#include "front/binding.h"
+#include "front/client.h"
+#include "http/codec.h"
+#include "http/trace.h"
+#include "route/decide.h"
+#include "upstream/connection.h"
+#include "upstream/exchange.h"
+
+#define REQUEST_MAGIC 0x52455155u
+
+/* Everything the slices point to lives in head_chunk or arena. Up to `view` a new request is all zero; behind it stands what
+   its step fills in before anybody reads it. */
+struct request {
+    uint32_t magic;
+    uint8_t step;              /* index into the table of steps in request.c; 0: its head is being read */
+    struct request *next_free; /* in the front's free list, when not in use */
+    struct client *client;
+    struct front *front;
+    struct binding *binding;
+    struct chunk *head_chunk; /* one reference: the head's slices borrow from it */
+    struct arena arena;
+    struct timer timer; /* response timeout, then stream idle timeout */
+    struct mono_time begun;
+    struct h1_reader reader;
+    struct decision decision;
+    enum reason reason;                  /* why it did not get its upstream's answer */
+    uint16_t status;                     /* sent to the client; 0: none yet */
+    enum body_framing response_framing;  /* as written to the client */
+    uint64_t received_bytes, sent_bytes; /* of bodies */
+    uint64_t watched_bytes;              /* queued to either side when the timer was armed */
+    int64_t retry_after_ms;              /* with 429 */
+    struct slice endpoint;               /* label of the one that answered, in the arena; empty: none */
+    struct message *request_trailers, *response_trailers; /* in the arena; NULL: none */
+    struct slice request_id;
+    bool has_encoded_slash;
+    bool is_view_known;     /* `view` is filled in */
+    bool is_source_trusted; /* the peer is one of the listener's trusted_proxies */
+    bool is_head_timed;     /* header_timeout runs */
+    bool is_counted;        /* in_flight of its series was raised */
+    bool is_body_done;      /* the request was read to its end */
+    bool is_answer_begun;   /* a final head was queued for the client */
+    bool is_tunnel;
+    bool has_client_ended, has_upstream_ended; /* tunnels: FIN seen */
+    bool is_close_due;                         /* the connection ends with this answer */
+    bool is_cut;                               /* the answer broke off: the client gets a reset */
+
+    struct route_request view; /* the request as routing sees it; filled in by `validate` */
+    struct trace_context trace;
+    struct message message; /* filled in by the reader with the head */
+    struct exchange exchange;
+};
+
+/* A request begins with its first byte. */
+struct request *request_create(struct client *c);
+
+/* Gives the free list back to the heap. */
+void request_free_all(struct front *f);
+
+/* The head is complete: runs the steps. */
+void request_on_head(struct request *r);
+void request_on_data(struct request *r, struct chunk *chunk, uint32_t offset, uint32_t length);
+void request_on_end(struct request *r);
+/* The message cannot be read on: answers with the reason if nothing was answered yet. */
+void request_on_error(struct request *r, enum reason reason);
+/* The client went away: cancels the exchange, records, frees. The client is closing itself. */
+void request_abort(struct request *r, enum reason reason);
+
+/* Goes on with the next step; called by what a step waited for. */
+void request_resume(struct request *r);
+/* Ends the wait with a reason: an answer of the proxy's own, or a cut connection when an answer has begun. */
+void request_refuse(struct request *r, enum reason reason);
+/* Arms the timer for what is due next: called whenever a byte moved. */
+void request_watch(struct request *r);
+/* Can body bytes be taken now? Else the client is paused until client_resume. */
+bool request_wants_body(struct request *r);
+/* The client's write queue has room again. */
+void request_on_drained(struct request *r);
+/* Tunnels: the client sent FIN. */
+void request_on_client_eof(struct request *r);
+
+static inline const struct route_config *request_route(const struct request *r)
+{
+    return r->decision.route != NULL ? r->decision.route->config : NULL;
+}
+
+static inline const struct config *request_config(const struct request *r)
+{
+    return r->binding->snapshot->config;
+}
+
+#endif

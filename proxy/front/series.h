@@ -1,0 +1,27 @@
+/* front/series.h - which counters a request counts in: ids of (route, upstream) pairs, handed out by the main thread. */
+#ifndef FRONT_SERIES_H
+#define FRONT_SERIES_H
+
+#include <stdint.h>
+
+#include "config/model.h"
+#include "route/decide.h"
+#include "stats/stats.h"
+
+/* Immutable, belongs to a snapshot (snapshot->series). Ids are the same for the same names as long as the process lives. */
+struct series_map {
+    uint32_t no_route;        /* requests that met no route */
+    uint32_t *route_first;    /* per route: index into ids of its row */
+    uint32_t *ids;            /* a row: split entries, rules, then one for answers of the proxy itself */
+    uint32_t *upstreams;      /* per upstream: its own series */
+    uint32_t *endpoint_first; /* per upstream: index into endpoints */
+    uint32_t *endpoints;
+    uint32_t *listeners; /* per listener */
+};
+
+/* On the main thread. Allocates in the arena (the snapshot's). */
+struct series_map *series_map_build(struct arena *arena, const struct config *config, struct stats *stats);
+
+uint32_t series_of(const struct series_map *map, const struct decision *decision);
+
+#endif

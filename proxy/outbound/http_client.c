@@ -1,0 +1,98 @@
+/* outbound/http_client.c - one HTTP request at a time, blocking: how the command line talks to a running instance. */
+#include "outbound/http_client.h"
+
+#include <curl/curl.h>
+
+#include <errno.h>
+#include <string.h>
+
+/* libcurl's write callback: fewer bytes than offered end the transfer with CURLE_WRITE_ERROR. */
+static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct http_answer *answer = arg;
+    size_t length = size * count;
+    if (length > HTTP_ANSWER_MAX_BYTES - answer->body.len) {
+        text_add_cstr(&answer->error, "the answer is too long");
+        return 0;
+    }
+    text_add(&answer->body, slice_from(bytes, length));
+    return length;
+}
+
+static struct curl_slist *fields_create(const struct http_call *call)
+{
+    struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
+    if (call->json.ptr != NULL)
+        fields = curl_slist_append(fields, "Content-Type: application/json");
+    if (call->token != NULL) {
+        struct text line = { 0 };
+        text_printf(&line, "Authorization: Bearer %s", call->token);
+        fields = curl_slist_append(fields, line.bytes);
+        text_fini(&line);
+    }
+    return fields;
+}
+
+static void prepare(CURL *curl, const struct http_call *call, struct http_answer *answer)
+{
+    curl_easy_setopt(curl, CURLOPT_URL, call->url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    if (call->unix_path != NULL)
+        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, call->unix_path);
+    if (call->json.ptr != NULL) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->json.len);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->json.ptr);
+    }
+}
+
+/* The system's word for a failed connect, libcurl's for everything else. */
+static void explain(CURL *curl, CURLcode code, const char *detail, struct http_answer *answer)
+{
+    long error_number = 0;
+    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error_number);
+    if (code == CURLE_COULDNT_CONNECT)
+        answer->error_number = (int)error_number;
+    if (answer->error.len > 0)
+        return;
+    if (answer->error_number != 0)
+        text_add_cstr(&answer->error, strerror(answer->error_number));
+    else
+        text_add_cstr(&answer->error, detail[0] != '\0' ? detail : curl_easy_strerror(code));
+}
+
+bool http_client_call(const struct http_call *call, struct http_answer *answer)
+{
+    *answer = (struct http_answer){ 0 };
+    CURL *curl = curl_easy_init();
+    if (curl == NULL) {
+        text_add_cstr(&answer->error, "libcurl could not be set up");
+        return false;
+    }
+    char detail[CURL_ERROR_SIZE] = "";
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+    struct curl_slist *fields = fields_create(call);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+    prepare(curl, call, answer);
+    CURLcode code = curl_easy_perform(curl);
+    long status = 0;
+    if (code == CURLE_OK)
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    else
+        explain(curl, code, detail, answer);
+    answer->status = (int)status;
+    curl_slist_free_all(fields);
+    curl_easy_cleanup(curl);
+    return code == CURLE_OK;
+}
+
+void http_answer_fini(struct http_answer *answer)
+{
+    text_fini(&answer->body);
+    text_fini(&answer->error);
+}

@@ -1,0 +1,246 @@
+/* server/worker.c - one worker thread: a loop, a front, and the orders of the main thread. */
+#include "server/worker.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "front/accept.h"
+#include "front/front.h"
+#include "net/loop.h"
+
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+
+#define WORKER_MAGIC 0x574f524bu
+
+/* Old access lines are handed on at this age, so that `tail -f` shows traffic as it happens. */
+#define ACCESS_AGE_MS 200
+
+struct worker {
+    uint32_t magic;
+    pthread_t thread;
+    sem_t is_serving; /* posted once, when the first listener accepts */
+    struct worker_options options;
+    struct loop *loop;
+    struct mailbox mailbox;
+    struct front front;
+    struct access_lines *lines;
+    struct timer access_timer;
+};
+
+/* An order on its way; freed by the worker. */
+struct worker_order_mail {
+    struct mail mail; /* kind: enum worker_order */
+    struct snapshot *snapshot;
+    const struct weights *weights;
+    int *listener_fds;
+};
+
+/* ---- reports ---------------------------------------------------------------------------------------------------------- */
+
+static void report(struct worker *w, enum worker_report kind, uint64_t generation, int64_t swap_us)
+{
+    struct worker_report_mail *m = memory_zalloc(sizeof(*m));
+    m->mail.kind = kind;
+    m->worker_index = w->options.index;
+    m->generation = generation;
+    m->swap_us = (uint32_t)swap_us;
+    mailbox_send(w->options.to_main, &m->mail);
+}
+
+static void on_binding_unused(void *arg, uint64_t generation)
+{
+    report(arg, REPORT_SNAPSHOT_UNUSED, generation, 0);
+}
+
+static void on_drained(void *arg)
+{
+    report(arg, REPORT_DRAINED, 0, 0);
+}
+
+/* ---- access lines ----------------------------------------------------------------------------------------------------- */
+
+static void access_renew(struct worker *w)
+{
+    struct access_log *log = &w->front.access;
+    w->lines = access_lines_create();
+    log->bytes = w->lines->bytes;
+    log->capacity = sizeof(w->lines->bytes);
+    log->used = log->line_count = 0;
+}
+
+static void access_hand_on(struct access_log *log, void *arg)
+{
+    struct worker *w = arg;
+    w->lines->used = log->used;
+    w->lines->line_count = log->line_count;
+    stats_add(w->options.stats, STATS_ACCESS_LINES, log->line_count);
+    access_writer_submit(w->options.access_writer, w->lines);
+    access_renew(w);
+}
+
+static void on_access_timer(void *arg)
+{
+    struct worker *w = arg;
+    access_flush(&w->front.access);
+    timer_start(w->loop, &w->access_timer, ACCESS_AGE_MS);
+}
+
+/* ---- orders ----------------------------------------------------------------------------------------------------------- */
+
+/* Opens the listeners of the new snapshot that are not open yet, closes those it does not name. */
+static void worker_set_listeners(struct worker *w, const struct snapshot *s, const int *fds)
+{
+    LIST_FOREACH_SAFE (link, &w->front.listeners)
+        LIST_ITEM(link, struct front_listener, link)->is_kept = false;
+    for (size_t i = 0; i < s->config->listener_count; i++)
+        accept_open(&w->front, s->config->listeners[i].name, fds[i], s->series->listeners[i]);
+    LIST_FOREACH_SAFE (link, &w->front.listeners) {
+        struct front_listener *l = LIST_ITEM(link, struct front_listener, link);
+        if (!l->is_kept)
+            accept_close(&w->front, l);
+    }
+}
+
+static void worker_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights, const int *fds)
+{
+    struct mono_time begun = clock_mono();
+    front_swap(&w->front, snapshot, weights);
+    if (!w->front.is_draining)
+        worker_set_listeners(w, snapshot, fds);
+    report(w, REPORT_SWAPPED, snapshot->generation, mono_diff_us(clock_mono(), begun));
+}
+
+static void worker_on_mail(void *owner, struct mail *mail)
+{
+    struct worker *w = owner;
+    struct worker_order_mail *order = CONTAINER_OF(mail, struct worker_order_mail, mail);
+    switch ((enum worker_order)mail->kind) {
+    case ORDER_SWAP:
+        worker_swap(w, order->snapshot, order->weights, order->listener_fds);
+        break;
+    case ORDER_WEIGHTS:
+        front_set_weights(&w->front, order->weights);
+        report(w, REPORT_WEIGHTS_SET, order->weights->generation, 0);
+        break;
+    case ORDER_DRAIN:
+        accept_stop(&w->front);
+        front_drain(&w->front);
+        break;
+    case ORDER_STOP:
+        loop_stop(w->loop);
+        break;
+    }
+    memory_free(order->listener_fds);
+    memory_free(order);
+}
+
+static void worker_send(struct worker *w, enum worker_order kind, struct snapshot *snapshot,
+                        const struct weights *weights, const int *fds)
+{
+    CHECK_MAGIC(w, WORKER_MAGIC);
+    struct worker_order_mail *order = memory_zalloc(sizeof(*order));
+    order->mail.kind = kind;
+    order->snapshot = snapshot;
+    order->weights = weights;
+    if (fds != NULL) {
+        size_t bytes = snapshot->config->listener_count * sizeof(int);
+        order->listener_fds = memory_alloc(bytes + 1);
+        memcpy(order->listener_fds, fds, bytes);
+    }
+    mailbox_send(&w->mailbox, &order->mail);
+}
+
+void worker_order_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights,
+                       const int *listener_fds)
+{
+    worker_send(w, ORDER_SWAP, snapshot, weights, listener_fds);
+}
+
+void worker_order_weights(struct worker *w, const struct weights *weights)
+{
+    worker_send(w, ORDER_WEIGHTS, NULL, weights, NULL);
+}
+
+void worker_order_drain(struct worker *w)
+{
+    worker_send(w, ORDER_DRAIN, NULL, NULL, NULL);
+}
+
+void worker_order_stop(struct worker *w)
+{
+    worker_send(w, ORDER_STOP, NULL, NULL, NULL);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------- */
+
+static void worker_set_up(struct worker *w)
+{
+    const struct worker_options *o = &w->options;
+    w->loop = loop_create(o->stats);
+    mailbox_open(&w->mailbox, w->loop, worker_on_mail, w);
+    front_init(&w->front, w->loop, o->stats, o->index, o->worker_count);
+    w->front.limits = o->limits;
+    w->front.via = o->via;
+    w->front.on_binding_unused = on_binding_unused;
+    w->front.on_drained = on_drained;
+    w->front.arg = w;
+    w->front.access.hand_on = access_hand_on;
+    w->front.access.arg = w;
+    access_renew(w);
+    timer_init(&w->access_timer, on_access_timer, w);
+    timer_start(w->loop, &w->access_timer, ACCESS_AGE_MS);
+    front_swap(&w->front, o->snapshot, o->weights);
+    worker_set_listeners(w, o->snapshot, o->listener_fds);
+}
+
+static void worker_tear_down(struct worker *w)
+{
+    timer_stop(w->loop, &w->access_timer);
+    front_fini(&w->front);
+    loop_turn_now(w->loop); /* runs what was deferred */
+    upstream_set_fini(&w->front.upstreams);
+    access_flush(&w->front.access);
+    access_lines_destroy(w->lines);
+    mailbox_close(&w->mailbox);
+    loop_destroy(w->loop);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    char name[16];
+    snprintf(name, sizeof(name), "weir/%u", w->options.index);
+    pthread_setname_np(pthread_self(), name);
+    worker_set_up(w);
+    sem_post(&w->is_serving);
+    loop_run(w->loop);
+    worker_tear_down(w);
+    return NULL;
+}
+
+struct worker *worker_start(const struct worker_options *options)
+{
+    struct worker *w = memory_zalloc(sizeof(*w));
+    w->magic = WORKER_MAGIC;
+    w->options = *options;
+    sem_init(&w->is_serving, 0, 0);
+    /* Signals are the main thread's. */
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    CHECK(pthread_create(&w->thread, NULL, worker_main, w) == 0);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    while (sem_wait(&w->is_serving) != 0)
+        ;
+    return w;
+}
+
+void worker_join(struct worker *w)
+{
+    CHECK_MAGIC(w, WORKER_MAGIC);
+    CHECK(pthread_join(w->thread, NULL) == 0);
+    sem_destroy(&w->is_serving);
+    w->magic = 0;
+    memory_free(w);
+}

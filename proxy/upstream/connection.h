@@ -1,0 +1,47 @@
+/* upstream/connection.h - one connection to an endpoint: connecting, serving one exchange, or pooled.
+ *
+ *   CONNECTING --on_connected--> BUSY <--connection_take / connection_release--> IDLE
+ *        \________________________ | ________________________________________/
+ *                            connection_close --> CLOSED (freed after the turn)
+ *
+ *   invariants
+ *   C1 exchange is set exactly in BUSY, and in CONNECTING unless the connection was opened as a probe
+ *   C2 an IDLE connection is on endpoint->idle, has an empty inbox and queue, and any byte or FIN closes it
+ *   C3 read interest stays registered in IDLE and BUSY, except under back-pressure
+ */
+#ifndef UPSTREAM_CONNECTION_H
+#define UPSTREAM_CONNECTION_H
+
+#include "http/codec.h"
+#include "net/inbox.h"
+#include "net/stream.h"
+#include "net/timer.h"
+#include "upstream/exchange.h"
+
+enum connection_state { CONNECTION_CONNECTING, CONNECTION_BUSY, CONNECTION_IDLE, CONNECTION_CLOSED };
+
+struct upstream_connection {
+    uint32_t magic;
+    enum connection_state state;
+    struct endpoint *endpoint;
+    struct exchange *exchange;
+    struct list link; /* IDLE: in endpoint->idle */
+    struct inbox inbox;
+    struct h1_reader reader;
+    struct timer timer; /* CONNECTING: connect_timeout; IDLE: idle_timeout */
+    struct deferred deferred;
+    uint32_t exchange_count; /* served so far: > 0 means reused */
+    bool is_reusable;        /* the response in progress lets it be kept */
+    struct stream stream;
+};
+
+/* Starts a new one for an exchange, or as a probe when x is NULL. */
+struct upstream_connection *connection_open(struct endpoint *e, struct exchange *x);
+/* The newest pooled one, now BUSY with x; NULL when there is none. */
+struct upstream_connection *connection_take(struct endpoint *e, struct exchange *x);
+/* The exchange is over. Pools the connection when `is_reusable`, else closes it. */
+void connection_release(struct upstream_connection *c);
+/* Idempotent. Detaches without telling the exchange. */
+void connection_close(struct upstream_connection *c);
+
+#endif

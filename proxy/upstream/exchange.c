@@ -1,0 +1,253 @@
+/* upstream/exchange.c - one request forwarded to one endpoint, and its response; the second try when the first cannot have been seen. */
+#include "upstream/exchange.h"
+
+#include "base/check.h"
+#include "upstream/balance.h"
+#include "upstream/connection.h"
+#include "upstream/internal.h"
+
+#define EXCHANGE_MAGIC    0x58434847u
+#define MAX_TRIES         3   /* connects that failed, on different endpoints */
+#define COPY_BELOW_BYTES  512 /* shorter pieces are copied beside their chunk framing: fewer pieces to write */
+#define HEAD_MARGIN_BYTES 256 /* what h1_write may add to a head, codec.h */
+
+void exchange_finish(struct exchange *x)
+{
+    CHECK(x->state != EXCHANGE_DONE);
+    x->state = EXCHANGE_DONE;
+    x->upstream->set->exchange_count--;
+}
+
+void exchange_count_retry(struct exchange *x, enum stats_upstream_cell result)
+{
+    if (x->is_retried)
+        stats_upstream_add(x->upstream->set->loop->stats, x->upstream->stats_id, result, 1);
+}
+
+static void exchange_fail(struct exchange *x, enum reason reason)
+{
+    exchange_count_retry(x, STATS_UPSTREAM_RETRIES_FAILED);
+    exchange_finish(x);
+    x->events->on_failed(x, reason);
+}
+
+/* Serializes the head; the owner's body or a flush follows in the same turn. */
+static void exchange_send_head(struct exchange *x)
+{
+    struct upstream_connection *c = x->connection;
+    uint32_t room = (uint32_t)(h1_head_bytes(x->request) + x->target.len) + HEAD_MARGIN_BYTES;
+    char *out = stream_reserve(&c->stream, room);
+    size_t written = h1_write_request(x->request, x->target, &x->write, out, room);
+    CHECK(written > 0);
+    stream_commit(&c->stream, (uint32_t)written);
+    h1_reader_init_response(&c->reader, &x->upstream->set->response_limits, x->request->method);
+    x->state = EXCHANGE_WAITING;
+    x->is_request_complete = x->write.framing == BODY_NONE;
+}
+
+static enum reason exchange_wait(struct exchange *x)
+{
+    struct upstream *u = x->upstream;
+    if (u->pending_count >= u->max_pending)
+        return REASON_OVERLOADED;
+    list_append(&u->pending, &x->pending_link);
+    u->pending_count++;
+    x->state = EXCHANGE_PENDING;
+    return REASON_NONE;
+}
+
+/* Picks an endpoint and gets going on it: at once on a pooled connection, later on a new one. */
+static enum reason exchange_try(struct exchange *x, const struct endpoint *avoid)
+{
+    struct endpoint *e = balance_pick(x->upstream, avoid);
+    if (e == NULL)
+        return REASON_NO_ENDPOINT;
+    if (!x->is_new_connection_due && connection_take(e, x) != NULL) {
+        x->try_count++;
+        exchange_send_head(x);
+        return REASON_NONE;
+    }
+    if (!upstream_has_room(x->upstream))
+        return exchange_wait(x);
+    x->try_count++;
+    x->state = EXCHANGE_CONNECTING;
+    connection_open(e, x);
+    return REASON_NONE;
+}
+
+enum reason exchange_begin(struct exchange *x)
+{
+    x->magic = EXCHANGE_MAGIC;
+    x->state = EXCHANGE_NEW;
+    x->endpoint = NULL;
+    x->connection = NULL;
+    list_init(&x->pending_link);
+    x->sent_body_bytes = x->received_body_bytes = 0;
+    x->try_count = x->informational_count = 0;
+    x->is_request_complete = x->is_response_begun = x->is_tunnel = x->is_retried = x->is_new_connection_due = false;
+    enum reason reason = exchange_try(x, NULL);
+    if (reason == REASON_NONE)
+        x->upstream->set->exchange_count++;
+    else
+        x->state = EXCHANGE_DONE;
+    return reason;
+}
+
+/* ---- from the connection ------------------------------------------------------------------------------------------- */
+
+/* The head stands in the queue: the owner adds what it has of the body, and all leaves together. */
+static void exchange_go(struct exchange *x)
+{
+    struct upstream_connection *c = x->connection;
+    x->events->on_drained(x);
+    if (x->connection == c)
+        exchange_flush(x);
+}
+
+void exchange_on_connected(struct exchange *x)
+{
+    CHECK_MAGIC(x, EXCHANGE_MAGIC);
+    CHECK(x->state == EXCHANGE_CONNECTING);
+    exchange_send_head(x);
+    exchange_go(x);
+}
+
+static void exchange_try_again(struct exchange *x, const struct endpoint *avoid)
+{
+    enum reason reason = exchange_try(x, avoid);
+    if (reason != REASON_NONE)
+        exchange_fail(x, reason);
+    else if (x->state == EXCHANGE_WAITING)
+        exchange_go(x);
+}
+
+void exchange_leave_queue(struct exchange *x)
+{
+    CHECK(x->state == EXCHANGE_PENDING);
+    list_remove(&x->pending_link);
+    x->upstream->pending_count--;
+    exchange_try_again(x, NULL);
+}
+
+void exchange_on_connect_failed(struct exchange *x, enum reason reason)
+{
+    CHECK(x->connection == NULL);
+    struct upstream *u = x->upstream;
+    struct mono_time now = loop_now(u->set->loop);
+    bool has_other = false;
+    for (uint32_t i = 0; i < u->endpoint_count && !has_other; i++)
+        has_other = endpoint_is_usable(u->endpoints[i], now);
+    /* Nothing was sent: trying elsewhere is always safe. The one that failed is down now and not usable. */
+    if (!has_other || x->try_count >= MAX_TRIES) {
+        exchange_fail(x, reason);
+        return;
+    }
+    x->is_retried = true;
+    exchange_try_again(x, NULL);
+}
+
+/* RFC 9110 9.2.2 and 9112 9.3.1: a pooled connection may have been closed while the request was under way; an
+   idempotent one without a body is sent once more, on a connection of its own. */
+static bool exchange_may_repeat(const struct exchange *x, bool was_reused)
+{
+    return was_reused && !x->is_response_begun && x->is_request_complete && x->sent_body_bytes == 0 &&
+           !x->is_new_connection_due && method_is_idempotent(x->request->method);
+}
+
+void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused)
+{
+    CHECK(x->connection == NULL);
+    if (reason == REASON_UPSTREAM_RESET && exchange_may_repeat(x, was_reused)) {
+        x->is_retried = true;
+        x->is_new_connection_due = true;
+        exchange_try_again(x, NULL);
+        return;
+    }
+    exchange_fail(x, reason);
+}
+
+/* ---- from the owner ------------------------------------------------------------------------------------------------ */
+
+bool exchange_is_ready(const struct exchange *x)
+{
+    return x->state == EXCHANGE_WAITING || x->state == EXCHANGE_STREAMING;
+}
+
+bool exchange_is_full(struct exchange *x)
+{
+    return x->connection != NULL && stream_is_full(&x->connection->stream);
+}
+
+static void push_piece(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)
+{
+    if (length < COPY_BELOW_BYTES)
+        stream_push_copy(s, chunk->bytes + offset, length);
+    else
+        stream_push(s, chunk, offset, length);
+}
+
+void exchange_send(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)
+{
+    CHECK(exchange_is_ready(x));
+    struct stream *s = &x->connection->stream;
+    x->sent_body_bytes += length;
+    bool is_chunked = x->write.framing == BODY_CHUNKED && !x->is_tunnel;
+    if (is_chunked) {
+        char size[18];
+        stream_push_copy(s, size, (uint32_t)h1_write_chunk_size(length, size));
+    }
+    push_piece(s, chunk, offset, length);
+    if (is_chunked)
+        stream_push_copy(s, "\r\n", 2);
+}
+
+void exchange_end_request(struct exchange *x, const struct message *trailers)
+{
+    CHECK(exchange_is_ready(x));
+    if (x->write.framing == BODY_CHUNKED && !x->is_tunnel) {
+        struct stream *s = &x->connection->stream;
+        uint32_t room = (uint32_t)(trailers != NULL ? h1_head_bytes(trailers) : 0) + HEAD_MARGIN_BYTES;
+        size_t written = h1_write_last_chunk(trailers, stream_reserve(s, room), room);
+        CHECK(written > 0);
+        stream_commit(s, (uint32_t)written);
+    }
+    x->is_request_complete = true;
+}
+
+void exchange_flush(struct exchange *x)
+{
+    if (x->connection != NULL && stream_flush(&x->connection->stream) == STREAM_ERROR)
+        stream_resume(&x->connection->stream); /* reading tells the end, or an early answer first */
+}
+
+void exchange_shutdown(struct exchange *x)
+{
+    if (x->connection != NULL)
+        stream_shutdown(&x->connection->stream);
+}
+
+void exchange_pause(struct exchange *x)
+{
+    if (x->connection != NULL)
+        stream_pause(&x->connection->stream);
+}
+
+void exchange_resume(struct exchange *x)
+{
+    if (x->connection != NULL)
+        stream_resume(&x->connection->stream);
+}
+
+void exchange_cancel(struct exchange *x)
+{
+    if (x->state == EXCHANGE_NEW || x->state == EXCHANGE_DONE)
+        return;
+    CHECK_MAGIC(x, EXCHANGE_MAGIC);
+    if (x->state == EXCHANGE_PENDING) {
+        list_remove(&x->pending_link);
+        x->upstream->pending_count--;
+    }
+    if (x->connection != NULL)
+        connection_close(x->connection);
+    exchange_finish(x);
+}

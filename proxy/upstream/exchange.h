@@ -1,0 +1,106 @@
+/* upstream/exchange.h - one request forwarded to one endpoint, and its response; the second try when the first cannot have been seen.
+ *
+ *            exchange_begin
+ *                 |
+ *   +---------- (pick) ----------+--------------------+
+ *   v  max_connections reached   v new connection     v pooled connection
+ * PENDING --connection_freed-> CONNECTING --on_connected-> WAITING --final head--> STREAMING --response END--> DONE
+ *   |                            |  ^                     |                        |
+ *   +-- exchange_cancel, failures (retried at most once: back to CONNECTING) ------+--> DONE
+ *
+ *   invariants
+ *   X1 `connection` is set exactly in CONNECTING, WAITING, STREAMING
+ *   X2 exactly one of on_end, on_failed is called after exchange_begin answered REASON_NONE, unless exchange_cancel came first
+ *   X3 no callback runs inside exchange_begin, exchange_send, exchange_end_request, exchange_cancel, exchange_resume
+ */
+#ifndef UPSTREAM_EXCHANGE_H
+#define UPSTREAM_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/chunk.h"
+#include "base/list.h"
+#include "base/reason.h"
+#include "http/codec.h"
+#include "upstream/upstream.h"
+
+struct upstream_connection;
+
+#define EXCHANGE_MAX_INFORMATIONAL 16 /* 1xx heads before an answer is called invalid */
+
+/* What the owner hears. The exchange's owner may cancel it inside any of them. */
+struct exchange_events {
+    /* A head: 1xx ones too (an END follows only the final one). Its slices borrow from the connection until it returns. */
+    void (*on_head)(struct exchange *x, struct message *response);
+    void (*on_data)(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length);
+    void (*on_trailers)(struct exchange *x, struct message *trailers);
+    /* Everything one read brought was delivered and the response goes on: flush now. */
+    void (*on_batch)(struct exchange *x);
+    void (*on_end)(struct exchange *x);
+    void (*on_failed)(struct exchange *x, enum reason reason);
+    /* The queue to the endpoint has room again (after exchange_is_full), or the connection has just been made. */
+    void (*on_drained)(struct exchange *x);
+    /* Tunnels: the endpoint sent FIN; nothing more is read. The owner ends the exchange by exchange_cancel. */
+    void (*on_half_closed)(struct exchange *x);
+};
+
+enum exchange_state {
+    EXCHANGE_NEW,
+    EXCHANGE_PENDING,
+    EXCHANGE_CONNECTING,
+    EXCHANGE_WAITING,   /* for the final response head */
+    EXCHANGE_STREAMING, /* its body; also tunnels */
+    EXCHANGE_DONE
+};
+
+/* Embedded in its owner (a request). The first block is filled in by the owner before exchange_begin. */
+struct exchange {
+    uint32_t magic;
+    const struct exchange_events *events;
+    struct upstream *upstream;
+    struct arena *arena;           /* the owner's: the response's field array */
+    const struct message *request; /* serialized again on a second try */
+    struct slice target;           /* what goes on the request line */
+    struct h1_write write;         /* the request's framing */
+
+    enum exchange_state state;
+    struct endpoint *endpoint; /* NULL while pending */
+    struct upstream_connection *connection;
+    struct list pending_link;
+    struct message response;
+    uint64_t sent_body_bytes, received_body_bytes;
+    uint8_t informational_count; /* 1xx heads so far */
+    uint8_t try_count;           /* tries begun */
+    bool is_request_complete;    /* its last byte was queued */
+    bool is_response_begun;      /* a byte of it was seen */
+    bool is_tunnel;              /* after a 101 */
+    bool is_retried;             /* a second try was begun: its outcome is counted */
+    bool is_new_connection_due;  /* the second try must not take a pooled one */
+};
+
+/* Starts. REASON_NONE: under way. Anything else: refused at once (NO_ENDPOINT, OVERLOADED), no callback follows. */
+enum reason exchange_begin(struct exchange *x) MUST_CHECK;
+
+/* Body bytes, framed as x->write says. Only in WAITING and STREAMING: before, the owner keeps its source paused. */
+void exchange_send(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length);
+/* The end of the request's body; trailers may be NULL. */
+void exchange_end_request(struct exchange *x, const struct message *trailers);
+/* Writes out what was queued; failures are reported later by on_failed. */
+void exchange_flush(struct exchange *x);
+/* Tunnels: the client sent FIN. */
+void exchange_shutdown(struct exchange *x);
+
+/* Can body bytes be taken now? */
+bool exchange_is_ready(const struct exchange *x);
+bool exchange_is_full(struct exchange *x);
+
+/* Stops and goes on reading the response. */
+void exchange_pause(struct exchange *x);
+void exchange_resume(struct exchange *x);
+
+/* Idempotent. No callback follows; the connection is closed unless the exchange was over. */
+void exchange_cancel(struct exchange *x);
+
+#endif

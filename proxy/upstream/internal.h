@@ -1,0 +1,32 @@
+/* upstream/internal.h - what the files of this folder tell each other; nobody else includes it. */
+#ifndef UPSTREAM_INTERNAL_H
+#define UPSTREAM_INTERNAL_H
+
+#include "upstream/exchange.h"
+#include "upstream/upstream.h"
+
+static inline bool endpoint_is_leaving(const struct endpoint *e)
+{
+    return list_is_linked(&e->link);
+}
+
+/* A connection of it is gone: counts, and frees what only it held. */
+void endpoint_forget_connection(struct endpoint *e);
+
+void upstream_unref(struct upstream *u);
+/* A connection may have become free: the pending are looked at when the turn ends. */
+void upstream_on_room(struct upstream *u);
+/* May a new connection be opened? Gives up an idle one of another endpoint if need be. */
+bool upstream_has_room(struct upstream *u);
+
+/* A pending exchange gets its turn. */
+void exchange_leave_queue(struct exchange *x);
+/* From the connection. Each may end in callbacks to the exchange's owner. */
+void exchange_on_connected(struct exchange *x);
+void exchange_on_connect_failed(struct exchange *x, enum reason reason);
+void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused);
+void exchange_finish(struct exchange *x);
+/* The outcome of a second try, if there was one. */
+void exchange_count_retry(struct exchange *x, enum stats_upstream_cell result);
+
+#endif
