@@ -94,8 +94,7 @@ static void side_park(struct side *side, const char *bytes, size_t count)
 
 static void side_flush(struct side *side)
 {
-    ssize_t put =
-        write(side->fd, side->rest + side->rest_offset, side->rest_bytes - side->rest_offset);
+    ssize_t put = write(side->fd, side->rest + side->rest_offset, side->rest_bytes - side->rest_offset);
 
     if (put < 0) {
         if (errno != EAGAIN)

@@ -1,4 +1,4 @@
-"""weir's admin API, by the UNIX socket in its state directory."""
+"""bench/lib/admin.py - weir's admin API, by the UNIX socket in its state directory."""
 
 import http.client
 import json

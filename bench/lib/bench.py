@@ -1,4 +1,4 @@
-"""What all scenarios share: cores, the working directory, the two origins, the proxies."""
+"""bench/lib/bench.py - what all scenarios share: cores, the working directory, the two origins."""
 
 import os
 import shutil

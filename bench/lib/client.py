@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client that sends an exact number of requests over connections that stay open.
+"""bench/lib/client.py - a small HTTP/1.1 client that sends an exact number of requests.
 
 Load generators stop by time or open connections of their own; counting system calls or heap calls
 per request needs a known number of requests and no connection opened or closed in between.

@@ -1,4 +1,4 @@
-"""Figures from rounds: medians, bootstrap intervals, targets and their verdicts."""
+"""bench/lib/figures.py - from rounds to figures: medians, bootstrap intervals, verdicts."""
 
 import random
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Scenario idle: process memory per idle keep-alive connection."""
+"""bench/lib/idle.py - scenario idle: process memory per idle keep-alive connection."""
 
 import time
 from statistics import median

@@ -1,4 +1,4 @@
-"""Scenario syscalls: what a request costs, counted instead of timed.
+"""bench/lib/inside.py - scenario syscalls: what a request costs, counted instead of timed.
 
 System calls by strace, heap calls by a preloaded counter, user instructions by perf where the
 machine has the counter and by callgrind where it has not. Counts do not suffer from noise.

@@ -1,4 +1,4 @@
-"""Scenario latency: p50 and p99 at a fixed rate, and weir's p99 while it reloads."""
+"""bench/lib/latency.py - scenario latency: p50 and p99 at a fixed rate, and while weir reloads."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""The load generators: wrk until something saturates, h2load at a fixed rate."""
+"""bench/lib/load.py - the load generators: wrk until something saturates, h2load at a fixed rate."""
 
 import os
 import re

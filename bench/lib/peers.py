@@ -1,4 +1,4 @@
-"""The proxies compared: how each is found, configured and started. Configurations: bench/peers/."""
+"""bench/lib/peers.py - the proxies compared: how each is found, configured and started."""
 
 import http.client
 import os

@@ -1,4 +1,4 @@
-"""Started programs: pinned to a core, measured from /proc, and stopped by process id."""
+"""bench/lib/process.py - started programs: pinned, measured from /proc, stopped by process id."""
 
 import os
 import resource

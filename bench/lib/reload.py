@@ -1,4 +1,4 @@
-"""Scenario reload: weir reads 10,000 routes again and again while it works."""
+"""bench/lib/reload.py - scenario reload: weir reads 10,000 routes again and again while it works."""
 
 from statistics import median
 

@@ -1,4 +1,4 @@
-"""RESULTS.md: one section a scenario, with the circumstances it was measured in."""
+"""bench/lib/report.py - RESULTS.md: one section a scenario, with the circumstances of its making."""
 
 import datetime
 import os

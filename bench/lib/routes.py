@@ -1,4 +1,4 @@
-"""A configuration of 10,000 routes on 1,000 hosts, and the requests that meet them."""
+"""bench/lib/routes.py - a configuration of 10,000 routes on 1,000 hosts, and requests that meet them."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Scenarios small, large and routes: CPU per request of a saturated proxy."""
+"""bench/lib/throughput.py - scenarios small, large and routes: CPU per request of a saturated proxy."""
 
 import time
 from dataclasses import dataclass
