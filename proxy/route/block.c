@@ -42,8 +42,7 @@ static void block_fill(struct block *b, const uint32_t *weights, uint64_t weight
 
 /* New weights drop the rest of the old block. That biases nothing: in a shuffled block each position has every entry with
    its share, so an early end is as fair as a whole block. */
-uint32_t block_draw(struct block *b, const uint32_t *weights, uint64_t weights_generation,
-                    struct rng *rng)
+uint32_t block_draw(struct block *b, const uint32_t *weights, uint64_t weights_generation, struct rng *rng)
 {
     if (b->left_total == 0 || b->weights_generation != weights_generation)
         block_fill(b, weights, weights_generation);

@@ -20,7 +20,6 @@ struct block {
 size_t block_bytes(uint32_t entry_count);
 void block_init(struct block *b, uint32_t entry_count);
 /* The index of the entry drawn. weights: entry_count of them, sum > 0. */
-uint32_t block_draw(struct block *b, const uint32_t *weights, uint64_t weights_generation,
-                    struct rng *rng);
+uint32_t block_draw(struct block *b, const uint32_t *weights, uint64_t weights_generation, struct rng *rng);
 
 #endif

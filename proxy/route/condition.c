@@ -56,8 +56,7 @@ static bool prefix_holds(const struct program_test *t, struct slice value)
 static bool range_holds(const struct program_test *t, struct slice value)
 {
     double number;
-    return parse_decimal(value, &number) && t->operand->range.low <= number &&
-           number < t->operand->range.high;
+    return parse_decimal(value, &number) && t->operand->range.low <= number && number < t->operand->range.high;
 }
 
 /* value NULL: the request has none. */
@@ -89,13 +88,11 @@ static bool value_holds(const struct program_test *t, const struct slice *value)
     return false;
 }
 
-static const struct field *next_header(const struct program_test *t, const struct message *m,
-                                       const struct field *after)
+static const struct field *next_header(const struct program_test *t, const struct message *m, const struct field *after)
 {
     if (t->field_id == FIELD_OTHER)
         return message_field_named(m, t->name, after);
-    return after == NULL ? message_field(m, (enum field_id)t->field_id)
-                         : message_next_field(m, after);
+    return after == NULL ? message_field(m, (enum field_id)t->field_id) : message_next_field(m, after);
 }
 
 /* A header that came in several lines fits when one of them does. */
@@ -143,8 +140,7 @@ static bool sample_holds(const struct program_test *t, const struct route_reques
 
 static bool between_holds(const struct program_test *t, struct wall_time now)
 {
-    return t->operand->between.from.unix_ms <= now.unix_ms &&
-           now.unix_ms < t->operand->between.until.unix_ms;
+    return t->operand->between.from.unix_ms <= now.unix_ms && now.unix_ms < t->operand->between.until.unix_ms;
 }
 
 static bool test_holds(const struct program_test *t, const struct route_request *request)

@@ -32,24 +32,21 @@ struct condition_program;
    faults (bad regex, cyclic segment) go to errors with the place; NULL then. Segments
    become subprograms. The program borrows from the configuration. */
 struct condition_program *condition_compile(struct arena *arena, const struct config *config,
-                                            const struct condition_config *condition,
-                                            struct err_list *errors);
+                                            const struct condition_config *condition, struct err_list *errors);
 /* Allocates nothing; any thread. */
-bool condition_matches(const struct condition_program *program,
-                       const struct route_request *request);
+bool condition_matches(const struct condition_program *program, const struct route_request *request);
 
 #define KEY_MAX_BYTES 4096 /* what RFC 6265 asks of cookies; a longer key is nobody's */
 
 /* The value a key stands for in this request; false when the request has none, or one that is empty or longer than
    KEY_MAX_BYTES. Source IPs are 16 bytes in `scratch`, all else borrows from the request. */
-bool key_extract(const struct key_config *key, const struct route_request *request,
-                 char scratch[16], struct slice *out);
+bool key_extract(const struct key_config *key, const struct route_request *request, char scratch[16],
+                 struct slice *out);
 
 /* One line for people: why the condition did not match ("header x-staff is absent"), for `weir explain`; in the arena.
    "it matches" when it does. */
 struct slice condition_explain(struct arena *arena, const struct config *config,
-                               const struct condition_config *condition,
-                               const struct condition_program *program,
+                               const struct condition_config *condition, const struct condition_program *program,
                                const struct route_request *request);
 
 #endif

@@ -53,23 +53,20 @@ static struct slice normal_path(struct emitter *e, struct slice path, struct pla
     bool has_encoded_slash;
     if (path.len == 0 || path.ptr[0] != '/' ||
         path_normalise(path, e->compiler->arena, &normal, &has_encoded_slash) != PATH_OK) {
-        err_add(e->compiler->errors, place, "\"%.*s\" is not a path that a request can have",
-                SLICE_ARG(path));
+        err_add(e->compiler->errors, place, "\"%.*s\" is not a path that a request can have", SLICE_ARG(path));
         e->has_failed = true;
     }
     return normal;
 }
 
 /* A value as requests will show it, where the operator compares it from its start to its end or to a border. */
-static struct slice normal_value(struct emitter *e, const struct condition_config *c,
-                                 struct slice value)
+static struct slice normal_value(struct emitter *e, const struct condition_config *c, struct slice value)
 {
     bool is_whole = c->op == OPERATOR_EQUALS || c->op == OPERATOR_IN;
     if (c->subject == SUBJECT_PATH && (is_whole || c->op == OPERATOR_PREFIX))
         return normal_path(e, value, c->value_place);
     if (c->subject == SUBJECT_HOST)
-        return is_whole ? normal_host(e->compiler->arena, value)
-                        : lower_case(e->compiler->arena, value);
+        return is_whole ? normal_host(e->compiler->arena, value) : lower_case(e->compiler->arena, value);
     return value;
 }
 
@@ -100,8 +97,7 @@ static void compile_set(struct emitter *e, const struct condition_config *c, str
     out->map = count > SET_LINEAR_MAX ? map_of_values(arena, values, count) : NULL;
 }
 
-static void compile_operator(struct emitter *e, const struct condition_config *c,
-                             union program_operand *out)
+static void compile_operator(struct emitter *e, const struct condition_config *c, union program_operand *out)
 {
     struct slice first = c->values.count > 0 ? c->values.items[0] : SLICE("");
     switch (c->op) {
@@ -130,8 +126,7 @@ static void compile_operator(struct emitter *e, const struct condition_config *c
     }
 }
 
-static void compile_segment_use(struct emitter *e, const struct condition_config *c,
-                                union program_operand *out)
+static void compile_segment_use(struct emitter *e, const struct condition_config *c, union program_operand *out)
 {
     out->segment = condition_compiler_segment(e->compiler, c->segment_index, c->place);
     if (out->segment == NULL)
@@ -140,8 +135,7 @@ static void compile_segment_use(struct emitter *e, const struct condition_config
         e->cost_count += out->segment->cost_count;
 }
 
-static const union program_operand *compile_operand(struct emitter *e,
-                                                    const struct condition_config *c)
+static const union program_operand *compile_operand(struct emitter *e, const struct condition_config *c)
 {
     union program_operand *out = arena_zalloc(e->compiler->arena, sizeof *out);
     switch (c->subject) {
@@ -187,13 +181,11 @@ static bool has_room(struct emitter *e, struct place place)
     return true;
 }
 
-static uint16_t emit_test(struct emitter *e, const struct condition_config *c, uint16_t on_true,
-                          uint16_t on_false)
+static uint16_t emit_test(struct emitter *e, const struct condition_config *c, uint16_t on_true, uint16_t on_false)
 {
-    struct program_test t = { .subject = (uint8_t)c->subject,
-                              .op = (uint8_t)c->op,
-                              .on_true = on_true,
-                              .on_false = on_false };
+    struct program_test t = {
+        .subject = (uint8_t)c->subject, .op = (uint8_t)c->op, .on_true = on_true, .on_false = on_false
+    };
     if (c->subject == SUBJECT_SAMPLE)
         t.key = &c->sample_key;
     else
@@ -210,23 +202,19 @@ static uint16_t emit_test(struct emitter *e, const struct condition_config *c, u
     return (uint16_t)e->count++;
 }
 
-static uint16_t emit(struct emitter *e, const struct condition_config *c, uint16_t on_true,
-                     uint16_t on_false);
+static uint16_t emit(struct emitter *e, const struct condition_config *c, uint16_t on_true, uint16_t on_false);
 
 /* The last child decides; each one before it goes on to the next or leaves early. */
-static uint16_t emit_children(struct emitter *e, const struct condition_config *c, uint16_t on_true,
-                              uint16_t on_false)
+static uint16_t emit_children(struct emitter *e, const struct condition_config *c, uint16_t on_true, uint16_t on_false)
 {
     bool is_all = c->kind == CONDITION_ALL;
     uint16_t next = is_all ? on_true : on_false;
     for (size_t i = c->child_count; i-- > 0;)
-        next = is_all ? emit(e, &c->children[i], next, on_false)
-                      : emit(e, &c->children[i], on_true, next);
+        next = is_all ? emit(e, &c->children[i], next, on_false) : emit(e, &c->children[i], on_true, next);
     return next;
 }
 
-static uint16_t emit_kind(struct emitter *e, const struct condition_config *c, uint16_t on_true,
-                          uint16_t on_false)
+static uint16_t emit_kind(struct emitter *e, const struct condition_config *c, uint16_t on_true, uint16_t on_false)
 {
     switch (c->kind) {
     case CONDITION_ALL:
@@ -241,12 +229,10 @@ static uint16_t emit_kind(struct emitter *e, const struct condition_config *c, u
 }
 
 /* Emits c so that it ends at one of the two targets; returns where it starts. Goes on after an error, to find the others. */
-static uint16_t emit(struct emitter *e, const struct condition_config *c, uint16_t on_true,
-                     uint16_t on_false)
+static uint16_t emit(struct emitter *e, const struct condition_config *c, uint16_t on_true, uint16_t on_false)
 {
     if (e->compiler->depth >= DEPTH_MAX) {
-        err_add(e->compiler->errors, c->place, "conditions and segments nest more than %d deep",
-                DEPTH_MAX);
+        err_add(e->compiler->errors, c->place, "conditions and segments nest more than %d deep", DEPTH_MAX);
         e->has_failed = true;
         return on_false;
     }
@@ -259,15 +245,13 @@ static uint16_t emit(struct emitter *e, const struct condition_config *c, uint16
 static struct condition_program *finish(struct emitter *e, uint16_t entry, struct place place)
 {
     if (!e->has_failed && e->cost_count > COST_MAX) {
-        err_add(e->compiler->errors, place,
-                "condition may take %llu tests for one request, above the limit of %d",
+        err_add(e->compiler->errors, place, "condition may take %llu tests for one request, above the limit of %d",
                 (unsigned long long)e->cost_count, COST_MAX);
         e->has_failed = true;
     }
     if (e->has_failed)
         return NULL;
-    struct condition_program *program =
-        arena_alloc(e->compiler->arena, sizeof *program + e->count * sizeof *e->tests);
+    struct condition_program *program = arena_alloc(e->compiler->arena, sizeof *program + e->count * sizeof *e->tests);
     program->cost_count = (uint32_t)e->cost_count;
     program->entry = entry;
     if (e->count > 0)
@@ -275,8 +259,7 @@ static struct condition_program *finish(struct emitter *e, uint16_t entry, struc
     return program;
 }
 
-static struct condition_program *compile(struct condition_compiler *compiler,
-                                         const struct condition_config *condition,
+static struct condition_program *compile(struct condition_compiler *compiler, const struct condition_config *condition,
                                          uint64_t sample_salt)
 {
     struct emitter e = { .compiler = compiler, .sample_salt = sample_salt };
@@ -288,21 +271,20 @@ static struct condition_program *compile(struct condition_compiler *compiler,
 
 /* ---- the compiler -------------------------------------------------------------------------------------------------- */
 
-void condition_compiler_init(struct condition_compiler *c, struct arena *arena,
-                             const struct config *config, struct err_list *errors)
+void condition_compiler_init(struct condition_compiler *c, struct arena *arena, const struct config *config,
+                             struct err_list *errors)
 {
     *c = (struct condition_compiler){ .arena = arena, .config = config, .errors = errors };
     c->segments = arena_zalloc_array(arena, config->segment_count, sizeof *c->segments);
 }
 
-struct condition_program *condition_compiler_run(struct condition_compiler *c,
-                                                 const struct condition_config *condition)
+struct condition_program *condition_compiler_run(struct condition_compiler *c, const struct condition_config *condition)
 {
     return compile(c, condition, sticky_salt(SLICE("")));
 }
 
-const struct condition_program *
-condition_compiler_segment(struct condition_compiler *c, uint32_t segment_index, struct place place)
+const struct condition_program *condition_compiler_segment(struct condition_compiler *c, uint32_t segment_index,
+                                                           struct place place)
 {
     CHECK(segment_index < c->config->segment_count);
     const struct segment_config *segment = &c->config->segments[segment_index];
@@ -320,8 +302,7 @@ condition_compiler_segment(struct condition_compiler *c, uint32_t segment_index,
 }
 
 struct condition_program *condition_compile(struct arena *arena, const struct config *config,
-                                            const struct condition_config *condition,
-                                            struct err_list *errors)
+                                            const struct condition_config *condition, struct err_list *errors)
 {
     struct condition_compiler c;
     condition_compiler_init(&c, arena, config, errors);

@@ -8,9 +8,8 @@
    request belongs must not depend on who is up. */
 
 const char *const decision_why_names[] = {
-    [WHY_NO_ROUTE] = "no_route", [WHY_RULE] = "rule",       [WHY_ONLY] = "only",
-    [WHY_SPLIT] = "split",       [WHY_STICKY] = "sticky",   [WHY_ISSUED] = "issued",
-    [WHY_REDIRECT] = "redirect", [WHY_RESPOND] = "respond",
+    [WHY_NO_ROUTE] = "no_route", [WHY_RULE] = "rule",     [WHY_ONLY] = "only",         [WHY_SPLIT] = "split",
+    [WHY_STICKY] = "sticky",     [WHY_ISSUED] = "issued", [WHY_REDIRECT] = "redirect", [WHY_RESPOND] = "respond",
 };
 
 void draw_init(struct draw *d, struct rng *rng, uint32_t route_count)
@@ -58,15 +57,14 @@ static void choose_entry(struct decision *out, enum decision_why why, uint32_t e
     out->upstream_index = out->route->config->split[entry].upstream_index;
 }
 
-static uint32_t entry_of_key(const struct compiled_route *route, const struct weights *weights,
-                             struct slice key)
+static uint32_t entry_of_key(const struct compiled_route *route, const struct weights *weights, struct slice key)
 {
     return sticky_pick(route->salt, key, route->entry_hashes, weights_of(weights, route),
                        (uint32_t)route->config->split_count, weights_pair_of(weights, route));
 }
 
-static void choose_by_split(const struct route_request *request, const struct weights *weights,
-                            struct draw *draw, struct decision *out)
+static void choose_by_split(const struct route_request *request, const struct weights *weights, struct draw *draw,
+                            struct decision *out)
 {
     const struct compiled_route *route = out->route;
     const struct key_config *sticky_key = &route->config->sticky.key;
@@ -82,8 +80,7 @@ static void choose_by_split(const struct route_request *request, const struct we
         choose_entry(out, WHY_ISSUED, entry_of_key(route, weights, key));
     } else {
         choose_entry(out, WHY_SPLIT,
-                     block_draw(block_of(draw, route), weights_of(weights, route),
-                                out->weights_generation, draw->rng));
+                     block_draw(block_of(draw, route), weights_of(weights, route), out->weights_generation, draw->rng));
     }
 }
 
@@ -101,8 +98,8 @@ static bool choose_by_rule(const struct route_request *request, struct decision 
     return false;
 }
 
-void route_decide(const struct route_table *table, const struct route_request *request,
-                  const struct weights *weights, struct draw *draw, struct decision *out)
+void route_decide(const struct route_table *table, const struct route_request *request, const struct weights *weights,
+                  struct draw *draw, struct decision *out)
 {
     *out = (struct decision){ .route = route_table_find(table, request),
                               .why = WHY_NO_ROUTE,

@@ -132,8 +132,7 @@ static struct slice demand_text(struct arena *arena, const struct condition_conf
 
 /* ---- what the request shows ---------------------------------------------------------------------------------------- */
 
-static struct slice header_values_text(struct arena *arena, const struct message *m,
-                                       struct slice name)
+static struct slice header_values_text(struct arena *arena, const struct message *m, struct slice name)
 {
     struct slice text = SLICE("");
     for (struct field *f = NULL; (f = message_field_named(m, name, f)) != NULL;)
@@ -155,8 +154,7 @@ static struct slice sample_text(struct arena *arena, const struct condition_conf
     struct slice key;
     if (!key_extract(&c->sample_key, request, scratch, &key))
         return SLICE("");
-    return c->sample_key.kind == KEY_SOURCE_IP ? source_text(arena, &request->source)
-                                               : quote(arena, key);
+    return c->sample_key.kind == KEY_SOURCE_IP ? source_text(arena, &request->source) : quote(arena, key);
 }
 
 /* Empty: the request has none. */
@@ -171,9 +169,8 @@ static struct slice value_text(struct arena *arena, const struct condition_confi
     case SUBJECT_COOKIE:
         return message_cookie(request->message, c->name, &value) ? quote(arena, value) : SLICE("");
     case SUBJECT_QUERY:
-        return request->query.ptr != NULL && query_argument(request->query, c->name, &value)
-                   ? quote(arena, value)
-                   : SLICE("");
+        return request->query.ptr != NULL && query_argument(request->query, c->name, &value) ? quote(arena, value)
+                                                                                             : SLICE("");
     case SUBJECT_PATH:
         return quote(arena, request->path);
     case SUBJECT_HOST:
@@ -239,8 +236,7 @@ static struct slice explain_not(struct explanation *x, const struct condition_co
     if (child->kind != CONDITION_TEST)
         return SLICE("what it excludes does match");
     if (child->subject == SUBJECT_SEGMENT)
-        return arena_printf(x->arena, "segment %.*s matches, which is excluded",
-                            SLICE_ARG(child->name));
+        return arena_printf(x->arena, "segment %.*s matches, which is excluded", SLICE_ARG(child->name));
     return join(x->arena, fact_text(x, child), ", ", SLICE("which is excluded"));
 }
 
@@ -272,8 +268,7 @@ static struct slice explain(struct explanation *x, const struct condition_config
 }
 
 struct slice condition_explain(struct arena *arena, const struct config *config,
-                               const struct condition_config *condition,
-                               const struct condition_program *program,
+                               const struct condition_config *condition, const struct condition_program *program,
                                const struct route_request *request)
 {
     if (condition_matches(program, request))
@@ -285,16 +280,15 @@ struct slice condition_explain(struct arena *arena, const struct config *config,
 
 /* ---- routes -------------------------------------------------------------------------------------------------------- */
 
-static struct slice explain_path(struct arena *arena, const struct compiled_route *r,
-                                 struct slice path)
+static struct slice explain_path(struct arena *arena, const struct compiled_route *r, struct slice path)
 {
     static const char *const demands[] = {
         [PATH_ANY] = "", [PATH_EXACT] = "", [PATH_PREFIX] = "under ", [PATH_REGEX] = "matching "
     };
     enum path_match_kind kind = r->config->match.path_kind;
     struct slice pattern = kind == PATH_REGEX ? r->config->match.path : r->path;
-    return arena_printf(arena, "path is %.*s, not %s%.*s", SLICE_ARG(quote(arena, path)),
-                        demands[kind], SLICE_ARG(quote(arena, pattern)));
+    return arena_printf(arena, "path is %.*s, not %s%.*s", SLICE_ARG(quote(arena, path)), demands[kind],
+                        SLICE_ARG(quote(arena, pattern)));
 }
 
 static struct slice explain_list(struct arena *arena, const char *subject, struct slice value,
@@ -304,8 +298,8 @@ static struct slice explain_list(struct arena *arena, const char *subject, struc
                         count > 1 ? "one of " : "", SLICE_ARG(quote_all(arena, items, count)));
 }
 
-const char *route_table_explain(const struct route_table *table, uint32_t route,
-                                const struct route_request *request, struct arena *arena)
+const char *route_table_explain(const struct route_table *table, uint32_t route, const struct route_request *request,
+                                struct arena *arena)
 {
     CHECK(route < table->route_count);
     const struct compiled_route *r = &table->routes[route];
@@ -315,8 +309,7 @@ const char *route_table_explain(const struct route_table *table, uint32_t route,
     if (!route_path_fits(r, request))
         return explain_path(arena, r, request->path).ptr;
     if (!route_method_fits(r, request->message))
-        return explain_list(arena, "method", request->message->method_name, match->methods.items,
-                            match->methods.count)
+        return explain_list(arena, "method", request->message->method_name, match->methods.items, match->methods.count)
             .ptr;
     if (r->when == NULL || condition_matches(r->when, request))
         return NULL;

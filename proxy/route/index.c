@@ -19,8 +19,8 @@ enum { NODE_EXACT_HOSTS, NODE_WILD_HOSTS, NODE_ANY_HOST, NODE_FIXED_COUNT };
 /* The lists of a node, by how a path must go on behind the segments that lead to it. */
 enum list_kind {
     LIST_REACHED, /* in any way or not at all: prefix "/a" at node a; at a root also regexes and no path */
-    LIST_BELOW, /* with a further segment, perhaps empty: prefix "/a/" at node a */
-    LIST_ENDED, /* not at all: exact "/a" at node a */
+    LIST_BELOW,   /* with a further segment, perhaps empty: prefix "/a/" at node a */
+    LIST_ENDED,   /* not at all: exact "/a" at node a */
     LIST_KINDS
 };
 
@@ -56,8 +56,7 @@ static uint32_t edge_hash(uint32_t parent, struct slice label)
 }
 
 /* The edge's slot, or the free one where it would go. */
-static struct edge *edge_probe(const struct route_index *x, uint32_t parent, struct slice label,
-                               uint32_t hash)
+static struct edge *edge_probe(const struct route_index *x, uint32_t parent, struct slice label, uint32_t hash)
 {
     for (uint32_t at = hash & x->edge_mask;; at = (at + 1) & x->edge_mask) {
         struct edge *e = &x->edges[at];
@@ -197,8 +196,7 @@ static void lay_out_lists(struct builder *b, struct arena *arena)
     }
 }
 
-static void warn_competing(const struct route_index *x, const struct compiled_route *routes,
-                           struct err_list *errors)
+static void warn_competing(const struct route_index *x, const struct compiled_route *routes, struct err_list *errors)
 {
     for (uint32_t list = 0; list < x->node_count * LIST_KINDS; list++) {
         const struct list_range *range = list_at(x, list);
@@ -206,10 +204,10 @@ static void warn_competing(const struct route_index *x, const struct compiled_ro
             continue;
         const uint32_t *members = &x->postings[range->first];
         const struct route_config *first = routes[members[0]].config;
-        struct err *e = err_add_warning(
-            errors, routes[members[INDEX_COMPETING_MAX]].config->place,
-            "%u routes compete for one host and path, as \"%.*s\" does: they are tried one by one",
-            range->count, SLICE_ARG(first->name));
+        struct err *e =
+            err_add_warning(errors, routes[members[INDEX_COMPETING_MAX]].config->place,
+                            "%u routes compete for one host and path, as \"%.*s\" does: they are tried one by one",
+                            range->count, SLICE_ARG(first->name));
         err_hint(errors, e, "let hosts or paths tell them apart");
     }
 }
@@ -227,13 +225,12 @@ static struct route_index *index_create(struct arena *arena, size_t edge_bound)
     return x;
 }
 
-struct route_index *index_build(struct arena *arena, const struct compiled_route *routes,
-                                uint32_t route_count, struct err_list *errors)
+struct route_index *index_build(struct arena *arena, const struct compiled_route *routes, uint32_t route_count,
+                                struct err_list *errors)
 {
     struct route_index *x = index_create(arena, edge_count_bound(routes, route_count));
     struct builder b = { .index = x };
-    b.postings =
-        memory_resize_array(NULL, posting_count_bound(routes, route_count), sizeof *b.postings);
+    b.postings = memory_resize_array(NULL, posting_count_bound(routes, route_count), sizeof *b.postings);
     for (uint32_t i = 0; i < route_count; i++)
         post_route(&b, &routes[i]);
     lay_out_lists(&b, arena);
@@ -245,8 +242,7 @@ struct route_index *index_build(struct arena *arena, const struct compiled_route
 
 /* ---- walking ------------------------------------------------------------------------------------------------------- */
 
-static void add_run(const struct route_index *x, struct index_cursor *cursor, uint32_t node,
-                    enum list_kind kind)
+static void add_run(const struct route_index *x, struct index_cursor *cursor, uint32_t node, enum list_kind kind)
 {
     struct list_range range = x->nodes[node].lists[kind];
     if (range.count == 0)
@@ -259,8 +255,7 @@ static void add_run(const struct route_index *x, struct index_cursor *cursor, ui
     cursor->runs[cursor->run_count++] = (struct index_run){ first, first + range.count };
 }
 
-static void walk_path(const struct route_index *x, struct index_cursor *cursor, uint32_t root,
-                      struct slice path)
+static void walk_path(const struct route_index *x, struct index_cursor *cursor, uint32_t root, struct slice path)
 {
     uint32_t node = root;
     add_run(x, cursor, node, LIST_REACHED);
@@ -279,22 +274,20 @@ static void walk_path(const struct route_index *x, struct index_cursor *cursor, 
     add_run(x, cursor, node, LIST_ENDED);
 }
 
-static void walk_wild_hosts(const struct route_index *x, struct index_cursor *cursor,
-                            struct slice host, struct slice path)
+static void walk_wild_hosts(const struct route_index *x, struct index_cursor *cursor, struct slice host,
+                            struct slice path)
 {
     if (x->wild_max_bytes == 0)
         return;
     size_t at = host.len > x->wild_max_bytes + 1 ? host.len - x->wild_max_bytes - 1 : 1;
     for (; at < host.len; at++) {
-        uint32_t root =
-            host.ptr[at] == '.' ? edge_follow(x, NODE_WILD_HOSTS, slice_after(host, at + 1)) : 0;
+        uint32_t root = host.ptr[at] == '.' ? edge_follow(x, NODE_WILD_HOSTS, slice_after(host, at + 1)) : 0;
         if (root != 0)
             walk_path(x, cursor, root, path);
     }
 }
 
-void index_begin(const struct route_index *x, struct slice host, struct slice path,
-                 struct index_cursor *cursor)
+void index_begin(const struct route_index *x, struct slice host, struct slice path, struct index_cursor *cursor)
 {
     cursor->run_count = 0;
     cursor->is_everything = false;

@@ -17,8 +17,8 @@
 struct route_index;
 
 /* Routes with their hosts and paths in normal form; the index borrows them. Adds the warnings about competing routes. */
-struct route_index *index_build(struct arena *arena, const struct compiled_route *routes,
-                                uint32_t route_count, struct err_list *errors);
+struct route_index *index_build(struct arena *arena, const struct compiled_route *routes, uint32_t route_count,
+                                struct err_list *errors);
 
 /* What is left of one list: indexes of routes, ascending. */
 struct index_run {
@@ -29,13 +29,11 @@ struct index_run {
 struct index_cursor {
     struct index_run runs[INDEX_MAX_LISTS];
     uint32_t run_count;
-    bool
-        is_everything; /* the lists did not fit: all routes follow, whether host and path fit or not */
+    bool is_everything;         /* the lists did not fit: all routes follow, whether host and path fit or not */
     uint32_t next, route_count; /* is_everything: the next route, and their end */
 };
 
-void index_begin(const struct route_index *x, struct slice host, struct slice path,
-                 struct index_cursor *cursor);
+void index_begin(const struct route_index *x, struct slice host, struct slice path, struct index_cursor *cursor);
 /* The next candidate, ascending, each once; CONFIG_NONE at the end. */
 uint32_t index_next(struct index_cursor *cursor);
 

@@ -1,8 +1,7 @@
 /* route/key.c - the value that a key (cookie, header, query argument, source) stands for in a request. */
 #include "route/condition.h"
 
-static bool find_value(const struct key_config *key, const struct route_request *request,
-                       struct slice *out)
+static bool find_value(const struct key_config *key, const struct route_request *request, struct slice *out)
 {
     const struct field *field;
     switch (key->kind) {
@@ -22,8 +21,7 @@ static bool find_value(const struct key_config *key, const struct route_request 
     return false;
 }
 
-bool key_extract(const struct key_config *key, const struct route_request *request,
-                 char scratch[16], struct slice *out)
+bool key_extract(const struct key_config *key, const struct route_request *request, char scratch[16], struct slice *out)
 {
     if (key->kind == KEY_SOURCE_IP) {
         memcpy(scratch, request->source.bytes, sizeof request->source.bytes);

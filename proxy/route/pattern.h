@@ -16,8 +16,7 @@ static inline bool path_has_prefix(struct slice path, struct slice prefix)
         return true;
     if (prefix.len == 0 || !slice_has_prefix(path, prefix))
         return false;
-    return path.len == prefix.len || prefix.ptr[prefix.len - 1] == '/' ||
-           path.ptr[prefix.len] == '/';
+    return path.len == prefix.len || prefix.ptr[prefix.len - 1] == '/' || path.ptr[prefix.len] == '/';
 }
 
 static inline bool host_is_wildcard(struct slice pattern)

@@ -71,13 +71,12 @@ struct condition_compiler {
     unsigned depth;                    /* of the recursion through conditions and segments */
 };
 
-void condition_compiler_init(struct condition_compiler *c, struct arena *arena,
-                             const struct config *config, struct err_list *errors);
+void condition_compiler_init(struct condition_compiler *c, struct arena *arena, const struct config *config,
+                             struct err_list *errors);
 struct condition_program *condition_compiler_run(struct condition_compiler *c,
                                                  const struct condition_config *condition);
 /* The program of a segment, compiled at its first use; NULL when it has a fault, which is reported once. */
-const struct condition_program *condition_compiler_segment(struct condition_compiler *c,
-                                                           uint32_t segment_index,
+const struct condition_program *condition_compiler_segment(struct condition_compiler *c, uint32_t segment_index,
                                                            struct place place);
 
 #endif

@@ -62,13 +62,12 @@ static void code_free(void *code)
     pcre2_code_free(code);
 }
 
-static void add_error(struct slice pattern, int code, size_t offset, struct place place,
-                      struct err_list *errors)
+static void add_error(struct slice pattern, int code, size_t offset, struct place place, struct err_list *errors)
 {
     PCRE2_UCHAR text[160];
     pcre2_get_error_message(code, text, sizeof text);
-    err_add(errors, place, "regex \"%.*s\" does not compile: %s (at character %zu)",
-            SLICE_ARG(pattern), (const char *)text, offset + 1);
+    err_add(errors, place, "regex \"%.*s\" does not compile: %s (at character %zu)", SLICE_ARG(pattern),
+            (const char *)text, offset + 1);
 }
 
 const struct regex *regex_compile(struct arena *arena, struct slice pattern, struct place place,
@@ -78,12 +77,11 @@ const struct regex *regex_compile(struct arena *arena, struct slice pattern, str
         err_add(errors, place, "regex is longer than %d bytes", PATTERN_MAX_BYTES);
         return NULL;
     }
-    const uint32_t options =
-        PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
+    const uint32_t options = PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
     int error = 0;
     size_t offset = 0;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)(pattern.len ? pattern.ptr : ""), pattern.len,
-                                     options, &error, &offset, NULL);
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)(pattern.len ? pattern.ptr : ""), pattern.len, options, &error, &offset, NULL);
     if (code == NULL) {
         add_error(pattern, error, offset, place, errors);
         return NULL;
@@ -98,6 +96,5 @@ bool regex_matches(const struct regex *regex, struct slice subject)
     struct scratch *s = scratch_of_thread();
     PCRE2_SPTR bytes = (PCRE2_SPTR)(subject.len ? subject.ptr : "");
     /* 0 and above: found (0 only says that captures did not fit); limits and faults are negative, as PCRE2_ERROR_NOMATCH. */
-    return pcre2_match((const pcre2_code *)regex, bytes, subject.len, 0, 0, s->data, s->limits) >=
-           0;
+    return pcre2_match((const pcre2_code *)regex, bytes, subject.len, 0, 0, s->data, s->limits) >= 0;
 }

@@ -18,8 +18,8 @@ static void keep_file_names(struct err_list *errors)
     }
 }
 
-struct snapshot *snapshot_create(const char *file, const struct config_source *source,
-                                 uint64_t generation, struct err_list *errors)
+struct snapshot *snapshot_create(const char *file, const struct config_source *source, uint64_t generation,
+                                 struct err_list *errors)
 {
     struct snapshot *s = memory_zalloc(sizeof *s);
     s->magic = SNAPSHOT_MAGIC;

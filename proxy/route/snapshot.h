@@ -22,8 +22,8 @@ struct snapshot {
 };
 
 /* Loads and compiles. On failure returns NULL; the problems are in errors (whose arena is the caller's). */
-struct snapshot *snapshot_create(const char *file, const struct config_source *source,
-                                 uint64_t generation, struct err_list *errors);
+struct snapshot *snapshot_create(const char *file, const struct config_source *source, uint64_t generation,
+                                 struct err_list *errors);
 void snapshot_destroy(struct snapshot *s);
 
 #endif

@@ -70,16 +70,15 @@ static bool has_pair(const struct sticky_pair *pair)
 }
 
 /* A pair competes as its stable, with both weights: a constant, however its shares move. */
-static uint64_t group_weight(uint32_t entry, const uint32_t *weights,
-                             const struct sticky_pair *pair)
+static uint64_t group_weight(uint32_t entry, const uint32_t *weights, const struct sticky_pair *pair)
 {
     if (!has_pair(pair) || (entry != pair->stable && entry != pair->canary))
         return weights[entry];
     return entry == pair->stable ? (uint64_t)weights[pair->stable] + weights[pair->canary] : 0;
 }
 
-static uint32_t pick_group(uint64_t user, const uint64_t *entry_hashes, const uint32_t *weights,
-                           uint32_t entry_count, const struct sticky_pair *pair)
+static uint32_t pick_group(uint64_t user, const uint64_t *entry_hashes, const uint32_t *weights, uint32_t entry_count,
+                           const struct sticky_pair *pair)
 {
     struct group best = { 0 };
     uint32_t picked = UINT32_MAX;
@@ -103,16 +102,15 @@ static bool is_below(uint64_t hash, uint32_t share_ppm)
     return (uint64_t)((u128)hash * 1000000 >> 64) < share_ppm;
 }
 
-uint32_t sticky_pick(uint64_t salt, struct slice key, const uint64_t *entry_hashes,
-                     const uint32_t *weights, uint32_t entry_count, const struct sticky_pair *pair)
+uint32_t sticky_pick(uint64_t salt, struct slice key, const uint64_t *entry_hashes, const uint32_t *weights,
+                     uint32_t entry_count, const struct sticky_pair *pair)
 {
     uint64_t user = hash_slice(KEY_OF_USER, salt, key);
     uint32_t picked = pick_group(user, entry_hashes, weights, entry_count, pair);
     if (!has_pair(pair) || picked != pair->stable)
         return picked;
     uint64_t names = hash_pair(entry_hashes[pair->stable], entry_hashes[pair->canary]);
-    return is_below(hash_pair(user ^ KEY_OF_PAIR, names), pair->canary_ppm) ? pair->canary
-                                                                            : pair->stable;
+    return is_below(hash_pair(user ^ KEY_OF_PAIR, names), pair->canary_ppm) ? pair->canary : pair->stable;
 }
 
 uint64_t sticky_salt(struct slice route_name)

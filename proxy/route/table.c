@@ -46,8 +46,7 @@ static void compile_hosts(struct table_builder *b, struct compiled_route *r)
     r->host_count = hosts->count;
     for (size_t i = 0; i < hosts->count; i++)
         if (!host_compile(b->arena, hosts->items[i], &r->hosts[i]))
-            err_add(b->errors, r->config->place,
-                    "route \"%.*s\": \"%.*s\" is not a host name (without a port)",
+            err_add(b->errors, r->config->place, "route \"%.*s\": \"%.*s\" is not a host name (without a port)",
                     SLICE_ARG(r->config->name), SLICE_ARG(hosts->items[i]));
 }
 
@@ -63,8 +62,7 @@ static void compile_path(struct table_builder *b, struct compiled_route *r)
     bool has_encoded_slash;
     if (match->path.len == 0 || match->path.ptr[0] != '/' ||
         path_normalise(match->path, b->arena, &r->path, &has_encoded_slash) != PATH_OK)
-        err_add(b->errors, match->path_place, "\"%.*s\" is not a path that a request can have",
-                SLICE_ARG(match->path));
+        err_add(b->errors, match->path_place, "\"%.*s\" is not a path that a request can have", SLICE_ARG(match->path));
 }
 
 static uint32_t method_mask(const struct slice_list *methods)
@@ -118,8 +116,7 @@ static void compile_segments(struct table_builder *b)
         condition_compiler_segment(&b->conditions, i, b->config->segments[i].place);
 }
 
-struct route_table *route_table_build(struct arena *arena, const struct config *config,
-                                      struct err_list *errors)
+struct route_table *route_table_build(struct arena *arena, const struct config *config, struct err_list *errors)
 {
     struct table_builder b = { .arena = arena, .config = config, .errors = errors };
     size_t errors_before = errors->error_count;
@@ -181,8 +178,7 @@ bool route_method_fits(const struct compiled_route *r, const struct message *m)
 }
 
 /* What the index has not answered yet; cheap tests first. */
-static bool route_fits(const struct compiled_route *r, const struct route_request *request,
-                       bool is_indexed)
+static bool route_fits(const struct compiled_route *r, const struct route_request *request, bool is_indexed)
 {
     if (!is_indexed && !(route_host_fits(r, request) && route_path_fits(r, request)))
         return false;
@@ -191,8 +187,7 @@ static bool route_fits(const struct compiled_route *r, const struct route_reques
            (r->when == NULL || condition_matches(r->when, request));
 }
 
-const struct compiled_route *route_table_find(const struct route_table *table,
-                                              const struct route_request *request)
+const struct compiled_route *route_table_find(const struct route_table *table, const struct route_request *request)
 {
     struct index_cursor cursor;
     index_begin(table->index, request->host, request->path, &cursor);

@@ -21,7 +21,7 @@ struct compiled_route {
     struct condition_program *when; /* NULL: always */
     struct slice *hosts;            /* match.host in normal form */
     size_t host_count;
-    struct slice path; /* match.path in normal form: use this one, not the configuration's */
+    struct slice path;              /* match.path in normal form: use this one, not the configuration's */
     const struct regex *path_regex; /* PATH_REGEX, else NULL */
     uint32_t method_mask;           /* bit per enum method; 0: any. OTHER: compare names */
     struct compiled_rule *rules;
@@ -42,12 +42,10 @@ struct route_table {
 
 /* Compiles conditions, regexes and the index. Problems go to errors (also the warning where more than 100 routes compete
    for one host and path); NULL when there was an error. */
-struct route_table *route_table_build(struct arena *arena, const struct config *config,
-                                      struct err_list *errors);
+struct route_table *route_table_build(struct arena *arena, const struct config *config, struct err_list *errors);
 
 /* The first route in file order that matches, or NULL. Costs a few hash look-ups whatever the number of routes. */
-const struct compiled_route *route_table_find(const struct route_table *table,
-                                              const struct route_request *request);
+const struct compiled_route *route_table_find(const struct route_table *table, const struct route_request *request);
 
 /* The parts of a match: what explain reports one by one. */
 bool route_host_fits(const struct compiled_route *r, const struct route_request *request);
@@ -55,7 +53,7 @@ bool route_path_fits(const struct compiled_route *r, const struct route_request 
 bool route_method_fits(const struct compiled_route *r, const struct message *m);
 
 /* For `weir explain`: why this route does not match, NULL when it does; in the arena. */
-const char *route_table_explain(const struct route_table *table, uint32_t route,
-                                const struct route_request *request, struct arena *arena);
+const char *route_table_explain(const struct route_table *table, uint32_t route, const struct route_request *request,
+                                struct arena *arena);
 
 #endif

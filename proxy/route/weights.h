@@ -21,8 +21,7 @@ struct weights {
 };
 
 /* The weights in force for a route, per split entry. */
-static inline const uint32_t *weights_of(const struct weights *w,
-                                         const struct compiled_route *route)
+static inline const uint32_t *weights_of(const struct weights *w, const struct compiled_route *route)
 {
     if (w != NULL && w->overrides != NULL && w->overrides[route->index].weights != NULL)
         return w->overrides[route->index].weights;
@@ -30,8 +29,7 @@ static inline const uint32_t *weights_of(const struct weights *w,
 }
 
 /* The pair whose shares a rollout moves, or NULL. Its members' weights add up to the pair's, however they are shared out. */
-static inline const struct sticky_pair *weights_pair_of(const struct weights *w,
-                                                        const struct compiled_route *route)
+static inline const struct sticky_pair *weights_pair_of(const struct weights *w, const struct compiled_route *route)
 {
     if (w == NULL || w->overrides == NULL || w->overrides[route->index].weights == NULL)
         return NULL;

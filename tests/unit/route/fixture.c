@@ -54,8 +54,7 @@ uint32_t fixture_upstream(struct fixture *f, const char *name)
     for (uint32_t i = 0; i < f->config.upstream_count; i++)
         if (slice_equal(f->config.upstreams[i].name, slice_from_cstr(name)))
             return i;
-    f->config.upstreams =
-        grow(f, f->config.upstreams, f->config.upstream_count, sizeof *f->config.upstreams);
+    f->config.upstreams = grow(f, f->config.upstreams, f->config.upstream_count, sizeof *f->config.upstreams);
     f->config.upstreams[f->config.upstream_count].name = copy(f, name);
     return (uint32_t)f->config.upstream_count++;
 }
@@ -90,14 +89,12 @@ static void set_path(struct fixture *f, struct match_config *match, const char *
     match->path_place = somewhere;
 }
 
-struct route_config *fixture_route(struct fixture *f, const char *host, const char *path,
-                                   const char *split)
+struct route_config *fixture_route(struct fixture *f, const char *host, const char *path, const char *split)
 {
     if ((f->config.route_count & (f->config.route_count - 1)) == 0) { /* room doubles */
         void *old = f->config.routes;
         size_t count = f->config.route_count;
-        f->config.routes =
-            arena_zalloc_array(&f->arena, count ? count * 2 : 1, sizeof *f->config.routes);
+        f->config.routes = arena_zalloc_array(&f->arena, count ? count * 2 : 1, sizeof *f->config.routes);
         if (count > 0)
             memcpy(f->config.routes, old, count * sizeof *f->config.routes);
     }
@@ -113,22 +110,18 @@ struct route_config *fixture_route(struct fixture *f, const char *host, const ch
     return r;
 }
 
-void fixture_rule(struct fixture *f, struct route_config *r, const char *upstream,
-                  struct condition_config *when)
+void fixture_rule(struct fixture *f, struct route_config *r, const char *upstream, struct condition_config *when)
 {
     r->rules = grow(f, r->rules, r->rule_count, sizeof *r->rules);
-    r->rules[r->rule_count++] = (struct rule_config){
-        .when = when, .to = copy(f, upstream), .upstream_index = fixture_upstream(f, upstream)
-    };
+    r->rules[r->rule_count++] =
+        (struct rule_config){ .when = when, .to = copy(f, upstream), .upstream_index = fixture_upstream(f, upstream) };
 }
 
 uint32_t fixture_segment(struct fixture *f, const char *name, struct condition_config *condition)
 {
-    f->config.segments =
-        grow(f, f->config.segments, f->config.segment_count, sizeof *f->config.segments);
-    f->config.segments[f->config.segment_count] = (struct segment_config){ .name = copy(f, name),
-                                                                           .condition = condition,
-                                                                           .place = somewhere };
+    f->config.segments = grow(f, f->config.segments, f->config.segment_count, sizeof *f->config.segments);
+    f->config.segments[f->config.segment_count] =
+        (struct segment_config){ .name = copy(f, name), .condition = condition, .place = somewhere };
     return (uint32_t)f->config.segment_count++;
 }
 
@@ -140,8 +133,7 @@ void fixture_build(struct fixture *f)
     draw_init(&f->draw, &f->rng, f->table->route_count);
 }
 
-struct decision fixture_decide(struct fixture *f, const struct route_request *request,
-                               const struct weights *weights)
+struct decision fixture_decide(struct fixture *f, const struct route_request *request, const struct weights *weights)
 {
     struct decision d;
     route_decide(f->table, request, weights, &f->draw, &d);
@@ -150,8 +142,8 @@ struct decision fixture_decide(struct fixture *f, const struct route_request *re
 
 /* ---- conditions ---------------------------------------------------------------------------------------------------- */
 
-static struct condition_config *condition_make(struct fixture *f, enum condition_subject subject,
-                                               const char *name, enum condition_operator op)
+static struct condition_config *condition_make(struct fixture *f, enum condition_subject subject, const char *name,
+                                               enum condition_operator op)
 {
     struct condition_config *c = arena_zalloc(&f->arena, sizeof *c);
     c->kind = CONDITION_TEST;
@@ -162,9 +154,8 @@ static struct condition_config *condition_make(struct fixture *f, enum condition
     return c;
 }
 
-struct condition_config *condition_value(struct fixture *f, enum condition_subject subject,
-                                         const char *name, enum condition_operator op,
-                                         const char *value)
+struct condition_config *condition_value(struct fixture *f, enum condition_subject subject, const char *name,
+                                         enum condition_operator op, const char *value)
 {
     struct condition_config *c = condition_make(f, subject, name, op);
     c->values.items = arena_zalloc(&f->arena, sizeof *c->values.items);
@@ -185,24 +176,28 @@ struct condition_config *condition_group(struct fixture *f, enum condition_kind 
     return c;
 }
 
-struct condition_config *condition_present(struct fixture *f, enum condition_subject subject,
-                                           const char *name, bool is_present)
+struct condition_config *condition_present(struct fixture *f, enum condition_subject subject, const char *name,
+                                           bool is_present)
 {
     struct condition_config *c = condition_make(f, subject, name, OPERATOR_PRESENT);
     c->is_present = is_present;
     return c;
 }
 
-struct condition_config *condition_in(struct fixture *f, enum condition_subject subject,
-                                      const char *name, const char *spaced_values)
+struct condition_config *condition_flag(struct fixture *f, const char *header)
+{
+    return condition_present(f, SUBJECT_HEADER, header, true);
+}
+
+struct condition_config *condition_in(struct fixture *f, enum condition_subject subject, const char *name,
+                                      const char *spaced_values)
 {
     struct condition_config *c = condition_make(f, subject, name, OPERATOR_IN);
     c->values = list_of_words(&f->arena, spaced_values);
     return c;
 }
 
-struct condition_config *condition_range(struct fixture *f, const char *header, double low,
-                                         double high)
+struct condition_config *condition_range(struct fixture *f, const char *header, double low, double high)
 {
     struct condition_config *c = condition_make(f, SUBJECT_HEADER, header, OPERATOR_RANGE);
     c->low = low;
@@ -230,8 +225,7 @@ struct condition_config *condition_segment(struct fixture *f, uint32_t index)
     return c;
 }
 
-struct condition_config *condition_sample(struct fixture *f, uint32_t share_ppm, enum key_kind kind,
-                                          const char *name)
+struct condition_config *condition_sample(struct fixture *f, uint32_t share_ppm, enum key_kind kind, const char *name)
 {
     struct condition_config *c = condition_make(f, SUBJECT_SAMPLE, NULL, OPERATOR_NONE);
     c->share_ppm = share_ppm;
@@ -247,6 +241,13 @@ struct condition_config *condition_between(struct fixture *f, const char *from, 
     return c;
 }
 
+bool condition_holds(struct fixture *f, const struct condition_config *c, const struct route_request *request)
+{
+    const struct condition_program *program = condition_compile(&f->arena, &f->config, c, &f->errors);
+    cr_assert_not_null(program, "%s", f->errors.first != NULL ? f->errors.first->message : "");
+    return condition_matches(program, request);
+}
+
 /* ---- requests ------------------------------------------------------------------------------------------------------ */
 
 static void add_headers(struct fixture *f, struct message *m, const char *headers)
@@ -255,8 +256,7 @@ static void add_headers(struct fixture *f, struct message *m, const char *header
     while (rest.len > 0 && slice_next_item(&rest, '\n', &line)) {
         size_t colon = slice_find(line, ':');
         struct slice name = slice_first(line, colon);
-        message_add(m, &f->arena, field_id_from_name(name), name,
-                    slice_trim(slice_after(line, colon + 1)));
+        message_add(m, &f->arena, field_id_from_name(name), name, slice_trim(slice_after(line, colon + 1)));
     }
 }
 
@@ -274,8 +274,6 @@ struct route_request *request_make(struct fixture *f, const char *line, const ch
     if (mark < words.items[2].len)
         m->query = slice_after(words.items[2], mark + 1);
     add_headers(f, m, headers);
-    *r = (struct route_request){
-        .message = m, .host = words.items[1], .path = m->path, .query = m->query
-    };
+    *r = (struct route_request){ .message = m, .host = words.items[1], .path = m->path, .query = m->query };
     return r;
 }

@@ -13,8 +13,8 @@ static struct block *block_create(uint32_t entry_count)
 }
 
 /* Draws `block_count` blocks of `block_len` and checks that each holds every entry exactly as often as wanted. */
-static void expect_exact(const uint32_t *weights, const uint32_t *wanted, uint32_t entry_count,
-                         uint32_t block_len, uint32_t block_count)
+static void expect_exact(const uint32_t *weights, const uint32_t *wanted, uint32_t entry_count, uint32_t block_len,
+                         uint32_t block_count)
 {
     struct rng rng;
     rng_init(&rng, 1);
@@ -103,8 +103,7 @@ Test(block, every_order_inside_a_block_is_equally_likely)
     double chi_square = 0, expected = BLOCKS / 6.0;
     const uint32_t orders[] = { 5, 7, 11, 15, 19, 21 }; /* 012 021 102 120 201 210 in base 3 */
     for (size_t i = 0; i < 6; i++)
-        chi_square +=
-            (of_order[orders[i]] - expected) * (of_order[orders[i]] - expected) / expected;
+        chi_square += (of_order[orders[i]] - expected) * (of_order[orders[i]] - expected) / expected;
     cr_assert_lt(chi_square, 20.5);
     memory_free(b);
 }
@@ -127,8 +126,7 @@ Test(block, a_periodic_client_does_not_line_up_with_one_side)
             }
         }
         double off = (double)on_beat - beat_count / 2.0;
-        cr_assert_lt(off * off, 25.0 * beat_count / 4, "period %d: %u of %u", period, on_beat,
-                     beat_count);
+        cr_assert_lt(off * off, 25.0 * beat_count / 4, "period %d: %u of %u", period, on_beat, beat_count);
         memory_free(b);
     }
 }

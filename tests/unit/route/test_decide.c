@@ -7,8 +7,7 @@
 
 #include "route/fixture.h"
 
-static void expect(const struct fixture *f, const struct decision *d, enum decision_why why,
-                   const char *upstream)
+static void expect(const struct fixture *f, const struct decision *d, enum decision_why why, const char *upstream)
 {
     cr_assert_str_eq(decision_why_names[d->why], decision_why_names[why]);
     cr_assert_str_eq(fixture_upstream_name(f, d->upstream_index), upstream);
@@ -36,8 +35,7 @@ Test(decide, the_only_entry_needs_no_draw)
 {
     struct fixture f;
     fixture_init(&f, 1);
-    fixture_route(&f, NULL, NULL, "v1")->sticky.key =
-        (struct key_config){ .kind = KEY_COOKIE, .name = SLICE("id") };
+    fixture_route(&f, NULL, NULL, "v1")->sticky.key = (struct key_config){ .kind = KEY_COOKIE, .name = SLICE("id") };
     fixture_build(&f);
     struct decision d = fixture_decide(&f, request_make(&f, "GET h /", ""), NULL);
     expect(&f, &d, WHY_ONLY, "v1");
@@ -222,8 +220,7 @@ Test(decide, other_keys_stick_too_and_without_one_the_block_decides)
         struct decision first = decide_with(&f, rows[i].target, rows[i].headers);
         cr_assert_eq(first.why, rows[i].why, "row %zu", i);
         for (int n = 0; n < 20 && rows[i].why == WHY_STICKY; n++)
-            cr_assert_eq(decide_with(&f, rows[i].target, rows[i].headers).split_index,
-                         first.split_index);
+            cr_assert_eq(decide_with(&f, rows[i].target, rows[i].headers).split_index, first.split_index);
         fixture_fini(&f);
     }
 }

@@ -14,13 +14,18 @@ static uint64_t hash_of(const char *name)
     return sticky_entry_hash(slice_from_cstr(name));
 }
 
-static uint32_t pick(const char *route, unsigned user, const uint64_t *hashes,
-                     const uint32_t *weights, uint32_t count, const struct sticky_pair *pair)
+/* The i-th digit of a row of picks. */
+static uint32_t digit(const char *digits, unsigned i)
+{
+    return (uint32_t)(digits[i] - '0');
+}
+
+static uint32_t pick(const char *route, unsigned user, const uint64_t *hashes, const uint32_t *weights, uint32_t count,
+                     const struct sticky_pair *pair)
 {
     char key[32];
     int len = snprintf(key, sizeof key, "user-%u", user);
-    return sticky_pick(sticky_salt(slice_from_cstr(route)), slice_from(key, (size_t)len), hashes,
-                       weights, count, pair);
+    return sticky_pick(sticky_salt(slice_from_cstr(route)), slice_from(key, (size_t)len), hashes, weights, count, pair);
 }
 
 /* From another implementation, with floating logarithms, in another language. A change here moves real users and is never
@@ -38,9 +43,9 @@ Test(sticky, golden_values_hold_for_ever)
     cr_assert_eq(hashes[0], UINT64_C(0xad369611e7ce5c59), "%llx", (unsigned long long)hashes[0]);
     for (unsigned i = 0; i < sizeof thirds - 1; i++) {
         const uint32_t even[] = { 1, 1, 1 }, uneven[] = { 90, 9, 1 }, three[] = { 2, 2, 4 };
-        cr_assert_eq(pick("checkout", i, hashes, even, 3, &no_pair), thirds[i] - '0', "user %u", i);
-        cr_assert_eq(pick("checkout", i, hashes, uneven, 3, NULL), ninety[i] - '0', "user %u", i);
-        cr_assert_eq(pick("checkout", i, hashes, three, 3, &pair), paired[i] - '0', "user %u", i);
+        cr_assert_eq(pick("checkout", i, hashes, even, 3, &no_pair), digit(thirds, i), "user %u", i);
+        cr_assert_eq(pick("checkout", i, hashes, uneven, 3, NULL), digit(ninety, i), "user %u", i);
+        cr_assert_eq(pick("checkout", i, hashes, three, 3, &pair), digit(paired, i), "user %u", i);
     }
 }
 
@@ -54,8 +59,7 @@ Test(sticky, shares_are_met_within_chance)
     for (int i = 0; i < 4; i++) {
         double expected = 10.0 * USERS * weights[i] / 10000;
         double off = counts[i] - expected;
-        cr_assert_lt(off * off, 16 * expected, "entry %d: %u instead of %.0f", i, counts[i],
-                     expected);
+        cr_assert_lt(off * off, 16 * expected, "entry %d: %u instead of %.0f", i, counts[i], expected);
     }
 }
 
@@ -79,8 +83,7 @@ Test(sticky, only_ratios_of_weights_matter)
     const uint64_t hashes[] = { hash_of("a"), hash_of("b") };
     const uint32_t small[] = { 19, 1 }, large[] = { 9500, 500 };
     for (unsigned user = 0; user < USERS; user++)
-        cr_assert_eq(pick("r", user, hashes, small, 2, &no_pair),
-                     pick("r", user, hashes, large, 2, &no_pair));
+        cr_assert_eq(pick("r", user, hashes, small, 2, &no_pair), pick("r", user, hashes, large, 2, &no_pair));
 }
 
 Test(sticky, adding_an_upstream_moves_users_only_to_it)
@@ -143,8 +146,7 @@ Test(sticky, a_pair_at_zero_leaves_everybody_where_the_plain_split_had_them)
     const uint32_t weights[] = { 60, 40, 0 };
     const struct sticky_pair pair = { 0, 2, 0 };
     for (unsigned user = 0; user < USERS; user++)
-        cr_assert_eq(pick("r", user, hashes, weights, 3, &pair),
-                     pick("r", user, hashes, weights, 3, &no_pair));
+        cr_assert_eq(pick("r", user, hashes, weights, 3, &pair), pick("r", user, hashes, weights, 3, &no_pair));
 }
 
 Test(sticky, routes_choose_independently)
@@ -153,8 +155,7 @@ Test(sticky, routes_choose_independently)
     const uint32_t weights[] = { 1, 1 };
     uint32_t same = 0;
     for (unsigned user = 0; user < USERS; user++)
-        same += pick("one", user, hashes, weights, 2, NULL) ==
-                pick("two", user, hashes, weights, 2, NULL);
+        same += pick("one", user, hashes, weights, 2, NULL) == pick("two", user, hashes, weights, 2, NULL);
     cr_assert(same > USERS * 0.48 && same < USERS * 0.52, "%u agree", same);
 }
 

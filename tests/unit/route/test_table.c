@@ -22,8 +22,7 @@ static void expect_fits(const char *host, const char *path, const char *line, bo
     fixture_init(&f, 1);
     fixture_route(&f, host, path, "");
     fixture_build(&f);
-    cr_assert_eq(find(&f, line), fits ? 0 : -1, "host %s path %s: %s", host ? host : "any",
-                 path ? path : "any", line);
+    cr_assert_eq(find(&f, line), fits ? 0 : -1, "host %s path %s: %s", host ? host : "any", path ? path : "any", line);
     fixture_fini(&f);
 }
 
@@ -67,10 +66,9 @@ Test(table, exact_paths_are_exact)
         const char *path, *target;
         bool fits;
     } rows[] = {
-        { "=/a", "/a", true },         { "=/a", "/a/", false },      { "=/a", "/a/b", false },
-        { "=/a/", "/a/", true },       { "=/a/", "/a", false },      { "=/", "/", true },
-        { "=/", "/a", false },         { "=/", "//", false },        { "=//", "//", true },
-        { "=/a%2Fb", "/a%2Fb", true }, { "=/a%2Fb", "/a/b", false }, { "=/", "*", false },
+        { "=/a", "/a", true },   { "=/a", "/a/", false },       { "=/a", "/a/b", false },     { "=/a/", "/a/", true },
+        { "=/a/", "/a", false }, { "=/", "/", true },           { "=/", "/a", false },        { "=/", "//", false },
+        { "=//", "//", true },   { "=/a%2Fb", "/a%2Fb", true }, { "=/a%2Fb", "/a/b", false }, { "=/", "*", false },
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         char line[64];
@@ -138,8 +136,7 @@ Test(table, a_route_whose_when_fails_leaves_the_request_to_the_next)
 {
     struct fixture f;
     fixture_init(&f, 1);
-    fixture_route(&f, NULL, "/a", "")->match.when =
-        condition_present(&f, SUBJECT_HEADER, "x-a", true);
+    fixture_route(&f, NULL, "/a", "")->match.when = condition_present(&f, SUBJECT_HEADER, "x-a", true);
     fixture_route(&f, NULL, NULL, "");
     fixture_build(&f);
     cr_assert_eq(route_table_find(f.table, request_make(&f, "GET h /a", "x-a: 1"))->index, 0);
@@ -151,9 +148,8 @@ Test(table, a_route_whose_when_fails_leaves_the_request_to_the_next)
 
 static const char *const hosts[] = { NULL, "a.x.y",     "b.x.y",       "x.y",     "*.x.y",    "*.y",
                                      "*",  "a.x.y x.y", "*.x.y a.x.y", "*.a.x.y", "*.y *.x.y" };
-static const char *const paths[] = { NULL,     "/",  "/a",  "/a/",  "/a/b",  "/a/b/",
-                                     "/a//",   "=/", "=/a", "=/a/", "=/a/b", "=/a/b/c",
-                                     "~^/a/.", "/b", "~b$", "=/b",  "//",    "=//" };
+static const char *const paths[] = { NULL,   "/",     "/a",      "/a/",    "/a/b", "/a/b/", "/a//", "=/", "=/a",
+                                     "=/a/", "=/a/b", "=/a/b/c", "~^/a/.", "/b",   "~b$",   "=/b",  "//", "=//" };
 static const char *const request_hosts[] = { "a.x.y", "b.x.y", "x.y", "q.a.x.y", "z", "y", "c.y" };
 static const char *const request_paths[] = { "/",  "/a",   "/a/", "/a/b",  "/a/b/", "/a/b/c", "/ab",
                                              "/b", "/b/a", "//",  "/a//b", "*",     "/c/d/e" };
@@ -180,8 +176,7 @@ static bool path_is(const char *pattern, const char *path)
         return path[strlen(path) - 1] == 'b';
     if (strcmp(pattern, "/") == 0)
         return true;
-    return strncmp(path, pattern, len) == 0 &&
-           (path[len] == '\0' || path[len] == '/' || pattern[len - 1] == '/');
+    return strncmp(path, pattern, len) == 0 && (path[len] == '\0' || path[len] == '/' || pattern[len - 1] == '/');
 }
 
 static bool any_host_is(const char *patterns, const char *host)
@@ -199,13 +194,11 @@ struct plain_route {
     bool wants_header;
 };
 
-static int find_linear(const struct plain_route *routes, int count, const char *host,
-                       const char *path, bool has_header)
+static int find_linear(const struct plain_route *routes, int count, const char *host, const char *path, bool has_header)
 {
     for (int i = 0; i < count; i++)
         if ((routes[i].host == NULL || any_host_is(routes[i].host, host)) &&
-            (routes[i].path == NULL || path_is(routes[i].path, path)) &&
-            (!routes[i].wants_header || has_header))
+            (routes[i].path == NULL || path_is(routes[i].path, path)) && (!routes[i].wants_header || has_header))
             return i;
     return -1;
 }
@@ -223,8 +216,8 @@ static void build_random(struct fixture *f, struct plain_route *routes, int coun
     fixture_build(f);
 }
 
-static void check_request(struct fixture *f, const struct plain_route *routes, int count,
-                          const char *host, const char *path, bool has_header)
+static void check_request(struct fixture *f, const struct plain_route *routes, int count, const char *host,
+                          const char *path, bool has_header)
 {
     char line[64];
     snprintf(line, sizeof line, "GET %s %s", host, path);
@@ -235,8 +228,7 @@ static void check_request(struct fixture *f, const struct plain_route *routes, i
     for (int i = 0; i < count; i++) {
         bool fits = find_linear(&routes[i], 1, host, path, has_header) == 0;
         const char *why = route_table_explain(f->table, (uint32_t)i, request, &f->arena);
-        cr_assert_eq(why == NULL, fits, "%s route %d: %s", line, i,
-                     why ? why : "explained as a match");
+        cr_assert_eq(why == NULL, fits, "%s route %d: %s", line, i, why ? why : "explained as a match");
     }
 }
 
@@ -251,8 +243,7 @@ Test(table, random_tables_answer_as_a_linear_search_would, .timeout = 120)
         for (size_t h = 0; h < ARRAY_COUNT(request_hosts); h++)
             for (size_t p = 0; p < ARRAY_COUNT(request_paths); p++)
                 for (int header = 0; header < 2; header++)
-                    check_request(&f, routes, count, request_hosts[h], request_paths[p],
-                                  header != 0);
+                    check_request(&f, routes, count, request_hosts[h], request_paths[p], header != 0);
         fixture_fini(&f);
     }
 }
@@ -277,8 +268,7 @@ Test(table, more_lists_than_the_cursor_holds_are_searched_one_by_one)
     fixture_route(&f, NULL, "/a", "");
     fixture_build(&f);
     struct index_cursor cursor;
-    index_begin(f.table->index, SLICE("a.a.a.a.a.a.a.a.a.a.z"), SLICE("/a/a/a/a/a/a/a/a/a/a"),
-                &cursor);
+    index_begin(f.table->index, SLICE("a.a.a.a.a.a.a.a.a.a.z"), SLICE("/a/a/a/a/a/a/a/a/a/a"), &cursor);
     cr_assert(cursor.is_everything);
     cr_assert_eq(find(&f, "GET a.a.a.a.a.a.a.a.a.a.z /a/a/a/a/a/a/a/a/a/a"), 102);
     cr_assert_eq(find(&f, "PUT a.a.a.a.a.a.a.a.a.a.z /a/a/a/a/a/a/a/a/a/a"), 0);
