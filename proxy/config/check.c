@@ -12,8 +12,8 @@ struct first_use {
 };
 
 /* The use before this one, or NULL. The key is borrowed until the map goes. */
-static const struct first_use *use_once(struct check *c, struct map *uses, struct slice key,
-                                        struct slice name, struct place place)
+static const struct first_use *use_once(struct check *c, struct map *uses, struct slice key, struct slice name,
+                                        struct place place)
 {
     struct first_use *first = map_get(uses, key);
     if (first != NULL)
@@ -24,15 +24,13 @@ static const struct first_use *use_once(struct check *c, struct map *uses, struc
     return NULL;
 }
 
-static void check_name(struct check *c, struct map *uses, const char *noun, struct slice name,
-                       struct place place)
+static void check_name(struct check *c, struct map *uses, const char *noun, struct slice name, struct place place)
 {
     const struct first_use *first = name.len > 0 ? use_once(c, uses, name, name, place) : NULL;
     if (first == NULL)
         return;
     struct err *e = err_add(c->fill->errors, place, "a second %s '%.*s'", noun, SLICE_ARG(name));
-    err_hint(c->fill->errors, e, "the first is at %s:%u:%u", first->place.file, first->place.line,
-             first->place.column);
+    err_hint(c->fill->errors, e, "the first is at %s:%u:%u", first->place.file, first->place.line, first->place.column);
 }
 
 static void check_rule_names(struct check *c, const struct route_config *route)
@@ -55,8 +53,7 @@ static void check_names(struct check *c)
         check_rule_names(c, route);
     }
     for (size_t i = 0; i < c->config->admin.token_count; i++)
-        check_name(c, &tokens, "token", c->config->admin.tokens[i].name,
-                   c->config->admin.tokens[i].place);
+        check_name(c, &tokens, "token", c->config->admin.tokens[i].name, c->config->admin.tokens[i].place);
     map_fini(&tokens);
     map_fini(&routes);
 }
@@ -77,14 +74,12 @@ static void check_bind(struct check *c, struct map *uses, struct slice name, str
     }
     if (address->kind == ADDRESS_IP && address->port == 0)
         return;
-    const struct first_use *first =
-        use_once(c, uses, slice_from((const char *)raw, len), name, place);
+    const struct first_use *first = use_once(c, uses, slice_from((const char *)raw, len), name, place);
     if (first == NULL)
         return;
-    struct err *e = err_add(c->fill->errors, place, "'%.*s' is taken by '%.*s'", SLICE_ARG(text),
-                            SLICE_ARG(first->name));
-    err_hint(c->fill->errors, e, "it is bound at %s:%u:%u", first->place.file, first->place.line,
-             first->place.column);
+    struct err *e =
+        err_add(c->fill->errors, place, "'%.*s' is taken by '%.*s'", SLICE_ARG(text), SLICE_ARG(first->name));
+    err_hint(c->fill->errors, e, "it is bound at %s:%u:%u", first->place.file, first->place.line, first->place.column);
 }
 
 static void check_binds(struct check *c)
@@ -93,8 +88,7 @@ static void check_binds(struct check *c)
     map_init(&uses);
     for (size_t i = 0; i < c->config->listener_count; i++) {
         const struct listener_config *listener = &c->config->listeners[i];
-        check_bind(c, &uses, listener->name, listener->bind_text, &listener->bind,
-                   listener->bind_place);
+        check_bind(c, &uses, listener->name, listener->bind_text, &listener->bind, listener->bind_place);
     }
     const struct admin_config *admin = &c->config->admin;
     check_bind(c, &uses, SLICE("admin"), admin->bind_text, &admin->bind, admin->bind_place);
@@ -108,10 +102,8 @@ static void check_endpoints(struct check *c)
         const struct upstream_config *upstream = &c->config->upstreams[i];
         for (size_t j = 0; j < upstream->endpoint_count; j++) {
             const struct endpoint_config *endpoint = &upstream->endpoints[j];
-            if (endpoint->address.kind == ADDRESS_UNIX &&
-                endpoint_address_to_sockaddr(&endpoint->address, &raw) == 0)
-                err_add(c->fill->errors, endpoint->place,
-                        "the path of the socket is longer than the system allows");
+            if (endpoint->address.kind == ADDRESS_UNIX && endpoint_address_to_sockaddr(&endpoint->address, &raw) == 0)
+                err_add(c->fill->errors, endpoint->place, "the path of the socket is longer than the system allows");
         }
     }
 }
@@ -119,8 +111,7 @@ static void check_endpoints(struct check *c)
 static void check_state_dir(struct check *c)
 {
     struct sockaddr_storage raw;
-    struct slice path =
-        arena_printf(c->fill->arena, "%.*s/admin.sock", SLICE_ARG(c->config->state_dir));
+    struct slice path = arena_printf(c->fill->arena, "%.*s/admin.sock", SLICE_ARG(c->config->state_dir));
     struct endpoint_address address = { .kind = ADDRESS_UNIX, .name = path };
     if (endpoint_address_to_sockaddr(&address, &raw) == 0)
         err_add(c->fill->errors, (struct place){ c->config->file.ptr, 0, 0 },
@@ -143,8 +134,7 @@ static void check_admin(struct check *c)
         return;
     struct err *e =
         err_add(c->fill->errors, admin->bind_place,
-                "the admin API cannot listen on '%.*s': it would be open to the network",
-                SLICE_ARG(admin->bind_text));
+                "the admin API cannot listen on '%.*s': it would be open to the network", SLICE_ARG(admin->bind_text));
     err_hint(c->fill->errors, e,
              "bind it to 127.0.0.1 or unix:PATH; a wider address needs TLS, which is not in this "
              "version");
@@ -182,10 +172,8 @@ const size_t check_rule_count = ARRAY_COUNT(check_rules);
 static void index_upstreams(struct check *c)
 {
     struct config *config = c->config;
-    c->upstream_names =
-        arena_zalloc_array(c->fill->arena, config->upstream_count, sizeof *c->upstream_names);
-    c->is_upstream_used =
-        arena_zalloc_array(c->fill->arena, config->upstream_count, sizeof *c->is_upstream_used);
+    c->upstream_names = arena_zalloc_array(c->fill->arena, config->upstream_count, sizeof *c->upstream_names);
+    c->is_upstream_used = arena_zalloc_array(c->fill->arena, config->upstream_count, sizeof *c->is_upstream_used);
     for (size_t i = 0; i < config->upstream_count; i++) {
         struct upstream_config *upstream = &config->upstreams[i];
         c->upstream_names[i] = upstream->name.ptr ? upstream->name.ptr : "";
@@ -196,10 +184,8 @@ static void index_upstreams(struct check *c)
 static void index_segments(struct check *c)
 {
     struct config *config = c->config;
-    c->segment_names =
-        arena_zalloc_array(c->fill->arena, config->segment_count, sizeof *c->segment_names);
-    c->is_segment_used =
-        arena_zalloc_array(c->fill->arena, config->segment_count, sizeof *c->is_segment_used);
+    c->segment_names = arena_zalloc_array(c->fill->arena, config->segment_count, sizeof *c->segment_names);
+    c->is_segment_used = arena_zalloc_array(c->fill->arena, config->segment_count, sizeof *c->is_segment_used);
     for (size_t i = 0; i < config->segment_count; i++) {
         struct segment_config *segment = &config->segments[i];
         c->segment_names[i] = segment->name.ptr ? segment->name.ptr : "";

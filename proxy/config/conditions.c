@@ -11,35 +11,41 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define SCHEMA_TEXT "\"type\": [\"string\", \"number\", \"boolean\"]"
+#define SCHEMA_TEXTS                                                                                                   \
+    "\"type\": [\"string\", \"number\", \"boolean\", \"array\"], \"minItems\": 1, \"items\": {" SCHEMA_TEXT "}"
+#define SCHEMA_ALONE "\"type\": [\"null\", \"string\", \"boolean\", \"array\", \"object\"]"
+#define SCHEMA_PAIR  "\"type\": \"array\", \"minItems\": 2, \"maxItems\": 2"
+#define SCHEMA_SHARE "\"type\": \"string\", \"pattern\": \"^[0-9]{1,3}(\\\\.[0-9]{1,4})?%$\""
+
 const struct subject_row subject_rows[] = {
-    { "header", SUBJECT_HEADER, SUBJECT_WITH_NAME, "NAME",
+    { "header", SUBJECT_HEADER, SUBJECT_WITH_NAME, "NAME", SCHEMA_TEXT,
       "A request header; of several of one name, any may match." },
-    { "cookie", SUBJECT_COOKIE, SUBJECT_WITH_NAME, "NAME", "A cookie." },
-    { "query", SUBJECT_QUERY, SUBJECT_WITH_NAME, "NAME", "An argument of the query string." },
-    { "path", SUBJECT_PATH, SUBJECT_ALONE, "", "The path in normal form." },
-    { "host", SUBJECT_HOST, SUBJECT_ALONE, "", "The host in lower case, without port." },
-    { "method", SUBJECT_METHOD, SUBJECT_ALONE, "", "The method." },
-    { "source", SUBJECT_SOURCE, SUBJECT_WHOLE, "[CIDR...]",
+    { "cookie", SUBJECT_COOKIE, SUBJECT_WITH_NAME, "NAME", SCHEMA_TEXT, "A cookie." },
+    { "query", SUBJECT_QUERY, SUBJECT_WITH_NAME, "NAME", SCHEMA_TEXT, "An argument of the query string." },
+    { "path", SUBJECT_PATH, SUBJECT_ALONE, "", SCHEMA_ALONE, "The path in normal form." },
+    { "host", SUBJECT_HOST, SUBJECT_ALONE, "", SCHEMA_ALONE, "The host in lower case, without port." },
+    { "method", SUBJECT_METHOD, SUBJECT_ALONE, "", SCHEMA_ALONE, "The method." },
+    { "source", SUBJECT_SOURCE, SUBJECT_WHOLE, "[CIDR, ...]", SCHEMA_TEXTS,
       "The client's address is in one of the networks." },
-    { "segment", SUBJECT_SEGMENT, SUBJECT_WHOLE, "NAME", "The request belongs to the segment." },
-    { "sample", SUBJECT_SAMPLE, SUBJECT_WHOLE, "SHARE",
-      "A fixed share of the values of the key named by `by`, the same ones each time." },
-    { "between", SUBJECT_BETWEEN, SUBJECT_WHOLE, "[T0, T1]",
-      "The time is T0 or later, and before T1." },
+    { "segment", SUBJECT_SEGMENT, SUBJECT_WHOLE, "NAME", SCHEMA_TEXT, "The request belongs to the segment." },
+    { "sample", SUBJECT_SAMPLE, SUBJECT_WHOLE, "SHARE", SCHEMA_SHARE,
+      "A fixed share of the values of the key `by`: the same values each time." },
+    { "between", SUBJECT_BETWEEN, SUBJECT_WHOLE, "[T0, T1]", SCHEMA_PAIR, "The time is T0 or later, and before T1." },
 };
 const size_t subject_row_count = ARRAY_COUNT(subject_rows);
 
 const struct operator_row operator_rows[] = {
-    { "equals", OPERATOR_EQUALS, "TEXT", "It is this text." },
-    { "in", OPERATOR_IN, "[TEXT...]", "It is one of these texts." },
-    { "prefix", OPERATOR_PREFIX, "TEXT",
-      "It begins with this text; on `path` at a segment border." },
-    { "suffix", OPERATOR_SUFFIX, "TEXT", "It ends with this text." },
-    { "contains", OPERATOR_CONTAINS, "TEXT", "It holds this text." },
-    { "regex", OPERATOR_REGEX, "PATTERN",
+    { "equals", OPERATOR_EQUALS, "TEXT", SCHEMA_TEXT, "It is this text." },
+    { "in", OPERATOR_IN, "[TEXT, ...]", SCHEMA_TEXTS, "It is one of these texts." },
+    { "prefix", OPERATOR_PREFIX, "TEXT", SCHEMA_TEXT, "It begins with this text; on `path` at a segment border." },
+    { "suffix", OPERATOR_SUFFIX, "TEXT", SCHEMA_TEXT, "It ends with this text." },
+    { "contains", OPERATOR_CONTAINS, "TEXT", SCHEMA_TEXT, "It holds this text." },
+    { "regex", OPERATOR_REGEX, "PATTERN", SCHEMA_TEXT,
       "A PCRE2 pattern is found in it; `^` and `$` tie it to the ends." },
-    { "present", OPERATOR_PRESENT, "true or false", "It is there, or is not." },
-    { "range", OPERATOR_RANGE, "[LO, HI]", "It is a number, LO or more and less than HI." },
+    { "present", OPERATOR_PRESENT, "true or false", "\"type\": \"boolean\"", "It is there, or is not." },
+    { "range", OPERATOR_RANGE, "[LO, HI]", SCHEMA_PAIR ", \"items\": {\"type\": \"number\"}",
+      "It is a number, LO or more and less than HI." },
 };
 const size_t operator_row_count = ARRAY_COUNT(operator_rows);
 
@@ -85,8 +91,7 @@ static const struct text_format *name_format(const char *word)
     return strcmp(word, "cookie") == 0 ? &format_token : &format_argument;
 }
 
-static void key_read_value(struct fill *f, const struct key_row *row, const struct node *value,
-                           struct key_config *out)
+static void key_read_value(struct fill *f, const struct key_row *row, const struct node *value, struct key_config *out)
 {
     if (row->kind != KEY_SOURCE_IP) {
         if (fill_formatted(f, value, row->word, name_format(row->word), &out->name))
@@ -96,14 +101,13 @@ static void key_read_value(struct fill *f, const struct key_row *row, const stru
             out->kind = row->kind;
             return;
         }
-        struct err *e = err_add(f->errors, value->place, "'source': %s is not a part of the source",
-                                fill_quote(f, value->text));
+        struct err *e =
+            err_add(f->errors, value->place, "'source': %s is not a part of the source", fill_quote(f, value->text));
         err_hint(f->errors, e, "write source: ip");
     }
 }
 
-void key_read(struct fill *f, const struct node *node, const struct setting_table *beside,
-              struct key_config *out)
+void key_read(struct fill *f, const struct node *node, const struct setting_table *beside, struct key_config *out)
 {
     static const char known[] = "a key is one of { cookie: NAME }, { header: NAME }, "
                                 "{ query: NAME } and { source: ip }";
@@ -133,9 +137,8 @@ void key_read(struct fill *f, const struct node *node, const struct setting_tabl
 /* ---- finding out what the map's keys are -------------------------------------------------------------------------- */
 
 static const char *const condition_words[] = {
-    "header", "cookie",  "query", "path",   "host", "method", "source", "segment",
-    "sample", "between", "by",    "equals", "in",   "prefix", "suffix", "contains",
-    "regex",  "present", "range", "all",    "any",  "not",
+    "header", "cookie", "query",  "path",   "host",     "method", "source",  "segment", "sample", "between", "by",
+    "equals", "in",     "prefix", "suffix", "contains", "regex",  "present", "range",   "all",    "any",     "not",
 };
 
 static void refuse_word(struct fill *f, const struct node *key)
@@ -148,15 +151,14 @@ static void refuse_word(struct fill *f, const struct node *key)
 }
 
 /* Takes the place of a part, of which there is one. */
-static bool claim(struct fill *f, const struct node **part, const struct node *key,
-                  const char *noun, const char *hint)
+static bool claim(struct fill *f, const struct node **part, const struct node *key, const char *noun, const char *hint)
 {
     if (*part == NULL) {
         *part = key;
         return true;
     }
-    struct err *e = err_add(f->errors, key->place, "a second %s: '%s' beside '%s'", noun,
-                            key->text.ptr, (*part)->text.ptr);
+    struct err *e =
+        err_add(f->errors, key->place, "a second %s: '%s' beside '%s'", noun, key->text.ptr, (*part)->text.ptr);
     err_hint(f->errors, e, "%s", hint);
     return false;
 }
@@ -197,15 +199,13 @@ static bool sort_combination(struct fill *f, struct parts *parts, const struct n
     return false;
 }
 
-static void sort_keys(struct fill *f, const struct node *map, const struct setting_table *beside,
-                      struct parts *parts)
+static void sort_keys(struct fill *f, const struct node *map, const struct setting_table *beside, struct parts *parts)
 {
     for (const struct node *key = map->first; key != NULL; key = key->next) {
         if (slice_equal(key->text, SLICE("by")))
             parts->by = key;
-        else if ((beside == NULL || setting_find(beside, key->text) == NULL) &&
-                 !sort_subject(f, parts, key) && !sort_operator(f, parts, key) &&
-                 !sort_combination(f, parts, key))
+        else if ((beside == NULL || setting_find(beside, key->text) == NULL) && !sort_subject(f, parts, key) &&
+                 !sort_operator(f, parts, key) && !sort_combination(f, parts, key))
             refuse_word(f, key);
     }
 }
@@ -249,8 +249,8 @@ static void read_present(struct fill *f, const struct node *value, struct condit
         return;
     out->is_present = slice_equal(value->text, SLICE("true"));
     if (!out->is_present && !slice_equal(value->text, SLICE("false"))) {
-        struct err *e = err_add(f->errors, value->place, "'present': %s is neither true nor false",
-                                fill_quote(f, value->text));
+        struct err *e =
+            err_add(f->errors, value->place, "'present': %s is neither true nor false", fill_quote(f, value->text));
         err_hint(f->errors, e, "write true or false, without quotes");
     }
 }
@@ -268,8 +268,7 @@ static const struct text_format *value_format(const struct condition_config *c)
     return NULL;
 }
 
-static void read_texts(struct fill *f, const struct node *value, const char *word,
-                       struct condition_config *out)
+static void read_texts(struct fill *f, const struct node *value, const char *word, struct condition_config *out)
 {
     const struct text_format *format = value_format(out);
     struct slice text;
@@ -282,16 +281,15 @@ static void read_texts(struct fill *f, const struct node *value, const char *wor
         out->values.items[0] = text;
         out->values.count = 1;
     }
-    for (size_t i = 0;
-         out->subject == SUBJECT_HOST && out->op != OPERATOR_REGEX && i < out->values.count; i++)
+    for (size_t i = 0; out->subject == SUBJECT_HOST && out->op != OPERATOR_REGEX && i < out->values.count; i++)
         out->values.items[i] = fill_lower(f, out->values.items[i]);
 }
 
 static void read_operator(struct fill *f, const struct operator_row *row, const struct node *value,
                           struct condition_config *out)
 {
-    bool is_always_there = out->subject == SUBJECT_PATH || out->subject == SUBJECT_HOST ||
-                           out->subject == SUBJECT_METHOD;
+    bool is_always_there =
+        out->subject == SUBJECT_PATH || out->subject == SUBJECT_HOST || out->subject == SUBJECT_METHOD;
     out->op = row->op;
     out->value_place = value->place;
     if (row->op == OPERATOR_RANGE)
@@ -309,21 +307,18 @@ static void read_operator(struct fill *f, const struct operator_row *row, const 
 static void refuse_operator(struct fill *f, const struct parts *parts)
 {
     if (parts->op != NULL)
-        err_add(f->errors, parts->op->place, "'%s' takes no operator, but has '%s'",
-                parts->subject_row->word, parts->operator_row->word);
+        err_add(f->errors, parts->op->place, "'%s' takes no operator, but has '%s'", parts->subject_row->word,
+                parts->operator_row->word);
 }
 
 static void need_operator(struct fill *f, const struct parts *parts)
 {
-    struct err *e =
-        err_add(f->errors, parts->subject->place, "'%s' has no operator", parts->subject_row->word);
-    err_hint(f->errors, e,
-             "add one of equals, in, prefix, suffix, contains, regex, present and range");
+    struct err *e = err_add(f->errors, parts->subject->place, "'%s' has no operator", parts->subject_row->word);
+    err_hint(f->errors, e, "add one of equals, in, prefix, suffix, contains, regex, present and range");
 }
 
 /* { path: { prefix: /x } } */
-static void read_operator_map(struct fill *f, const struct node *map, struct parts *parts,
-                              struct condition_config *out)
+static void read_operator_map(struct fill *f, const struct node *map, struct parts *parts, struct condition_config *out)
 {
     for (const struct node *key = map->first; key != NULL; key = key->next)
         if (!sort_operator(f, parts, key))
@@ -335,8 +330,7 @@ static void read_operator_map(struct fill *f, const struct node *map, struct par
 }
 
 /* { method: POST }, { method: [GET, HEAD] } */
-static void read_equals(struct fill *f, const struct node *value, const char *word,
-                        struct condition_config *out)
+static void read_equals(struct fill *f, const struct node *value, const char *word, struct condition_config *out)
 {
     out->op = value->kind == NODE_LIST ? OPERATOR_IN : OPERATOR_EQUALS;
     out->value_place = value->place;
@@ -357,10 +351,9 @@ static void read_subject_alone(struct fill *f, struct parts *parts, struct condi
     else if (is_bare)
         read_operator(f, parts->operator_row, parts->op->value, out);
     else {
-        struct err *e = err_add(f->errors, value->place, "'%s' has both a value and an operator",
-                                parts->subject_row->word);
-        err_hint(f->errors, e, "write { %s: { %s: ... } }", parts->subject_row->word,
-                 parts->operator_row->word);
+        struct err *e =
+            err_add(f->errors, value->place, "'%s' has both a value and an operator", parts->subject_row->word);
+        err_hint(f->errors, e, "write { %s: { %s: ... } }", parts->subject_row->word, parts->operator_row->word);
     }
 }
 
@@ -380,8 +373,7 @@ static void read_sample(struct fill *f, const struct parts *parts, struct condit
     if (fill_expect(f, value, NODE_TEXT, "sample", "a share such as 5%") &&
         !units_parse_share(value->text, &out->share_ppm)) {
         uint64_t number;
-        struct err *e = err_add(f->errors, value->place, "'sample': %s is not a share",
-                                fill_quote(f, value->text));
+        struct err *e = err_add(f->errors, value->place, "'sample': %s is not a share", fill_quote(f, value->text));
         if (slice_to_u64(value->text, &number))
             err_hint(f->errors, e, "a share carries a percent sign: %s%%", value->text.ptr);
         else
@@ -399,8 +391,7 @@ static void read_between(struct fill *f, const struct node *value, struct condit
 {
     if (!fill_expect(f, value, NODE_LIST, "between", "a list of two times"))
         return;
-    bool is_pair = value->child_count == 2 && value->first->kind == NODE_TEXT &&
-                   value->last->kind == NODE_TEXT;
+    bool is_pair = value->child_count == 2 && value->first->kind == NODE_TEXT && value->last->kind == NODE_TEXT;
     if (!is_pair || !value_read_time(value->first->text, &out->from) ||
         !value_read_time(value->last->text, &out->until)) {
         struct err *e = err_add(f->errors, value->place, "'between' is not a list of two times");
@@ -410,8 +401,7 @@ static void read_between(struct fill *f, const struct node *value, struct condit
     }
 }
 
-static void read_subject_whole(struct fill *f, const struct parts *parts,
-                               struct condition_config *out)
+static void read_subject_whole(struct fill *f, const struct parts *parts, struct condition_config *out)
 {
     const struct node *value = parts->subject->value;
     refuse_operator(f, parts);
@@ -471,13 +461,12 @@ static void refuse_mixture(struct fill *f, const struct parts *parts)
         other = parts->by;
     if (other == NULL)
         return;
-    struct err *e = err_add(f->errors, other->place, "'%s' stands beside '%s'", other->text.ptr,
-                            parts->combination->text.ptr);
+    struct err *e =
+        err_add(f->errors, other->place, "'%s' stands beside '%s'", other->text.ptr, parts->combination->text.ptr);
     err_hint(f->errors, e, "put it inside, as one of the conditions");
 }
 
-struct condition_config *condition_read(struct fill *f, const struct node *node,
-                                        const struct setting_table *beside)
+struct condition_config *condition_read(struct fill *f, const struct node *node, const struct setting_table *beside)
 {
     struct parts parts = { 0 };
     if (!fill_expect(f, node, NODE_MAP, "the condition", "a map"))

@@ -15,7 +15,8 @@ struct subject_row {
     const char *word;
     enum condition_subject subject;
     enum subject_form form;
-    const char *value; /* what is written after it, for people */
+    const char *value;  /* what is written after it, for people */
+    const char *schema; /* the same as JSON Schema keywords, without braces */
     const char *doc;
 };
 
@@ -23,6 +24,7 @@ struct operator_row {
     const char *word;
     enum condition_operator op;
     const char *value;
+    const char *schema;
     const char *doc;
 };
 
@@ -41,10 +43,8 @@ extern const size_t key_row_count;
 
 /* NULL when the node is not a condition; the problems are told. Keys of `beside` in the same map are somebody else's (NULL:
    there are none). segment_index stays CONFIG_NONE until names are resolved. */
-struct condition_config *condition_read(struct fill *f, const struct node *node,
-                                        const struct setting_table *beside);
+struct condition_config *condition_read(struct fill *f, const struct node *node, const struct setting_table *beside);
 /* Sets KEY_NONE when the node is not a key. */
-void key_read(struct fill *f, const struct node *node, const struct setting_table *beside,
-              struct key_config *out);
+void key_read(struct fill *f, const struct node *node, const struct setting_table *beside, struct key_config *out);
 
 #endif

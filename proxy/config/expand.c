@@ -12,8 +12,7 @@ struct expansion {
 
 static bool is_name_char(char c, bool is_first)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-           (!is_first && c >= '0' && c <= '9');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (!is_first && c >= '0' && c <= '9');
 }
 
 static bool is_variable_name(struct slice s)
@@ -30,15 +29,14 @@ static size_t expand_variable(struct expansion *x, struct node *node, struct sli
     size_t close = slice_find(rest, '}');
     struct slice name = slice_after(slice_first(rest, close), 2);
     if (close == rest.len || !is_variable_name(name)) {
-        struct err *e = err_add(x->errors, node->place, "'%.*s' does not name a variable",
-                                SLICE_ARG(slice_first(rest, close + 1)));
+        struct err *e =
+            err_add(x->errors, node->place, "'%.*s' does not name a variable", SLICE_ARG(slice_first(rest, close + 1)));
         err_hint(x->errors, e, "write ${NAME}, or $${ for a plain ${");
         return 0;
     }
     const char *value = x->source->get_env(x->source->arg, arena_copy(x->arena, name).ptr);
     if (value == NULL) {
-        struct err *e = err_add(x->errors, node->place, "the environment variable %.*s is not set",
-                                SLICE_ARG(name));
+        struct err *e = err_add(x->errors, node->place, "the environment variable %.*s is not set", SLICE_ARG(name));
         err_hint(x->errors, e, "set it, or write $${ for a plain ${");
         return 0;
     }
@@ -81,8 +79,7 @@ static void expand_node(struct expansion *x, struct node *node)
         expand_node(x, node->kind == NODE_MAP ? child->value : child);
 }
 
-void expand_values(struct node *node, const struct config_source *source, struct arena *arena,
-                   struct err_list *errors)
+void expand_values(struct node *node, const struct config_source *source, struct arena *arena, struct err_list *errors)
 {
     struct expansion x = { .source = source, .arena = arena, .errors = errors };
     text_init(&x.text);

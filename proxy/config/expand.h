@@ -7,7 +7,6 @@
 
 /* Rewrites every value below the node (keys are left alone), in the arena. `$${` stands for `${`, any other `$` for itself;
    what was substituted is not looked at again. A value with an unset variable is reported and becomes NODE_BROKEN. */
-void expand_values(struct node *node, const struct config_source *source, struct arena *arena,
-                   struct err_list *errors);
+void expand_values(struct node *node, const struct config_source *source, struct arena *arena, struct err_list *errors);
 
 #endif

@@ -25,10 +25,9 @@ static const struct setting log_rows[] = {
     { TEXT("access", struct log_config, access_text), .default_text = "stdout",
       .doc = "Where a line for each request goes: `stdout`, `off` or a file, which is reopened on "
              "USR1." },
-    { CHOICE("format", struct log_config, format, enum log_format, log_format_words),
-      .default_text = "json", .doc = "How access lines are written." },
-    { CHOICE("level", struct log_config, level, enum log_level, log_level_words),
-      .default_text = "info",
+    { CHOICE("format", struct log_config, format, enum log_format, log_format_words), .default_text = "json",
+      .doc = "How access lines are written." },
+    { CHOICE("level", struct log_config, level, enum log_level, log_level_words), .default_text = "info",
       .doc = "The least severe line of the error log, which goes to stderr." },
 };
 
@@ -41,30 +40,26 @@ static const struct setting_table log_table = {
 };
 
 static const struct setting limits_rows[] = {
-    { SIZE("headers", struct limits_config, headers_bytes), .default_text = "32KiB",
-      .min_text = "1KiB", .max_text = "1MiB",
-      .doc = "Longest head of a request or of an upstream's answer; past it: 431, or 502." },
-    { COUNT("header_count", struct limits_config, header_count), .default_text = "128",
-      .min_text = "1", .max_text = "1024", .doc = "Most fields in a head; past it: 431, or 502." },
-    { SIZE("request_line", struct limits_config, request_line_bytes), .default_text = "16KiB",
-      .min_text = "64B", .max_text = "1MiB", .doc = "Longest request line; past it: 414." },
-    { DURATION("header_timeout", struct limits_config, header_timeout_ms), .default_text = "10s",
-      .min_text = "1ms", .max_text = "1h",
-      .doc = "From a request's first byte to the end of its head; past it: 408." },
-    { DURATION("idle_timeout", struct limits_config, idle_timeout_ms), .default_text = "75s",
-      .min_text = "1ms", .max_text = "1d",
-      .doc = "How long a client's connection stays open without a request." },
+    { SIZE("headers", struct limits_config, headers_bytes), .default_text = "32KiB", .min_text = "1KiB",
+      .max_text = "1MiB", .doc = "Longest head of a request or of an upstream's answer; past it: 431, or 502." },
+    { COUNT("header_count", struct limits_config, header_count), .default_text = "128", .min_text = "1",
+      .max_text = "1024", .doc = "Most fields in a head; past it: 431, or 502." },
+    { SIZE("request_line", struct limits_config, request_line_bytes), .default_text = "16KiB", .min_text = "64B",
+      .max_text = "1MiB", .doc = "Longest request line; past it: 414." },
+    { DURATION("header_timeout", struct limits_config, header_timeout_ms), .default_text = "10s", .min_text = "1ms",
+      .max_text = "1h", .doc = "From a request's first byte to the end of its head; past it: 408." },
+    { DURATION("idle_timeout", struct limits_config, idle_timeout_ms), .default_text = "75s", .min_text = "1ms",
+      .max_text = "1d", .doc = "How long a client's connection stays open without a request." },
     { SIZE("body", struct limits_config, body_bytes), .default_text = "0", .unit = "0: no limit",
       .doc = "Longest request body; past it: 413. A route may have its own." },
-    { COUNT("connections", struct limits_config, connections), .default_text = "0",
-      .unit = "0: no limit", .doc = "Most client connections at once; past it: 503 and close." },
-    { COUNT("connections_per_source", struct limits_config, connections_per_source),
-      .default_text = "0", .unit = "0: no limit",
-      .doc = "Most client connections at once from one address; past it: 503 and close." },
-    { SIZE("memory", struct limits_config, memory_bytes), .default_text = "0",
-      .unit = "0: no limit", .doc = "Memory of the process above which new connections get 503." },
-    { DURATION("max_connection_age", struct limits_config, max_connection_age_ms),
-      .default_text = "0s", .max_text = "365d", .unit = "0s: no limit",
+    { COUNT("connections", struct limits_config, connections), .default_text = "0", .unit = "0: no limit",
+      .doc = "Most client connections at once; past it: 503 and close." },
+    { COUNT("connections_per_source", struct limits_config, connections_per_source), .default_text = "0",
+      .unit = "0: no limit", .doc = "Most client connections at once from one address; past it: 503 and close." },
+    { SIZE("memory", struct limits_config, memory_bytes), .default_text = "0", .unit = "0: no limit",
+      .doc = "Memory of the process above which new connections get 503." },
+    { DURATION("max_connection_age", struct limits_config, max_connection_age_ms), .default_text = "0s",
+      .max_text = "365d", .unit = "0s: no limit",
       .doc = "Age at which a client's connection is closed after the answer under way." },
 };
 
@@ -90,7 +85,7 @@ static const struct setting token_rows[] = {
       .doc = "What the token allows; each role includes those before it." },
     { TEXT("sha256", struct token_config, sha256_hex), .flags = SETTING_REQUIRED | SETTING_SECRET,
       .format = &format_digest,
-      .doc = "SHA-256 of the token, in hexadecimal: `printf %s TOKEN | sha256sum`." },
+      .doc = "SHA-256 of the token in hexadecimal, as `sha256sum` prints it for the token without a newline." },
 };
 
 static const struct setting_table token_table = {
@@ -128,12 +123,10 @@ static const struct setting_table admin_table = {
 /* ---- listeners and upstreams -------------------------------------------------------------------------------------- */
 
 static const struct setting listener_rows[] = {
-    { ADDRESS("bind", struct listener_config, bind, bind_text),
-      PLACE(struct listener_config, bind_place), .flags = SETTING_REQUIRED, .format = &format_bind,
-      .doc = "Where clients connect: IP:PORT or unix:PATH." },
+    { ADDRESS("bind", struct listener_config, bind, bind_text), PLACE(struct listener_config, bind_place),
+      .flags = SETTING_REQUIRED, .format = &format_bind, .doc = "Where clients connect: IP:PORT or unix:PATH." },
     { NETWORKS("trusted_proxies", struct listener_config, trusted_proxies, trusted_proxy_count),
-      .doc =
-          "Whose X-Forwarded-* and Forwarded fields count; from anyone else they are replaced." },
+      .doc = "Whose X-Forwarded-* and Forwarded fields count; from anyone else they are replaced." },
 };
 
 static const char *const listener_later[] = { "tls", "proxy_protocol", NULL };
@@ -149,10 +142,8 @@ static const struct setting_table listener_table = {
 
 static const struct setting endpoint_rows[] = {
     { ADDRESS("address", struct endpoint_config, address, address_text), .flags = SETTING_REQUIRED,
-      .format = &format_endpoint,
-      .doc = "HOST:PORT, IP:PORT or unix:PATH; a host is resolved again as its TTL ends." },
-    { COUNT("weight", struct endpoint_config, weight), .default_text = "1", .min_text = "1",
-      .max_text = "10000",
+      .format = &format_endpoint, .doc = "HOST:PORT, IP:PORT or unix:PATH; a host is resolved again as its TTL ends." },
+    { COUNT("weight", struct endpoint_config, weight), .default_text = "1", .min_text = "1", .max_text = "10000",
       .doc = "Its part of the upstream's requests, relative to the other endpoints." },
 };
 
@@ -173,36 +164,30 @@ static const struct setting_choice protocol_words[] = {
 
 static const struct setting_choice balance_words[] = {
     { "round_robin", BALANCE_ROUND_ROBIN, "each in turn, by weight" },
-    { "least_request", BALANCE_LEAST_REQUEST,
-      "the one with the fewest requests in flight for its weight" },
+    { "least_request", BALANCE_LEAST_REQUEST, "the one with the fewest requests in flight for its weight" },
     { "random", BALANCE_RANDOM, "at random, by weight" },
     { "hash", CHOICE_LATER, "" },
     { NULL, 0, NULL },
 };
 
 static const struct setting upstream_rows[] = {
-    { LIST_OF("endpoints", struct upstream_config, endpoints, endpoint_count,
-              struct endpoint_config, endpoint_table),
+    { LIST_OF("endpoints", struct upstream_config, endpoints, endpoint_count, struct endpoint_config, endpoint_table),
       .flags = SETTING_REQUIRED, .doc = "The addresses that serve it: at least one." },
     { CHOICE("protocol", struct upstream_config, protocol, enum upstream_protocol, protocol_words),
       .default_text = "http1", .doc = "What its endpoints speak." },
     { CHOICE("balance", struct upstream_config, balance, enum balance_kind, balance_words),
       .default_text = "round_robin", .doc = "How requests are spread over its endpoints." },
-    { DURATION("connect_timeout", struct upstream_config, connect_timeout_ms), .default_text = "1s",
-      .min_text = "1ms", .max_text = "10m",
-      .doc = "How long a connection may take to be made; past it: 504." },
-    { DURATION("idle_timeout", struct upstream_config, idle_timeout_ms), .default_text = "60s",
-      .min_text = "1ms", .max_text = "1d",
-      .doc = "How long an unused connection is kept for the next request." },
-    { COUNT("max_connections", struct upstream_config, max_connections), .default_text = "1024",
-      .unit = "0: no limit",
+    { DURATION("connect_timeout", struct upstream_config, connect_timeout_ms), .default_text = "1s", .min_text = "1ms",
+      .max_text = "10m", .doc = "How long a connection may take to be made; past it: 504." },
+    { DURATION("idle_timeout", struct upstream_config, idle_timeout_ms), .default_text = "60s", .min_text = "1ms",
+      .max_text = "1d", .doc = "How long an unused connection is kept for the next request." },
+    { COUNT("max_connections", struct upstream_config, max_connections), .default_text = "1024", .unit = "0: no limit",
       .doc = "Most connections to it at once, of the whole process; past it requests wait." },
     { COUNT("max_pending", struct upstream_config, max_pending), .default_text = "1024",
       .doc = "Most requests that wait for a connection; past it: 503 at once." },
 };
 
-static const char *const upstream_later[] = { "tls",     "hash_by",    "retries", "health",
-                                              "outlier", "slow_start", NULL };
+static const char *const upstream_later[] = { "tls", "hash_by", "retries", "health", "outlier", "slow_start", NULL };
 
 static const struct setting_table upstream_table = {
     .name = "upstream",
@@ -220,41 +205,31 @@ static const struct setting_table upstream_table = {
 static const struct setting config_rows[] = {
     { TEXT("user", struct config, user), .format = &format_name, .change = CHANGE_RESTART,
       .doc = "User to become after binding, when started as root." },
-    { FILE_PATH("state_dir", struct config, state_dir), .default_text = "/var/lib/weir",
-      .change = CHANGE_RESTART,
+    { FILE_PATH("state_dir", struct config, state_dir), .default_text = "/var/lib/weir", .change = CHANGE_RESTART,
       .doc = "Folder of what outlives a restart: weights set at run time, the audit log, the admin "
              "socket." },
-    { COUNT("workers", struct config, worker_count), .default_text = "0", .max_text = "256",
-      .unit = "0: one per core", .change = CHANGE_RESTART, .doc = "How many threads move bytes." },
-    { DURATION("drain_timeout", struct config, drain_timeout_ms), .default_text = "30s",
-      .max_text = "1d",
+    { COUNT("workers", struct config, worker_count), .default_text = "0", .max_text = "256", .unit = "0: one per core",
+      .change = CHANGE_RESTART, .doc = "How many threads move bytes." },
+    { DURATION("drain_timeout", struct config, drain_timeout_ms), .default_text = "30s", .max_text = "1d",
       .doc = "How long requests under way may take to end when the proxy stops." },
     { BOOL("watch", struct config, is_watched), .default_text = "true",
       .doc = "Whether a change of a configuration file on disk reloads it." },
     { TEXTS("include", struct config, include),
       .doc = "Further files to merge, by name or pattern, relative to this one." },
-    { SUBTABLE("log", struct config, log, struct log_config, log_table),
-      .doc = "Access lines and the error log." },
-    { SUBTABLE("limits", struct config, limits, struct limits_config, limits_table),
-      .doc = "What clients may cost." },
-    { SUBTABLE("admin", struct config, admin, struct admin_config, admin_table),
-      .doc = "The operators' side." },
-    { MAP_OF("listeners", struct config, listeners, listener_count, struct listener_config,
-             listener_table),
+    { SUBTABLE("log", struct config, log, struct log_config, log_table), .doc = "Access lines and the error log." },
+    { SUBTABLE("limits", struct config, limits, struct limits_config, limits_table), .doc = "What clients may cost." },
+    { SUBTABLE("admin", struct config, admin, struct admin_config, admin_table), .doc = "The operators' side." },
+    { MAP_OF("listeners", struct config, listeners, listener_count, struct listener_config, listener_table),
       .format = &format_name, .doc = "The addresses that clients connect to, by name." },
-    { MAP_OF("upstreams", struct config, upstreams, upstream_count, struct upstream_config,
-             upstream_table),
+    { MAP_OF("upstreams", struct config, upstreams, upstream_count, struct upstream_config, upstream_table),
       .format = &format_name, .doc = "The services behind the proxy, by name." },
-    { MAP_OF("segments", struct config, segments, segment_count, struct segment_config,
-             config_segment_table),
+    { MAP_OF("segments", struct config, segments, segment_count, struct segment_config, config_segment_table),
       .format = &format_name, .doc = "Named audiences." },
-    { LIST_OF("routes", struct config, routes, route_count, struct route_config,
-              config_route_table),
+    { LIST_OF("routes", struct config, routes, route_count, struct route_config, config_route_table),
       .doc = "Where requests go; the first match in file order wins." },
 };
 
-static const char *const config_later[] = { "tracing",  "rollouts", "slos",
-                                            "monitors", "notify",   NULL };
+static const char *const config_later[] = { "tracing", "rollouts", "slos", "monitors", "notify", NULL };
 
 const struct setting_table config_table = {
     .name = "configuration",
@@ -272,4 +247,28 @@ const struct setting *setting_find(const struct setting_table *table, struct sli
             return row;
     }
     return NULL;
+}
+
+static bool is_listed(const struct setting_table *const *tables, size_t count, const struct setting_table *table)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tables[i] == table)
+            return true;
+    return false;
+}
+
+size_t setting_tables(const struct setting_table *out[SETTING_TABLES_MAX])
+{
+    size_t count = 0;
+    out[count++] = &config_table;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < out[i]->row_count; j++) {
+            const struct setting_table *table = out[i]->rows[j].table;
+            if (table == NULL || is_listed(out, count, table))
+                continue;
+            CHECK(count < SETTING_TABLES_MAX);
+            out[count++] = table;
+        }
+    }
+    return count;
 }

@@ -26,7 +26,7 @@ enum setting_type {
     SETTING_KEY,       /* struct key_config */
     SETTING_TABLE,     /* a struct of its own table, in place */
     SETTING_LIST,      /* pointer to structs of a table; beside it size_t, their count */
-    SETTING_MAP, /* the same by name; the struct's first member is a struct slice for the name */
+    SETTING_MAP,       /* the same by name; the struct's first member is a struct slice for the name */
     SETTING_TYPE_COUNT
 };
 
@@ -49,10 +49,9 @@ struct setting_choice {
 
 /* What a text must look like: names, header names, paths. */
 struct text_format {
-    const char *noun; /* "a header name" */
-    const char *
-        pattern; /* for editors: an ECMA 262 regex that every valid text matches; may accept more */
-    const char *hint; /* what to write; NULL: nothing to add */
+    const char *noun;    /* "a header name" */
+    const char *pattern; /* for editors: an ECMA 262 regex that every valid text matches; may accept more */
+    const char *hint;    /* what to write; NULL: nothing to add */
     /* NULL when valid, else what is wrong as the end of a sentence about it: "is not a header name". */
     const char *(*fault)(struct slice text);
 };
@@ -69,8 +68,7 @@ struct setting {
     const char *default_text, *min_text, *max_text;
     const struct setting_choice *choices; /* CHOICE; ends in a NULL word */
     const struct setting_table *table;    /* TABLE, LIST, MAP */
-    const struct text_format
-        *format; /* TEXT, each of TEXTS, the names of MAP, the text of ADDRESS; or NULL */
+    const struct text_format *format;     /* TEXT, each of TEXTS, the names of MAP, the text of ADDRESS; or NULL */
     enum setting_change change;
     const char *unit; /* what a bare number or 0 means, or NULL */
     const char *doc;  /* one sentence */
@@ -94,15 +92,18 @@ struct setting_table {
     const struct setting *rows;
     size_t row_count; /* at most 64 */
     enum table_form form;
-    const char *const
-        *later;       /* keys of capabilities that are not in this version; ends in NULL, or NULL */
-    const char *rule; /* what `finish` sees to, as one sentence, or NULL */
+    const char *const *later; /* keys of capabilities that are not in this version; ends in NULL, or NULL */
+    const char *rule;         /* what `finish` sees to, as one sentence, or NULL */
     /* What the rows mean together: runs once all of a map are read, before names are resolved. */
     void (*finish)(struct fill *fill, const struct node *map, void *target);
 };
 
 /* The whole configuration; every other table hangs on its rows. */
 extern const struct setting_table config_table;
+
+/* Every table, a table before those its rows name; returns how many. */
+#define SETTING_TABLES_MAX 64u
+size_t setting_tables(const struct setting_table *out[SETTING_TABLES_MAX]);
 
 /* The row of a key, or NULL. Inline rows have no key. */
 const struct setting *setting_find(const struct setting_table *table, struct slice name);

@@ -28,8 +28,7 @@ static const struct setting_choice kind_words[] = {
 /* ---- segments ----------------------------------------------------------------------------------------------------- */
 
 static const struct setting segment_rows[] = {
-    { CONDITION("CONDITION", struct segment_config, condition),
-      .flags = SETTING_REQUIRED | SETTING_INLINE,
+    { CONDITION("CONDITION", struct segment_config, condition), .flags = SETTING_REQUIRED | SETTING_INLINE,
       .doc = "Who belongs to it: the keys of a condition." },
     OWNERSHIP(struct segment_config),
 };
@@ -46,14 +45,11 @@ const struct setting_table config_segment_table = {
 
 /* Three ways to write one member: path_finish sees which key was used. */
 static const struct setting path_rows[] = {
-    { TEXT("exact", struct match_config, path), PLACE(struct match_config, path_place),
-      .format = &format_path, .doc = "The whole path." },
-    { TEXT("prefix", struct match_config, path), PLACE(struct match_config, path_place),
-      .format = &format_path,
-      .doc =
-          "Its beginning, ending at a segment border: `/a` matches `/a` and `/a/b`, not `/ab`." },
-    { TEXT("regex", struct match_config, path), PLACE(struct match_config, path_place),
-      .format = &format_pattern,
+    { TEXT("exact", struct match_config, path), PLACE(struct match_config, path_place), .format = &format_path,
+      .doc = "The whole path." },
+    { TEXT("prefix", struct match_config, path), PLACE(struct match_config, path_place), .format = &format_path,
+      .doc = "Its beginning, ending at a segment border: `/a` matches `/a` and `/a/b`, not `/ab`." },
+    { TEXT("regex", struct match_config, path), PLACE(struct match_config, path_place), .format = &format_pattern,
       .doc = "A PCRE2 pattern found anywhere in the path; `^` and `$` tie it to the ends." },
 };
 
@@ -71,8 +67,7 @@ static const struct setting match_rows[] = {
       .doc = "Hosts, without port; `*.example.com` stands for any number of labels in front; any "
              "host when absent." },
     { GROUP("path", struct match_config, path_table), .doc = "The path; any when absent." },
-    { TEXTS("method", struct match_config, methods), .format = &format_method,
-      .doc = "Methods; any when absent." },
+    { TEXTS("method", struct match_config, methods), .format = &format_method, .doc = "Methods; any when absent." },
     { CONDITION("when", struct match_config, when), .doc = "What else must hold." },
 };
 
@@ -87,10 +82,9 @@ static const struct setting_table match_table = {
 static const struct setting rule_rows[] = {
     { TEXT("name", struct rule_config, name), .flags = SETTING_REQUIRED, .format = &format_name,
       .doc = "Its name, unique in the route." },
-    { CONDITION("when", struct rule_config, when), .flags = SETTING_REQUIRED,
-      .doc = "Which requests it takes." },
-    { TEXT("to", struct rule_config, to), PLACE(struct rule_config, to_place),
-      .flags = SETTING_REQUIRED, .format = &format_name, .doc = "The upstream they go to." },
+    { CONDITION("when", struct rule_config, when), .flags = SETTING_REQUIRED, .doc = "Which requests it takes." },
+    { TEXT("to", struct rule_config, to), PLACE(struct rule_config, to_place), .flags = SETTING_REQUIRED,
+      .format = &format_name, .doc = "The upstream they go to." },
     OWNERSHIP(struct rule_config),
 };
 
@@ -106,8 +100,8 @@ static const struct setting_table rule_table = {
 };
 
 static const struct setting split_entry_rows[] = {
-    { COUNT("weight", struct split_entry_config, weight), .flags = SETTING_REQUIRED,
-      .max_text = "1000000", .doc = "Its part of the requests, relative to the other entries." },
+    { COUNT("weight", struct split_entry_config, weight), .flags = SETTING_REQUIRED, .max_text = "1000000",
+      .doc = "Its part of the requests, relative to the other entries." },
 };
 
 static const struct setting_table split_entry_table = {
@@ -122,8 +116,8 @@ static const struct setting_table split_entry_table = {
 static const struct setting sticky_rows[] = {
     { KEY("KEY", struct sticky_config, key), .flags = SETTING_REQUIRED | SETTING_INLINE,
       .doc = "What identifies a user; a cookie is issued when the request has none." },
-    { DURATION("ttl", struct sticky_config, ttl_ms), .default_text = "30d", .min_text = "1s",
-      .max_text = "400d", .doc = "How long an issued cookie lives." },
+    { DURATION("ttl", struct sticky_config, ttl_ms), .default_text = "30d", .min_text = "1s", .max_text = "400d",
+      .doc = "How long an issued cookie lives." },
 };
 
 static const struct setting_table sticky_table = {
@@ -158,8 +152,8 @@ static const struct setting_table redirect_table = {
 };
 
 static const struct setting header_set_rows[] = {
-    { TEXT("value", struct header_set, value), .flags = SETTING_REQUIRED,
-      .format = &format_header_value, .doc = "The value." },
+    { TEXT("value", struct header_set, value), .flags = SETTING_REQUIRED, .format = &format_header_value,
+      .doc = "The value." },
 };
 
 static const struct setting_table header_set_table = {
@@ -171,10 +165,8 @@ static const struct setting_table header_set_table = {
 };
 
 static const struct setting header_edits_rows[] = {
-    { MAP_OF("set", struct header_edits_config, set, set_count, struct header_set,
-             header_set_table),
-      .format = &format_editable_header,
-      .doc = "Headers and their values, in place of any of the same name." },
+    { MAP_OF("set", struct header_edits_config, set, set_count, struct header_set, header_set_table),
+      .format = &format_editable_header, .doc = "Headers and their values, in place of any of the same name." },
     { TEXTS("remove", struct header_edits_config, remove), .format = &format_editable_header,
       .doc = "Names of headers to take out." },
 };
@@ -187,11 +179,10 @@ static const struct setting_table header_edits_table = {
 };
 
 static const struct setting respond_rows[] = {
-    { STATUS("status", struct respond_config, status), .default_text = "200", .min_text = "200",
-      .max_text = "599", .doc = "The status." },
+    { STATUS("status", struct respond_config, status), .default_text = "200", .min_text = "200", .max_text = "599",
+      .doc = "The status." },
     { TEXT("body", struct respond_config, body), .doc = "The body." },
-    { MAP_OF("headers", struct respond_config, headers.set, headers.set_count, struct header_set,
-             header_set_table),
+    { MAP_OF("headers", struct respond_config, headers.set, headers.set_count, struct header_set, header_set_table),
       .format = &format_editable_header, .doc = "Headers and their values." },
 };
 
@@ -221,8 +212,7 @@ static const struct setting_table rewrite_table = {
 static const struct setting rate_limit_rows[] = {
     { RATE("rate", struct rate_limit_config, count, period_ms), .flags = SETTING_REQUIRED,
       .doc = "Requests per second, minute or hour; past it: 429." },
-    { COUNT("burst", struct rate_limit_config, burst), .min_text = "1",
-      .unit = "default: the rate's count",
+    { COUNT("burst", struct rate_limit_config, burst), .min_text = "1", .unit = "default: the rate's count",
       .doc = "How many requests may come at once after a pause." },
     { KEY("by", struct rate_limit_config, by),
       .doc = "Counts each value of the key by itself; all requests together when absent." },
@@ -264,13 +254,12 @@ static const struct setting route_rows[] = {
       .doc = "Which requests it takes; all when absent." },
     { LIST_OF("rules", struct route_config, rules, rule_count, struct rule_config, rule_table),
       .doc = "Targeting, in order, before the split." },
-    { MAP_OF("split", struct route_config, split, split_count, struct split_entry_config,
-             split_entry_table),
+    { MAP_OF("split", struct route_config, split, split_count, struct split_entry_config, split_entry_table),
       .format = &format_name,
       .doc = "Upstreams and their weights: whole numbers relative to each other, 0 allowed; "
              "reduced by their common divisor, their sum is at most 10000." },
-    { TEXT("to", struct route_config, to), PLACE(struct route_config, to_place),
-      .format = &format_name, .doc = "One upstream for everything: a split of one." },
+    { TEXT("to", struct route_config, to), PLACE(struct route_config, to_place), .format = &format_name,
+      .doc = "One upstream for everything: a split of one." },
     { SUBTABLE("sticky", struct route_config, sticky, struct sticky_config, sticky_table),
       .doc = "Keeps users on their side of the split." },
     { SUBTABLE("redirect", struct route_config, redirect, struct redirect_config, redirect_table),
@@ -279,27 +268,23 @@ static const struct setting route_rows[] = {
       .doc = "Answers with a fixed text." },
     { SUBTABLE("rewrite", struct route_config, rewrite, struct rewrite_config, rewrite_table),
       .doc = "Changes path or host on the way to the upstream." },
-    { SUBTABLE("request_headers", struct route_config, request_headers, struct header_edits_config,
-               header_edits_table),
+    { SUBTABLE("request_headers", struct route_config, request_headers, struct header_edits_config, header_edits_table),
       .doc = "Changes to the request's headers." },
-    { SUBTABLE("response_headers", struct route_config, response_headers,
-               struct header_edits_config, header_edits_table),
+    { SUBTABLE("response_headers", struct route_config, response_headers, struct header_edits_config,
+               header_edits_table),
       .doc = "Changes to the response's headers." },
-    { DURATION("timeout", struct route_config, timeout_ms), .default_text = "30s",
-      .min_text = "1ms", .max_text = "1d",
+    { DURATION("timeout", struct route_config, timeout_ms), .default_text = "30s", .min_text = "1ms", .max_text = "1d",
       .doc = "From the request's last byte to the head of the answer, all tries together; past it: "
              "504." },
-    { DURATION("stream_idle_timeout", struct route_config, stream_idle_timeout_ms),
-      .default_text = "5m", .min_text = "1ms", .max_text = "30d",
+    { DURATION("stream_idle_timeout", struct route_config, stream_idle_timeout_ms), .default_text = "5m",
+      .min_text = "1ms", .max_text = "30d",
       .doc = "Afterwards, and for tunnels: how long no byte may move either way." },
     { BOOL("websocket", struct route_config, is_websocket_allowed), .default_text = "true",
       .doc = "Whether Upgrade is passed on; else 403." },
-    { SUBTABLE("rate_limit", struct route_config, rate_limit, struct rate_limit_config,
-               rate_limit_table),
+    { SUBTABLE("rate_limit", struct route_config, rate_limit, struct rate_limit_config, rate_limit_table),
       .doc = "Refuses what comes too fast." },
     { GROUP("limits", struct route_config, route_limits_table), .doc = "Limits of this route." },
-    { CHOICE("encoded_slash", struct route_config, encoded_slash, enum encoded_slash,
-             encoded_slash_words),
+    { CHOICE("encoded_slash", struct route_config, encoded_slash, enum encoded_slash, encoded_slash_words),
       .default_text = "keep", .doc = "What becomes of a path that holds %2F." },
     { BOOL("expose_variant", struct route_config, is_variant_exposed), .default_text = "false",
       .doc = "Whether the response gets x-weir-upstream with the name of the upstream." },

@@ -22,8 +22,7 @@ struct slice fill_lower(struct fill *f, struct slice text)
 {
     char *lower = arena_alloc(f->arena, text.len + 1);
     for (size_t i = 0; i < text.len; i++)
-        lower[i] =
-            text.ptr[i] >= 'A' && text.ptr[i] <= 'Z' ? (char)(text.ptr[i] | 0x20) : text.ptr[i];
+        lower[i] = text.ptr[i] >= 'A' && text.ptr[i] <= 'Z' ? (char)(text.ptr[i] | 0x20) : text.ptr[i];
     lower[text.len] = '\0';
     return slice_from(lower, text.len);
 }
@@ -33,8 +32,7 @@ const char *fill_quote(struct fill *f, struct slice text)
     size_t len = text.len;
     if (len > QUOTE_MAX_BYTES) {
         len = QUOTE_MAX_BYTES;
-        while (len > 0 &&
-               ((unsigned char)text.ptr[len] & 0xc0) == 0x80) /* keep UTF-8 characters whole */
+        while (len > 0 && ((unsigned char)text.ptr[len] & 0xc0) == 0x80) /* keep UTF-8 characters whole */
             len--;
     }
     char *quote = arena_alloc(f->errors->arena, len + sizeof "'...'");
@@ -46,8 +44,7 @@ const char *fill_quote(struct fill *f, struct slice text)
     return quote;
 }
 
-bool fill_hint_nearest(struct fill *f, struct err *e, struct slice word, const char *const *known,
-                       size_t known_count)
+bool fill_hint_nearest(struct fill *f, struct err *e, struct slice word, const char *const *known, size_t known_count)
 {
     if (f->errors->error_count > HINTS_MAX)
         return false;
@@ -67,8 +64,7 @@ static const char *join_words(struct fill *f, const char *const *words, size_t c
     return joined;
 }
 
-static void hint_words(struct fill *f, struct err *e, struct slice word, const char *const *known,
-                       size_t known_count)
+static void hint_words(struct fill *f, struct err *e, struct slice word, const char *const *known, size_t known_count)
 {
     if (!fill_hint_nearest(f, e, word, known, known_count) && f->errors->error_count <= HINTS_MAX)
         err_hint(f->errors, e, "there is %s", join_words(f, known, known_count));
@@ -76,8 +72,7 @@ static void hint_words(struct fill *f, struct err *e, struct slice word, const c
 
 /* ---- expectations ------------------------------------------------------------------------------------------------- */
 
-bool fill_expect(struct fill *f, const struct node *node, enum node_kind kind, const char *key,
-                 const char *noun)
+bool fill_expect(struct fill *f, const struct node *node, enum node_kind kind, const char *key, const char *noun)
 {
     if (node->kind == NODE_BROKEN)
         return false;
@@ -92,15 +87,14 @@ bool fill_expect(struct fill *f, const struct node *node, enum node_kind kind, c
     return false;
 }
 
-bool fill_formatted(struct fill *f, const struct node *node, const char *key,
-                    const struct text_format *format, struct slice *out)
+bool fill_formatted(struct fill *f, const struct node *node, const char *key, const struct text_format *format,
+                    struct slice *out)
 {
     if (!fill_expect(f, node, NODE_TEXT, key, format ? format->noun : "a text"))
         return false;
     const char *fault = format ? format->fault(node->text) : NULL;
     if (fault != NULL) {
-        struct err *e =
-            err_add(f->errors, node->place, "'%s': %s %s", key, fill_quote(f, node->text), fault);
+        struct err *e = err_add(f->errors, node->place, "'%s': %s %s", key, fill_quote(f, node->text), fault);
         if (format->hint != NULL)
             err_hint(f->errors, e, "%s", format->hint);
         return false;
@@ -121,8 +115,7 @@ struct slice fill_path(struct fill *f, struct slice path, struct place place)
 
 /* ---- single values ------------------------------------------------------------------------------------------------ */
 
-static void hint_choices(struct fill *f, struct err *e, const struct setting *row,
-                         struct slice word)
+static void hint_choices(struct fill *f, struct err *e, const struct setting *row, struct slice word)
 {
     const char *words[64];
     size_t count = 0;
@@ -132,14 +125,14 @@ static void hint_choices(struct fill *f, struct err *e, const struct setting *ro
     hint_words(f, e, word, words, count);
 }
 
-static void refuse_value(struct fill *f, const struct setting *row, const char *key,
-                         const struct node *node, struct value_fault fault)
+static void refuse_value(struct fill *f, const struct setting *row, const char *key, const struct node *node,
+                         struct value_fault fault)
 {
     const char *quote = row->flags & SETTING_SECRET ? "the value" : fill_quote(f, node->text);
     if (row->type == SETTING_CHOICE && choice_find(row->choices, node->text) != NULL)
         fault.fault = "is not in this version";
-    struct err *e = err_add(f->errors, node->place, "'%s': %s %s%s", key, quote, fault.fault,
-                            fault.limit ? fault.limit : "");
+    struct err *e =
+        err_add(f->errors, node->place, "'%s': %s %s%s", key, quote, fault.fault, fault.limit ? fault.limit : "");
     if (row->type == SETTING_CHOICE)
         hint_choices(f, e, row, node->text);
     else if (fault.hint != NULL)
@@ -155,8 +148,7 @@ static void remember_secret(struct fill *f, struct slice value)
 }
 
 /* Relative file names and socket paths become absolute once it is known where they were written. */
-static void resolve_paths(struct fill *f, const struct setting *row, struct place place,
-                          struct value *value)
+static void resolve_paths(struct fill *f, const struct setting *row, struct place place, struct value *value)
 {
     if (row->type == SETTING_PATH)
         value->text = fill_path(f, value->text, place);
@@ -164,8 +156,8 @@ static void resolve_paths(struct fill *f, const struct setting *row, struct plac
         value->address.name = fill_path(f, value->address.name, place);
 }
 
-static void fill_value(struct fill *f, const struct setting *row, const char *key,
-                       const struct node *node, void *target)
+static void fill_value(struct fill *f, const struct setting *row, const char *key, const struct node *node,
+                       void *target)
 {
     if (!fill_expect(f, node, NODE_TEXT, key, value_types[row->type].noun))
         return;
@@ -185,8 +177,8 @@ static void fill_value(struct fill *f, const struct setting *row, const char *ke
 /* ---- texts and networks ------------------------------------------------------------------------------------------- */
 
 /* One item, or the items of a list; false when it is neither, which is told. */
-static bool open_items(struct fill *f, const struct node *node, const char *key,
-                       enum setting_type type, const struct node **first, size_t *count)
+static bool open_items(struct fill *f, const struct node *node, const char *key, enum setting_type type,
+                       const struct node **first, size_t *count)
 {
     bool is_list = node->kind == NODE_LIST;
     if (!is_list && !fill_expect(f, node, NODE_TEXT, key, value_types[type].noun))
@@ -196,8 +188,7 @@ static bool open_items(struct fill *f, const struct node *node, const char *key,
     return true;
 }
 
-struct slice_list fill_texts(struct fill *f, const struct node *node, const char *key,
-                             const struct text_format *format)
+struct slice_list fill_texts(struct fill *f, const struct node *node, const char *key, const struct text_format *format)
 {
     struct slice_list list = { NULL, 0 };
     const struct node *item;
@@ -211,8 +202,7 @@ struct slice_list fill_texts(struct fill *f, const struct node *node, const char
     return list;
 }
 
-size_t fill_networks(struct fill *f, const struct node *node, const char *key,
-                     struct ip_network **out)
+size_t fill_networks(struct fill *f, const struct node *node, const char *key, struct ip_network **out)
 {
     const struct node *item;
     size_t count, good_count = 0;
@@ -226,24 +216,20 @@ size_t fill_networks(struct fill *f, const struct node *node, const char *key,
             good_count++;
             continue;
         }
-        struct err *e = err_add(f->errors, item->place, "'%s': %s is not a network", key,
-                                fill_quote(f, item->text));
-        err_hint(f->errors, e,
-                 "write ADDRESS or ADDRESS/BITS, with no bit set behind BITS: 10.0.0.0/8");
+        struct err *e = err_add(f->errors, item->place, "'%s': %s is not a network", key, fill_quote(f, item->text));
+        err_hint(f->errors, e, "write ADDRESS or ADDRESS/BITS, with no bit set behind BITS: 10.0.0.0/8");
     }
     return good_count;
 }
 
 /* ---- lists and maps of structs ------------------------------------------------------------------------------------ */
 
-static void fill_row(struct fill *f, const struct setting *row, const char *key,
-                     const struct node *node, void *target);
+static void fill_row(struct fill *f, const struct setting *row, const char *key, const struct node *node, void *target);
 
-static void fill_item(struct fill *f, const struct setting_table *table, const char *key,
-                      const struct node *node, void *item)
+static void fill_item(struct fill *f, const struct setting_table *table, const char *key, const struct node *node,
+                      void *item)
 {
-    bool is_short = table->form == TABLE_AS_FIRST ||
-                    (table->form == TABLE_AS_MAP_OR_FIRST && node->kind == NODE_TEXT);
+    bool is_short = table->form == TABLE_AS_FIRST || (table->form == TABLE_AS_MAP_OR_FIRST && node->kind == NODE_TEXT);
     if (is_short) {
         fill_table(f, table, NULL, item);
         fill_row(f, &table->rows[0], key, node, item);
@@ -259,8 +245,7 @@ static void set_place(void *target, size_t place_offset, struct place place)
 }
 
 /* The items of a list, or the values of a map, whose names go to each struct's first member. */
-static void fill_items(struct fill *f, const struct setting *row, const struct node *node,
-                       void *target)
+static void fill_items(struct fill *f, const struct setting *row, const struct node *node, void *target)
 {
     const struct setting_table *table = row->table;
     char *items = arena_zalloc_array(f->arena, node->child_count, table->struct_bytes);
@@ -285,8 +270,8 @@ static void fill_items(struct fill *f, const struct setting *row, const struct n
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */
 
-static void fill_several(struct fill *f, const struct setting *row, const char *key,
-                         const struct node *node, void *target)
+static void fill_several(struct fill *f, const struct setting *row, const char *key, const struct node *node,
+                         void *target)
 {
     struct ip_network *networks = NULL;
     struct slice_list texts;
@@ -316,8 +301,7 @@ static void fill_key(struct fill *f, const struct setting *row, const struct nod
     memcpy((char *)target + row->offset, &key, sizeof key);
 }
 
-static void fill_row(struct fill *f, const struct setting *row, const char *key,
-                     const struct node *node, void *target)
+static void fill_row(struct fill *f, const struct setting *row, const char *key, const struct node *node, void *target)
 {
     set_place(target, row->place_offset, node->place);
     switch (row->type) {
@@ -400,8 +384,8 @@ static void fill_defaults(struct fill *f, const struct setting_table *table, voi
 }
 
 /* Keys of the condition or key that stands inline are read by its own reader, which also refuses unknown ones. */
-static void fill_inline(struct fill *f, const struct setting_table *table,
-                        const struct setting *row, const struct node *map, void *target)
+static void fill_inline(struct fill *f, const struct setting_table *table, const struct setting *row,
+                        const struct node *map, void *target)
 {
     if (row->type == SETTING_CONDITION)
         fill_condition(f, row, map, table, target);
@@ -409,8 +393,7 @@ static void fill_inline(struct fill *f, const struct setting_table *table,
         fill_key(f, row, map, table, target);
 }
 
-static void check_required(struct fill *f, const struct setting_table *table,
-                           const struct node *map)
+static void check_required(struct fill *f, const struct setting_table *table, const struct node *map)
 {
     for (size_t i = 0; i < table->row_count; i++) {
         const struct setting *row = &table->rows[i];
@@ -420,8 +403,7 @@ static void check_required(struct fill *f, const struct setting_table *table,
     }
 }
 
-void fill_table(struct fill *f, const struct setting_table *table, const struct node *map,
-                void *target)
+void fill_table(struct fill *f, const struct setting_table *table, const struct node *map, void *target)
 {
     const struct setting *inline_row = NULL;
     fill_defaults(f, table, target);

@@ -28,8 +28,7 @@ struct fill {
 
 /* Sets every member that a row of the table names: from the map, else from the row's default. map NULL: defaults alone. The
    struct is all zero before. */
-void fill_table(struct fill *f, const struct setting_table *table, const struct node *map,
-                void *target);
+void fill_table(struct fill *f, const struct setting_table *table, const struct node *map, void *target);
 
 /* The node's text, copied. */
 struct slice fill_text(struct fill *f, const struct node *node);
@@ -40,19 +39,16 @@ const char *fill_quote(struct fill *f, struct slice text);
 struct slice fill_path(struct fill *f, struct slice path, struct place place);
 
 /* Whether the node is a text, a list or a map as wanted; says so when it is not. `key` is for the message. */
-bool fill_expect(struct fill *f, const struct node *node, enum node_kind kind, const char *key,
-                 const char *noun);
+bool fill_expect(struct fill *f, const struct node *node, enum node_kind kind, const char *key, const char *noun);
 /* One text, or a list of texts, each held against the format (or NULL). */
 struct slice_list fill_texts(struct fill *f, const struct node *node, const char *key,
                              const struct text_format *format);
 /* One text held against a format; false when refused. */
-bool fill_formatted(struct fill *f, const struct node *node, const char *key,
-                    const struct text_format *format, struct slice *out);
+bool fill_formatted(struct fill *f, const struct node *node, const char *key, const struct text_format *format,
+                    struct slice *out);
 /* One network or a list of them; returns their count. */
-size_t fill_networks(struct fill *f, const struct node *node, const char *key,
-                     struct ip_network **out);
+size_t fill_networks(struct fill *f, const struct node *node, const char *key, struct ip_network **out);
 /* "did you mean 'X'?" when a known word is near; true when it was. */
-bool fill_hint_nearest(struct fill *f, struct err *e, struct slice word, const char *const *known,
-                       size_t known_count);
+bool fill_hint_nearest(struct fill *f, struct err *e, struct slice word, const char *const *known, size_t known_count);
 
 #endif

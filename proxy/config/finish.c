@@ -4,7 +4,7 @@
 #include "config/conditions.h"
 #include "config/fill.h"
 
-#define SPLIT_ENTRIES_MAX 64u /* as route/block.h has it; a block's state is per worker and split */
+#define SPLIT_ENTRIES_MAX 64u    /* as route/block.h has it; a block's state is per worker and split */
 #define SPLIT_SUM_MAX     10000u /* the longest block */
 
 /* ---- log, admin, upstreams ---------------------------------------------------------------------------------------- */
@@ -102,8 +102,7 @@ void respond_finish(struct fill *f, const struct node *map, void *target)
     const struct respond_config *respond = target;
     bool is_bodyless = respond->status == 204 || respond->status == 205 || respond->status == 304;
     if (is_bodyless && respond->body.len > 0)
-        err_add(f->errors, node_get(map, "body")->place, "an answer %u has no body",
-                respond->status);
+        err_add(f->errors, node_get(map, "body")->place, "an answer %u has no body", respond->status);
 }
 
 void rate_limit_finish(struct fill *f, const struct node *map, void *target)
@@ -135,8 +134,8 @@ static uint32_t greatest_common_divisor(uint32_t a, uint32_t b)
 
 static void refuse_sum(struct fill *f, struct place place, uint64_t sum)
 {
-    struct err *e = err_add(f->errors, place, "the weights' sum is %llu, more than %u",
-                            (unsigned long long)sum, SPLIT_SUM_MAX);
+    struct err *e =
+        err_add(f->errors, place, "the weights' sum is %llu, more than %u", (unsigned long long)sum, SPLIT_SUM_MAX);
     err_hint(f->errors, e, "use smaller numbers: only their ratio counts");
 }
 
@@ -203,8 +202,7 @@ static const char *find_action(struct fill *f, const struct node *map, struct ro
         if (value == NULL)
             continue;
         if (found != NULL) {
-            struct err *e =
-                err_add(f->errors, value->place, "'%s' stands beside '%s'", actions[i].key, found);
+            struct err *e = err_add(f->errors, value->place, "'%s' stands beside '%s'", actions[i].key, found);
             err_hint(f->errors, e, "a route has one of split, to, redirect and respond");
             return NULL;
         }
@@ -232,8 +230,7 @@ static void check_rewrite(struct fill *f, const struct node *map, const struct r
     bool has_prefix = route->match.path_kind == PATH_ANY || route->match.path_kind == PATH_PREFIX;
     if (route->rewrite.path_prefix.len == 0 || has_prefix)
         return;
-    struct err *e = err_add(f->errors, node_get(map, "rewrite")->place,
-                            "'path_prefix' has no prefix to replace");
+    struct err *e = err_add(f->errors, node_get(map, "rewrite")->place, "'path_prefix' has no prefix to replace");
     err_hint(f->errors, e, "match with path: { prefix: ... }");
 }
 

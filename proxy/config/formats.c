@@ -8,8 +8,7 @@
 #include "base/units.h"
 
 #define NAME_MAX_BYTES 64u
-#define HEADER_CHARS                                                                               \
-    "!#$%&'*+-.^_`|~" /* of a token beside letters and digits: RFC 9110 section 5.6.2 */
+#define HEADER_CHARS   "!#$%&'*+-.^_`|~" /* of a token beside letters and digits: RFC 9110 section 5.6.2 */
 
 static bool is_digit(char c)
 {
@@ -161,9 +160,7 @@ static const char *authority_fault(struct slice s)
 
 static const char *redirect_fault(struct slice s)
 {
-    size_t scheme_len = slice_has_prefix(s, SLICE("https://"))  ? 8
-                        : slice_has_prefix(s, SLICE("http://")) ? 7
-                                                                : 0;
+    size_t scheme_len = slice_has_prefix(s, SLICE("https://")) ? 8 : slice_has_prefix(s, SLICE("http://")) ? 7 : 0;
     if (scheme_len == 0)
         return "does not begin with http:// or https://";
     struct slice rest = slice_after(s, scheme_len);
@@ -171,8 +168,7 @@ static const char *redirect_fault(struct slice s)
     while (host_len < rest.len && !strchr("/?#", rest.ptr[host_len]))
         host_len++;
     for (size_t i = host_len; i < rest.len; i++)
-        if (is_control(rest.ptr[i]) || (unsigned char)rest.ptr[i] > 0x7e ||
-            strchr(" \"<>\\^`{|}", rest.ptr[i]))
+        if (is_control(rest.ptr[i]) || (unsigned char)rest.ptr[i] > 0x7e || strchr(" \"<>\\^`{|}", rest.ptr[i]))
             return "holds a character that must be percent-encoded";
     return authority_fault(slice_first(rest, host_len));
 }
@@ -187,8 +183,7 @@ static const char *bind_fault(struct slice s)
 static const char *endpoint_fault(struct slice s)
 {
     struct endpoint_address address;
-    bool is_portless =
-        endpoint_address_parse(s, &address) && address.kind != ADDRESS_UNIX && address.port == 0;
+    bool is_portless = endpoint_address_parse(s, &address) && address.kind != ADDRESS_UNIX && address.port == 0;
     return is_portless ? "has port 0" : NULL;
 }
 
@@ -251,10 +246,8 @@ const struct text_format format_name = {
     "a name is 1 to 64 letters, digits, dots, dashes and underscores",
     name_fault,
 };
-const struct text_format format_header_name = { "a header name", TOKEN_PATTERN, NULL,
-                                                header_name_fault };
-const struct text_format format_editable_header = { "a header name", TOKEN_PATTERN, NULL,
-                                                    editable_header_fault };
+const struct text_format format_header_name = { "a header name", TOKEN_PATTERN, NULL, header_name_fault };
+const struct text_format format_editable_header = { "a header name", TOKEN_PATTERN, NULL, editable_header_fault };
 const struct text_format format_header_value = { "a text", NULL, NULL, header_value_fault };
 const struct text_format format_token = { "a cookie name", TOKEN_PATTERN, NULL, token_fault };
 const struct text_format format_argument = { "a name", "^.+$", NULL, argument_fault };
@@ -271,8 +264,7 @@ const struct text_format format_host_pattern = {
     "host",
     host_pattern_fault,
 };
-const struct text_format format_authority = { "a host", NULL, "write HOST or HOST:PORT",
-                                              authority_fault };
+const struct text_format format_authority = { "a host", NULL, "write HOST or HOST:PORT", authority_fault };
 const struct text_format format_path = {
     "a path",
     "^/[^?# \\\\]*$",
@@ -292,8 +284,7 @@ const struct text_format format_bind = {
     "write IP:PORT or unix:PATH; 0.0.0.0 and [::] stand for every address of the host",
     bind_fault,
 };
-const struct text_format format_endpoint = { "an address", "^(unix:.+|.+:[0-9]+)$", NULL,
-                                             endpoint_fault };
+const struct text_format format_endpoint = { "an address", "^(unix:.+|.+:[0-9]+)$", NULL, endpoint_fault };
 const struct text_format format_digest = {
     "a SHA-256 digest",
     "^[0-9A-Fa-f]{64}$",

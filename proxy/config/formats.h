@@ -4,8 +4,8 @@
 
 #include "config/fields.h"
 
-extern const struct text_format format_name;        /* of routes, upstreams and the like */
-extern const struct text_format format_header_name; /* one that conditions and keys may ask for */
+extern const struct text_format format_name;            /* of routes, upstreams and the like */
+extern const struct text_format format_header_name;     /* one that conditions and keys may ask for */
 extern const struct text_format format_editable_header; /* one that header edits may touch */
 extern const struct text_format format_header_value;
 extern const struct text_format format_token;    /* names of cookies */

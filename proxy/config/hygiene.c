@@ -14,27 +14,24 @@ void hygiene_unused(struct check *c)
                             SLICE_ARG(c->config->upstreams[i].name));
     for (size_t i = 0; i < c->config->segment_count; i++)
         if (!c->is_segment_used[i])
-            err_add_warning(errors, c->config->segments[i].place,
-                            "no condition uses segment '%.*s'",
+            err_add_warning(errors, c->config->segments[i].place, "no condition uses segment '%.*s'",
                             SLICE_ARG(c->config->segments[i].name));
 }
 
 /* ---- expired ------------------------------------------------------------------------------------------------------ */
 
-static void check_ownership(struct check *c, const struct ownership_config *ownership,
-                            const char *noun, struct slice name, struct place place)
+static void check_ownership(struct check *c, const struct ownership_config *ownership, const char *noun,
+                            struct slice name, struct place place)
 {
     char when[25];
     if (ownership->expires.unix_ms == 0)
         return;
     if (ownership->owner.len == 0)
-        err_add_warning(c->fill->errors, place, "%s '%.*s' expires but has no owner", noun,
-                        SLICE_ARG(name));
+        err_add_warning(c->fill->errors, place, "%s '%.*s' expires but has no owner", noun, SLICE_ARG(name));
     if (c->now.unix_ms < ownership->expires.unix_ms)
         return;
     wall_format(ownership->expires, when);
-    err_add_warning(c->fill->errors, place, "%s '%.*s' has expired on %.10s", noun, SLICE_ARG(name),
-                    when);
+    err_add_warning(c->fill->errors, place, "%s '%.*s' has expired on %.10s", noun, SLICE_ARG(name), when);
 }
 
 void hygiene_expired(struct check *c)
@@ -60,8 +57,7 @@ void hygiene_expired(struct check *c)
 struct takers {
     struct check *check;
     struct map by_key; /* -> const struct route_config */
-    struct text
-        key; /* "=HOST PATH" takes that path, "/HOST PATH" all below it; an empty path: any */
+    struct text key;   /* "=HOST PATH" takes that path, "/HOST PATH" all below it; an empty path: any */
 };
 
 static struct slice taker_key(struct takers *t, char kind, struct slice host, struct slice path)
@@ -77,18 +73,17 @@ static struct slice taker_key(struct takers *t, char kind, struct slice host, st
 static void add_taker(struct takers *t, struct route_config *route, struct slice host)
 {
     const struct match_config *match = &route->match;
-    bool takes_any = match->path_kind == PATH_ANY ||
-                     (match->path_kind == PATH_PREFIX && slice_equal(match->path, SLICE("/")));
-    struct slice key = taker_key(t, match->path_kind == PATH_EXACT ? '=' : '/', host,
-                                 takes_any ? SLICE("") : match->path);
+    bool takes_any =
+        match->path_kind == PATH_ANY || (match->path_kind == PATH_PREFIX && slice_equal(match->path, SLICE("/")));
+    struct slice key =
+        taker_key(t, match->path_kind == PATH_EXACT ? '=' : '/', host, takes_any ? SLICE("") : match->path);
     if (map_get(&t->by_key, key) == NULL)
         map_put(&t->by_key, arena_copy(t->check->fill->arena, key), route);
 }
 
 /* The route that takes all requests of one host and path, or NULL: asks for the path, and for each prefix of it that ends at a
    segment border. */
-static const struct route_config *find_taker_at(struct takers *t, const struct match_config *match,
-                                                struct slice host)
+static const struct route_config *find_taker_at(struct takers *t, const struct match_config *match, struct slice host)
 {
     bool is_plain = match->path_kind == PATH_EXACT || match->path_kind == PATH_PREFIX;
     struct slice path = is_plain ? match->path : SLICE("");
@@ -102,8 +97,7 @@ static const struct route_config *find_taker_at(struct takers *t, const struct m
     return found;
 }
 
-static const struct route_config *find_taker(struct takers *t, const struct match_config *match,
-                                             struct slice host)
+static const struct route_config *find_taker(struct takers *t, const struct match_config *match, struct slice host)
 {
     const struct route_config *found = find_taker_at(t, match, SLICE(""));
     return found == NULL && host.len > 0 ? find_taker_at(t, match, host) : found;
@@ -113,8 +107,7 @@ static const struct route_config *find_taker(struct takers *t, const struct matc
 static void check_taken(struct takers *t, const struct route_config *route)
 {
     const struct match_config *match = &route->match;
-    const struct route_config *taker =
-        match->hosts.count == 0 ? find_taker(t, match, SLICE("")) : NULL;
+    const struct route_config *taker = match->hosts.count == 0 ? find_taker(t, match, SLICE("")) : NULL;
     for (size_t i = 0; i < match->hosts.count; i++) {
         taker = find_taker(t, match, match->hosts.items[i]);
         if (taker == NULL)

@@ -80,8 +80,7 @@ const struct config_file *file_set_find(const struct file_set *set, const char *
 
 /* ---- one file ----------------------------------------------------------------------------------------------------- */
 
-static struct config_file *file_add(struct reading *r, const char *name, struct slice absolute,
-                                    struct slice bytes)
+static struct config_file *file_add(struct reading *r, const char *name, struct slice absolute, struct slice bytes)
 {
     struct config_file *file = arena_zalloc(r->arena, sizeof *file);
     struct slice folder = folder_of(absolute);
@@ -143,8 +142,8 @@ static bool may_read(struct reading *r, const char *name, struct slice absolute,
     } else if (r->depth == INCLUDE_DEPTH_MAX || r->set->count == INCLUDE_FILES_MAX ||
                r->set->bytes > INCLUDE_BYTES_MAX) {
         e = err_add(r->errors, from, "'%s' is one file too many", name);
-        err_hint(r->errors, e, "at most %u files, %u deep, %zu MiB together", INCLUDE_FILES_MAX,
-                 INCLUDE_DEPTH_MAX, INCLUDE_BYTES_MAX >> 20);
+        err_hint(r->errors, e, "at most %u files, %u deep, %zu MiB together", INCLUDE_FILES_MAX, INCLUDE_DEPTH_MAX,
+                 INCLUDE_BYTES_MAX >> 20);
     }
     return e == NULL;
 }
@@ -165,14 +164,11 @@ static void read_file_from(struct reading *r, const char *name, struct place fro
 }
 
 /* `written` is relative to the file that includes it. */
-static void include_pattern(struct reading *r, const struct config_file *file,
-                            const struct node *item)
+static void include_pattern(struct reading *r, const struct config_file *file, const struct node *item)
 {
     struct slice written = item->text, *found = NULL;
-    struct slice folder =
-        slice_has_prefix(written, SLICE("/")) ? SLICE_NONE : folder_of(slice_from_cstr(file->name));
-    struct slice pattern =
-        arena_printf(r->arena, "%.*s%.*s", SLICE_ARG(folder), SLICE_ARG(written));
+    struct slice folder = slice_has_prefix(written, SLICE("/")) ? SLICE_NONE : folder_of(slice_from_cstr(file->name));
+    struct slice pattern = arena_printf(r->arena, "%.*s%.*s", SLICE_ARG(folder), SLICE_ARG(written));
     if (strpbrk(written.ptr, "*?[") == NULL) {
         read_file_from(r, pattern.ptr, item->place);
         return;
@@ -190,8 +186,7 @@ static void follow_item(struct reading *r, const struct config_file *file, struc
     if (item->kind == NODE_TEXT && item->text.len > 0) {
         include_pattern(r, file, item);
     } else if (item->kind != NODE_BROKEN) {
-        err_add(r->errors, item->place, "'include' takes a file name or a list of them, not %s",
-                node_kind_name(item));
+        err_add(r->errors, item->place, "'include' takes a file name or a list of them, not %s", node_kind_name(item));
         item->kind = NODE_BROKEN;
     }
 }
@@ -218,8 +213,8 @@ static void reading_begin(struct reading *r, struct file_set *set)
     find_directory(r);
 }
 
-void include_read(struct file_set *set, struct arena *arena, struct arena *scratch,
-                  const char *file, const struct config_source *source, struct err_list *errors)
+void include_read(struct file_set *set, struct arena *arena, struct arena *scratch, const char *file,
+                  const struct config_source *source, struct err_list *errors)
 {
     struct reading r = { .arena = arena, .scratch = scratch, .source = source, .errors = errors };
     struct slice bytes;
@@ -231,21 +226,18 @@ void include_read(struct file_set *set, struct arena *arena, struct arena *scrat
         parse_file(&r, first);
         follow_includes(&r, first);
     } else {
-        err_add(errors, (struct place){ name, 0, 0 }, "could not read the file: %s",
-                strerror(errno));
+        err_add(errors, (struct place){ name, 0, 0 }, "could not read the file: %s", strerror(errno));
     }
     map_fini(&r.by_path);
 }
 
-void include_read_bytes(struct file_set *set, struct arena *arena, struct arena *scratch,
-                        const char *file, struct slice bytes, const struct config_source *source,
-                        struct err_list *errors)
+void include_read_bytes(struct file_set *set, struct arena *arena, struct arena *scratch, const char *file,
+                        struct slice bytes, const struct config_source *source, struct err_list *errors)
 {
     struct reading r = { .arena = arena, .scratch = scratch, .source = source, .errors = errors };
     reading_begin(&r, set);
     const char *name = arena_copy(arena, slice_from_cstr(file)).ptr;
-    struct config_file *first =
-        file_add(&r, name, absolute_path(&r, name), arena_copy(arena, bytes));
+    struct config_file *first = file_add(&r, name, absolute_path(&r, name), arena_copy(arena, bytes));
     parse_file(&r, first);
     follow_includes(&r, first);
     map_fini(&r.by_path);
@@ -274,13 +266,11 @@ static void merge_key(struct node *into, struct node *key, struct err_list *erro
         return;
     }
     struct err *e = err_add(errors, key->place, "'%.*s' is given twice", SLICE_ARG(key->text));
-    err_hint(errors, e, "the first is at %s:%u:%u", into->place.file, into->place.line,
-             into->place.column);
+    err_hint(errors, e, "the first is at %s:%u:%u", into->place.file, into->place.line, into->place.column);
 }
 
 /* The first file's `include` is the one that is kept: the others' were followed, and mean nothing more. */
-static void merge_root(struct node *into, struct map *keys, struct node *root,
-                       struct err_list *errors)
+static void merge_root(struct node *into, struct map *keys, struct node *root, struct err_list *errors)
 {
     struct node *next;
     for (struct node *key = root->first; key != NULL; key = next) {

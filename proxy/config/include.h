@@ -26,12 +26,11 @@ struct file_set {
 };
 
 /* Reads a file and all it includes. Problems go to errors; the files that could be read are in the set all the same. */
-void include_read(struct file_set *set, struct arena *arena, struct arena *scratch,
-                  const char *file, const struct config_source *source, struct err_list *errors);
+void include_read(struct file_set *set, struct arena *arena, struct arena *scratch, const char *file,
+                  const struct config_source *source, struct err_list *errors);
 /* The same, the first file's bytes being given. */
-void include_read_bytes(struct file_set *set, struct arena *arena, struct arena *scratch,
-                        const char *file, struct slice bytes, const struct config_source *source,
-                        struct err_list *errors);
+void include_read_bytes(struct file_set *set, struct arena *arena, struct arena *scratch, const char *file,
+                        struct slice bytes, const struct config_source *source, struct err_list *errors);
 
 /* One tree of all files' trees, or NULL when none has one. Maps of further files add their keys, lists their items; a key
    that stands twice is reported with both places. Nodes are moved, not copied. */

@@ -43,8 +43,7 @@ static void keep_text(struct load *l, struct config *config)
 
 static void keep_secrets(struct load *l, const struct fill *fill, struct config *config)
 {
-    config->secrets.items =
-        arena_zalloc_array(l->arena, fill->secret_count, sizeof *config->secrets.items);
+    config->secrets.items = arena_zalloc_array(l->arena, fill->secret_count, sizeof *config->secrets.items);
     for (const struct secret *at = fill->secrets; at != NULL; at = at->next)
         config->secrets.items[config->secrets.count++] = at->value;
 }
@@ -72,8 +71,8 @@ static struct config *load_finish(struct load *l, const char *file)
     return l->errors->error_count == 0 ? config : NULL;
 }
 
-struct config *config_load(struct arena *arena, const char *file,
-                           const struct config_source *source, struct err_list *errors)
+struct config *config_load(struct arena *arena, const char *file, const struct config_source *source,
+                           struct err_list *errors)
 {
     struct load l = { .arena = arena, .errors = errors, .source = source };
     arena_init(&l.scratch, NULL, 0);

@@ -17,8 +17,7 @@ struct config_source {
     /* Paths that match a pattern, sorted, in the arena. */
     size_t (*expand_glob)(void *arg, const char *pattern, struct arena *arena, struct slice **out);
     struct wall_time (*get_time)(void *arg); /* NULL: nothing counts as expired */
-    const char
-        *directory; /* absolute: where relative file names start; NULL: the working directory */
+    const char *directory; /* absolute: where relative file names start; NULL: the working directory */
     void *arg;
 };
 
@@ -26,8 +25,8 @@ extern const struct config_source config_source_system;
 
 /* Loads, checks every rule within and across fields, and resolves names. All problems are in `errors`; the result is
    NULL when one of them is an error (warnings do not fail it). The config lives in `arena`, as do the errors' strings. */
-struct config *config_load(struct arena *arena, const char *file,
-                           const struct config_source *source, struct err_list *errors);
+struct config *config_load(struct arena *arena, const char *file, const struct config_source *source,
+                           struct err_list *errors);
 
 /* Same from bytes in memory; `file` only names them. */
 struct config *config_load_bytes(struct arena *arena, const char *file, struct slice bytes,

@@ -186,8 +186,7 @@ struct segment_config {
 enum path_match_kind { PATH_ANY, PATH_EXACT, PATH_PREFIX, PATH_REGEX };
 
 struct match_config {
-    struct slice_list
-        hosts; /* normalised; "*.example.com" matches one or more labels in front; empty: any */
+    struct slice_list hosts; /* normalised; "*.example.com" matches one or more labels in front; empty: any */
     enum path_match_kind path_kind;
     struct slice path; /* in normal form */
     struct place path_place;
@@ -221,9 +220,8 @@ struct sticky_config {
 enum route_action { ROUTE_FORWARD, ROUTE_REDIRECT, ROUTE_RESPOND };
 
 struct redirect_config {
-    struct slice
-        to; /* scheme://host[/path]: the request's path and query are appended when `to` has no path */
-    uint16_t code; /* 301 302 303 307 308 */
+    struct slice to; /* scheme://host[/path]: the request's path and query are appended when `to` has no path */
+    uint16_t code;   /* 301 302 303 307 308 */
 };
 
 struct respond_config {
@@ -276,9 +274,8 @@ struct config {
     struct slice file;   /* as given on the command line */
     struct slice *files; /* every file that was read, for the watch and the digest; absolute */
     size_t file_count;
-    struct slice
-        text; /* all files' bytes, concatenated with a line "# FILE" before each: the stored version */
-    struct slice digest; /* SipHash of text as 16 hex digits: `unchanged` reloads are told by it */
+    struct slice text;         /* all files' bytes, concatenated with a line "# FILE" before each: the stored version */
+    struct slice digest;       /* SipHash of text as 16 hex digits: `unchanged` reloads are told by it */
     struct slice_list secrets; /* values that config_text_masked hides wherever the text is shown */
     struct slice_list include; /* as written */
 

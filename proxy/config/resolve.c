@@ -12,8 +12,7 @@ static uint32_t find_upstream(struct check *c, struct slice name, struct place p
         return CONFIG_NONE;
     const struct upstream_config *found = map_get(&c->upstreams, name);
     if (found == NULL) {
-        struct err *e =
-            err_add(c->fill->errors, place, "there is no upstream '%.*s'", SLICE_ARG(name));
+        struct err *e = err_add(c->fill->errors, place, "there is no upstream '%.*s'", SLICE_ARG(name));
         if (!fill_hint_nearest(c->fill, e, name, c->upstream_names, c->config->upstream_count))
             err_hint(c->fill->errors, e, "define it under upstreams");
         return CONFIG_NONE;
@@ -50,8 +49,8 @@ static void find_segment(struct check *c, struct condition_config *condition)
         c->is_segment_used[condition->segment_index] = true;
         return;
     }
-    struct err *e = err_add(c->fill->errors, condition->value_place, "there is no segment '%.*s'",
-                            SLICE_ARG(condition->name));
+    struct err *e =
+        err_add(c->fill->errors, condition->value_place, "there is no segment '%.*s'", SLICE_ARG(condition->name));
     if (!fill_hint_nearest(c->fill, e, condition->name, c->segment_names, c->config->segment_count))
         err_hint(c->fill->errors, e, "define it under segments");
 }
@@ -93,8 +92,7 @@ struct nesting {
 static unsigned visit_segment(struct nesting *n, uint32_t index, struct place from, unsigned depth);
 
 /* Height of the highest segment that the condition names. */
-static unsigned visit_condition(struct nesting *n, const struct condition_config *condition,
-                                unsigned depth)
+static unsigned visit_condition(struct nesting *n, const struct condition_config *condition, unsigned depth)
 {
     if (condition == NULL)
         return 0;
@@ -109,11 +107,10 @@ static unsigned visit_condition(struct nesting *n, const struct condition_config
     return highest;
 }
 
-static unsigned refuse_nesting(struct nesting *n, uint32_t index, struct place from,
-                               const char *fault)
+static unsigned refuse_nesting(struct nesting *n, uint32_t index, struct place from, const char *fault)
 {
-    err_add(n->check->fill->errors, from, "segment '%.*s' %s",
-            SLICE_ARG(n->check->config->segments[index].name), fault);
+    err_add(n->check->fill->errors, from, "segment '%.*s' %s", SLICE_ARG(n->check->config->segments[index].name),
+            fault);
     return 0;
 }
 
@@ -124,8 +121,7 @@ static unsigned visit_segment(struct nesting *n, uint32_t index, struct place fr
         return refuse_nesting(n, index, from, "contains itself");
     if (n->visits[index] == VISIT_NONE && depth < SEGMENT_DEPTH_MAX) {
         n->visits[index] = VISIT_OPEN;
-        n->heights[index] =
-            1 + visit_condition(n, n->check->config->segments[index].condition, depth + 1);
+        n->heights[index] = 1 + visit_condition(n, n->check->config->segments[index].condition, depth + 1);
         n->visits[index] = VISIT_DONE;
     }
     if (depth + n->heights[index] > SEGMENT_DEPTH_MAX || n->visits[index] == VISIT_NONE)

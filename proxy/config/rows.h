@@ -10,61 +10,48 @@
 #include "config/model.h"
 
 /* The offset of a member, refused by the compiler when the member has not the type that the setting writes. */
-#define AT(owner, member, wanted)                                                                  \
-    (offsetof(owner, member) +                                                                     \
-     0 * sizeof(struct {                                                                           \
-         _Static_assert(__builtin_types_compatible_p(__typeof__(((owner *)0)->member), wanted),    \
-                        #member " is not of type " #wanted);                                       \
-         int unused;                                                                               \
+#define AT(owner, member, wanted)                                                                                      \
+    (offsetof(owner, member) +                                                                                         \
+     0 * sizeof(struct {                                                                                               \
+         _Static_assert(__builtin_types_compatible_p(__typeof__(((owner *)0)->member), wanted),                        \
+                        #member " is not of type " #wanted);                                                           \
+         int unused;                                                                                                   \
      }))
-#define MEMBER(owner, member, wanted)                                                              \
-    .offset = AT(owner, member, wanted), .size_bytes = sizeof(((owner *)0)->member)
+#define MEMBER(owner, member, wanted) .offset = AT(owner, member, wanted), .size_bytes = sizeof(((owner *)0)->member)
 #define PLACE(owner, member)          .place_offset = AT(owner, member, struct place)
 #define BESIDE(owner, member, wanted) .beside_offset = AT(owner, member, wanted)
 
 /* One macro a type: YAML name, struct, member(s). */
-#define BOOL(key, owner, member) .name = key, .type = SETTING_BOOL, MEMBER(owner, member, bool)
-#define COUNT(key, owner, member)                                                                  \
-    .name = key, .type = SETTING_COUNT, MEMBER(owner, member, uint32_t)
-#define STATUS(key, owner, member)                                                                 \
-    .name = key, .type = SETTING_COUNT, MEMBER(owner, member, uint16_t)
-#define DURATION(key, owner, member)                                                               \
-    .name = key, .type = SETTING_DURATION, MEMBER(owner, member, int64_t)
-#define SIZE(key, owner, member) .name = key, .type = SETTING_SIZE, MEMBER(owner, member, uint64_t)
-#define RATE(key, owner, member, period)                                                           \
-    .name = key, .type = SETTING_RATE, MEMBER(owner, member, uint32_t),                            \
-    BESIDE(owner, period, uint32_t)
-#define TIME(key, owner, member)                                                                   \
-    .name = key, .type = SETTING_TIME, MEMBER(owner, member, struct wall_time)
-#define CHOICE(key, owner, member, wanted, words)                                                  \
+#define BOOL(key, owner, member)     .name = key, .type = SETTING_BOOL, MEMBER(owner, member, bool)
+#define COUNT(key, owner, member)    .name = key, .type = SETTING_COUNT, MEMBER(owner, member, uint32_t)
+#define STATUS(key, owner, member)   .name = key, .type = SETTING_COUNT, MEMBER(owner, member, uint16_t)
+#define DURATION(key, owner, member) .name = key, .type = SETTING_DURATION, MEMBER(owner, member, int64_t)
+#define SIZE(key, owner, member)     .name = key, .type = SETTING_SIZE, MEMBER(owner, member, uint64_t)
+#define RATE(key, owner, member, period)                                                                               \
+    .name = key, .type = SETTING_RATE, MEMBER(owner, member, uint32_t), BESIDE(owner, period, uint32_t)
+#define TIME(key, owner, member) .name = key, .type = SETTING_TIME, MEMBER(owner, member, struct wall_time)
+#define CHOICE(key, owner, member, wanted, words)                                                                      \
     .name = key, .type = SETTING_CHOICE, MEMBER(owner, member, wanted), .choices = words
-#define TEXT(key, owner, member)                                                                   \
-    .name = key, .type = SETTING_TEXT, MEMBER(owner, member, struct slice)
-#define FILE_PATH(key, owner, member)                                                              \
-    .name = key, .type = SETTING_PATH, MEMBER(owner, member, struct slice)
-#define ADDRESS(key, owner, member, text)                                                          \
-    .name = key, .type = SETTING_ADDRESS, MEMBER(owner, member, struct endpoint_address),          \
+#define TEXT(key, owner, member)      .name = key, .type = SETTING_TEXT, MEMBER(owner, member, struct slice)
+#define FILE_PATH(key, owner, member) .name = key, .type = SETTING_PATH, MEMBER(owner, member, struct slice)
+#define ADDRESS(key, owner, member, text)                                                                              \
+    .name = key, .type = SETTING_ADDRESS, MEMBER(owner, member, struct endpoint_address),                              \
     BESIDE(owner, text, struct slice)
-#define TEXTS(key, owner, member)                                                                  \
-    .name = key, .type = SETTING_TEXTS, MEMBER(owner, member, struct slice_list)
-#define NETWORKS(key, owner, member, counter)                                                      \
-    .name = key, .type = SETTING_NETWORKS, MEMBER(owner, member, struct ip_network *),             \
-    BESIDE(owner, counter, size_t)
-#define CONDITION(key, owner, member)                                                              \
+#define TEXTS(key, owner, member) .name = key, .type = SETTING_TEXTS, MEMBER(owner, member, struct slice_list)
+#define NETWORKS(key, owner, member, counter)                                                                          \
+    .name = key, .type = SETTING_NETWORKS, MEMBER(owner, member, struct ip_network *), BESIDE(owner, counter, size_t)
+#define CONDITION(key, owner, member)                                                                                  \
     .name = key, .type = SETTING_CONDITION, MEMBER(owner, member, struct condition_config *)
-#define KEY(key, owner, member)                                                                    \
-    .name = key, .type = SETTING_KEY, MEMBER(owner, member, struct key_config)
-#define SUBTABLE(key, owner, member, wanted, sub)                                                  \
+#define KEY(key, owner, member) .name = key, .type = SETTING_KEY, MEMBER(owner, member, struct key_config)
+#define SUBTABLE(key, owner, member, wanted, sub)                                                                      \
     .name = key, .type = SETTING_TABLE, MEMBER(owner, member, wanted), .table = &sub
 /* Keys of their own map that fill members of the owner itself. */
-#define GROUP(key, owner, sub)                                                                     \
+#define GROUP(key, owner, sub)                                                                                         \
     .name = key, .type = SETTING_TABLE, .offset = 0, .size_bytes = sizeof(owner), .table = &sub
-#define LIST_OF(key, owner, member, counter, item, sub)                                            \
-    .name = key, .type = SETTING_LIST, MEMBER(owner, member, item *),                              \
-    BESIDE(owner, counter, size_t), .table = &sub
-#define MAP_OF(key, owner, member, counter, item, sub)                                             \
-    .name = key, .type = SETTING_MAP, MEMBER(owner, member, item *),                               \
-    BESIDE(owner, counter, size_t), .table = &sub
+#define LIST_OF(key, owner, member, counter, item, sub)                                                                \
+    .name = key, .type = SETTING_LIST, MEMBER(owner, member, item *), BESIDE(owner, counter, size_t), .table = &sub
+#define MAP_OF(key, owner, member, counter, item, sub)                                                                 \
+    .name = key, .type = SETTING_MAP, MEMBER(owner, member, item *), BESIDE(owner, counter, size_t), .table = &sub
 
 #define ROWS(array) .rows = array, .row_count = ARRAY_COUNT(array)
 

@@ -67,8 +67,7 @@ static bool system_read_file(void *arg, const char *path, struct arena *arena, s
     return is_read;
 }
 
-static size_t system_expand_glob(void *arg, const char *pattern, struct arena *arena,
-                                 struct slice **out)
+static size_t system_expand_glob(void *arg, const char *pattern, struct arena *arena, struct slice **out)
 {
     (void)arg;
     glob_t found;

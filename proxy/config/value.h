@@ -9,9 +9,8 @@
 
 /* Which members count depends on the type. */
 struct value {
-    int64_t
-        number; /* BOOL, COUNT, DURATION (ms), SIZE (bytes), RATE (count), TIME (unix ms), CHOICE */
-    uint32_t period_ms;              /* RATE */
+    int64_t number;     /* BOOL, COUNT, DURATION (ms), SIZE (bytes), RATE (count), TIME (unix ms), CHOICE */
+    uint32_t period_ms; /* RATE */
     struct endpoint_address address; /* ADDRESS: borrows from the text */
     struct slice text;               /* TEXT, PATH, ADDRESS: the text itself */
 };

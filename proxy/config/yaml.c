@@ -136,8 +136,7 @@ static void refuse_extras(struct reader *r, const yaml_event_t *event, const yam
 {
     struct place place = place_of(r, &event->start_mark);
     if (anchor != NULL) {
-        struct err *e =
-            err_add(r->errors, place, "anchors are not accepted: '&%s'", (const char *)anchor);
+        struct err *e = err_add(r->errors, place, "anchors are not accepted: '&%s'", (const char *)anchor);
         err_hint(r->errors, e, "write the value where it is needed");
     }
     if (tag != NULL) {
@@ -149,8 +148,7 @@ static void refuse_extras(struct reader *r, const yaml_event_t *event, const yam
 static void on_scalar(struct reader *r, const yaml_event_t *event)
 {
     struct node *node = node_create(r, NODE_TEXT, &event->start_mark);
-    struct slice text =
-        slice_from((const char *)event->data.scalar.value, event->data.scalar.length);
+    struct slice text = slice_from((const char *)event->data.scalar.value, event->data.scalar.length);
     node->is_quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     refuse_extras(r, event, event->data.scalar.anchor, event->data.scalar.tag);
     node->text = arena_copy(r->arena, text);
@@ -182,8 +180,8 @@ static void on_open(struct reader *r, const yaml_event_t *event, enum node_kind 
 static void on_alias(struct reader *r, const yaml_event_t *event)
 {
     struct node *node = node_create(r, NODE_BROKEN, &event->start_mark);
-    struct err *e = err_add(r->errors, node->place, "aliases are not accepted: '*%s'",
-                            (const char *)event->data.alias.anchor);
+    struct err *e =
+        err_add(r->errors, node->place, "aliases are not accepted: '*%s'", (const char *)event->data.alias.anchor);
     err_hint(r->errors, e, "write the value out, or put the '*' in quotes");
     attach(r, node);
 }
@@ -223,8 +221,7 @@ void node_drop_repeated(struct node *map, struct err_list *errors)
             continue;
         }
         struct err *e = err_add(errors, key->place, "'%.*s' is given twice", SLICE_ARG(key->text));
-        err_hint(errors, e, "the first is at %s:%u:%u", first->place.file, first->place.line,
-                 first->place.column);
+        err_hint(errors, e, "the first is at %s:%u:%u", first->place.file, first->place.line, first->place.column);
         kept->next = key->next;
         map->last = kept;
         dropped_count++;
@@ -288,18 +285,15 @@ static void report_syntax(struct reader *r)
     static const struct {
         const char *part, *hint;
     } hints[] = {
-        { "cannot start any token",
-          "indent with spaces, and put values that begin with @, ` or % in quotes" },
-        { "did not find expected key",
-          "check the indentation, and that quotes and brackets are closed" },
+        { "cannot start any token", "indent with spaces, and put values that begin with @, ` or % in quotes" },
+        { "did not find expected key", "check the indentation, and that quotes and brackets are closed" },
         { "mapping values are not allowed", "put a value that holds ': ' in quotes" },
     };
     const char *problem = r->yaml.problem ? r->yaml.problem : "it could not be read";
     const yaml_mark_t *mark = &r->yaml.problem_mark;
-    struct place place = r->yaml.error == YAML_READER_ERROR
-                             ? (struct place){ r->file, (uint32_t)r->yaml.mark.line + 1,
-                                               (uint32_t)r->yaml.mark.column + 1 }
-                             : place_of(r, mark);
+    struct place place = r->yaml.error == YAML_READER_ERROR ? (struct place){ r->file, (uint32_t)r->yaml.mark.line + 1,
+                                                                              (uint32_t)r->yaml.mark.column + 1 }
+                                                            : place_of(r, mark);
     r->is_done = true;
     r->root = NULL;
     struct err *e = err_add(r->errors, place, "not valid YAML: %s", problem);
@@ -321,19 +315,16 @@ static void read_events(struct reader *r)
     }
 }
 
-struct node *yaml_parse(struct arena *arena, const char *file, struct slice bytes,
-                        struct err_list *errors)
+struct node *yaml_parse(struct arena *arena, const char *file, struct slice bytes, struct err_list *errors)
 {
     struct reader r = { .arena = arena, .file = file, .errors = errors };
     if (bytes.len > YAML_BYTES_MAX) {
-        err_add(errors, (struct place){ file, 0, 0 }, "the file is larger than %zu MiB",
-                YAML_BYTES_MAX >> 20);
+        err_add(errors, (struct place){ file, 0, 0 }, "the file is larger than %zu MiB", YAML_BYTES_MAX >> 20);
         return NULL;
     }
     CHECK(yaml_parser_initialize(&r.yaml)); /* fails only without memory */
     yaml_parser_set_encoding(&r.yaml, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.yaml, (const unsigned char *)(bytes.ptr ? bytes.ptr : ""),
-                                 bytes.len);
+    yaml_parser_set_input_string(&r.yaml, (const unsigned char *)(bytes.ptr ? bytes.ptr : ""), bytes.len);
     read_events(&r);
     yaml_parser_delete(&r.yaml);
     return r.root;

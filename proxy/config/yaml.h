@@ -21,10 +21,10 @@ enum node_kind {
    hanging on it; no two of them are equal. */
 struct node {
     enum node_kind kind;
-    bool is_quoted;     /* NODE_TEXT in quotes or as a block: never null */
-    struct place place; /* file borrowed from yaml_parse's caller */
-    struct slice text;  /* NODE_TEXT; ends in a NUL that it does not count, and holds no other */
-    struct node *value; /* of a key */
+    bool is_quoted;            /* NODE_TEXT in quotes or as a block: never null */
+    struct place place;        /* file borrowed from yaml_parse's caller */
+    struct slice text;         /* NODE_TEXT; ends in a NUL that it does not count, and holds no other */
+    struct node *value;        /* of a key */
     struct node *first, *last; /* children of NODE_LIST and NODE_MAP */
     struct node *next;         /* sibling */
     size_t child_count;
@@ -32,8 +32,7 @@ struct node {
 
 /* The document's root; NULL when the text is empty, which is no error here, or when a problem ended the reading. The subset of
    YAML is the one that cannot surprise: one document, no anchors, aliases, tags or merge keys, and plain words as keys. */
-struct node *yaml_parse(struct arena *arena, const char *file, struct slice bytes,
-                        struct err_list *errors);
+struct node *yaml_parse(struct arena *arena, const char *file, struct slice bytes, struct err_list *errors);
 
 /* Reports every key of a map that was there before, with both places, and drops it. */
 void node_drop_repeated(struct node *map, struct err_list *errors);
