@@ -6,8 +6,7 @@
 void reply_reload(struct admin_call *call, const struct reload_outcome *outcome)
 {
     if (outcome->result == RELOAD_REJECTED) {
-        reply_problems(call->reply, 422, "config_rejected",
-                       "the configuration does not validate; nothing was changed",
+        reply_problems(call->reply, 422, "config_rejected", "the configuration does not validate; nothing was changed",
                        outcome->problems, outcome->problem_count);
         return;
     }

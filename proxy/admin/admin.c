@@ -17,8 +17,7 @@ const char *const reload_result_names[] = {
     [RELOAD_REJECTED] = "rejected",
 };
 
-static void on_accept(struct listener *l, int fd, const struct sockaddr *peer,
-                      socklen_t peer_length)
+static void on_accept(struct listener *l, int fd, const struct sockaddr *peer, socklen_t peer_length)
 {
     (void)peer;
     (void)peer_length;
@@ -42,9 +41,8 @@ static void address_read(struct admin_socket *socket, const struct endpoint_addr
     endpoint_address_format(&shown, socket->address, sizeof socket->address);
 }
 
-static bool socket_open(struct admin *a, struct admin_socket *socket,
-                        const struct endpoint_address *bind, struct place place,
-                        struct err_list *errors)
+static bool socket_open(struct admin *a, struct admin_socket *socket, const struct endpoint_address *bind,
+                        struct place place, struct err_list *errors)
 {
     socket->is_unix = bind->kind == ADDRESS_UNIX;
     socket->fd = listener_open_socket(bind, false, 0600, place, errors);
@@ -66,16 +64,13 @@ static void socket_close(struct admin_socket *socket)
         unlink(socket->address + sizeof "unix:" - 1);
 }
 
-static bool sockets_open(struct admin *a, const struct admin_options *options,
-                         struct err_list *errors)
+static bool sockets_open(struct admin *a, const struct admin_options *options, struct err_list *errors)
 {
-    struct endpoint_address local = { .kind = ADDRESS_UNIX,
-                                      .name = slice_from_cstr(options->socket_path) };
+    struct endpoint_address local = { .kind = ADDRESS_UNIX, .name = slice_from_cstr(options->socket_path) };
     struct place nowhere = { .file = options->socket_path };
     bool is_good = socket_open(a, &a->local, &local, nowhere, errors);
     if (options->config->is_bound)
-        is_good &=
-            socket_open(a, &a->configured, &options->config->bind, options->config->place, errors);
+        is_good &= socket_open(a, &a->configured, &options->config->bind, options->config->place, errors);
     return is_good;
 }
 
@@ -93,8 +88,7 @@ struct admin *admin_open(const struct admin_options *options, struct err_list *e
         admin_close(a);
         return NULL;
     }
-    log_info("admin: on %s%s%s", a->local.address, a->configured.fd >= 0 ? " and " : "",
-             a->configured.address);
+    log_info("admin: on %s%s%s", a->local.address, a->configured.fd >= 0 ? " and " : "", a->configured.address);
     return a;
 }
 

@@ -13,7 +13,7 @@ struct admin_options {
     struct loop *loop;
     const struct admin_control *control; /* copied */
     const char *socket_path;             /* STATE_DIR/admin.sock, mode 0600 */
-    const struct admin_config *config; /* bind, tokens; lives until admin_configure names another */
+    const struct admin_config *config;   /* bind, tokens; lives until admin_configure names another */
 };
 
 /* Opens the sockets. NULL, with the problems in errors, when one of them cannot be. */

@@ -7,16 +7,16 @@
 #define LIMIT_MAX     1000
 
 /* A number argument with a default; false with a 400. */
-static bool number_argument(struct admin_call *call, const char *name, uint64_t lowest,
-                            uint64_t highest, uint64_t *value)
+static bool number_argument(struct admin_call *call, const char *name, uint64_t lowest, uint64_t highest,
+                            uint64_t *value)
 {
     struct slice text;
     if (!call_argument(call, name, &text))
         return true;
     if (slice_to_u64(text, value) && *value >= lowest && *value <= highest)
         return true;
-    reply_error(call->reply, 400, "bad_argument", "%s is not a whole number from %llu to %llu",
-                name, (unsigned long long)lowest, (unsigned long long)highest);
+    reply_error(call->reply, 400, "bad_argument", "%s is not a whole number from %llu to %llu", name,
+                (unsigned long long)lowest, (unsigned long long)highest);
     return false;
 }
 

@@ -55,8 +55,7 @@ static bool token_find(const struct admin_config *config, struct slice token, st
     return is_found;
 }
 
-enum auth_verdict auth_tcp_request(const struct admin_config *config, const struct message *request,
-                                   struct actor *out)
+enum auth_verdict auth_tcp_request(const struct admin_config *config, const struct message *request, struct actor *out)
 {
     struct slice token;
     const struct field *field = message_field_named(request, SLICE("authorization"), NULL);

@@ -19,8 +19,7 @@ enum auth_verdict {
 
 /* Who sent a request over TCP. Without configured tokens everybody is the viewer "anonymous". Takes the same time whichever
    token it is, and whether it is one. */
-enum auth_verdict auth_tcp_request(const struct admin_config *config, const struct message *request,
-                                   struct actor *out);
+enum auth_verdict auth_tcp_request(const struct admin_config *config, const struct message *request, struct actor *out);
 
 static inline bool auth_allows(const struct actor *actor, enum role needed)
 {

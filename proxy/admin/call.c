@@ -100,12 +100,10 @@ bool percent_decode(struct slice raw, struct arena *arena, struct slice *out)
 bool call_argument(const struct admin_call *call, const char *name, struct slice *out)
 {
     struct slice raw;
-    return query_argument(call->request->query, slice_from_cstr(name), &raw) &&
-           percent_decode(raw, call->arena, out);
+    return query_argument(call->request->query, slice_from_cstr(name), &raw) && percent_decode(raw, call->arena, out);
 }
 
-bool call_audit(struct admin_call *call, const char *action, struct slice target,
-                const struct json *detail)
+bool call_audit(struct admin_call *call, const char *action, struct slice target, const struct json *detail)
 {
     struct text text;
     text_init(&text);
@@ -123,10 +121,9 @@ bool call_audit(struct admin_call *call, const char *action, struct slice target
     bool is_good = audit_append(call->control->store, &line);
     text_fini(&text);
     if (!is_good) {
-        log_error("admin: %s by %.*s refused: the audit log cannot be written: %s", action,
-                  SLICE_ARG(call->actor.who), store_message(call->control->store));
-        reply_error(call->reply, 503, "audit_unavailable",
-                    "refused, because the audit log cannot be written: %s",
+        log_error("admin: %s by %.*s refused: the audit log cannot be written: %s", action, SLICE_ARG(call->actor.who),
+                  store_message(call->control->store));
+        reply_error(call->reply, 503, "audit_unavailable", "refused, because the audit log cannot be written: %s",
                     store_message(call->control->store));
         return false;
     }

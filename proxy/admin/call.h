@@ -37,8 +37,7 @@ void reply_fini(struct admin_reply *r);
 void reply_json(struct admin_reply *r, uint16_t status, struct json *document);
 void reply_text(struct admin_reply *r, uint16_t status, const char *text);
 /* {"error": {"code": ..., "message": ...}} */
-void reply_error(struct admin_reply *r, uint16_t status, const char *code, const char *format, ...)
-    PRINTF_LIKE(4, 5);
+void reply_error(struct admin_reply *r, uint16_t status, const char *code, const char *format, ...) PRINTF_LIKE(4, 5);
 /* The same with "problems": [...]. */
 void reply_problems(struct admin_reply *r, uint16_t status, const char *code, const char *message,
                     const struct slice *problems, size_t problem_count);
@@ -50,8 +49,7 @@ bool percent_decode(struct slice raw, struct arena *arena, struct slice *out);
 
 /* Writes the audit line before the deed. False when it could not be written: the reply says so and nothing may be done.
    `detail` may be NULL; it is not taken over. */
-bool call_audit(struct admin_call *call, const char *action, struct slice target,
-                const struct json *detail) MUST_CHECK;
+bool call_audit(struct admin_call *call, const char *action, struct slice target, const struct json *detail) MUST_CHECK;
 
 /* Adds a wall time as RFC 3339, or null when it is 0. */
 void put_time(struct json *object, const char *key, struct wall_time t);

@@ -93,8 +93,7 @@ struct admin_control {
     /* Accepts no more clients and lets the present ones finish; the process goes on until it is told to end. */
     void (*drain)(void *arg, const struct actor *actor);
     /* done(done_arg, ticket) runs once, not before this returns, when every worker uses what was published last. */
-    void (*when_settled)(void *arg, void (*done)(void *done_arg, uint64_t ticket), void *done_arg,
-                         uint64_t ticket);
+    void (*when_settled)(void *arg, void (*done)(void *done_arg, uint64_t ticket), void *done_arg, uint64_t ticket);
 };
 
 #endif

@@ -85,10 +85,9 @@ static void add_test(struct text *out, const struct condition_config *c)
 
 void describe_condition(struct text *out, const struct condition_config *condition)
 {
-    static const char *const words[] = { [CONDITION_TEST] = "",
-                                         [CONDITION_ALL] = "all of (",
-                                         [CONDITION_ANY] = "any of (",
-                                         [CONDITION_NOT] = "not (" };
+    static const char *const words[] = {
+        [CONDITION_TEST] = "", [CONDITION_ALL] = "all of (", [CONDITION_ANY] = "any of (", [CONDITION_NOT] = "not ("
+    };
     if (condition == NULL) {
         text_add_cstr(out, "always");
         return;
@@ -122,8 +121,7 @@ void describe_match(struct text *out, const struct match_config *match)
     };
     add_words(out, "host", &match->hosts);
     if (match->path_kind != PATH_ANY)
-        text_printf(out, "%spath %s %.*s", out->len > 0 ? ", " : "", kinds[match->path_kind],
-                    SLICE_ARG(match->path));
+        text_printf(out, "%spath %s %.*s", out->len > 0 ? ", " : "", kinds[match->path_kind], SLICE_ARG(match->path));
     add_words(out, "method", &match->methods);
     if (match->when != NULL) {
         text_printf(out, "%swhen ", out->len > 0 ? ", " : "");

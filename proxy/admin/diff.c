@@ -61,8 +61,7 @@ static int follow(const struct lines *a, const struct lines *b, int x, int k)
 }
 
 /* Fills rows until the end of both is reached; false when that takes more than DIFF_EDITS_MAX edits. */
-static bool frontier_fill(struct frontier *f, const struct lines *a, const struct lines *b,
-                          struct arena *arena)
+static bool frontier_fill(struct frontier *f, const struct lines *a, const struct lines *b, struct arena *arena)
 {
     for (int d = 0; d <= DIFF_EDITS_MAX; d++) {
         int *row = f->rows[d] = row_create(d, arena);
@@ -113,8 +112,7 @@ static void script_reverse(char *steps, int count)
     }
 }
 
-static void script_between(struct script *s, const struct lines *a, const struct lines *b,
-                           struct arena *arena)
+static void script_between(struct script *s, const struct lines *a, const struct lines *b, struct arena *arena)
 {
     struct frontier *f = arena_zalloc(arena, sizeof *f);
     int begin = s->count;
@@ -128,15 +126,13 @@ static void script_between(struct script *s, const struct lines *a, const struct
 }
 
 /* Equal lines at both ends are not searched. */
-static struct script script_create(const struct lines *a, const struct lines *b,
-                                   struct arena *arena)
+static struct script script_create(const struct lines *a, const struct lines *b, struct arena *arena)
 {
     struct script s = { .steps = arena_alloc(arena, (size_t)(a->count + b->count) + 1) };
     int shorter = a->count < b->count ? a->count : b->count, head = 0, tail = 0;
     while (head < shorter && slice_equal(a->items[head], b->items[head]))
         head++;
-    while (tail < shorter - head &&
-           slice_equal(a->items[a->count - 1 - tail], b->items[b->count - 1 - tail]))
+    while (tail < shorter - head && slice_equal(a->items[a->count - 1 - tail], b->items[b->count - 1 - tail]))
         tail++;
     struct lines a_middle = lines_between(*a, head, a->count - head - tail);
     struct lines b_middle = lines_between(*b, head, b->count - head - tail);
@@ -173,8 +169,8 @@ static int hunk_end(const struct script *s, int at)
     }
 }
 
-static void hunk_write(struct text *out, const struct script *s, const struct hunk *h,
-                       const struct lines *a, const struct lines *b)
+static void hunk_write(struct text *out, const struct script *s, const struct hunk *h, const struct lines *a,
+                       const struct lines *b)
 {
     int old_count = 0, new_count = 0, x = h->old_line, y = h->new_line;
     for (int i = h->begin; i < h->end; i++) {
@@ -182,8 +178,7 @@ static void hunk_write(struct text *out, const struct script *s, const struct hu
         new_count += s->steps[i] != '-';
     }
     /* Of an empty side, the line before it is named (as diff -u does). */
-    text_printf(out, "@@ -%d,%d +%d,%d @@\n", x + (old_count > 0), old_count, y + (new_count > 0),
-                new_count);
+    text_printf(out, "@@ -%d,%d +%d,%d @@\n", x + (old_count > 0), old_count, y + (new_count > 0), new_count);
     for (int i = h->begin; i < h->end; i++) {
         char step = s->steps[i];
         text_add_char(out, step == '=' ? ' ' : step);
@@ -194,8 +189,7 @@ static void hunk_write(struct text *out, const struct script *s, const struct hu
     }
 }
 
-static void hunks_write(struct text *out, const struct script *s, const struct lines *a,
-                        const struct lines *b)
+static void hunks_write(struct text *out, const struct script *s, const struct lines *a, const struct lines *b)
 {
     struct hunk h = { 0 };
     int at = 0; /* where old_line and new_line stand */

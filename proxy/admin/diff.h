@@ -5,8 +5,7 @@
 #include "base/text.h"
 
 #define DIFF_CONTEXT_LINES 3
-#define DIFF_EDITS_MAX                                                                             \
-    1000 /* beyond: everything between the first and the last difference counts as replaced */
+#define DIFF_EDITS_MAX     1000 /* beyond: everything between the first and the last difference counts as replaced */
 
 /* Adds "--- NAME", "+++ NAME" and the hunks; nothing when the texts are equal. */
 void diff_write(struct text *out, const char *old_name, struct slice old_text, const char *new_name,

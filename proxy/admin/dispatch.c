@@ -14,8 +14,7 @@ static struct slice segment_take(struct slice *path)
     return segment;
 }
 
-bool endpoint_matches(const struct endpoint_row *row, struct slice path,
-                      struct slice params[CALL_PARAMS_MAX])
+bool endpoint_matches(const struct endpoint_row *row, struct slice path, struct slice params[CALL_PARAMS_MAX])
 {
     struct slice pattern = slice_from_cstr(row->path);
     size_t param_count = 0;
@@ -46,8 +45,8 @@ static const char *allowed_methods(struct admin_call *call)
     for (size_t i = 0; i < endpoint_row_count; i++) {
         const struct endpoint_row *row = &endpoint_rows[i];
         if (endpoint_matches(row, call->request->path, params))
-            list = arena_printf(call->arena, "%.*s%s%s%s", SLICE_ARG(list), list.len ? ", " : "",
-                                row->method, strcmp(row->method, "GET") == 0 ? ", HEAD" : "");
+            list = arena_printf(call->arena, "%.*s%s%s%s", SLICE_ARG(list), list.len ? ", " : "", row->method,
+                                strcmp(row->method, "GET") == 0 ? ", HEAD" : "");
     }
     return list.ptr;
 }
@@ -61,8 +60,7 @@ static const struct endpoint_row *row_find(struct admin_call *call)
             return &endpoint_rows[i];
     const char *allow = allowed_methods(call);
     if (allow[0] == '\0') {
-        reply_error(call->reply, 404, "not_found", "there is nothing at %.*s",
-                    SLICE_ARG(call->request->path));
+        reply_error(call->reply, 404, "not_found", "there is nothing at %.*s", SLICE_ARG(call->request->path));
         return NULL;
     }
     call->reply->allow = allow;
@@ -73,8 +71,7 @@ static const struct endpoint_row *row_find(struct admin_call *call)
 
 static bool is_public(const struct endpoint_row *row, const struct admin_config *config)
 {
-    return row->access == ACCESS_PUBLIC ||
-           (row->access == ACCESS_METRICS && config->is_metrics_public);
+    return row->access == ACCESS_PUBLIC || (row->access == ACCESS_METRICS && config->is_metrics_public);
 }
 
 static void refuse_stranger(struct admin_call *call, enum auth_verdict verdict)
@@ -82,28 +79,25 @@ static void refuse_stranger(struct admin_call *call, enum auth_verdict verdict)
     call->reply->wants_authentication = true;
     call->reply->allow = NULL;
     if (verdict == AUTH_ABSENT) {
-        reply_error(call->reply, 401, "unauthenticated",
-                    "a token is needed: Authorization: Bearer TOKEN");
+        reply_error(call->reply, 401, "unauthenticated", "a token is needed: Authorization: Bearer TOKEN");
     } else {
-        log_warn("admin: %.*s %.*s with a token that is nobody's",
-                 SLICE_ARG(call->request->method_name), SLICE_ARG(call->request->path));
+        log_warn("admin: %.*s %.*s with a token that is nobody's", SLICE_ARG(call->request->method_name),
+                 SLICE_ARG(call->request->path));
         reply_error(call->reply, 401, "bad_token", "the token is not one of admin.tokens");
     }
 }
 
 /* Without tokens, TCP is read-only: contract.md section 5. */
-static bool role_check(struct admin_call *call, const struct admin_config *config,
-                       const struct endpoint_row *row, bool is_unix)
+static bool role_check(struct admin_call *call, const struct admin_config *config, const struct endpoint_row *row,
+                       bool is_unix)
 {
     if (auth_allows(&call->actor, row->role))
         return true;
     if (!is_unix && config->token_count == 0)
-        reply_error(call->reply, 403, "read_only",
-                    "without admin.tokens only the UNIX socket can change anything");
+        reply_error(call->reply, 403, "read_only", "without admin.tokens only the UNIX socket can change anything");
     else
-        reply_error(call->reply, 403, "forbidden", "%.*s is %s; this needs %s",
-                    SLICE_ARG(call->actor.who), role_names[call->actor.role],
-                    role_names[row->role]);
+        reply_error(call->reply, 403, "forbidden", "%.*s is %s; this needs %s", SLICE_ARG(call->actor.who),
+                    role_names[call->actor.role], role_names[row->role]);
     return false;
 }
 
@@ -137,8 +131,7 @@ static bool reason_read(struct admin_call *call)
         reply_error(call->reply, 400, "reason_missing",
                     "a change needs a reason, as \"reason\" in the body or ?reason=");
     else
-        reply_error(call->reply, 400, "reason_too_long", "the reason is longer than %d bytes",
-                    CALL_REASON_BYTES);
+        reply_error(call->reply, 400, "reason_too_long", "the reason is longer than %d bytes", CALL_REASON_BYTES);
     return false;
 }
 
@@ -156,15 +149,14 @@ static void row_run(struct admin_call *call, const struct endpoint_row *row, str
 {
     struct json *document = NULL;
     bool is_write = strcmp(row->method, "GET") != 0;
-    if (params_decode(call) &&
-        (!is_write || (body_read(call, body, &document) && reason_read(call))))
+    if (params_decode(call) && (!is_write || (body_read(call, body, &document) && reason_read(call))))
         row->run(call);
     call->body = NULL;
     json_destroy(document);
 }
 
-void dispatch(struct admin_call *call, const struct admin_config *config,
-              const struct actor *unix_actor, struct slice body)
+void dispatch(struct admin_call *call, const struct admin_config *config, const struct actor *unix_actor,
+              struct slice body)
 {
     enum auth_verdict verdict = AUTH_KNOWN;
     if (unix_actor != NULL)

@@ -35,12 +35,11 @@ extern const size_t endpoint_row_count;
 
 /* Answers one request, whole in call->request and `body`. unix_actor: of a peer on the UNIX socket; NULL over TCP.
    Fills in the rest of the call and the reply. */
-void dispatch(struct admin_call *call, const struct admin_config *config,
-              const struct actor *unix_actor, struct slice body);
+void dispatch(struct admin_call *call, const struct admin_config *config, const struct actor *unix_actor,
+              struct slice body);
 
 /* Does `path` fit the row's pattern? Its parameters go to params, raw. Public for tests. */
-bool endpoint_matches(const struct endpoint_row *row, struct slice path,
-                      struct slice params[CALL_PARAMS_MAX]);
+bool endpoint_matches(const struct endpoint_row *row, struct slice path, struct slice params[CALL_PARAMS_MAX]);
 
 /* ---- handlers, one file a topic --------------------------------------------------------------------------------------- */
 

@@ -1,27 +1,24 @@
 /* admin/endpoints.c - THE table of the admin API. Dispatch, roles and openapi.json all read it. */
 #include "admin/dispatch.h"
 
-#define GET(path_, access_, run_, summary_, ...)                                                   \
-    {                                                                                              \
-        .method = "GET", .path = path_, .access = access_, .role = ROLE_VIEWER, .run = run_,       \
-        .summary = summary_, .success = "200", __VA_ARGS__                                         \
+#define GET(path_, access_, run_, summary_, ...)                                                                       \
+    {                                                                                                                  \
+        .method = "GET", .path = path_, .access = access_, .role = ROLE_VIEWER, .run = run_, .summary = summary_,      \
+        .success = "200", __VA_ARGS__                                                                                  \
     }
-#define WRITE(method_, path_, role_, run_, summary_, success_, ...)                                \
-    {                                                                                              \
-        .method = method_, .path = path_, .access = ACCESS_ROLE, .role = role_, .run = run_,       \
-        .summary = summary_, .success = success_, __VA_ARGS__                                      \
+#define WRITE(method_, path_, role_, run_, summary_, success_, ...)                                                    \
+    {                                                                                                                  \
+        .method = method_, .path = path_, .access = ACCESS_ROLE, .role = role_, .run = run_, .summary = summary_,      \
+        .success = success_, __VA_ARGS__                                                                               \
     }
 
 const struct endpoint_row endpoint_rows[] = {
     GET("/healthz", ACCESS_PUBLIC, api_healthz, "200 while the process answers"),
-    GET("/readyz", ACCESS_PUBLIC, api_readyz,
-        "200 while clients are served; 503 before that and while draining"),
-    GET("/metrics", ACCESS_METRICS, api_metrics,
-        "Prometheus text, or OpenMetrics when Accept asks for it"),
+    GET("/readyz", ACCESS_PUBLIC, api_readyz, "200 while clients are served; 503 before that and while draining"),
+    GET("/metrics", ACCESS_METRICS, api_metrics, "Prometheus text, or OpenMetrics when Accept asks for it"),
     GET("/api/v1/status", ACCESS_ROLE, api_status,
         "version, generation, last reload, listeners, and what is live on each worker"),
-    GET("/api/v1/routes", ACCESS_ROLE, api_routes,
-        "every route with its rules, its split and the weights in force"),
+    GET("/api/v1/routes", ACCESS_ROLE, api_routes, "every route with its rules, its split and the weights in force"),
     GET("/api/v1/routes/{name}", ACCESS_ROLE, api_route, "one route"),
     WRITE("PUT", "/api/v1/routes/{name}/split", ROLE_OPERATOR, api_split_put,
           "sets the weights of a route's split, over reloads and restarts", "200",
@@ -32,26 +29,22 @@ const struct endpoint_row endpoint_rows[] = {
           "gives the weights back to the configuration file", "200"),
     GET("/api/v1/upstreams", ACCESS_ROLE, api_upstreams,
         "every upstream with its endpoints, their health, and its connections"),
-    GET("/api/v1/config", ACCESS_ROLE, api_config,
-        "the text of the configuration in force, secrets masked"),
+    GET("/api/v1/config", ACCESS_ROLE, api_config, "the text of the configuration in force, secrets masked"),
     GET("/api/v1/config/versions", ACCESS_ROLE, api_versions,
         "the configurations that were in force, newest first, or the difference of two",
         .arguments = { { "diff", "A..B: the unified difference of two generations instead" } }),
-    GET("/api/v1/config/versions/{generation}", ACCESS_ROLE, api_version,
-        "one of them with its text, secrets masked"),
+    GET("/api/v1/config/versions/{generation}", ACCESS_ROLE, api_version, "one of them with its text, secrets masked"),
     WRITE("POST", "/api/v1/config/versions/{generation}/restore", ROLE_ADMIN, api_restore,
           "writes that version to the configuration file and reloads it", "200"),
     WRITE("POST", "/api/v1/reload", ROLE_OPERATOR, api_reload,
           "loads the configuration file; 422 with every problem when it does not validate", "200"),
-    WRITE("POST", "/api/v1/drain", ROLE_OPERATOR, api_drain,
-          "accepts no more clients and lets the present ones finish", "202"),
+    WRITE("POST", "/api/v1/drain", ROLE_OPERATOR, api_drain, "accepts no more clients and lets the present ones finish",
+          "202"),
     GET("/api/v1/audit", ACCESS_ROLE, api_audit, "who did what and why, newest first",
         .arguments = { { "before", "only lines with a smaller id" },
                        { "limit", "at most so many, 1 to 1000; default 100" } }),
-    GET("/api/v1/audit/verify", ACCESS_ROLE, api_audit_verify,
-        "checks the hash chain of the whole audit log"),
-    GET("/api/v1/hygiene", ACCESS_ROLE, api_hygiene,
-        "rules, segments and routes that have expired or have no owner"),
+    GET("/api/v1/audit/verify", ACCESS_ROLE, api_audit_verify, "checks the hash chain of the whole audit log"),
+    GET("/api/v1/hygiene", ACCESS_ROLE, api_hygiene, "rules, segments and routes that have expired or have no owner"),
     GET("/api/v1/openapi.json", ACCESS_ROLE, api_openapi, "this description"),
 };
 

@@ -7,8 +7,8 @@ struct finding_list {
     struct wall_time now;
 };
 
-static void put_finding(const struct finding_list *f, const char *kind, struct slice name,
-                        const char *problem, const struct ownership_config *ownership)
+static void put_finding(const struct finding_list *f, const char *kind, struct slice name, const char *problem,
+                        const struct ownership_config *ownership)
 {
     struct json *finding = json_push_object(f->list);
     json_put_cstr(finding, "kind", kind);
@@ -26,14 +26,12 @@ static void ownership_check(const struct finding_list *f, const char *kind, stru
         put_finding(f, kind, name, "no_owner", ownership);
 }
 
-static void route_check(const struct finding_list *f, struct arena *arena,
-                        const struct route_config *route)
+static void route_check(const struct finding_list *f, struct arena *arena, const struct route_config *route)
 {
     ownership_check(f, "route", route->name, &route->ownership);
     for (size_t i = 0; i < route->rule_count; i++) {
         const struct rule_config *rule = &route->rules[i];
-        struct slice name =
-            arena_printf(arena, "%.*s/%.*s", SLICE_ARG(route->name), SLICE_ARG(rule->name));
+        struct slice name = arena_printf(arena, "%.*s/%.*s", SLICE_ARG(route->name), SLICE_ARG(rule->name));
         /* A rule without an owner of its own is its route's. */
         struct ownership_config ownership = rule->ownership;
         if (slice_is_empty(ownership.owner))

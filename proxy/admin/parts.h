@@ -26,8 +26,7 @@ struct admin {
     const struct admin_config *config; /* borrowed: the configuration in force */
     struct admin_socket local, configured;
     struct list sessions;
-    struct handle_table
-        handles; /* of sessions: a held one may be gone when the workers have switched */
+    struct handle_table handles; /* of sessions: a held one may be gone when the workers have switched */
 };
 
 #endif

@@ -22,18 +22,16 @@ static bool text_validates(struct admin_call *call, struct slice bytes)
     const struct config *now = call->control->snapshot(call->control->arg)->config;
     arena_init(&arena, NULL, 0);
     err_list_init(&errors, call->arena);
-    const struct config *config =
-        config_load_bytes(&arena, now->file.ptr, bytes, &config_source_system, &errors);
+    const struct config *config = config_load_bytes(&arena, now->file.ptr, bytes, &config_source_system, &errors);
     bool is_good = config != NULL && route_table_build(&arena, config, &errors) != NULL;
     if (!is_good) {
         size_t count = 0;
-        struct slice *problems = arena_zalloc_array(
-            call->arena, errors.error_count + errors.warning_count, sizeof *problems);
+        struct slice *problems =
+            arena_zalloc_array(call->arena, errors.error_count + errors.warning_count, sizeof *problems);
         for (const struct err *e = errors.first; e != NULL; e = e->next)
             problems[count++] = err_format(call->arena, e);
         reply_problems(call->reply, 422, "config_rejected",
-                       "that version does not validate any more; nothing was changed", problems,
-                       count);
+                       "that version does not validate any more; nothing was changed", problems, count);
     }
     arena_reset(&arena);
     return is_good;
@@ -44,10 +42,9 @@ static bool is_single_file(struct admin_call *call, const struct version *versio
     const struct config *now = call->control->snapshot(call->control->arg)->config;
     if (version->file_count == 1 && now->file_count == 1)
         return true;
-    reply_error(
-        call->reply, 409, "several_files",
-        "the configuration consists of several files; only one that is a single file can be "
-        "restored");
+    reply_error(call->reply, 409, "several_files",
+                "the configuration consists of several files; only one that is a single file can be "
+                "restored");
     return false;
 }
 
@@ -57,9 +54,8 @@ void api_restore(struct admin_call *call)
     struct slice text;
     uint64_t generation;
     const struct admin_control *control = call->control;
-    if (!generation_param(call, &generation) ||
-        !version_required(call, generation, &version, &text) || !is_single_file(call, &version) ||
-        !text_validates(call, file_bytes(text)) ||
+    if (!generation_param(call, &generation) || !version_required(call, generation, &version, &text) ||
+        !is_single_file(call, &version) || !text_validates(call, file_bytes(text)) ||
         !call_audit(call, "config.restore", call->params[0], NULL))
         return;
     struct text error = { 0 };

@@ -35,8 +35,7 @@ static void put_text(struct json *object, const char *key, struct text *text)
     text_fini(text);
 }
 
-static void put_split(struct json *object, const struct compiled_route *route,
-                      const uint32_t *weights)
+static void put_split(struct json *object, const struct compiled_route *route, const uint32_t *weights)
 {
     uint64_t sum = 0;
     struct json *split = json_put_array(object, "split");
@@ -79,8 +78,7 @@ static void put_rules(struct json *object, const struct route_config *route)
     }
 }
 
-void put_route(struct json *object, const struct admin_control *control,
-               const struct compiled_route *route)
+void put_route(struct json *object, const struct admin_control *control, const struct compiled_route *route)
 {
     const struct route_config *c = route->config;
     struct text match = { 0 }, sticky = { 0 };
@@ -121,8 +119,7 @@ const struct compiled_route *route_required(struct admin_call *call)
 {
     const struct compiled_route *route = route_named(call->control, call->params[0]);
     if (route == NULL)
-        reply_error(call->reply, 404, "no_such_route", "there is no route \"%.*s\"",
-                    SLICE_ARG(call->params[0]));
+        reply_error(call->reply, 404, "no_such_route", "there is no route \"%.*s\"", SLICE_ARG(call->params[0]));
     return route;
 }
 

@@ -11,8 +11,7 @@ const struct compiled_route *route_required(struct admin_call *call);
 const struct override *override_of(const struct admin_control *control, struct slice route);
 
 /* Fills an object with everything about a route. */
-void put_route(struct json *object, const struct admin_control *control,
-               const struct compiled_route *route);
+void put_route(struct json *object, const struct admin_control *control, const struct compiled_route *route);
 /* 200 with the route in {"generation", "weights_generation", "route"}. */
 void reply_route(struct admin_call *call, const struct compiled_route *route);
 

@@ -86,10 +86,9 @@ static void session_hold(struct session *s)
 
 static void request_run(struct session *s)
 {
-    struct admin_call call = { .control = &s->admin->control,
-                               .arena = &s->arena,
-                               .request = &s->request,
-                               .reply = &s->reply };
+    struct admin_call call = {
+        .control = &s->admin->control, .arena = &s->arena, .request = &s->request, .reply = &s->reply
+    };
     s->is_last = s->is_last || !s->request.is_keep_alive;
     dispatch(&call, s->admin->config, s->from->is_unix ? &s->peer : NULL, text_slice(&s->body));
     if (s->reply.is_held)
@@ -99,8 +98,7 @@ static void request_run(struct session *s)
 }
 
 /* Refused before it is complete: what follows on the connection cannot be told apart any more. */
-static void request_refuse(struct session *s, uint16_t status, const char *code,
-                           const char *message)
+static void request_refuse(struct session *s, uint16_t status, const char *code, const char *message)
 {
     s->is_last = true;
     reply_error(&s->reply, status, code, "%s", message);
@@ -126,8 +124,7 @@ static void on_fault(struct session *s)
 {
     const struct reason_row *row = &reason_rows[s->reader.reason];
     const char *detail = s->reader.error_detail;
-    request_refuse(s, row->status != 0 ? row->status : 400, row->code,
-                   detail != NULL ? detail : row->sentence);
+    request_refuse(s, row->status != 0 ? row->status : 400, row->code, detail != NULL ? detail : row->sentence);
 }
 
 /* Takes events off the input until it is used up or a reply is on its way. */
@@ -207,8 +204,7 @@ static void on_deadline(void *arg)
     CHECK_MAGIC(s, SESSION_MAGIC);
     bool is_waiting = s->state == SESSION_READING && (s->has_head || input_rest(s).len > 0);
     if (s->state == SESSION_HELD) {
-        reply_error(&s->reply, 504, "not_settled",
-                    "it was applied, but not every worker uses it yet");
+        reply_error(&s->reply, 504, "not_settled", "it was applied, but not every worker uses it yet");
         session_reply(s);
         session_flush(s);
     } else if (is_waiting) {

@@ -36,13 +36,7 @@
 #define SESSION_HEAD_BYTES  8192
 #define SESSION_FIELD_COUNT 64
 
-enum session_state {
-    SESSION_READING,
-    SESSION_HELD,
-    SESSION_WRITING,
-    SESSION_LINGERING,
-    SESSION_CLOSED
-};
+enum session_state { SESSION_READING, SESSION_HELD, SESSION_WRITING, SESSION_LINGERING, SESSION_CLOSED };
 
 struct session {
     uint32_t magic;

@@ -27,8 +27,7 @@ static bool weights_reduce(struct admin_call *call, uint32_t *weights, size_t co
         return false;
     }
     if (sum / divisor > WEIGHT_SUM_MAX) {
-        reply_error(call->reply, 400, "bad_weights",
-                    "the weights, reduced, add up to %llu, which is more than %d",
+        reply_error(call->reply, 400, "bad_weights", "the weights, reduced, add up to %llu, which is more than %d",
                     (unsigned long long)(sum / divisor), WEIGHT_SUM_MAX);
         return false;
     }
@@ -37,22 +36,21 @@ static bool weights_reduce(struct admin_call *call, uint32_t *weights, size_t co
     return true;
 }
 
-static bool entry_read(struct admin_call *call, const struct route_config *route,
-                       const struct json *value, struct slice name, uint32_t *weights, bool *seen)
+static bool entry_read(struct admin_call *call, const struct route_config *route, const struct json *value,
+                       struct slice name, uint32_t *weights, bool *seen)
 {
     uint64_t weight;
     size_t i = 0;
     while (i < route->split_count && !slice_equal(route->split[i].upstream, name))
         i++;
     if (i == route->split_count) {
-        reply_error(call->reply, 400, "bad_weights",
-                    "the split of route \"%.*s\" has no upstream \"%.*s\"", SLICE_ARG(route->name),
-                    SLICE_ARG(name));
+        reply_error(call->reply, 400, "bad_weights", "the split of route \"%.*s\" has no upstream \"%.*s\"",
+                    SLICE_ARG(route->name), SLICE_ARG(name));
         return false;
     }
     if (!json_as_u64(value, &weight) || weight > UINT32_MAX) {
-        reply_error(call->reply, 400, "bad_weights",
-                    "the weight of \"%.*s\" is not a whole number of 0 or more", SLICE_ARG(name));
+        reply_error(call->reply, 400, "bad_weights", "the weight of \"%.*s\" is not a whole number of 0 or more",
+                    SLICE_ARG(name));
         return false;
     }
     weights[i] = (uint32_t)weight;
@@ -61,8 +59,7 @@ static bool entry_read(struct admin_call *call, const struct route_config *route
 }
 
 /* Every upstream of the split is named: who leaves one out has a different split in mind. */
-static bool entries_read(struct admin_call *call, const struct route_config *route,
-                         uint32_t *weights)
+static bool entries_read(struct admin_call *call, const struct route_config *route, uint32_t *weights)
 {
     bool *seen = arena_zalloc_array(call->arena, route->split_count, sizeof *seen);
     const struct json *given = json_get(call->body, "weights"), *value;
@@ -78,8 +75,7 @@ static bool entries_read(struct admin_call *call, const struct route_config *rou
             return false;
     for (size_t i = 0; i < route->split_count; i++)
         if (!seen[i]) {
-            reply_error(call->reply, 400, "bad_weights",
-                        "the split has an upstream \"%.*s\" that got no weight",
+            reply_error(call->reply, 400, "bad_weights", "the split has an upstream \"%.*s\" that got no weight",
                         SLICE_ARG(route->split[i].upstream));
             return false;
         }
@@ -90,16 +86,15 @@ static const struct compiled_route *split_required(struct admin_call *call)
 {
     const struct compiled_route *route = route_required(call);
     if (route != NULL && route->config->action != ROUTE_FORWARD) {
-        reply_error(call->reply, 400, "no_split", "route \"%.*s\" has no split",
-                    SLICE_ARG(route->config->name));
+        reply_error(call->reply, 400, "no_split", "route \"%.*s\" has no split", SLICE_ARG(route->config->name));
         return NULL;
     }
     return route;
 }
 
 /* For the audit log: what it was and what it becomes. */
-static struct json *detail_create(const struct admin_control *control,
-                                  const struct compiled_route *route, const uint32_t *weights)
+static struct json *detail_create(const struct admin_control *control, const struct compiled_route *route,
+                                  const uint32_t *weights)
 {
     const uint32_t *before = weights_of(control->weights(control->arg), route);
     struct json *detail = json_create_object();
@@ -112,8 +107,8 @@ static struct json *detail_create(const struct admin_control *control,
 }
 
 /* Audit, effect, reply. own_weights NULL: those of the file. */
-static void weights_apply(struct admin_call *call, const struct compiled_route *route,
-                          const char *action, const uint32_t *own_weights)
+static void weights_apply(struct admin_call *call, const struct compiled_route *route, const char *action,
+                          const uint32_t *own_weights)
 {
     const struct admin_control *control = call->control;
     const uint32_t *weights = own_weights != NULL ? own_weights : route->file_weights;
@@ -123,13 +118,11 @@ static void weights_apply(struct admin_call *call, const struct compiled_route *
     if (!is_audited)
         return;
     struct text error = { 0 };
-    if (control->set_weights(control->arg, route, own_weights, &call->actor, call->reason,
-                             &error)) {
+    if (control->set_weights(control->arg, route, own_weights, &call->actor, call->reason, &error)) {
         reply_route(call, route);
         call->reply->is_held = true;
     } else {
-        reply_error(call->reply, 503, "store_unavailable", "the weights could not be stored: %s",
-                    error.bytes);
+        reply_error(call->reply, 503, "store_unavailable", "the weights could not be stored: %s", error.bytes);
     }
     text_fini(&error);
 }
@@ -139,10 +132,8 @@ void api_split_put(struct admin_call *call)
     const struct compiled_route *route = split_required(call);
     if (route == NULL)
         return;
-    uint32_t *weights =
-        arena_zalloc_array(call->arena, route->config->split_count, sizeof *weights);
-    if (entries_read(call, route->config, weights) &&
-        weights_reduce(call, weights, route->config->split_count))
+    uint32_t *weights = arena_zalloc_array(call->arena, route->config->split_count, sizeof *weights);
+    if (entries_read(call, route->config, weights) && weights_reduce(call, weights, route->config->split_count))
         weights_apply(call, route, "split.set", weights);
 }
 

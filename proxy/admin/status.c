@@ -16,8 +16,7 @@ static void put_list(struct json *object, const char *key, const struct slice *i
         json_push_string(list, items[i]);
 }
 
-static void put_config(struct json *root, const struct admin_control *control,
-                       const struct process_status *status)
+static void put_config(struct json *root, const struct admin_control *control, const struct process_status *status)
 {
     const struct snapshot *snapshot = control->snapshot(control->arg);
     struct json *config = json_put_object(root, "config");
@@ -102,8 +101,7 @@ static void put_store(struct json *root, const struct store *store)
 {
     struct json *s = json_put_object(root, "store");
     json_put_bool(s, "is_usable", store_is_usable(store));
-    put_optional(s, "problem",
-                 store_is_usable(store) ? SLICE_NONE : slice_from_cstr(store_message(store)));
+    put_optional(s, "problem", store_is_usable(store) ? SLICE_NONE : slice_from_cstr(store_message(store)));
 }
 
 void api_status(struct admin_call *call)

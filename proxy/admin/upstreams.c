@@ -7,8 +7,7 @@ static const char *const balance_names[] = {
     [BALANCE_RANDOM] = "random",
 };
 
-static void put_health(struct json *object, const struct stats *stats, struct slice upstream,
-                       struct slice address)
+static void put_health(struct json *object, const struct stats *stats, struct slice upstream, struct slice address)
 {
     uint32_t id = registry_find(&stats->endpoints, upstream, address);
     enum stats_health health = id != 0 ? stats_sum_health(stats, id) : STATS_HEALTH_UNKNOWN;
@@ -18,8 +17,7 @@ static void put_health(struct json *object, const struct stats *stats, struct sl
         json_put_bool(object, "healthy", health == STATS_HEALTHY);
 }
 
-static void put_endpoints(struct json *object, const struct stats *stats,
-                          const struct upstream_config *u)
+static void put_endpoints(struct json *object, const struct stats *stats, const struct upstream_config *u)
 {
     struct json *list = json_put_array(object, "endpoints");
     for (size_t i = 0; i < u->endpoint_count; i++) {
@@ -46,8 +44,7 @@ static void put_connections(struct json *object, const struct stats *stats, stru
     json_put_u64(c, "active", gauge(stats, id, STATS_UPSTREAM_ACTIVE));
     json_put_u64(c, "pending", gauge(stats, id, STATS_UPSTREAM_PENDING));
     json_put_u64(c, "connects", stats_sum_upstream(stats, id, STATS_UPSTREAM_CONNECTS));
-    json_put_u64(c, "connect_failures",
-                 stats_sum_upstream(stats, id, STATS_UPSTREAM_CONNECT_FAILURES));
+    json_put_u64(c, "connect_failures", stats_sum_upstream(stats, id, STATS_UPSTREAM_CONNECT_FAILURES));
 }
 
 void api_upstreams(struct admin_call *call)

@@ -25,8 +25,7 @@ static void reply_store_fault(struct admin_call *call)
                 store_message(call->control->store));
 }
 
-bool version_required(struct admin_call *call, uint64_t generation, struct version *version,
-                      struct slice *text)
+bool version_required(struct admin_call *call, uint64_t generation, struct version *version, struct slice *text)
 {
     bool is_found;
     if (!versions_get(call->control->store, generation, call->arena, version, text, &is_found))
@@ -43,13 +42,11 @@ bool generation_param(struct admin_call *call, uint64_t *generation)
 {
     if (slice_to_u64(call->params[0], generation) && *generation <= INT64_MAX)
         return true;
-    reply_error(call->reply, 404, "no_such_version", "\"%.*s\" is not a generation",
-                SLICE_ARG(call->params[0]));
+    reply_error(call->reply, 404, "no_such_version", "\"%.*s\" is not a generation", SLICE_ARG(call->params[0]));
     return false;
 }
 
-static void put_version(struct json *object, const struct admin_control *control,
-                        const struct version *v)
+static void put_version(struct json *object, const struct admin_control *control, const struct version *v)
 {
     json_put_u64(object, "generation", v->generation);
     json_put_string(object, "digest", v->digest);
@@ -58,8 +55,7 @@ static void put_version(struct json *object, const struct admin_control *control
     json_put_string(object, "by", v->applied_by);
     json_put_u64(object, "file_count", v->file_count);
     json_put_u64(object, "text_bytes", v->text_bytes);
-    json_put_bool(object, "is_current",
-                  v->generation == control->snapshot(control->arg)->generation);
+    json_put_bool(object, "is_current", v->generation == control->snapshot(control->arg)->generation);
 }
 
 static void reply_list(struct admin_call *call)
@@ -96,8 +92,7 @@ static void reply_diff(struct admin_call *call, uint64_t from, uint64_t to)
     struct text diff = { 0 };
     struct slice a_name = arena_printf(call->arena, "generation %llu", (unsigned long long)from);
     struct slice b_name = arena_printf(call->arena, "generation %llu", (unsigned long long)to);
-    diff_write(&diff, a_name.ptr, masked_text(call->arena, a_text), b_name.ptr,
-               masked_text(call->arena, b_text));
+    diff_write(&diff, a_name.ptr, masked_text(call->arena, a_text), b_name.ptr, masked_text(call->arena, b_text));
     struct json *root = json_create_object();
     json_put_u64(root, "from", from);
     json_put_u64(root, "to", to);
@@ -133,8 +128,7 @@ void api_version(struct admin_call *call)
     struct version version;
     struct slice text;
     uint64_t generation;
-    if (!generation_param(call, &generation) ||
-        !version_required(call, generation, &version, &text))
+    if (!generation_param(call, &generation) || !version_required(call, generation, &version, &text))
         return;
     struct json *root = json_create_object();
     put_version(root, call->control, &version);

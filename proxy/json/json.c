@@ -210,8 +210,8 @@ struct json *json_parse(struct slice bytes, struct text *error)
         return NULL;
     }
     json_error_t fault;
-    json_t *parsed = json_loadb(bytes.len ? bytes.ptr : "", bytes.len,
-                                JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &fault);
+    json_t *parsed =
+        json_loadb(bytes.len ? bytes.ptr : "", bytes.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &fault);
     if (parsed == NULL) {
         text_printf(error, "line %d, column %d: %s", fault.line, fault.column, fault.text);
         return NULL;
@@ -227,10 +227,9 @@ const struct json *json_get(const struct json *object, const char *key)
 enum json_kind json_kind(const struct json *value)
 {
     static const enum json_kind kinds[] = {
-        [JSON_OBJECT] = JSON_KIND_OBJECT, [JSON_ARRAY] = JSON_KIND_ARRAY,
-        [JSON_STRING] = JSON_KIND_STRING, [JSON_INTEGER] = JSON_KIND_NUMBER,
-        [JSON_REAL] = JSON_KIND_NUMBER,   [JSON_TRUE] = JSON_KIND_BOOL,
-        [JSON_FALSE] = JSON_KIND_BOOL,    [JSON_NULL] = JSON_KIND_NULL,
+        [JSON_OBJECT] = JSON_KIND_OBJECT,  [JSON_ARRAY] = JSON_KIND_ARRAY, [JSON_STRING] = JSON_KIND_STRING,
+        [JSON_INTEGER] = JSON_KIND_NUMBER, [JSON_REAL] = JSON_KIND_NUMBER, [JSON_TRUE] = JSON_KIND_BOOL,
+        [JSON_FALSE] = JSON_KIND_BOOL,     [JSON_NULL] = JSON_KIND_NULL,
     };
     return value == NULL ? JSON_KIND_ABSENT : kinds[json_typeof(to_jansson_const(value))];
 }

@@ -81,8 +81,7 @@ const struct json *json_next(const struct json *object, void **cursor, struct sl
 
 /* ---- writing ------------------------------------------------------------------------------------------------------- */
 
-void json_write(const struct json *value, struct text *out); /* one line, no newline */
-void json_write_pretty(const struct json *value,
-                       struct text *out); /* indented by two, newline at the end */
+void json_write(const struct json *value, struct text *out);        /* one line, no newline */
+void json_write_pretty(const struct json *value, struct text *out); /* indented by two, newline at the end */
 
 #endif

@@ -85,8 +85,7 @@ uint64_t access_writer_dropped_count(struct access_writer *w)
 
 bool access_writer_open(struct access_writer *w, const char *path)
 {
-    int fd = path == NULL ? dup(STDOUT_FILENO)
-                          : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    int fd = path == NULL ? dup(STDOUT_FILENO) : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
     if (fd < 0)
         return false;
     pthread_mutex_lock(&w->mutex);
@@ -152,8 +151,7 @@ static size_t write_all(struct access_writer *w, const char *bytes, size_t count
 static uint32_t count_lines(const char *bytes, size_t count)
 {
     uint32_t lines = 0;
-    for (const char *at = bytes; (at = memchr(at, '\n', count - (size_t)(at - bytes))) != NULL;
-         at++)
+    for (const char *at = bytes; (at = memchr(at, '\n', count - (size_t)(at - bytes))) != NULL; at++)
         lines++;
     return lines;
 }

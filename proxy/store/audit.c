@@ -9,8 +9,7 @@
 
 #define COLUMNS "id, at_unix_ms, who, role, action, target, reason, detail, previous_hash, hash"
 
-static const char first_previous_hash[] =
-    "0000000000000000000000000000000000000000000000000000000000000000";
+static const char first_previous_hash[] = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /* "LENGTH:BYTES," so that no two lists of fields have the same text. */
 static void field_add(struct text *t, struct slice value)
@@ -54,8 +53,7 @@ static bool line_insert(struct store *s, const struct audit_line *line)
     struct statement st;
     const struct slice texts[] = { line->who,    line->role,   line->action,        line->target,
                                    line->reason, line->detail, line->previous_hash, line->hash };
-    statement_begin(&st, s,
-                    "INSERT INTO audit (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    statement_begin(&st, s, "INSERT INTO audit (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     statement_bind_i64(&st, line->id);
     statement_bind_i64(&st, line->at.unix_ms);
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
@@ -106,8 +104,8 @@ static struct audit_line line_read(struct statement *st, struct arena *arena)
     };
 }
 
-bool audit_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit,
-                struct audit_line **out, size_t *count)
+bool audit_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit, struct audit_line **out,
+                size_t *count)
 {
     struct statement st;
     *count = 0;
@@ -121,8 +119,7 @@ bool audit_list(struct store *s, struct arena *arena, int64_t before_id, size_t 
 }
 
 /* What is wrong with a line, given the one before it; NULL when nothing is. */
-static const char *line_fault(const struct audit_line *line, int64_t previous_id,
-                              struct slice previous_hash)
+static const char *line_fault(const struct audit_line *line, int64_t previous_id, struct slice previous_hash)
 {
     char hash[DIGEST_SHA256_HEX_SIZE];
     if (line->id != previous_id + 1)
@@ -137,8 +134,8 @@ static const char *line_fault(const struct audit_line *line, int64_t previous_id
 
 static void line_verify(const struct audit_line *line, struct audit_verdict *out)
 {
-    struct slice previous = out->checked_count == 0 ? slice_from_cstr(first_previous_hash)
-                                                    : slice_from_cstr(out->newest_hash);
+    struct slice previous =
+        out->checked_count == 0 ? slice_from_cstr(first_previous_hash) : slice_from_cstr(out->newest_hash);
     out->why = line_fault(line, out->checked_count, previous);
     if (out->why != NULL) {
         out->bad_id = line->id;

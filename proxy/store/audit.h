@@ -23,8 +23,8 @@ struct audit_line {
 bool audit_append(struct store *s, struct audit_line *line) MUST_CHECK;
 
 /* Newest first, ids below `before_id` (0: all), at most `limit`. */
-bool audit_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit,
-                struct audit_line **out, size_t *count) MUST_CHECK;
+bool audit_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit, struct audit_line **out,
+                size_t *count) MUST_CHECK;
 
 struct audit_verdict {
     int64_t checked_count;

@@ -97,7 +97,7 @@ bool migrations_apply(struct store *s)
         !version_read(s, &version))
         return false;
     if (version > NEWEST)
-        return store_fail(s, "it was written by a newer weir (tables %lld, this one knows %lld)",
-                          (long long)version, (long long)NEWEST);
+        return store_fail(s, "it was written by a newer weir (tables %lld, this one knows %lld)", (long long)version,
+                          (long long)NEWEST);
     return steps_run(s, version);
 }

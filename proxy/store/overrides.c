@@ -30,8 +30,7 @@ static bool row_insert(struct store *s, const struct override *o)
 static bool entry_insert(struct store *s, struct slice route, const struct override_entry *entry)
 {
     struct statement st;
-    statement_begin(
-        &st, s, "INSERT INTO weight_override_entries (route, upstream, weight) VALUES (?, ?, ?)");
+    statement_begin(&st, s, "INSERT INTO weight_override_entries (route, upstream, weight) VALUES (?, ?, ?)");
     statement_bind_text(&st, route);
     statement_bind_text(&st, entry->upstream);
     statement_bind_i64(&st, entry->weight);
@@ -71,8 +70,7 @@ static bool entries_read(struct store *s, struct arena *arena, struct override *
     statement_bind_text(&st, o->route);
     while (statement_step(&st)) {
         if (o->entries == NULL)
-            o->entries =
-                arena_zalloc_array(arena, (size_t)statement_i64(&st, 2), sizeof *o->entries);
+            o->entries = arena_zalloc_array(arena, (size_t)statement_i64(&st, 2), sizeof *o->entries);
         o->entries[o->entry_count++] = (struct override_entry){
             .upstream = statement_text(&st, 0, arena),
             .weight = (uint32_t)statement_i64(&st, 1),
@@ -81,8 +79,7 @@ static bool entries_read(struct store *s, struct arena *arena, struct override *
     return statement_end(&st);
 }
 
-static bool rows_read(struct store *s, struct arena *arena, struct override *out, size_t capacity,
-                      size_t *count)
+static bool rows_read(struct store *s, struct arena *arena, struct override *out, size_t capacity, size_t *count)
 {
     struct statement st;
     statement_begin(&st, s,

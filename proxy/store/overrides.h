@@ -16,8 +16,7 @@ struct override_entry {
 /* The weights of one route that replace its file's. */
 struct override {
     struct slice route;
-    struct slice
-        fingerprint; /* of the split in the file when they were set: another one ends them */
+    struct slice fingerprint; /* of the split in the file when they were set: another one ends them */
     struct slice set_by, reason;
     struct wall_time at;
     struct override_entry *entries; /* every upstream of the split */
@@ -29,7 +28,6 @@ bool overrides_put(struct store *s, const struct override *o) MUST_CHECK;
 /* True also when there was none. */
 bool overrides_delete(struct store *s, struct slice route) MUST_CHECK;
 /* All of them by route name, in the arena. */
-bool overrides_list(struct store *s, struct arena *arena, struct override **out,
-                    size_t *count) MUST_CHECK;
+bool overrides_list(struct store *s, struct arena *arena, struct override **out, size_t *count) MUST_CHECK;
 
 #endif

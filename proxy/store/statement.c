@@ -32,8 +32,7 @@ static void fail_by_code(struct store *store)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         store->is_damaged = true;
-        store_fail(store, "it is damaged (%s); move it away and restart",
-                   sqlite3_errmsg(store->db));
+        store_fail(store, "it is damaged (%s); move it away and restart", sqlite3_errmsg(store->db));
         break;
     default:
         store_fail(store, "%s", sqlite3_errmsg(store->db));
@@ -59,8 +58,8 @@ void statement_begin(struct statement *st, struct store *store, const char *sql)
 void statement_bind_text(struct statement *st, struct slice value)
 {
     const char *bytes = value.len ? value.ptr : "";
-    if (!st->has_failed && sqlite3_bind_text64(st->prepared, ++st->bound_count, bytes, value.len,
-                                               SQLITE_STATIC, SQLITE_UTF8) != SQLITE_OK)
+    if (!st->has_failed &&
+        sqlite3_bind_text64(st->prepared, ++st->bound_count, bytes, value.len, SQLITE_STATIC, SQLITE_UTF8) != SQLITE_OK)
         statement_fail(st);
 }
 

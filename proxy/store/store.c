@@ -33,10 +33,8 @@ static bool database_open(struct store *s)
 /* WAL: readers (a person with sqlite3, a backup) do not stop us. FULL: an audit line is on disk before what it announces. */
 static bool database_configure(struct store *s)
 {
-    return statement_run(s, "PRAGMA journal_mode = WAL") &&
-           statement_run(s, "PRAGMA synchronous = FULL") &&
-           statement_run(s, "PRAGMA foreign_keys = ON") &&
-           statement_run(s, "PRAGMA trusted_schema = OFF");
+    return statement_run(s, "PRAGMA journal_mode = WAL") && statement_run(s, "PRAGMA synchronous = FULL") &&
+           statement_run(s, "PRAGMA foreign_keys = ON") && statement_run(s, "PRAGMA trusted_schema = OFF");
 }
 
 static bool database_check(struct store *s)
@@ -45,12 +43,10 @@ static bool database_check(struct store *s)
     struct statement st;
     arena_init(&arena, NULL, 0);
     statement_begin(&st, s, "PRAGMA quick_check(1)");
-    struct slice verdict =
-        statement_step(&st) ? statement_text(&st, 0, &arena) : SLICE("no answer");
+    struct slice verdict = statement_step(&st) ? statement_text(&st, 0, &arena) : SLICE("no answer");
     bool is_good = statement_end(&st);
     if (is_good && !slice_equal(verdict, SLICE("ok")))
-        is_good =
-            store_fail(s, "it is damaged (%.*s); move it away and restart", SLICE_ARG(verdict));
+        is_good = store_fail(s, "it is damaged (%.*s); move it away and restart", SLICE_ARG(verdict));
     arena_reset(&arena);
     return is_good;
 }
@@ -67,8 +63,8 @@ struct store *store_open(const char *path)
     struct store *s = memory_zalloc(sizeof *s);
     s->magic = STORE_MAGIC;
     s->path = memory_strdup(path);
-    bool is_good = file_make(s) && database_open(s) && database_configure(s) && database_check(s) &&
-                   migrations_apply(s);
+    bool is_good =
+        file_make(s) && database_open(s) && database_configure(s) && database_check(s) && migrations_apply(s);
     if (!is_good)
         database_give_up(s);
     return s;

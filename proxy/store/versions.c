@@ -3,16 +3,15 @@
 
 #include "store/statement.h"
 
-#define COLUMNS                                                                                    \
-    "v.generation, v.digest, v.applied_at_unix_ms, v.source, v.applied_by, t.file_count,"          \
+#define COLUMNS                                                                                                        \
+    "v.generation, v.digest, v.applied_at_unix_ms, v.source, v.applied_by, t.file_count,"                              \
     " length(CAST(t.text AS BLOB))"
 #define TABLES " FROM config_versions v JOIN config_texts t ON t.digest = v.digest"
 
 static bool text_insert(struct store *s, const struct version *v, struct slice text)
 {
     struct statement st;
-    statement_begin(
-        &st, s, "INSERT OR IGNORE INTO config_texts (digest, text, file_count) VALUES (?, ?, ?)");
+    statement_begin(&st, s, "INSERT OR IGNORE INTO config_texts (digest, text, file_count) VALUES (?, ?, ?)");
     statement_bind_text(&st, v->digest);
     statement_bind_text(&st, text);
     statement_bind_i64(&st, (int64_t)v->file_count);
@@ -92,8 +91,8 @@ bool versions_list(struct store *s, struct arena *arena, struct version **out, s
     return statement_end(&st);
 }
 
-bool versions_get(struct store *s, uint64_t generation, struct arena *arena, struct version *out,
-                  struct slice *text, bool *is_found)
+bool versions_get(struct store *s, uint64_t generation, struct arena *arena, struct version *out, struct slice *text,
+                  bool *is_found)
 {
     struct statement st;
     statement_begin(&st, s, "SELECT " COLUMNS ", t.text" TABLES " WHERE v.generation = ?");

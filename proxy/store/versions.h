@@ -24,10 +24,9 @@ bool versions_put(struct store *s, const struct version *v, struct slice text) M
 /* The newest: false with *out all zero when there is none, or on failure. */
 bool versions_newest(struct store *s, struct arena *arena, struct version *out);
 /* Newest first. */
-bool versions_list(struct store *s, struct arena *arena, struct version **out,
-                   size_t *count) MUST_CHECK;
+bool versions_list(struct store *s, struct arena *arena, struct version **out, size_t *count) MUST_CHECK;
 /* *is_found tells whether it is there. */
-bool versions_get(struct store *s, uint64_t generation, struct arena *arena, struct version *out,
-                  struct slice *text, bool *is_found) MUST_CHECK;
+bool versions_get(struct store *s, uint64_t generation, struct arena *arena, struct version *out, struct slice *text,
+                  bool *is_found) MUST_CHECK;
 
 #endif

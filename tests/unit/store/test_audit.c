@@ -87,8 +87,7 @@ Test(audit, lines_are_numbered_chained_and_listed_newest_first)
     cr_assert_eq(count, 1);
     cr_assert_eq(list[0].id, 1);
     cr_assert(
-        slice_equal(list[0].previous_hash,
-                    SLICE("0000000000000000000000000000000000000000000000000000000000000000")));
+        slice_equal(list[0].previous_hash, SLICE("0000000000000000000000000000000000000000000000000000000000000000")));
 }
 
 /* Pinned, so that chains written by one version verify with the next. */
@@ -97,8 +96,7 @@ Test(audit, the_hash_of_a_line_never_changes_its_recipe)
     struct audit_verdict v;
     append("split.set", "one");
     cr_assert(audit_verify(s, &v));
-    cr_assert_str_eq(v.newest_hash,
-                     "fd15334c320f114acb206d9e795424329195bd0c7c71fcb15dc1e50350fec682");
+    cr_assert_str_eq(v.newest_hash, "fd15334c320f114acb206d9e795424329195bd0c7c71fcb15dc1e50350fec682");
 }
 
 Test(audit, the_tables_refuse_changes_and_deletions)

@@ -10,8 +10,8 @@ TestSuite(store, .init = fixture_init, .fini = fixture_fini);
 
 static void assert_message(const struct store *s, const char *part)
 {
-    cr_assert(slice_contains(slice_from_cstr(store_message(s)), slice_from_cstr(part)),
-              "\"%s\" lacks \"%s\"", store_message(s), part);
+    cr_assert(slice_contains(slice_from_cstr(store_message(s)), slice_from_cstr(part)), "\"%s\" lacks \"%s\"",
+              store_message(s), part);
 }
 
 static struct override an_override(void)
