@@ -52,7 +52,7 @@ void api_audit(struct admin_call *call)
         return;
     }
     struct json *root = json_create_object();
-    struct json *list = json_put_array(root, "audit");
+    struct json *list = json_put_array(root, "lines");
     for (size_t i = 0; i < count; i++)
         put_line(json_push_object(list), &lines[i]);
     if (count == limit && lines[count - 1].id > 1)
@@ -70,7 +70,7 @@ void api_audit_verify(struct admin_call *call)
         return;
     }
     struct json *root = json_create_object();
-    json_put_bool(root, "holds", verdict.bad_id == 0);
+    json_put_bool(root, "ok", verdict.bad_id == 0);
     json_put_i64(root, "checked", verdict.checked_count);
     put_optional(root, "newest_hash", slice_from_cstr(verdict.newest_hash));
     if (verdict.bad_id != 0) {

@@ -2,42 +2,63 @@
 #include "admin/describe.h"
 #include "admin/dispatch.h"
 
-struct finding_list {
-    struct json *list;
+/* Where findings go, and what counts as expired. */
+struct inspection {
+    struct json *findings;
     struct wall_time now;
 };
 
-static void put_finding(const struct finding_list *f, const char *kind, struct slice name, const char *problem,
-                        const struct ownership_config *ownership)
+/* What is looked at. */
+struct subject {
+    const char *kind; /* route | rule | segment */
+    struct slice name;
+    struct ownership_config ownership;
+    struct place place;
+};
+
+static void put_finding(const struct inspection *i, const struct subject *s, const char *problem)
 {
-    struct json *finding = json_push_object(f->list);
-    json_put_cstr(finding, "kind", kind);
-    json_put_string(finding, "name", name);
+    struct text place = { 0 };
+    struct json *finding = json_push_object(i->findings);
+    json_put_cstr(finding, "kind", s->kind);
+    json_put_string(finding, "name", s->name);
     json_put_cstr(finding, "problem", problem);
-    put_ownership(finding, ownership);
+    text_printf(&place, "%s:%u", s->place.file, s->place.line);
+    json_put_string(finding, "place", text_slice(&place));
+    text_fini(&place);
+    put_ownership(finding, &s->ownership);
 }
 
-static void ownership_check(const struct finding_list *f, const char *kind, struct slice name,
-                            const struct ownership_config *ownership)
+static void inspect(const struct inspection *i, const struct subject *s)
 {
-    if (ownership->expires.unix_ms != 0 && ownership->expires.unix_ms <= f->now.unix_ms)
-        put_finding(f, kind, name, "expired", ownership);
-    if (slice_is_empty(ownership->owner))
-        put_finding(f, kind, name, "no_owner", ownership);
+    int64_t expires = s->ownership.expires.unix_ms;
+    if (expires != 0 && expires <= i->now.unix_ms)
+        put_finding(i, s, "expired");
+    if (slice_is_empty(s->ownership.owner))
+        put_finding(i, s, "no_owner");
 }
 
-static void route_check(const struct finding_list *f, struct arena *arena, const struct route_config *route)
+static void inspect_rule(const struct inspection *i, struct arena *arena, const struct route_config *route,
+                         const struct rule_config *rule)
 {
-    ownership_check(f, "route", route->name, &route->ownership);
-    for (size_t i = 0; i < route->rule_count; i++) {
-        const struct rule_config *rule = &route->rules[i];
-        struct slice name = arena_printf(arena, "%.*s/%.*s", SLICE_ARG(route->name), SLICE_ARG(rule->name));
-        /* A rule without an owner of its own is its route's. */
-        struct ownership_config ownership = rule->ownership;
-        if (slice_is_empty(ownership.owner))
-            ownership.owner = route->ownership.owner;
-        ownership_check(f, "rule", name, &ownership);
-    }
+    struct subject s = {
+        .kind = "rule",
+        .name = arena_printf(arena, "%.*s/%.*s", SLICE_ARG(route->name), SLICE_ARG(rule->name)),
+        .ownership = rule->ownership,
+        .place = rule->place,
+    };
+    /* A rule without an owner of its own is its route's. */
+    if (slice_is_empty(s.ownership.owner))
+        s.ownership.owner = route->ownership.owner;
+    inspect(i, &s);
+}
+
+static void inspect_route(const struct inspection *i, struct arena *arena, const struct route_config *route)
+{
+    struct subject s = { "route", route->name, route->ownership, route->place };
+    inspect(i, &s);
+    for (size_t r = 0; r < route->rule_count; r++)
+        inspect_rule(i, arena, route, &route->rules[r]);
 }
 
 void api_hygiene(struct admin_call *call)
@@ -45,10 +66,13 @@ void api_hygiene(struct admin_call *call)
     const struct admin_control *control = call->control;
     const struct config *config = control->snapshot(control->arg)->config;
     struct json *root = json_create_object();
-    struct finding_list f = { json_put_array(root, "findings"), clock_wall() };
-    for (size_t i = 0; i < config->segment_count; i++)
-        ownership_check(&f, "segment", config->segments[i].name, &config->segments[i].ownership);
-    for (size_t i = 0; i < config->route_count; i++)
-        route_check(&f, call->arena, &config->routes[i]);
+    struct inspection i = { json_put_array(root, "findings"), clock_wall() };
+    for (size_t n = 0; n < config->segment_count; n++) {
+        const struct segment_config *segment = &config->segments[n];
+        struct subject s = { "segment", segment->name, segment->ownership, segment->place };
+        inspect(&i, &s);
+    }
+    for (size_t n = 0; n < config->route_count; n++)
+        inspect_route(&i, call->arena, &config->routes[n]);
     reply_json(call->reply, 200, root);
 }

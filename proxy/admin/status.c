@@ -87,7 +87,7 @@ static void put_workers(struct json *root, const struct process_status *status)
         json_put_u64(worker, "weights_generation", w->weights_generation);
         json_put_u64(worker, "last_swap_us", w->last_swap_us);
         json_put_bool(worker, "is_drained", w->is_drained);
-        put_live(worker, w);
+        put_live(json_put_object(worker, "live"), w);
         all.clients += w->clients;
         all.requests += w->requests;
         all.exchanges += w->exchanges;

@@ -13,7 +13,7 @@ void api_config(struct admin_call *call)
     json_put_u64(root, "generation", snapshot->generation);
     json_put_string(root, "digest", snapshot->config->digest);
     json_put_string(root, "file", snapshot->config->file);
-    mask_write(&masked, snapshot->config->text);
+    config_text_masked(snapshot->config, &masked);
     json_put_string(root, "text", text_slice(&masked));
     text_fini(&masked);
     reply_json(call->reply, 200, root);
@@ -50,12 +50,12 @@ static void put_version(struct json *object, const struct admin_control *control
 {
     json_put_u64(object, "generation", v->generation);
     json_put_string(object, "digest", v->digest);
-    put_time(object, "applied_at", v->applied_at);
+    put_time(object, "at", v->applied_at);
     json_put_string(object, "source", v->source);
     json_put_string(object, "by", v->applied_by);
     json_put_u64(object, "file_count", v->file_count);
     json_put_u64(object, "text_bytes", v->text_bytes);
-    json_put_bool(object, "is_current", v->generation == control->snapshot(control->arg)->generation);
+    json_put_bool(object, "current", v->generation == control->snapshot(control->arg)->generation);
 }
 
 static void reply_list(struct admin_call *call)
