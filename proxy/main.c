@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-static const struct command *const commands[] = { &command_check, &command_explain, &command_ctl, &command_version };
+static const struct command *const commands[] = { &command_check,  &command_explain,   &command_ctl,
+                                                  &command_schema, &command_reference, &command_version };
 
 static const struct command weir = {
     .name = "weir",

@@ -31,8 +31,14 @@ struct ctl_request {
     const struct text *json; /* the body; NULL: none */
 };
 
-/* What a topic prints for people from a good answer; false when the answer is not what it should be. */
-typedef bool ctl_print_fn(struct call *call, const struct json *answer, bool coloured, struct text *out);
+enum ctl_verdict {
+    CTL_SHOWN,
+    CTL_BAD_NEWS, /* shown, and the exit status is 1 */
+    CTL_UNKNOWN   /* the answer is not what it should be */
+};
+
+/* What a topic makes for people of a good answer. */
+typedef enum ctl_verdict ctl_print_fn(struct call *call, const struct json *answer, bool coloured, struct text *out);
 
 /* Calls the API and shows the answer: raw with --json, else by `print`. Errors of the API, with all their problems, and of
    the connection go to stderr. */

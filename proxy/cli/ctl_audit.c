@@ -3,12 +3,12 @@
 
 /* ---- audit ---------------------------------------------------------------------------------------------------------------- */
 
-static bool print_lines(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_lines(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     static const struct table_column columns[] = { { "id", ALIGN_RIGHT },    { "at", ALIGN_LEFT },
                                                    { "who", ALIGN_LEFT },    { "action", ALIGN_LEFT },
                                                    { "target", ALIGN_LEFT }, { "reason", ALIGN_LEFT } };
-    const struct json *lines = json_get(answer, "lines");
+    const struct json *lines = json_get(answer, "audit");
     struct table t;
     table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
     for (size_t i = 0; i < json_count(lines); i++) {
@@ -22,22 +22,22 @@ static bool print_lines(struct call *call, const struct json *answer, bool colou
     }
     table_print(&t, coloured, out);
     table_fini(&t);
-    return json_kind(lines) == JSON_KIND_ARRAY;
+    return json_kind(lines) == JSON_KIND_ARRAY ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
-static bool print_verdict(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_verdict(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     long long count = (long long)ctl_integer(answer, "checked");
-    if (json_kind(json_get(answer, "ok")) != JSON_KIND_BOOL)
-        return false;
-    if (ctl_flag(answer, "ok")) {
+    if (json_kind(json_get(answer, "holds")) != JSON_KIND_BOOL)
+        return CTL_UNKNOWN;
+    if (ctl_flag(answer, "holds")) {
         terminal_add(out, coloured, PAINT_GREEN, SLICE("whole"));
         text_printf(out, ": %lld lines, newest hash %s\n", count, ctl_text(call, answer, "newest_hash"));
-        return true;
+        return CTL_SHOWN;
     }
     terminal_add(out, coloured, PAINT_RED, SLICE("broken"));
     text_printf(out, ": at line %lld: %s\n", (long long)ctl_integer(answer, "bad_id"), ctl_text(call, answer, "why"));
-    return true;
+    return CTL_BAD_NEWS;
 }
 
 static enum command_status run_audit(struct call *call)
@@ -68,7 +68,7 @@ const struct command ctl_audit = {
 
 /* ---- hygiene -------------------------------------------------------------------------------------------------------------- */
 
-static bool print_hygiene(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_hygiene(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     static const struct table_column columns[] = { { "what", ALIGN_LEFT },
                                                    { "name", ALIGN_LEFT },
@@ -80,7 +80,7 @@ static bool print_hygiene(struct call *call, const struct json *answer, bool col
     if (json_count(findings) == 0)
         text_add_cstr(out, "nothing has expired, and everything has an owner\n");
     if (json_count(findings) == 0)
-        return json_kind(findings) == JSON_KIND_ARRAY;
+        return json_kind(findings) == JSON_KIND_ARRAY ? CTL_SHOWN : CTL_UNKNOWN;
     table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
     for (size_t i = 0; i < json_count(findings); i++) {
         const struct json *f = json_at(findings, i);
@@ -92,7 +92,7 @@ static bool print_hygiene(struct call *call, const struct json *answer, bool col
     }
     table_print(&t, coloured, out);
     table_fini(&t);
-    return true;
+    return CTL_SHOWN;
 }
 
 static enum command_status run_hygiene(struct call *call)

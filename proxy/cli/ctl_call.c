@@ -141,35 +141,51 @@ static bool send_request(struct call *call, const struct ctl_request *request, c
     return http_client_call(&http, answer);
 }
 
+static enum command_status finish(struct call *call, enum ctl_verdict verdict, const struct text *fault)
+{
+    switch (verdict) {
+    case CTL_SHOWN:
+        return COMMAND_OK;
+    case CTL_BAD_NEWS:
+        return COMMAND_FAILED;
+    case CTL_UNKNOWN:
+        break;
+    }
+    return command_failed(call, "the answer is not what this version of weir knows%s%s", fault->len > 0 ? ": " : "",
+                          fault->len > 0 ? fault->bytes : "");
+}
+
+/* With --json the topic is still asked for its verdict: exit statuses do not depend on how things are shown. */
 static enum command_status show_good(struct call *call, const struct http_answer *answer, ctl_print_fn *print)
 {
+    const struct ctl_values *values = call->values;
     struct text fault = { 0 }, out = { 0 };
     struct json *document = json_parse(text_slice(&answer->body), &fault);
-    bool is_good = document != NULL && print(call, document, terminal_has_colour(stdout), &out);
-    if (is_good)
-        fwrite(out.bytes != NULL ? out.bytes : "", 1, out.len, stdout);
-    else
-        command_failed(call, "the answer is not what this version of weir knows%s%s", fault.len > 0 ? ": " : "",
-                       fault.len > 0 ? fault.bytes : "");
+    enum ctl_verdict verdict = CTL_UNKNOWN;
+    if (document != NULL)
+        verdict = print(call, document, terminal_has_colour(stdout), &out);
+    if (!values->is_json && verdict != CTL_UNKNOWN)
+        fwrite(text_slice(&out).ptr, 1, out.len, stdout);
+    enum command_status status = finish(call, verdict, &fault);
     json_destroy(document);
     text_fini(&fault);
     text_fini(&out);
-    return is_good ? COMMAND_OK : COMMAND_FAILED;
+    return status;
 }
 
 static enum command_status show_answer(struct call *call, const struct http_answer *answer, ctl_print_fn *print)
 {
     const struct ctl_values *values = call->values;
-    bool is_good = answer->status >= 200 && answer->status < 300;
+    struct slice body = text_slice(&answer->body);
     if (values->is_json) {
-        fwrite(answer->body.bytes != NULL ? answer->body.bytes : "", 1, answer->body.len, stdout);
-        if (answer->body.len > 0 && answer->body.bytes[answer->body.len - 1] != '\n')
+        fwrite(body.ptr, 1, body.len, stdout);
+        if (!slice_has_suffix(body, SLICE("\n")))
             putchar('\n');
-        return is_good ? COMMAND_OK : COMMAND_FAILED;
     }
-    if (is_good)
+    if (answer->status >= 200 && answer->status < 300)
         return show_good(call, answer, print);
-    print_refusal(call, answer);
+    if (!values->is_json)
+        print_refusal(call, answer);
     return COMMAND_FAILED;
 }
 

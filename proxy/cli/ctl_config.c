@@ -6,7 +6,7 @@
 /* ---- reload --------------------------------------------------------------------------------------------------------------- */
 
 /* "generation 4 applied", then the warnings. */
-static bool print_reload(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_reload(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     const char *result = ctl_text(call, answer, "result");
     enum paint paint = strcmp(result, "applied") == 0 ? PAINT_GREEN : PAINT_NONE;
@@ -19,7 +19,7 @@ static bool print_reload(struct call *call, const struct json *answer, bool colo
         terminal_add(out, coloured, PAINT_YELLOW, problem);
         text_add_char(out, '\n');
     }
-    return result[0] != '\0';
+    return result[0] != '\0' ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
 static enum command_status post(struct call *call, const char *path, ctl_print_fn *print)
@@ -54,7 +54,7 @@ const struct command ctl_reload = {
 
 /* ---- config versions -------------------------------------------------------------------------------------------------------- */
 
-static bool print_versions(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_versions(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     static const struct table_column columns[] = { { "generation", ALIGN_RIGHT }, { "applied", ALIGN_LEFT },
                                                    { "by", ALIGN_LEFT },          { "source", ALIGN_LEFT },
@@ -65,15 +65,15 @@ static bool print_versions(struct call *call, const struct json *answer, bool co
     for (size_t i = 0; i < json_count(versions); i++) {
         const struct json *v = json_at(versions, i);
         table_add(&t, PAINT_BOLD, "%lld", (long long)ctl_integer(v, "generation"));
-        table_add(&t, PAINT_NONE, "%s", ctl_text(call, v, "at"));
+        table_add(&t, PAINT_NONE, "%s", ctl_text(call, v, "applied_at"));
         table_add(&t, PAINT_NONE, "%s", ctl_text(call, v, "by"));
         table_add(&t, PAINT_NONE, "%s", ctl_text(call, v, "source"));
         table_add(&t, PAINT_DIM, "%s", ctl_text(call, v, "digest"));
-        table_add(&t, PAINT_GREEN, "%s", ctl_flag(v, "current") ? "in force" : " ");
+        table_add(&t, PAINT_GREEN, "%s", ctl_flag(v, "is_current") ? "in force" : " ");
     }
     table_print(&t, coloured, out);
     table_fini(&t);
-    return json_kind(versions) == JSON_KIND_ARRAY;
+    return json_kind(versions) == JSON_KIND_ARRAY ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
 static enum command_status run_versions(struct call *call)
@@ -100,19 +100,19 @@ static enum paint paint_of_line(struct slice line)
     return slice_has_prefix(line, SLICE("-")) ? PAINT_RED : PAINT_NONE;
 }
 
-static bool print_diff(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_diff(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     struct slice rest;
     (void)call;
     if (!json_as_string(json_get(answer, "diff"), &rest))
-        return false;
+        return CTL_UNKNOWN;
     while (rest.len > 0) {
         struct slice line = slice_first(rest, slice_find(rest, '\n'));
         terminal_add(out, coloured, paint_of_line(line), line);
         text_add_char(out, '\n');
         rest = slice_after(rest, line.len + 1);
     }
-    return true;
+    return CTL_SHOWN;
 }
 
 static bool is_generation(const char *word)
@@ -180,13 +180,13 @@ const struct command ctl_config = {
 
 /* ---- drain ------------------------------------------------------------------------------------------------------------------ */
 
-static bool print_drain(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_drain(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     (void)call;
     (void)answer;
     terminal_add(out, coloured, PAINT_GREEN, SLICE("draining"));
     text_add_cstr(out, ": no more connections are taken\n");
-    return true;
+    return CTL_SHOWN;
 }
 
 static enum command_status run_drain(struct call *call)

@@ -42,19 +42,27 @@ static void add_listeners(struct call *call, const struct json *answer, bool col
     }
 }
 
-/* The sums over all workers. */
 static void add_live(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
-    const struct json *workers = json_get(answer, "workers");
-    int64_t clients = 0, requests = 0;
-    for (size_t i = 0; i < json_count(workers); i++) {
-        const struct json *live = json_get(json_at(workers, i), "live");
-        clients += ctl_integer(live, "clients");
-        requests += ctl_integer(live, "requests");
-    }
-    struct slice words = arena_printf(&call->arena, "%zu, with %lld clients and %lld requests now", json_count(workers),
-                                      (long long)clients, (long long)requests);
+    const struct json *live = json_get(answer, "live");
+    struct slice words = arena_printf(&call->arena, "%zu, with %lld clients and %lld requests now",
+                                      json_count(json_get(answer, "workers")), (long long)ctl_integer(live, "clients"),
+                                      (long long)ctl_integer(live, "requests"));
     add_line(coloured, "workers", PAINT_NONE, words.ptr, out);
+}
+
+/* What needs a person: settings that wait for a restart, a store that cannot be used. */
+static void add_troubles(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    const struct json *waiting = json_get(json_get(answer, "config"), "restart_needed");
+    const struct json *store = json_get(answer, "store");
+    for (size_t i = 0; i < json_count(waiting); i++) {
+        struct slice setting = SLICE_NONE;
+        json_as_string(json_at(waiting, i), &setting);
+        add_line(coloured, "restart needed", PAINT_YELLOW, arena_copy(&call->arena, setting).ptr, out);
+    }
+    if (!ctl_flag(store, "is_usable"))
+        add_line(coloured, "store", PAINT_RED, ctl_text(call, store, "problem"), out);
 }
 
 static void add_config(struct call *call, const struct json *answer, bool coloured, struct text *out)
@@ -67,7 +75,7 @@ static void add_config(struct call *call, const struct json *answer, bool colour
     add_line(coloured, "configuration", PAINT_NONE, words.ptr, out);
 }
 
-static bool print_status(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_status(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     const char *state = ctl_text(call, answer, "state");
     bool is_serving = strcmp(state, "serving") == 0;
@@ -77,7 +85,8 @@ static bool print_status(struct call *call, const struct json *answer, bool colo
     add_config(call, answer, coloured, out);
     add_listeners(call, answer, coloured, out);
     add_live(call, answer, coloured, out);
-    return state[0] != '\0';
+    add_troubles(call, answer, coloured, out);
+    return state[0] != '\0' ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
 static enum command_status run_status(struct call *call)
@@ -121,7 +130,7 @@ static void add_route(struct call *call, const struct json *route, struct table 
     table_add(t, PAINT_NONE, "%s", ctl_text(call, route, "owner"));
 }
 
-static bool print_routes(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_routes(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     static const struct table_column columns[] = { { "route", ALIGN_LEFT },
                                                    { "match", ALIGN_LEFT },
@@ -135,7 +144,7 @@ static bool print_routes(struct call *call, const struct json *answer, bool colo
         add_route(call, json_at(routes, i), &t);
     table_print(&t, coloured, out);
     table_fini(&t);
-    return json_kind(routes) == JSON_KIND_ARRAY;
+    return json_kind(routes) == JSON_KIND_ARRAY ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
 static enum command_status run_routes(struct call *call)
@@ -152,24 +161,43 @@ const struct command ctl_routes = {
 
 /* ---- upstreams ------------------------------------------------------------------------------------------------------------ */
 
+/* null: nobody has looked yet. */
+static void add_health(const struct json *endpoint, struct table *t)
+{
+    bool is_healthy = false;
+    if (!json_as_bool(json_get(endpoint, "healthy"), &is_healthy))
+        table_add(t, PAINT_DIM, "unknown");
+    else
+        table_add(t, is_healthy ? PAINT_GREEN : PAINT_RED, "%s", is_healthy ? "healthy" : "unhealthy");
+}
+
+/* One row an endpoint; what is the upstream's own stands in the first. */
 static void add_endpoints(struct call *call, const struct json *upstream, struct table *t)
 {
     const struct json *endpoints = json_get(upstream, "endpoints");
+    const struct json *connections = json_get(upstream, "connections");
     for (size_t i = 0; i < json_count(endpoints); i++) {
         const struct json *e = json_at(endpoints, i);
-        bool is_healthy = ctl_flag(e, "healthy");
         table_add(t, PAINT_BOLD, "%s", i == 0 ? ctl_text(call, upstream, "name") : " ");
         table_add(t, PAINT_NONE, "%s", ctl_text(call, e, "address"));
         table_add(t, PAINT_NONE, "%lld", (long long)ctl_integer(e, "weight"));
-        table_add(t, is_healthy ? PAINT_GREEN : PAINT_RED, "%s", is_healthy ? "healthy" : "unhealthy");
+        add_health(e, t);
+        if (i == 0)
+            table_add(t, PAINT_NONE, "%lld active, %lld idle, %lld pending",
+                      (long long)ctl_integer(connections, "active"), (long long)ctl_integer(connections, "idle"),
+                      (long long)ctl_integer(connections, "pending"));
+        else
+            table_add(t, PAINT_NONE, " ");
     }
 }
 
-static bool print_upstreams(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_upstreams(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
-    static const struct table_column columns[] = {
-        { "upstream", ALIGN_LEFT }, { "endpoint", ALIGN_LEFT }, { "weight", ALIGN_RIGHT }, { "state", ALIGN_LEFT }
-    };
+    static const struct table_column columns[] = { { "upstream", ALIGN_LEFT },
+                                                   { "endpoint", ALIGN_LEFT },
+                                                   { "weight", ALIGN_RIGHT },
+                                                   { "state", ALIGN_LEFT },
+                                                   { "connections", ALIGN_LEFT } };
     const struct json *upstreams = json_get(answer, "upstreams");
     struct table t;
     table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
@@ -177,7 +205,7 @@ static bool print_upstreams(struct call *call, const struct json *answer, bool c
         add_endpoints(call, json_at(upstreams, i), &t);
     table_print(&t, coloured, out);
     table_fini(&t);
-    return json_kind(upstreams) == JSON_KIND_ARRAY;
+    return json_kind(upstreams) == JSON_KIND_ARRAY ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
 static enum command_status run_upstreams(struct call *call)

@@ -17,13 +17,14 @@ static bool add_weight(struct text *json, const char *word)
 }
 
 /* Answers the weights in force: "demo: stable 50%, canary 50%". */
-static bool print_split(struct call *call, const struct json *answer, bool coloured, struct text *out)
+static enum ctl_verdict print_split(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
-    const char *shares = ctl_shares(call, json_get(answer, "split"));
-    const char *by = ctl_flag(answer, "overridden") ? "" : ", as in the file";
+    const struct json *route = json_get(answer, "route");
+    const char *shares = ctl_shares(call, json_get(route, "split"));
+    const char *by = ctl_flag(route, "overridden") ? "" : ", as in the file";
     terminal_add(out, coloured, PAINT_BOLD, slice_from_cstr(call->arguments[0]));
     text_printf(out, ": %s%s\n", shares, by);
-    return shares[0] != '\0';
+    return shares[0] != '\0' ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
 static enum command_status send_split(struct call *call, const char *method, struct text *json)
