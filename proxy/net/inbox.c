@@ -61,6 +61,7 @@ void inbox_fini(struct inbox *b)
 int stream_read_bulk(struct stream *s, uint64_t max_bytes, struct chunk *chunks[BULK_CHUNKS],
                      enum stream_status *status, bool *is_drained)
 {
+    CHECK(max_bytes > 0);
     struct iovec iov[BULK_CHUNKS];
     size_t asked = 0, got;
     int count = 0;
