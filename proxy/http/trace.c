@@ -68,6 +68,20 @@ static void trace_begin(struct trace_context *out, uint64_t high, uint64_t low)
     out->flags = 0;
 }
 
+/* "00-" trace id "-" parent id "-" flags, by hand: every request has one. */
+static struct slice traceparent_text(struct arena *arena, const struct trace_context *t)
+{
+    char *text = arena_alloc(arena, TRACEPARENT_BYTES);
+    memcpy(text, "00-", 3);
+    memcpy(text + 3, t->trace_id, TRACE_ID_DIGITS);
+    text[35] = '-';
+    memcpy(text + 36, t->parent_id, PARENT_ID_DIGITS);
+    text[52] = '-';
+    text[53] = '0';
+    text[54] = (t->flags & FLAG_SAMPLED) != 0 ? '1' : '0';
+    return slice_from(text, TRACEPARENT_BYTES);
+}
+
 void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3],
                  struct trace_context *out)
 {
@@ -80,6 +94,6 @@ void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3
     out->trace_id[TRACE_ID_DIGITS] = '\0';
     put_hex(random[2] != 0 ? random[2] : 1, out->parent_id);
     out->parent_id[PARENT_ID_DIGITS] = '\0';
-    message_set(m, arena, field_names[FIELD_TRACEPARENT],
-                arena_printf(arena, "00-%s-%s-%02x", out->trace_id, out->parent_id, out->flags));
+    message_drop(m, FIELD_TRACEPARENT);
+    message_add(m, arena, FIELD_TRACEPARENT, field_names[FIELD_TRACEPARENT], traceparent_text(arena, out));
 }
