@@ -52,8 +52,8 @@ void inbox_fini(struct inbox *b);
 
 #define BULK_CHUNKS 4
 
-/* For bodies: reads up to max_bytes (not 0) into fresh chunks in one call; fills chunks[0..n) with used > 0, returns n. The caller
-   owns a reference to each. */
+/* For bodies: reads up to max_bytes (not 0) into fresh chunks in one call; fills chunks[0..n) with used > 0, returns n.
+   The caller owns a reference to each. */
 int stream_read_bulk(struct stream *s, uint64_t max_bytes, struct chunk *chunks[BULK_CHUNKS],
                      enum stream_status *status, bool *is_drained);
 
