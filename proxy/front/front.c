@@ -16,6 +16,7 @@ static void front_publish_gauges(void *arg)
     stats_set(f->stats, STATS_EXCHANGES_LIVE, f->upstreams.exchange_count);
     uint32_t scratch = f->loop->scratch != NULL && f->loop->scratch->ref_count == 1;
     stats_set(f->stats, STATS_CHUNKS_LIVE, f->loop->chunks.live_count - scratch);
+    stats_set(f->stats, STATS_ARENA_PAGES_LIVE, f->loop->arenas.live_count);
 }
 
 static void front_on_turn(void *arg)

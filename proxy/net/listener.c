@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "net/holder.h"
+#include "stats/counters.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -95,6 +96,7 @@ int listener_open_socket(const struct endpoint_address *bind, bool reuse_port, i
 /* Out of descriptors the queue would wake us for ever: stop listening for a while instead. */
 static void accept_failed(struct listener *l, int error)
 {
+    stats_add(l->loop->stats, STATS_ACCEPT_FAILURES, 1);
     static struct log_limit limit; /* logging only; shared by threads harmlessly */
     if (error == EMFILE || error == ENFILE) {
         log_line_limited(&limit, 5000, LOG_ERROR, "accept: %s; raise the open files limit (RLIMIT_NOFILE)",

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "net/stream.h"
+#include "stats/counters.h"
 
 #include <event2/event.h>
 
@@ -110,6 +111,7 @@ void loop_turn(struct loop *loop)
     CHECK_MAGIC(loop, LOOP_MAGIC);
     loop->is_now_known = false;
     event_base_loop(loop->base, EVLOOP_ONCE);
+    stats_add(loop->stats, STATS_LOOP_TURNS, 1);
     loop_end_turn(loop);
 }
 

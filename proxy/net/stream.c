@@ -2,6 +2,7 @@
 #include "net/stream.h"
 
 #include "base/memory.h"
+#include "stats/counters.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -237,12 +238,19 @@ static enum stream_status read_result(struct stream *s, ssize_t got)
     return STREAM_ERROR;
 }
 
+static void count_read(const struct stream *s, size_t bytes)
+{
+    stats_add(s->loop->stats, STATS_READ_CALLS, 1);
+    stats_add(s->loop->stats, STATS_BYTES_READ, bytes);
+}
+
 enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *count)
 {
     CHECK(chunk_room(into) > 0);
     ssize_t got = recv(s->fd, into->bytes + into->used, chunk_room(into), 0);
     *count = got > 0 ? (uint32_t)got : 0;
     into->used += *count;
+    count_read(s, *count);
     return read_result(s, got);
 }
 
@@ -250,6 +258,7 @@ enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int i
 {
     ssize_t got = readv(s->fd, iov, iov_count);
     *count = got > 0 ? (size_t)got : 0;
+    count_read(s, *count);
     return read_result(s, got);
 }
 
@@ -388,6 +397,8 @@ enum stream_status stream_flush(struct stream *s)
             return stream_fail(s, errno);
         if (sent > 0)
             queue_consume(s, (size_t)sent);
+        stats_add(s->loop->stats, STATS_WRITE_CALLS, 1);
+        stats_add(s->loop->stats, STATS_BYTES_WRITTEN, sent > 0 ? (uint64_t)sent : 0);
         if (sent < (ssize_t)asked) {
             write_event_arm(s);
             return STREAM_OK;

@@ -34,6 +34,9 @@ struct worker_order_mail {
     struct snapshot *snapshot;
     const struct weights *weights;
     int *listener_fds;
+    char *upstream, *label; /* ORDER_ADDRESS */
+    struct sockaddr_storage address;
+    socklen_t address_length;
 };
 
 /* ---- reports ---------------------------------------------------------------------------------------------------------- */
@@ -123,6 +126,10 @@ static void worker_on_mail(void *owner, struct mail *mail)
         front_set_weights(&w->front, order->weights);
         report(w, REPORT_WEIGHTS_SET, order->weights->generation, 0);
         break;
+    case ORDER_ADDRESS:
+        upstream_set_resolved(&w->front.upstreams, order->upstream, order->label,
+                              (const struct sockaddr *)&order->address, order->address_length);
+        break;
     case ORDER_DRAIN:
         accept_stop(&w->front);
         front_drain(&w->front);
@@ -132,15 +139,34 @@ static void worker_on_mail(void *owner, struct mail *mail)
         break;
     }
     memory_free(order->listener_fds);
+    memory_free(order->upstream);
+    memory_free(order->label);
     memory_free(order);
+}
+
+static struct worker_order_mail *order_create(struct worker *w, enum worker_order kind)
+{
+    CHECK_MAGIC(w, WORKER_MAGIC);
+    struct worker_order_mail *order = memory_zalloc(sizeof(*order));
+    order->mail.kind = kind;
+    return order;
+}
+
+void worker_order_address(struct worker *w, const char *upstream, const char *label, const struct sockaddr *address,
+                          socklen_t length)
+{
+    struct worker_order_mail *order = order_create(w, ORDER_ADDRESS);
+    order->upstream = memory_strdup(upstream);
+    order->label = memory_strdup(label);
+    memcpy(&order->address, address, length);
+    order->address_length = length;
+    mailbox_send(&w->mailbox, &order->mail);
 }
 
 static void worker_send(struct worker *w, enum worker_order kind, struct snapshot *snapshot,
                         const struct weights *weights, const int *fds)
 {
-    CHECK_MAGIC(w, WORKER_MAGIC);
-    struct worker_order_mail *order = memory_zalloc(sizeof(*order));
-    order->mail.kind = kind;
+    struct worker_order_mail *order = order_create(w, kind);
     order->snapshot = snapshot;
     order->weights = weights;
     if (fds != NULL) {

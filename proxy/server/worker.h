@@ -18,6 +18,7 @@ struct worker;
 enum worker_order {
     ORDER_SWAP,    /* use this snapshot, these weights and these listening sockets from now on */
     ORDER_WEIGHTS, /* use these weights (of the current snapshot) */
+    ORDER_ADDRESS, /* an endpoint that was given as a name has this address now */
     ORDER_DRAIN,   /* accept no more; answer with Connection: close; report when empty */
     ORDER_STOP     /* close everything, end the thread */
 };
@@ -64,6 +65,8 @@ struct worker *worker_start(const struct worker_options *options);
 void worker_order_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights,
                        const int *listener_fds);
 void worker_order_weights(struct worker *w, const struct weights *weights);
+void worker_order_address(struct worker *w, const char *upstream, const char *label, const struct sockaddr *address,
+                          socklen_t length);
 void worker_order_drain(struct worker *w);
 void worker_order_stop(struct worker *w);
 /* After ORDER_STOP: waits for the thread's end and frees it. */

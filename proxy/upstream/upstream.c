@@ -202,19 +202,27 @@ void upstream_detach(struct upstream *u)
     upstream_unref(u);
 }
 
-void upstream_set_address(struct upstream *u, const char *label, const struct sockaddr *address, socklen_t length)
+static void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, socklen_t length)
 {
-    CHECK(length <= sizeof(struct sockaddr_storage));
-    for (uint32_t i = 0; i < u->endpoint_count; i++) {
-        struct endpoint *e = u->endpoints[i];
-        if (strcmp(e->label, label) != 0)
-            continue;
-        bool is_changed = e->address_length != length || memcmp(&e->address, address, length) != 0;
-        if (is_changed)
-            endpoint_close_idle(e);
-        memcpy(&e->address, address, length);
-        e->address_length = length;
-    }
+    CHECK(length <= sizeof(e->address));
+    bool is_first = e->address_length == 0;
+    if (e->address_length == length && memcmp(&e->address, address, length) == 0)
+        return;
+    endpoint_close_idle(e);
+    memcpy(&e->address, address, length);
+    e->address_length = length;
+    e->is_down = false;
+    if (is_first)
+        connection_open(e, NULL); /* a dead one is known before the first request */
+}
+
+void upstream_set_resolved(struct upstream_set *set, const char *name, const char *label,
+                           const struct sockaddr *address, socklen_t length)
+{
+    struct upstream *u = upstream_find(set, slice_from_cstr(name));
+    for (uint32_t i = 0; u != NULL && i < u->endpoint_count; i++)
+        if (strcmp(u->endpoints[i]->label, label) == 0)
+            endpoint_set_address(u->endpoints[i], address, length);
 }
 
 void upstream_probe(struct upstream *u)

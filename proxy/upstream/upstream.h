@@ -88,8 +88,9 @@ struct upstream *upstream_attach(struct upstream_set *set, const struct upstream
 /* Gives a reference back; the last one closes what is idle and frees it. */
 void upstream_detach(struct upstream *u);
 
-/* New addresses of an endpoint that was given as a name. */
-void upstream_set_address(struct upstream *u, const char *label, const struct sockaddr *address, socklen_t length);
+/* The address of an endpoint that was given as a name, by the names of both; nothing happens when either is gone. */
+void upstream_set_resolved(struct upstream_set *set, const char *name, const char *label,
+                           const struct sockaddr *address, socklen_t length);
 
 /* Opens one connection to each endpoint that has none, so that a dead one is known before the first request. */
 void upstream_probe(struct upstream *u);
