@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import re
 import signal
 import socket
 
@@ -41,35 +40,19 @@ def status(proxy):
     return json.loads(get(proxy, "/api/v1/status"))
 
 
-def numbers_named(document, name):
-    """Every number of that name, wherever it stands in a JSON document."""
-    if isinstance(document, dict):
-        own = [v for k, v in document.items() if k == name and isinstance(v, (int, float))]
-        return own + [n for v in document.values() for n in numbers_named(v, name)]
-    if isinstance(document, list):
-        return [n for v in document for n in numbers_named(v, name)]
-    return []
-
-
 def swap_us(proxy):
     """What the last swap took on each worker, in µs."""
-    values = numbers_named(status(proxy), "last_swap_us")
-    if not values:
-        raise Failure("the admin status names no last_swap_us")
-    return values
+    return [worker["last_swap_us"] for worker in status(proxy)["workers"]]
 
 
-def reload_count(proxy, result="applied"):
-    pattern = rf'^weir_config_reloads_total{{[^}}]*result="{result}"[^}}]*}} ([0-9.e+]+)'
-    return int(sum(float(n) for n in re.findall(pattern, get(proxy, "/metrics"), re.M)))
+def reload_count(proxy):
+    """Reloads that were applied, in this process's life."""
+    return status(proxy)["reloads"]["applied"]
 
 
 def generation(proxy):
-    """Rises with every applied configuration."""
-    values = numbers_named(status(proxy), "generation")
-    if not values:
-        raise Failure("the admin status names no generation")
-    return max(values)
+    """Of the configuration that every worker has come to use."""
+    return min(worker["generation"] for worker in status(proxy)["workers"])
 
 
 class Reloader:
@@ -94,7 +77,7 @@ class Reloader:
         self._proxy.process.popen.send_signal(signal.SIGHUP)
 
     def reload(self):
-        """The same, and waits until a new generation is in use."""
+        """The same, and waits until every worker uses a new generation."""
         before = generation(self._proxy)
         self.request()
         wait_for(

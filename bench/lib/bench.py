@@ -46,10 +46,10 @@ class Bench:
         self.rounds = options.rounds
         self.proxy_core = options.proxy_core
         self.load_cores = options.load_cores
-        self.directory = tempfile.mkdtemp(prefix="weir-bench-")
         self.floor_path = build_tool("floor")
         self.origin_path = build_tool("origin")
         self.mallocs_path = build_tool("mallocs.so", "-shared", "-fPIC")
+        self.directory = tempfile.mkdtemp(prefix="weir-bench-")
         self.origin_ports = []
         self._origins = []
         self._numbers = 0

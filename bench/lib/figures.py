@@ -32,7 +32,9 @@ def number_text(value):
 
 def judge(name, limit, values, unit="", by_interval=False):
     """Met when the median is within the limit; by_interval (latency, where single rounds scatter
-    widely): met unless the whole interval lies above it."""
+    widely): met unless the whole interval lies above it. Without values (a row was void): missed."""
+    if not values:
+        return Verdict(f"target {name} <= {limit_text(limit)}{unit}: void, requests failed", False)
     middle = median(values)
     low, high = bootstrap(values)
     met = (low if by_interval else middle) <= limit
@@ -48,8 +50,10 @@ def limit_text(limit):
 
 
 def ratios(above, below):
-    """Round by round, skipping rounds in which either was void (None)."""
-    return [a / b for a, b in zip(above, below) if a is not None and b]
+    """Round by round; none when a row is void (None in it) or not there."""
+    if None in above or None in below:
+        return []
+    return [a / b for a, b in zip(above, below)]
 
 
 def ratio_text(values):

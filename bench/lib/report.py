@@ -16,7 +16,7 @@ Each section carries the day, the machine and the versions it was measured with.
 
 
 class Section:
-    """A table with its verdicts; `void` counts rounds that had failed requests."""
+    """A table with its verdicts; `void` counts rows that had failed requests."""
 
     def __init__(self, name, title, columns):
         self.name = name
@@ -29,6 +29,12 @@ class Section:
 
     def add(self, *cells):
         self.rows.append([str(cell) for cell in cells])
+
+    def add_void(self, name, rounds):
+        """A row without figures: requests failed in that many of its rounds."""
+        self.void += 1
+        self.add(name, *["void"] * (len(self.columns) - 1))
+        self.note(f"{name}: requests failed in {rounds} rounds")
 
     def note(self, text):
         self.notes.append(text)

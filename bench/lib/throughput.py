@@ -40,7 +40,7 @@ def measure(bench, proxy, path="/", script=None):
     wall_us = (time.monotonic() - begin) * 1_000_000
     foreign_us = core_busy_us(bench.proxy_core) - busy_before - used.total_us
     if result.failed or not result.requests:
-        say(f"{proxy.process.name}: {result.failed} failed of {result.requests}: this round is void")
+        say(f"{proxy.process.name}: {result.failed} failed of {result.requests}: its row is void")
         return None
     return Sample(
         used.total_us / result.requests,
@@ -67,14 +67,10 @@ def run_rounds(bench, lives, rounds):
     return samples
 
 
-def add_row(section, name, all_samples):
+def add_row(section, name, samples):
     """User and sys: the exact total, shared out by the ticks of all rounds together."""
-    samples = [sample for sample in all_samples if sample]
-    section.void += len(all_samples) - len(samples)
-    if len(samples) < len(all_samples):
-        section.note(f"{name}: {len(all_samples) - len(samples)} rounds void, requests failed")
-    if not samples:
-        section.add(name, *["void"] * (len(COLUMNS) - 1))
+    if None in samples:
+        section.add_void(name, samples.count(None))
         return
     middle = {key: median(getattr(s, key) for s in samples) for key in vars(samples[0])}
     user, system = sum(s.user_us for s in samples), sum(s.sys_us for s in samples)
@@ -94,7 +90,7 @@ def add_row(section, name, all_samples):
 
 def cpu_ratios(samples, above, below):
     def column(name):
-        return [sample and sample.cpu_us for sample in samples.get(name, [])]
+        return [sample and sample.cpu_us for sample in samples[name]]
 
     return figures.ratios(column(above), column(below))
 
@@ -102,12 +98,12 @@ def cpu_ratios(samples, above, below):
 def compare(section, samples, name, targets):
     """Ratios of weir to every other proxy: judged where there is a target, noted where not."""
     for other in samples:
-        values = cpu_ratios(samples, "weir", other) if other != "weir" else []
-        if not values:
+        if other == "weir" or "weir" not in samples:
             continue
+        values = cpu_ratios(samples, "weir", other)
         if other in targets:
             section.target(figures.judge(f"{name}/{other}", targets[other], values))
-        else:
+        elif values:
             section.note(f"weir / {other}: {figures.ratio_text(values)}")
 
 
@@ -171,6 +167,5 @@ def run_routes(bench, peers):
     for name in lives:
         add_row(section, name, samples[name])
     values = cpu_ratios(samples, "10,000 routes", "one route")
-    if values:
-        section.target(figures.judge("routes/one", 1.05, values))
+    section.target(figures.judge("routes/one", 1.05, values))
     return section
