@@ -10,6 +10,7 @@
 
 #define READS_PER_TURN 4
 #define PIPELINE_BYTES 8192 /* read ahead of an unanswered request; beyond it TCP holds the rest */
+#define DRAIN_GRACE_MS 1000 /* for the first request of a connection that was just accepted */
 #define LINGER_MS      2000 /* how long a peer may take to notice that we are done */
 #define HALF_CLOSE_GRACE_MS                                                                                            \
     1000 /* a FIN may mean "that was my request" or "I am gone": an answer that begins in time is
@@ -126,12 +127,24 @@ void client_on_request_finished(struct client *c)
     CHECK_MAGIC(c, CLIENT_MAGIC);
     CHECK(c->state == CLIENT_ACTIVE);
     c->request = NULL;
-    if (c->is_close_due || (c->has_ended && inbox_is_empty(&c->inbox))) {
+    c->has_been_served = true;
+    if (c->is_close_due || c->front->is_draining || (c->has_ended && inbox_is_empty(&c->inbox))) {
         client_linger(c);
         return;
     }
     client_wait(c);
     client_resume(c);
+}
+
+void client_drain(struct client *c)
+{
+    CHECK(c->state == CLIENT_IDLE);
+    if (!inbox_is_empty(&c->inbox) || stream_has_bytes(&c->stream))
+        return; /* answered with Connection: close, or found closed */
+    if (c->has_been_served)
+        client_close(c);
+    else
+        timer_start(c->front->loop, &c->timer, DRAIN_GRACE_MS);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */

@@ -20,10 +20,11 @@
 
 struct client {
     uint32_t magic;
-    uint8_t state;      /* enum client_state */
-    bool is_processing; /* client_process is on the stack: finishing a request does not recurse into it */
-    bool has_ended;     /* the peer sent FIN */
-    bool is_close_due;  /* after this answer */
+    uint8_t state;        /* enum client_state */
+    bool is_processing;   /* client_process is on the stack: finishing a request does not recurse into it */
+    bool has_ended;       /* the peer sent FIN */
+    bool has_been_served; /* a request of it was answered */
+    bool is_close_due;    /* after this answer */
     uint16_t source_port;
     struct list link; /* in front->clients[state] */
     struct front *front;
@@ -43,6 +44,9 @@ void client_create(struct front_listener *l, int fd, const struct ip_address *so
 void client_close(struct client *c);
 /* Same, with a reset: an answer that was cut short must not look complete. */
 void client_reset(struct client *c);
+
+/* The proxy is stopping: an idle client goes, unless a request of it waits to be read. */
+void client_drain(struct client *c);
 
 /* From the request. */
 void client_on_request_finished(struct client *c);

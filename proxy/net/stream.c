@@ -254,6 +254,12 @@ enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *c
     return read_result(s, got);
 }
 
+bool stream_has_bytes(const struct stream *s)
+{
+    char byte;
+    return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count, size_t *count)
 {
     ssize_t got = readv(s->fd, iov, iov_count);

@@ -74,6 +74,8 @@ enum stream_status {
 
 /* Reads into the chunk's free room; *count bytes were added to chunk->used. A read shorter than the room means drained. */
 enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *count);
+/* Do bytes, or the peer's FIN, wait to be read? One system call. */
+bool stream_has_bytes(const struct stream *s);
 /* Reads into several buffers at once. */
 enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count, size_t *count);
 

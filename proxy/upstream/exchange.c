@@ -45,6 +45,14 @@ static void exchange_send_head(struct exchange *x)
     x->is_request_complete = x->write.framing == BODY_NONE;
 }
 
+static void exchange_unqueue(struct exchange *x)
+{
+    struct upstream *u = x->upstream;
+    list_remove(&x->pending_link);
+    u->pending_count--;
+    stats_upstream_sub(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_PENDING, 1);
+}
+
 static enum reason exchange_wait(struct exchange *x)
 {
     struct upstream *u = x->upstream;
@@ -52,6 +60,7 @@ static enum reason exchange_wait(struct exchange *x)
         return REASON_OVERLOADED;
     list_append(&u->pending, &x->pending_link);
     u->pending_count++;
+    stats_upstream_add(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_PENDING, 1);
     x->state = EXCHANGE_PENDING;
     return REASON_NONE;
 }
@@ -124,8 +133,7 @@ static void exchange_try_again(struct exchange *x, const struct endpoint *avoid)
 void exchange_leave_queue(struct exchange *x)
 {
     CHECK(x->state == EXCHANGE_PENDING);
-    list_remove(&x->pending_link);
-    x->upstream->pending_count--;
+    exchange_unqueue(x);
     exchange_try_again(x, NULL);
 }
 
@@ -243,10 +251,8 @@ void exchange_cancel(struct exchange *x)
     if (x->state == EXCHANGE_NEW || x->state == EXCHANGE_DONE)
         return;
     CHECK_MAGIC(x, EXCHANGE_MAGIC);
-    if (x->state == EXCHANGE_PENDING) {
-        list_remove(&x->pending_link);
-        x->upstream->pending_count--;
-    }
+    if (x->state == EXCHANGE_PENDING)
+        exchange_unqueue(x);
     if (x->connection != NULL)
         connection_close(x->connection);
     exchange_finish(x);
