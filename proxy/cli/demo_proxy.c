@@ -1,0 +1,188 @@
+/* cli/demo_proxy.c - the proxy of the demo: its temporary directory, its configuration and its process. */
+#include "cli/demo.h"
+
+#include "server/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WISHED_PORT       8080
+#define WISHED_ADMIN_PORT 9901
+#define STOP_MAX_MS       5000 /* from TERM to KILL */
+#define STOP_STEP_MS      20
+#define LOG_SHOWN_BYTES   4096
+
+static const struct place here = { .file = "demo" };
+
+/* ---- ports -------------------------------------------------------------------------------------------------------------- */
+
+/* Binds for a moment to learn whether the port is free, or, with 0, which one is. False with the holder in errors. */
+static bool probe_port(uint16_t wanted, uint16_t *port, struct err_list *errors)
+{
+    struct endpoint_address address = { .kind = ADDRESS_IP, .port = wanted };
+    struct sockaddr_storage bound;
+    struct ip_address ip;
+    socklen_t length = sizeof(bound);
+    CHECK(ip_parse(SLICE("127.0.0.1"), &address.ip));
+    int fd = listener_open_socket(&address, false, 0, here, errors);
+    if (fd < 0)
+        return false;
+    CHECK(getsockname(fd, (struct sockaddr *)&bound, &length) == 0);
+    ip_from_sockaddr((struct sockaddr *)&bound, &ip, port);
+    close(fd);
+    return true;
+}
+
+/* The wished port when it is free, else any. */
+static bool find_port(uint16_t wished, uint16_t *port, struct err_list *errors)
+{
+    struct arena scratch;
+    struct err_list ignored;
+    arena_init(&scratch, NULL, 0);
+    err_list_init(&ignored, &scratch);
+    bool is_free = probe_port(wished, port, &ignored);
+    arena_reset(&scratch);
+    return is_free || probe_port(0, port, errors);
+}
+
+/* ---- directory and configuration ------------------------------------------------------------------------------------------ */
+
+static bool make_directory(struct demo_proxy *p, struct err_list *errors)
+{
+    const char *parent = getenv("TMPDIR");
+    if (parent == NULL || strlen(parent) > sizeof(p->directory) - 20)
+        parent = "/tmp";
+    snprintf(p->directory, sizeof(p->directory), "%s/weir-demo-XXXXXX", parent);
+    if (mkdtemp(p->directory) != NULL)
+        return true;
+    err_add(errors, here, "could not make a directory in %s: %s", parent, strerror(errno));
+    p->directory[0] = '\0';
+    return false;
+}
+
+static void print_config(FILE *file, const struct demo_proxy *p, const struct demo_origin *origins)
+{
+    fprintf(file,
+            "# Written by `weir demo`. Change it while the demo runs: the file is watched.\n"
+            "state_dir: %s\n"
+            "workers: 1\n"
+            "drain_timeout: 2s\n"
+            "log: { access: access.log }\n"
+            "admin: { bind: 127.0.0.1:%u }\n\n"
+            "listeners:\n"
+            "  web: { bind: 127.0.0.1:%u }\n\n"
+            "upstreams:\n",
+            p->directory, p->admin_port, p->port);
+    for (int i = 0; i < DEMO_UPSTREAM_COUNT; i++)
+        fprintf(file, "  %s: { endpoints: [ 127.0.0.1:%u ] }\n", demo_upstream_names[i], origins[i].port);
+    fputs("\nroutes:\n"
+          "  - name: demo\n"
+          "    rules:   # asked for by name, before the split\n"
+          "      - { name: dark-launch, when: { header: x-dark-launch, equals: \"on\" }, to: dark,\n"
+          "          owner: demo }\n"
+          "    split: { stable: 90, canary: 10 }\n"
+          "    expose_variant: true\n"
+          "    owner: demo\n",
+          file);
+}
+
+static bool write_config(const struct demo_proxy *p, const struct demo_origin *origins, struct err_list *errors)
+{
+    char path[96];
+    snprintf(path, sizeof(path), "%s/weir.yaml", p->directory);
+    FILE *file = fopen(path, "we");
+    if (file != NULL) {
+        print_config(file, p, origins);
+        bool is_whole = !ferror(file);
+        if (fclose(file) == 0 && is_whole)
+            return true;
+    }
+    err_add(errors, here, "could not write %s: %s", path, strerror(errno));
+    return false;
+}
+
+bool demo_proxy_prepare(struct demo_proxy *p, uint16_t wanted_port,
+                        const struct demo_origin origins[DEMO_UPSTREAM_COUNT], struct err_list *errors)
+{
+    bool has_port =
+        wanted_port != 0 ? probe_port(wanted_port, &p->port, errors) : find_port(WISHED_PORT, &p->port, errors);
+    return has_port && find_port(WISHED_ADMIN_PORT, &p->admin_port, errors) && make_directory(p, errors) &&
+           write_config(p, origins, errors);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+    (void)status;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+void demo_proxy_remove(struct demo_proxy *p)
+{
+    if (p->directory[0] != '\0')
+        nftw(p->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    p->directory[0] = '\0';
+}
+
+/* ---- the process ---------------------------------------------------------------------------------------------------------- */
+
+static _Noreturn void run_child(const struct demo_proxy *p, const struct demo_origin *origins, pid_t parent)
+{
+    char config[96], log[96];
+    snprintf(config, sizeof(config), "%s/weir.yaml", p->directory);
+    snprintf(log, sizeof(log), "%s/weir.log", p->directory);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(1);
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd >= 0 && (dup2(fd, STDERR_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0))
+        _exit(1);
+    for (int i = 0; i < DEMO_UPSTREAM_COUNT; i++)
+        close(origins[i].fd);
+    struct server_options options = { .config_file = config };
+    exit(server_run(&options));
+}
+
+bool demo_proxy_start(struct demo_proxy *p, const struct demo_origin origins[DEMO_UPSTREAM_COUNT])
+{
+    pid_t parent = getpid();
+    fflush(stdout);
+    p->pid = fork();
+    if (p->pid == 0)
+        run_child(p, origins, parent);
+    return p->pid > 0;
+}
+
+void demo_proxy_stop(struct demo_proxy *p)
+{
+    if (p->pid <= 0)
+        return;
+    kill(p->pid, SIGTERM);
+    for (int waited_ms = 0; waitpid(p->pid, NULL, WNOHANG) == 0; waited_ms += STOP_STEP_MS) {
+        if (waited_ms >= STOP_MAX_MS)
+            kill(p->pid, SIGKILL);
+        usleep(STOP_STEP_MS * 1000);
+    }
+    p->pid = 0;
+}
+
+void demo_proxy_print_log(const struct demo_proxy *p)
+{
+    char path[96], bytes[LOG_SHOWN_BYTES];
+    snprintf(path, sizeof(path), "%s/weir.log", p->directory);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return;
+    fwrite(bytes, 1, fread(bytes, 1, sizeof(bytes), file), stderr);
+    fclose(file);
+}
