@@ -87,7 +87,6 @@ void front_drain(struct front *f)
 {
     CHECK_MAGIC(f, FRONT_MAGIC);
     f->is_draining = true;
-    f->upstreams.is_draining = true;
     LIST_FOREACH_SAFE (link, &f->clients[CLIENT_IDLE])
         client_drain(LIST_ITEM(link, struct client, link));
 }

@@ -1,0 +1,146 @@
+/* tests/unit/net/test_timer.c - the wheel: never early, at most a tick late, postponed by one store. */
+#include "net/timer.h"
+
+#include "net/loop.h"
+
+#include <criterion/criterion.h>
+
+struct probe {
+    struct timer timer;
+    struct loop *loop;
+    int fired_count;
+    struct mono_time fired_at;
+};
+
+static void on_fire(void *arg)
+{
+    struct probe *p = arg;
+    p->fired_count++;
+    p->fired_at = clock_mono();
+    loop_stop(p->loop);
+}
+
+static void probe_init(struct probe *p, struct loop *loop)
+{
+    *p = (struct probe){ .loop = loop };
+    timer_init(&p->timer, on_fire, p);
+}
+
+static void run_until_stopped(struct loop *loop)
+{
+    loop->is_stopping = false;
+    loop_run(loop);
+}
+
+Test(timer, fires_once_and_never_early)
+{
+    struct loop *loop = loop_create(NULL);
+    struct probe p;
+    probe_init(&p, loop);
+    struct mono_time begun = clock_mono();
+    timer_start(loop, &p.timer, 30);
+    run_until_stopped(loop);
+    cr_assert_eq(p.fired_count, 1);
+    cr_assert_geq(mono_diff_us(p.fired_at, begun), 30000);
+    cr_assert_not(timer_is_armed(&p.timer));
+    loop_destroy(loop);
+}
+
+Test(timer, stopped_does_not_fire)
+{
+    struct loop *loop = loop_create(NULL);
+    struct probe stopped, last;
+    probe_init(&stopped, loop);
+    probe_init(&last, loop);
+    timer_start(loop, &stopped.timer, 10);
+    timer_start(loop, &last.timer, 40);
+    timer_stop(loop, &stopped.timer);
+    timer_stop(loop, &stopped.timer); /* harmless */
+    run_until_stopped(loop);
+    cr_assert_eq(stopped.fired_count, 0);
+    cr_assert_eq(last.fired_count, 1);
+    loop_destroy(loop);
+}
+
+Test(timer, postponing_keeps_the_slot_and_moves_the_deadline)
+{
+    struct loop *loop = loop_create(NULL);
+    struct probe p;
+    probe_init(&p, loop);
+    timer_start(loop, &p.timer, 20);
+    int64_t slot = p.timer.slot_tick;
+    struct mono_time begun = clock_mono();
+    timer_start(loop, &p.timer, 60);
+    cr_assert_eq(p.timer.slot_tick, slot, "postponing only rewrites the deadline");
+    run_until_stopped(loop);
+    cr_assert_eq(p.fired_count, 1);
+    cr_assert_geq(mono_diff_us(p.fired_at, begun), 60000);
+    loop_destroy(loop);
+}
+
+Test(timer, an_earlier_deadline_moves_it_forward)
+{
+    struct loop *loop = loop_create(NULL);
+    struct probe p;
+    probe_init(&p, loop);
+    timer_start(loop, &p.timer, 600000);
+    timer_start(loop, &p.timer, 10);
+    struct mono_time begun = clock_mono();
+    run_until_stopped(loop);
+    cr_assert_eq(p.fired_count, 1);
+    cr_assert_lt(mono_diff_us(p.fired_at, begun), 60000000, "not the ten minutes of the first deadline");
+    loop_destroy(loop);
+}
+
+Test(timer, a_deadline_beyond_the_horizon_waits_in_the_last_slot)
+{
+    struct loop *loop = loop_create(NULL);
+    struct probe p;
+    probe_init(&p, loop);
+    timer_start(loop, &p.timer, 3600000);
+    cr_assert_eq(p.timer.slot_tick, loop->wheel.current_tick + WHEEL_SLOTS - 1);
+    timer_stop(loop, &p.timer);
+    loop_destroy(loop);
+}
+
+static struct probe victim;
+
+static void stop_the_victim(void *arg)
+{
+    timer_stop(arg, &victim.timer);
+}
+
+Test(timer, a_callback_may_stop_another_that_is_due_in_the_same_tick)
+{
+    struct loop *loop = loop_create(NULL);
+    struct probe last;
+    struct timer killer;
+    timer_init(&killer, stop_the_victim, loop);
+    probe_init(&victim, loop);
+    probe_init(&last, loop);
+    timer_start(loop, &killer, 10);
+    timer_start(loop, &victim.timer, 10);
+    timer_start(loop, &last.timer, 50);
+    run_until_stopped(loop);
+    cr_assert_eq(victim.fired_count, 0);
+    loop_destroy(loop);
+}
+
+Test(timer, many_timers_fire_in_the_order_of_their_ticks)
+{
+    enum { COUNT = 200 };
+    static struct probe probes[COUNT];
+    struct loop *loop = loop_create(NULL);
+    struct probe last;
+    for (int i = 0; i < COUNT; i++) {
+        probe_init(&probes[i], loop);
+        timer_start(loop, &probes[i].timer, (i * 37) % 150);
+    }
+    probe_init(&last, loop);
+    timer_start(loop, &last.timer, 250);
+    while (last.fired_count == 0)
+        run_until_stopped(loop);
+    for (int i = 0; i < COUNT; i++)
+        cr_assert_eq(probes[i].fired_count, 1, "timer %d", i);
+    loop_destroy(loop);
+}
