@@ -25,6 +25,19 @@ Test(limits, connections_are_counted_in_all_and_per_source)
     limits_destroy(l);
 }
 
+Test(limits, a_refused_connection_leaves_no_trace)
+{
+    struct limits *l = limits_create();
+    struct ip_address a = address("192.0.2.1");
+    cr_assert(limits_enter(l, &a, 2, 1));
+    for (int i = 0; i < 5; i++)
+        cr_assert_not(limits_enter(l, &a, 2, 1));
+    limits_leave(l, &a);
+    cr_assert(limits_enter(l, &a, 2, 1), "its one place is free again");
+    limits_leave(l, &a);
+    limits_destroy(l);
+}
+
 Test(limits, zero_means_no_limit)
 {
     struct limits *l = limits_create();

@@ -37,6 +37,8 @@ static void pair_open(struct pair *p)
     *p = (struct pair){ .loop = loop_create(NULL) };
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     p->peer = fds[1];
+    int small = 4096; /* of the kernel's: the queue drains in many steps */
+    setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     stream_open(&p->stream, p->loop, fds[0], &events);
 }
 

@@ -85,10 +85,9 @@ Test(timer, an_earlier_deadline_moves_it_forward)
     probe_init(&p, loop);
     timer_start(loop, &p.timer, 600000);
     timer_start(loop, &p.timer, 10);
-    struct mono_time begun = clock_mono();
+    cr_assert_leq(p.timer.slot_tick, loop->wheel.current_tick + 3, "moved to a slot that comes up in time");
     run_until_stopped(loop);
     cr_assert_eq(p.fired_count, 1);
-    cr_assert_lt(mono_diff_us(p.fired_at, begun), 60000000, "not the ten minutes of the first deadline");
     loop_destroy(loop);
 }
 
