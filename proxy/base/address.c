@@ -123,8 +123,7 @@ void ip_from_sockaddr(const struct sockaddr *sa, struct ip_address *out_address,
 
 static bool is_host_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
 /* Letters, digits, '-' and '_' in labels of 1 to 63. A last label of digits would be a mistyped IPv4 address. */
@@ -193,8 +192,7 @@ static socklen_t unix_to_sockaddr(struct slice path, struct sockaddr_storage *ou
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.len + 1);
 }
 
-static socklen_t ip_to_sockaddr(const struct ip_address *ip, uint16_t port,
-                                struct sockaddr_storage *out)
+static socklen_t ip_to_sockaddr(const struct ip_address *ip, uint16_t port, struct sockaddr_storage *out)
 {
     if (is_mapped(ip)) {
         struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
@@ -208,8 +206,7 @@ static socklen_t ip_to_sockaddr(const struct ip_address *ip, uint16_t port,
     return sizeof v6;
 }
 
-socklen_t endpoint_address_to_sockaddr(const struct endpoint_address *a,
-                                       struct sockaddr_storage *out)
+socklen_t endpoint_address_to_sockaddr(const struct endpoint_address *a, struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof *out);
     switch (a->kind) {

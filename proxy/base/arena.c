@@ -13,9 +13,8 @@
 
 struct arena_page {
     struct arena_page *next;
-    size_t
-        capacity; /* of bytes[]; equal to the pool's page_bytes exactly for pages the pool may keep */
-    char bytes[]; /* poisoned where not handed out */
+    size_t capacity; /* of bytes[]; equal to the pool's page_bytes exactly for pages the pool may keep */
+    char bytes[];    /* poisoned where not handed out */
 };
 
 _Static_assert(sizeof(struct arena_page) % 8 == 0, "bytes[] is 8-byte aligned");

@@ -9,8 +9,7 @@
 _Noreturn void check_failed(const char *file, int line, const char *expression)
 {
     char message[512];
-    int len =
-        snprintf(message, sizeof message, "%s:%d: check failed: %s\n", file, line, expression);
+    int len = snprintf(message, sizeof message, "%s:%d: check failed: %s\n", file, line, expression);
     if (len > (int)sizeof message - 1)
         len = (int)sizeof message - 1;
     if (len > 0 && write(STDERR_FILENO, message, (size_t)len) < 0)

@@ -7,28 +7,27 @@
 /* Prints "FILE:LINE: check failed: EXPRESSION" to stderr and aborts. A failed check is a bug of ours, never a peer's doing. */
 _Noreturn void check_failed(const char *file, int line, const char *expression);
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (__builtin_expect(!(condition), 0))                                                     \
-            check_failed(__FILE__, __LINE__, #condition);                                          \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (__builtin_expect(!(condition), 0))                                                                         \
+            check_failed(__FILE__, __LINE__, #condition);                                                              \
     } while (0)
 
 /* Every struct that crosses a callback starts with `uint32_t magic`; functions check it on entry (design.md R11). */
 #define CHECK_MAGIC(object, expected) CHECK((object) != NULL && (object)->magic == (expected))
 
 /* Takes ownership out of a caller's pointer: yields its value and leaves NULL behind. */
-#define TAKE(pointer_to_pointer)                                                                   \
-    __extension__({                                                                                \
-        __typeof__(*(pointer_to_pointer)) taken_ = *(pointer_to_pointer);                          \
-        *(pointer_to_pointer) = NULL;                                                              \
-        taken_;                                                                                    \
+#define TAKE(pointer_to_pointer)                                                                                       \
+    __extension__({                                                                                                    \
+        __typeof__(*(pointer_to_pointer)) taken_ = *(pointer_to_pointer);                                              \
+        *(pointer_to_pointer) = NULL;                                                                                  \
+        taken_;                                                                                                        \
     })
 
-#define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format_index, first_arg)                                                       \
-    __attribute__((format(printf, format_index, first_arg)))
+#define MUST_CHECK                           __attribute__((warn_unused_result))
+#define PRINTF_LIKE(format_index, first_arg) __attribute__((format(printf, format_index, first_arg)))
 
-#define CONTAINER_OF(member_pointer, type, member)                                                 \
+#define CONTAINER_OF(member_pointer, type, member)                                                                     \
     ((type *)(void *)((char *)(member_pointer) - __builtin_offsetof(type, member)))
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -32,8 +32,7 @@ static struct date date_from_days(int64_t unix_days)
     int64_t days = unix_days + 719468; /* since 0000-03-01 */
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t month = (5 * day_of_year + 2) / 153; /* 0: March */
     return (struct date){
@@ -62,9 +61,7 @@ static char *put_digits(char *out, int64_t value, int count)
 
 void wall_format(struct wall_time t, char out[25])
 {
-    int64_t ms = t.unix_ms < UNIX_MS_MIN   ? UNIX_MS_MIN
-                 : t.unix_ms > UNIX_MS_MAX ? UNIX_MS_MAX
-                                           : t.unix_ms;
+    int64_t ms = t.unix_ms < UNIX_MS_MIN ? UNIX_MS_MIN : t.unix_ms > UNIX_MS_MAX ? UNIX_MS_MAX : t.unix_ms;
     int64_t in_day = ms % DAY_MS < 0 ? ms % DAY_MS + DAY_MS : ms % DAY_MS;
     struct date d = date_from_days((ms - in_day) / DAY_MS);
     const struct {
@@ -117,8 +114,8 @@ static bool read_date(struct reader *r, int64_t *out_ms)
 {
     struct date d;
     char sign;
-    if (!read_digits(r, 4, &d.year) || !read_one_of(r, "-", &sign) ||
-        !read_digits(r, 2, &d.month) || !read_one_of(r, "-", &sign) || !read_digits(r, 2, &d.day))
+    if (!read_digits(r, 4, &d.year) || !read_one_of(r, "-", &sign) || !read_digits(r, 2, &d.month) ||
+        !read_one_of(r, "-", &sign) || !read_digits(r, 2, &d.day))
         return false;
     int64_t days = days_from_date(d);
     struct date back = date_from_days(days); /* a day that does not exist comes back as another */
@@ -156,8 +153,7 @@ static bool read_time(struct reader *r, int64_t *out_ms)
 {
     int64_t seconds, fraction_ms = 0;
     char separator;
-    if (!read_hours(r, out_ms) || !read_one_of(r, ":", &separator) ||
-        !read_digits(r, 2, &seconds) || seconds > 60)
+    if (!read_hours(r, out_ms) || !read_one_of(r, ":", &separator) || !read_digits(r, 2, &seconds) || seconds > 60)
         return false;
     if (read_one_of(r, ".", &separator) && !read_fraction(r, &fraction_ms))
         return false;
@@ -184,8 +180,8 @@ bool wall_parse(const char *text, size_t length, struct wall_time *out)
     struct reader r = { text, text + length };
     int64_t date_ms, time_ms, offset_ms;
     char separator;
-    if (!read_date(&r, &date_ms) || !read_one_of(&r, "Tt", &separator) ||
-        !read_time(&r, &time_ms) || !read_offset(&r, &offset_ms) || r.at != r.end)
+    if (!read_date(&r, &date_ms) || !read_one_of(&r, "Tt", &separator) || !read_time(&r, &time_ms) ||
+        !read_offset(&r, &offset_ms) || r.at != r.end)
         return false;
     out->unix_ms = date_ms + time_ms - offset_ms;
     return true;

@@ -116,9 +116,8 @@ struct slice err_format(struct arena *arena, const struct err *e)
     else if (e->place.line != 0)
         snprintf(position, sizeof position, ":%u", e->place.line);
     return arena_printf(arena, "%s%s%s%s%s%s%s%s", e->place.file ? e->place.file : "", position,
-                        e->place.file ? ": " : "", e->severity == ERR_WARNING ? "warning: " : "",
-                        e->message, e->hint ? " (" : "", e->hint ? e->hint : "",
-                        e->hint ? ")" : "");
+                        e->place.file ? ": " : "", e->severity == ERR_WARNING ? "warning: " : "", e->message,
+                        e->hint ? " (" : "", e->hint ? e->hint : "", e->hint ? ")" : "");
 }
 
 /* Words longer than this are never a typing mistake away from one of ours. */

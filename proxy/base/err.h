@@ -35,10 +35,8 @@ struct err_list {
 
 void err_list_init(struct err_list *list, struct arena *arena);
 /* Adds one; the message is formatted into the list's arena. Returns it so that a hint can follow. */
-struct err *err_add(struct err_list *list, struct place place, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-struct err *err_add_warning(struct err_list *list, struct place place, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+struct err *err_add(struct err_list *list, struct place place, const char *format, ...) PRINTF_LIKE(3, 4);
+struct err *err_add_warning(struct err_list *list, struct place place, const char *format, ...) PRINTF_LIKE(3, 4);
 void err_hint(struct err_list *list, struct err *e, const char *format, ...) PRINTF_LIKE(3, 4);
 void err_list_sort(struct err_list *list);
 /* "FILE:LINE:COL: message (hint)", with "warning: " before a warning's message; in the arena. */

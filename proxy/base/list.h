@@ -65,8 +65,8 @@ static inline struct list *list_pop(struct list *head)
 #define LIST_ITEM(link, type, member) CONTAINER_OF(link, type, member)
 
 /* The body may remove `link` from the list. */
-#define LIST_FOREACH_SAFE(link, head)                                                              \
-    for (struct list *link = (head)->next, *link##_next = link->next; link != (head);              \
+#define LIST_FOREACH_SAFE(link, head)                                                                                  \
+    for (struct list *link = (head)->next, *link##_next = link->next; link != (head);                                  \
          link = link##_next, link##_next = link->next)
 
 #endif

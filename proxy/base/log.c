@@ -49,8 +49,7 @@ static void line_write(char *line, size_t begin, size_t len)
     (void)ignored;
 }
 
-static void log_vline(enum log_level level, unsigned held_count, const char *format, va_list args)
-    PRINTF_LIKE(3, 0);
+static void log_vline(enum log_level level, unsigned held_count, const char *format, va_list args) PRINTF_LIKE(3, 0);
 
 static void log_vline(enum log_level level, unsigned held_count, const char *format, va_list args)
 {
@@ -77,8 +76,7 @@ void log_line(enum log_level level, const char *format, ...)
     va_end(args);
 }
 
-void log_line_limited(struct log_limit *limit, int64_t interval_ms, enum log_level level,
-                      const char *format, ...)
+void log_line_limited(struct log_limit *limit, int64_t interval_ms, enum log_level level, const char *format, ...)
 {
     if (!is_wanted(level))
         return;

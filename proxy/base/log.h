@@ -24,7 +24,7 @@ struct log_limit {
     int64_t last_us; /* monotonic; 0: never */
     unsigned held_count;
 };
-void log_line_limited(struct log_limit *limit, int64_t interval_ms, enum log_level level,
-                      const char *format, ...) PRINTF_LIKE(4, 5);
+void log_line_limited(struct log_limit *limit, int64_t interval_ms, enum log_level level, const char *format, ...)
+    PRINTF_LIKE(4, 5);
 
 #endif

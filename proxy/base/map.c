@@ -23,8 +23,7 @@ static size_t map_probe(const struct map *m, uint64_t hash, struct slice key)
 {
     size_t mask = m->capacity - 1;
     size_t at = hash & mask;
-    while (m->entries[at].key.ptr != NULL &&
-           (m->entries[at].hash != hash || !slice_equal(m->entries[at].key, key)))
+    while (m->entries[at].key.ptr != NULL && (m->entries[at].hash != hash || !slice_equal(m->entries[at].key, key)))
         at = (at + 1) & mask;
     return at;
 }

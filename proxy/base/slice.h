@@ -48,8 +48,7 @@ static inline bool slice_has_prefix(struct slice s, struct slice prefix)
 
 static inline bool slice_has_suffix(struct slice s, struct slice suffix)
 {
-    return s.len >= suffix.len &&
-           (suffix.len == 0 || memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0);
+    return s.len >= suffix.len && (suffix.len == 0 || memcmp(s.ptr + s.len - suffix.len, suffix.ptr, suffix.len) == 0);
 }
 
 bool slice_contains(struct slice s, struct slice needle);

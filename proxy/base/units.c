@@ -17,8 +17,7 @@ static const struct unit duration_units[] = {
 };
 
 static const struct unit size_units[] = {
-    { "B", 1 },          { "KiB", 1u << 10 },          { "MiB", 1u << 20 },
-    { "GiB", 1u << 30 }, { "TiB", (uint64_t)1 << 40 },
+    { "B", 1 }, { "KiB", 1u << 10 }, { "MiB", 1u << 20 }, { "GiB", 1u << 30 }, { "TiB", (uint64_t)1 << 40 },
 };
 
 static const struct unit rate_units[] = { { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
@@ -60,8 +59,7 @@ bool units_parse_duration(struct slice s, int64_t *out_ms)
 
 bool units_parse_size(struct slice s, uint64_t *out_bytes)
 {
-    return slice_to_u64(s, out_bytes) ||
-           parse_with_unit(s, size_units, ARRAY_COUNT(size_units), out_bytes);
+    return slice_to_u64(s, out_bytes) || parse_with_unit(s, size_units, ARRAY_COUNT(size_units), out_bytes);
 }
 
 /* Percent with up to four decimals, so one ppm is the last of them. */
@@ -89,11 +87,9 @@ bool units_parse_share(struct slice s, uint32_t *out_ppm)
 bool units_parse_rate(struct slice s, uint32_t *out_count, uint32_t *out_period_ms)
 {
     size_t bar = slice_find(s, '/');
-    const struct unit *per =
-        unit_find(rate_units, ARRAY_COUNT(rate_units), slice_after(s, bar + 1));
+    const struct unit *per = unit_find(rate_units, ARRAY_COUNT(rate_units), slice_after(s, bar + 1));
     uint64_t count;
-    if (per == NULL || !slice_to_u64(slice_first(s, bar), &count) || count == 0 ||
-        count > UINT32_MAX)
+    if (per == NULL || !slice_to_u64(slice_first(s, bar), &count) || count == 0 || count > UINT32_MAX)
         return false;
     *out_count = (uint32_t)count;
     *out_period_ms = (uint32_t)per->worth;
@@ -101,8 +97,7 @@ bool units_parse_rate(struct slice s, uint32_t *out_count, uint32_t *out_period_
 }
 
 /* The largest unit that divides the value: exact, and the fewest digits. */
-static void format_with_unit(uint64_t value, const struct unit *units, size_t count, char *out,
-                             size_t out_size)
+static void format_with_unit(uint64_t value, const struct unit *units, size_t count, char *out, size_t out_size)
 {
     size_t i = count - 1;
     while (i > 0 && value % units[i].worth != 0)

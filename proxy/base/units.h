@@ -36,8 +36,7 @@ bool ip_network_contains(const struct ip_network *n, const struct ip_address *a)
 bool ip_equal(const struct ip_address *a, const struct ip_address *b);
 /* The usual text form ("192.0.2.1", "2001:db8::1") into out[46]; returns its length. */
 size_t ip_format(const struct ip_address *a, char out[46]);
-void ip_from_sockaddr(const struct sockaddr *sa, struct ip_address *out_address,
-                      uint16_t *out_port);
+void ip_from_sockaddr(const struct sockaddr *sa, struct ip_address *out_address, uint16_t *out_port);
 
 /* A place to bind or connect to: "127.0.0.1:8080", "[::1]:8080", "svc.internal:80", "unix:/run/x.sock". */
 struct endpoint_address {
@@ -48,7 +47,6 @@ struct endpoint_address {
 };
 bool endpoint_address_parse(struct slice s, struct endpoint_address *out);
 /* For ADDRESS_IP and ADDRESS_UNIX. Returns the length to pass to bind or connect, 0 when the path is too long. */
-socklen_t endpoint_address_to_sockaddr(const struct endpoint_address *a,
-                                       struct sockaddr_storage *out);
+socklen_t endpoint_address_to_sockaddr(const struct endpoint_address *a, struct sockaddr_storage *out);
 
 #endif

@@ -27,8 +27,7 @@ void stats_worker_destroy(struct stats_worker *w)
 
 void *stats_page_make(stats_page_slot *slot, size_t block_bytes)
 {
-    size_t page_bytes =
-        block_bytes * STATS_PAGE_BLOCKS; /* a multiple of the cache line: 64 blocks */
+    size_t page_bytes = block_bytes * STATS_PAGE_BLOCKS; /* a multiple of the cache line: 64 blocks */
     void *page = memory_zalloc_aligned(page_bytes, STATS_CACHE_LINE_BYTES);
     atomic_store_explicit(slot, page, memory_order_release);
     return page;

@@ -131,8 +131,7 @@ static inline void stats_set(struct stats_worker *w, enum stats_counter gauge, u
 /* Slow path of stats_block; not for callers. */
 void *stats_page_make(stats_page_slot *slot, size_t block_bytes);
 
-static inline void *stats_block(stats_page_slot *slots, uint32_t slot_count, uint32_t id,
-                                size_t block_bytes)
+static inline void *stats_block(stats_page_slot *slots, uint32_t slot_count, uint32_t id, size_t block_bytes)
 {
     CHECK(id / STATS_PAGE_BLOCKS < slot_count);
     stats_page_slot *slot = &slots[id / STATS_PAGE_BLOCKS];
@@ -157,8 +156,7 @@ static inline void stats_request_begin(struct stats_worker *w, uint32_t series)
 void stats_request_end(struct stats_worker *w, uint32_t series, uint16_t status, enum reason reason,
                        uint64_t duration_us);
 
-static inline void stats_request_bytes(struct stats_worker *w, uint32_t series, uint64_t bytes_in,
-                                       uint64_t bytes_out)
+static inline void stats_request_bytes(struct stats_worker *w, uint32_t series, uint64_t bytes_in, uint64_t bytes_out)
 {
     struct stats_series *s = stats_series_at(w, series);
     stats_cell_add(&s->bytes_in, bytes_in);
@@ -168,48 +166,42 @@ static inline void stats_request_bytes(struct stats_worker *w, uint32_t series, 
 static inline stats_cell *stats_upstream_cell_at(struct stats_worker *w, uint32_t upstream,
                                                  enum stats_upstream_cell cell)
 {
-    struct stats_upstream *u =
-        stats_block(w->upstreams, STATS_UPSTREAM_PAGES, upstream, sizeof(struct stats_upstream));
+    struct stats_upstream *u = stats_block(w->upstreams, STATS_UPSTREAM_PAGES, upstream, sizeof(struct stats_upstream));
     return &u->cells[cell];
 }
 
-static inline void stats_upstream_add(struct stats_worker *w, uint32_t upstream,
-                                      enum stats_upstream_cell cell, uint64_t n)
+static inline void stats_upstream_add(struct stats_worker *w, uint32_t upstream, enum stats_upstream_cell cell,
+                                      uint64_t n)
 {
     stats_cell_add(stats_upstream_cell_at(w, upstream, cell), n);
 }
 
 /* Gauges only. */
-static inline void stats_upstream_sub(struct stats_worker *w, uint32_t upstream,
-                                      enum stats_upstream_cell gauge, uint64_t n)
+static inline void stats_upstream_sub(struct stats_worker *w, uint32_t upstream, enum stats_upstream_cell gauge,
+                                      uint64_t n)
 {
     stats_upstream_add(w, upstream, gauge, -n);
 }
 
-static inline void stats_endpoint_set_health(struct stats_worker *w, uint32_t endpoint,
-                                             enum stats_health health)
+static inline void stats_endpoint_set_health(struct stats_worker *w, uint32_t endpoint, enum stats_health health)
 {
-    struct stats_endpoint *e =
-        stats_block(w->endpoints, STATS_ENDPOINT_PAGES, endpoint, sizeof(struct stats_endpoint));
+    struct stats_endpoint *e = stats_block(w->endpoints, STATS_ENDPOINT_PAGES, endpoint, sizeof(struct stats_endpoint));
     stats_cell_set(&e->health, (uint64_t)health);
 }
 
 static inline stats_cell *stats_listener_cell_at(struct stats_worker *w, uint32_t listener,
                                                  enum stats_protocol protocol)
 {
-    struct stats_listener *l =
-        stats_block(w->listeners, STATS_LISTENER_PAGES, listener, sizeof(struct stats_listener));
+    struct stats_listener *l = stats_block(w->listeners, STATS_LISTENER_PAGES, listener, sizeof(struct stats_listener));
     return &l->connections[protocol];
 }
 
-static inline void stats_listener_open(struct stats_worker *w, uint32_t listener,
-                                       enum stats_protocol protocol)
+static inline void stats_listener_open(struct stats_worker *w, uint32_t listener, enum stats_protocol protocol)
 {
     stats_cell_add(stats_listener_cell_at(w, listener, protocol), 1);
 }
 
-static inline void stats_listener_close(struct stats_worker *w, uint32_t listener,
-                                        enum stats_protocol protocol)
+static inline void stats_listener_close(struct stats_worker *w, uint32_t listener, enum stats_protocol protocol)
 {
     stats_cell_add(stats_listener_cell_at(w, listener, protocol), (uint64_t)-1);
 }

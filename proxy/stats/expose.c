@@ -18,8 +18,7 @@ static bool is_refused(struct slice parameters)
 {
     struct slice parameter;
     while (slice_next_item(&parameters, ';', &parameter)) {
-        if (!slice_has_prefix(parameter, SLICE("q=0")) &&
-            !slice_has_prefix(parameter, SLICE("Q=0")))
+        if (!slice_has_prefix(parameter, SLICE("q=0")) && !slice_has_prefix(parameter, SLICE("Q=0")))
             continue;
         struct slice digits = slice_after(parameter, 3);
         while (digits.len > 0 && (digits.ptr[0] == '0' || digits.ptr[0] == '.'))
@@ -35,8 +34,7 @@ enum expose_format expose_format_from_accept(struct slice accept)
     while (slice_next_item(&accept, ',', &range)) {
         struct slice parameters = range, type;
         if (slice_next_item(&parameters, ';', &type) &&
-            slice_equal_nocase(type, SLICE("application/openmetrics-text")) &&
-            !is_refused(parameters))
+            slice_equal_nocase(type, SLICE("application/openmetrics-text")) && !is_refused(parameters))
             return EXPOSE_OPENMETRICS;
     }
     return EXPOSE_TEXT;
@@ -83,8 +81,7 @@ void expose_family(struct expose *e, enum expose_type type, const char *name, co
 }
 
 /* le: the bound of a bucket, or NULL. */
-static void add_labels(struct text *out, const struct expose_label *labels, size_t count,
-                       const char *le)
+static void add_labels(struct text *out, const struct expose_label *labels, size_t count, const char *le)
 {
     if (count == 0 && le == NULL)
         return;
@@ -99,8 +96,8 @@ static void add_labels(struct text *out, const struct expose_label *labels, size
     text_add_char(out, '}');
 }
 
-static void begin_sample(struct expose *e, const char *suffix, const struct expose_label *labels,
-                         size_t label_count, const char *le)
+static void begin_sample(struct expose *e, const char *suffix, const struct expose_label *labels, size_t label_count,
+                         const char *le)
 {
     text_add_cstr(e->out, e->family);
     text_add_cstr(e->out, suffix);
@@ -113,29 +110,26 @@ static void add_seconds(struct text *out, uint64_t us)
     text_printf(out, "%" PRIu64 ".%06" PRIu64 "\n", us / MICROSECONDS, us % MICROSECONDS);
 }
 
-void expose_u64(struct expose *e, const struct expose_label *labels, size_t label_count,
-                uint64_t value)
+void expose_u64(struct expose *e, const struct expose_label *labels, size_t label_count, uint64_t value)
 {
     begin_sample(e, "", labels, label_count, NULL);
     text_printf(e->out, "%" PRIu64 "\n", value);
 }
 
-void expose_i64(struct expose *e, const struct expose_label *labels, size_t label_count,
-                int64_t value)
+void expose_i64(struct expose *e, const struct expose_label *labels, size_t label_count, int64_t value)
 {
     begin_sample(e, "", labels, label_count, NULL);
     text_printf(e->out, "%" PRId64 "\n", value);
 }
 
-void expose_seconds(struct expose *e, const struct expose_label *labels, size_t label_count,
-                    uint64_t value_us)
+void expose_seconds(struct expose *e, const struct expose_label *labels, size_t label_count, uint64_t value_us)
 {
     begin_sample(e, "", labels, label_count, NULL);
     add_seconds(e->out, value_us);
 }
 
-static void add_bucket(struct expose *e, const struct expose_label *labels, size_t label_count,
-                       const char *le, uint64_t count)
+static void add_bucket(struct expose *e, const struct expose_label *labels, size_t label_count, const char *le,
+                       uint64_t count)
 {
     begin_sample(e, "_bucket", labels, label_count, le);
     text_printf(e->out, "%" PRIu64 "\n", count);

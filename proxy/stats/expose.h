@@ -34,13 +34,10 @@ void expose_end(struct expose *e);
 
 /* A counter's name ends in _total; OpenMetrics names its family without it and its samples with it. */
 void expose_family(struct expose *e, enum expose_type type, const char *name, const char *help);
-void expose_u64(struct expose *e, const struct expose_label *labels, size_t label_count,
-                uint64_t value);
-void expose_i64(struct expose *e, const struct expose_label *labels, size_t label_count,
-                int64_t value);
+void expose_u64(struct expose *e, const struct expose_label *labels, size_t label_count, uint64_t value);
+void expose_i64(struct expose *e, const struct expose_label *labels, size_t label_count, int64_t value);
 /* value_us / 1,000,000, exactly. */
-void expose_seconds(struct expose *e, const struct expose_label *labels, size_t label_count,
-                    uint64_t value_us);
+void expose_seconds(struct expose *e, const struct expose_label *labels, size_t label_count, uint64_t value_us);
 /* In seconds, at the bounds of octaves: 64 us, 128 us, ... 67.1 s, +Inf. Durations are whole microseconds rounded down, so what
    is counted below a bound was at most that long. */
 void expose_histogram(struct expose *e, const struct expose_label *labels, size_t label_count,

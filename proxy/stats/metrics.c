@@ -10,8 +10,7 @@ struct series_labels {
     struct expose_label items[3];
 };
 
-static struct series_labels labels_of(const struct stats *stats, uint32_t series, const char *third,
-                                      struct slice value)
+static struct series_labels labels_of(const struct stats *stats, uint32_t series, const char *third, struct slice value)
 {
     const struct registry_entry *entry = registry_entry(&stats->series, series);
     return (struct series_labels){ {
@@ -112,11 +111,9 @@ static void write_series(struct expose *e, const struct stats *stats)
     expose_family(e, EXPOSE_GAUGE, "weir_requests_in_flight", "Requests begun and not finished");
     write_totals(e, stats, TOTAL_IN_FLIGHT);
     write_errors(e, stats);
-    expose_family(e, EXPOSE_COUNTER, "weir_request_bytes_total",
-                  "Bytes of request bodies received from clients");
+    expose_family(e, EXPOSE_COUNTER, "weir_request_bytes_total", "Bytes of request bodies received from clients");
     write_totals(e, stats, TOTAL_BYTES_IN);
-    expose_family(e, EXPOSE_COUNTER, "weir_response_bytes_total",
-                  "Bytes of response bodies sent to clients");
+    expose_family(e, EXPOSE_COUNTER, "weir_response_bytes_total", "Bytes of response bodies sent to clients");
     write_totals(e, stats, TOTAL_BYTES_OUT);
 }
 
@@ -185,8 +182,8 @@ static const struct upstream_family upstream_families[] = {
 };
 
 /* Upstreams that are gone stay while they have something to say: their counters, their last connections. */
-static void write_upstream_cells(struct expose *e, const struct stats *stats,
-                                 const struct upstream_family *family, uint32_t id)
+static void write_upstream_cells(struct expose *e, const struct stats *stats, const struct upstream_family *family,
+                                 uint32_t id)
 {
     for (unsigned i = 0; i < family->cell_count; i++) {
         int64_t value = (int64_t)stats_sum_upstream(stats, id, family->cells[i].cell);
@@ -235,11 +232,9 @@ static void write_config(struct expose *e, const struct metrics_config *config)
     } reloads[] = { { "applied", config->applied_count },
                     { "rejected", config->rejected_count },
                     { "unchanged", config->unchanged_count } };
-    expose_family(e, EXPOSE_GAUGE, "weir_config_generation",
-                  "Number of the configuration in use, 1 for the first");
+    expose_family(e, EXPOSE_GAUGE, "weir_config_generation", "Number of the configuration in use, 1 for the first");
     expose_u64(e, NULL, 0, config->generation);
-    expose_family(e, EXPOSE_COUNTER, "weir_config_reloads_total",
-                  "Reloads, by what became of them");
+    expose_family(e, EXPOSE_COUNTER, "weir_config_reloads_total", "Reloads, by what became of them");
     for (size_t i = 0; i < ARRAY_COUNT(reloads); i++) {
         struct expose_label label = { "result", slice_from_cstr(reloads[i].result) };
         expose_u64(e, &label, 1, reloads[i].count);
@@ -276,14 +271,12 @@ static void write_process(struct expose *e, const struct metrics_process *proces
         const char *name, *help;
         uint64_t value;
     } gauges[] = {
-        { "process_resident_memory_bytes", "Resident memory size in bytes",
-          process->resident_bytes },
+        { "process_resident_memory_bytes", "Resident memory size in bytes", process->resident_bytes },
         { "process_virtual_memory_bytes", "Virtual memory size in bytes", process->virtual_bytes },
         { "process_open_fds", "Number of open file descriptors", process->open_fd_count },
         { "process_max_fds", "Maximum number of open file descriptors", process->max_fd_count },
     };
-    expose_family(e, EXPOSE_COUNTER, "process_cpu_seconds_total",
-                  "Total user and system CPU time spent in seconds");
+    expose_family(e, EXPOSE_COUNTER, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds");
     expose_seconds(e, NULL, 0, process->cpu_us);
     for (size_t i = 0; i < ARRAY_COUNT(gauges); i++) {
         expose_family(e, EXPOSE_GAUGE, gauges[i].name, gauges[i].help);

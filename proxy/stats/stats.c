@@ -67,8 +67,7 @@ static uint64_t cell_read(const stats_cell *cell)
 }
 
 /* The block of an id as another thread reads it; NULL when the worker has not made its page. */
-static const void *block_read(const stats_page_slot *slots, uint32_t slot_count, uint32_t id,
-                              size_t block_bytes)
+static const void *block_read(const stats_page_slot *slots, uint32_t slot_count, uint32_t id, size_t block_bytes)
 {
     CHECK(id / STATS_PAGE_BLOCKS < slot_count);
     const char *page = atomic_load_explicit(&slots[id / STATS_PAGE_BLOCKS], memory_order_acquire);
@@ -118,16 +117,13 @@ enum stats_health stats_sum_health(const struct stats *s, uint32_t endpoint)
     return worst;
 }
 
-static const struct stats_series *series_read(const struct stats *s, uint32_t worker,
-                                              uint32_t series)
+static const struct stats_series *series_read(const struct stats *s, uint32_t worker, uint32_t series)
 {
-    return block_read(s->workers[worker]->series, STATS_SERIES_PAGES, series,
-                      sizeof(struct stats_series));
+    return block_read(s->workers[worker]->series, STATS_SERIES_PAGES, series, sizeof(struct stats_series));
 }
 
 /* The first worker from *worker on that has the series, or NULL; moves *worker behind it. */
-static const struct stats_series *series_next(const struct stats *s, uint32_t series,
-                                              uint32_t *worker)
+static const struct stats_series *series_next(const struct stats *s, uint32_t series, uint32_t *worker)
 {
     while (*worker < s->worker_count) {
         const struct stats_series *block = series_read(s, (*worker)++, series);

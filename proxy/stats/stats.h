@@ -34,8 +34,7 @@ uint32_t stats_listener_id(struct stats *s, struct slice listener);
 
 /* Sums over the workers. A gauge's sum is to be read as int64_t. */
 uint64_t stats_sum(const struct stats *s, enum stats_counter counter);
-uint64_t stats_sum_upstream(const struct stats *s, uint32_t upstream,
-                            enum stats_upstream_cell cell);
+uint64_t stats_sum_upstream(const struct stats *s, uint32_t upstream, enum stats_upstream_cell cell);
 uint64_t stats_sum_listener(const struct stats *s, uint32_t listener, enum stats_protocol protocol);
 /* Unhealthy when any worker thinks so, else healthy when any does. */
 enum stats_health stats_sum_health(const struct stats *s, uint32_t endpoint);

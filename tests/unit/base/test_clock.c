@@ -82,9 +82,8 @@ Test(clock, agrees_with_gmtime_and_reads_back_what_it_writes)
         time_t seconds = (time_t)((ms - in_second) / 1000);
         struct tm tm;
         gmtime_r(&seconds, &tm);
-        snprintf(expected, sizeof expected, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
-                 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-                 (int)in_second);
+        snprintf(expected, sizeof expected, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)in_second);
         cr_assert_str_eq(out, expected);
         int64_t back;
         cr_assert(parse(out, &back) && back == ms, "%s", out);

@@ -79,9 +79,7 @@ Test(err, sorting_few_errors_works)
 
 static const char *nearest(const char *word)
 {
-    static const char *const known[] = {
-        "listeners", "limits", "upstreams", "routes", "log", "to"
-    };
+    static const char *const known[] = { "listeners", "limits", "upstreams", "routes", "log", "to" };
     return err_nearest_word(slice_from_cstr(word), known, ARRAY_COUNT(known));
 }
 

@@ -26,8 +26,7 @@ Test(hash, siphash_answers_the_reference_vectors)
     for (unsigned i = 0; i < sizeof input; i++)
         input[i] = (unsigned char)i;
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
-        cr_assert_eq(hash_siphash(reference_key, input, vectors[i].len), vectors[i].hash,
-                     "length %zu", vectors[i].len);
+        cr_assert_eq(hash_siphash(reference_key, input, vectors[i].len), vectors[i].hash, "length %zu", vectors[i].len);
 }
 
 Test(hash, siphash_depends_on_the_key_and_not_on_alignment)

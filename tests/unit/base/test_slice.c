@@ -49,8 +49,7 @@ Test(slice, items_are_trimmed_and_empty_ones_kept)
     struct slice rest = SLICE(" a,, b c ,"), item;
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         cr_assert(slice_next_item(&rest, ',', &item), "item %zu", i);
-        cr_assert(slice_equal(item, slice_from_cstr(expected[i])), "item %zu: \"%.*s\"", i,
-                  SLICE_ARG(item));
+        cr_assert(slice_equal(item, slice_from_cstr(expected[i])), "item %zu: \"%.*s\"", i, SLICE_ARG(item));
     }
     cr_assert_not(slice_next_item(&rest, ',', &item));
     cr_assert_not(slice_next_item(&rest, ',', &item));

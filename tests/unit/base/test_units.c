@@ -68,18 +68,9 @@ Test(units, sizes_are_bytes_or_binary_multiples)
 
 Test(units, sizes_refuse_other_units_and_overflow)
 {
-    static const char *const rows[] = { "",
-                                        "KiB",
-                                        "1KB",
-                                        "1k",
-                                        "1kib",
-                                        "1 KiB",
-                                        "-1",
-                                        "1.5MiB",
-                                        "0x10",
-                                        "1MiB ",
-                                        "18446744073709551616",
-                                        "16777216TiB" };
+    static const char *const rows[] = {
+        "", "KiB", "1KB", "1k", "1kib", "1 KiB", "-1", "1.5MiB", "0x10", "1MiB ", "18446744073709551616", "16777216TiB"
+    };
     uint64_t bytes;
     for (size_t i = 0; i < COUNT(rows); i++)
         cr_assert_not(units_parse_size(slice_from_cstr(rows[i]), &bytes), "%s", rows[i]);
@@ -90,9 +81,8 @@ Test(units, shares_are_percent_with_up_to_four_decimals)
     static const struct {
         const char *text;
         uint32_t ppm;
-    } rows[] = { { "0%", 0 },          { "5%", 50000 },         { "0.1%", 1000 },
-                 { "100%", 1000000 },  { "0.0001%", 1 },        { "99.9999%", 999999 },
-                 { "12.50%", 125000 }, { "100.0000%", 1000000 } };
+    } rows[] = { { "0%", 0 },      { "5%", 50000 },        { "0.1%", 1000 },     { "100%", 1000000 },
+                 { "0.0001%", 1 }, { "99.9999%", 999999 }, { "12.50%", 125000 }, { "100.0000%", 1000000 } };
     for (size_t i = 0; i < COUNT(rows); i++) {
         uint32_t ppm = 7;
         cr_assert(units_parse_share(slice_from_cstr(rows[i].text), &ppm), "%s", rows[i].text);
@@ -102,11 +92,9 @@ Test(units, shares_are_percent_with_up_to_four_decimals)
 
 Test(units, shares_refuse_what_is_no_percentage)
 {
-    static const char *const rows[] = { "",          "%",      "5",
-                                        "0.05",      ".5%",    "5.%",
-                                        "100.0001%", "101%",   "-1%",
-                                        "1e2%",      "5 %",    "0.00001%",
-                                        "5%%",       "1.2.3%", "18446744073709551617%" };
+    static const char *const rows[] = { "",    "%",         "5",    "0.05",   ".5%",
+                                        "5.%", "100.0001%", "101%", "-1%",    "1e2%",
+                                        "5 %", "0.00001%",  "5%%",  "1.2.3%", "18446744073709551617%" };
     uint32_t ppm;
     for (size_t i = 0; i < COUNT(rows); i++)
         cr_assert_not(units_parse_share(slice_from_cstr(rows[i]), &ppm), "%s", rows[i]);
@@ -124,8 +112,7 @@ Test(units, rates_are_a_count_per_second_minute_or_hour)
     static const char *const rows[] = { "",     "100",  "100/",  "/s",           "0/s",  "1/d",
                                         "1/ms", "-1/s", "1.5/s", "4294967296/s", "1/s/s" };
     for (size_t i = 0; i < COUNT(rows); i++)
-        cr_assert_not(units_parse_rate(slice_from_cstr(rows[i]), &count, &period_ms), "%s",
-                      rows[i]);
+        cr_assert_not(units_parse_rate(slice_from_cstr(rows[i]), &count, &period_ms), "%s", rows[i]);
 }
 
 static void assert_duration_text(int64_t ms, const char *expected)

@@ -85,8 +85,7 @@ Test(expose, a_histogram_is_cumulative_with_sorted_bounds)
     struct slice rest = text_slice(&out), line;
     double bound_before = 0;
     uint64_t count = 0, count_before = 0, lines = 0;
-    while (slice_next_item(&rest, '\n', &line) &&
-           slice_has_prefix(line, SLICE("weir_h_bucket{r=\"x\",le=\""))) {
+    while (slice_next_item(&rest, '\n', &line) && slice_has_prefix(line, SLICE("weir_h_bucket{r=\"x\",le=\""))) {
         double bound = strtod(line.ptr + sizeof "weir_h_bucket{r=\"x\",le=\"" - 1, NULL);
         cr_assert_gt(bound, bound_before, "%.*s", SLICE_ARG(line));
         cr_assert(slice_to_u64(slice_after(line, slice_find(line, ' ') + 1), &count));
@@ -133,7 +132,6 @@ Test(expose, openmetrics_is_chosen_only_when_accepted)
         { "application/openmetrics-textual", EXPOSE_TEXT },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        cr_assert_eq(expose_format_from_accept(slice_from_cstr(rows[i].accept)), rows[i].format,
-                     "%s", rows[i].accept);
+        cr_assert_eq(expose_format_from_accept(slice_from_cstr(rows[i].accept)), rows[i].format, "%s", rows[i].accept);
     cr_assert_eq(expose_format_from_accept(SLICE_NONE), EXPOSE_TEXT);
 }

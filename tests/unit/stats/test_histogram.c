@@ -10,8 +10,7 @@
 Test(histogram, every_bucket_begins_at_its_bound_and_ends_before_the_next)
 {
     for (unsigned bucket = 0; bucket < HISTOGRAM_BUCKET_COUNT; bucket++) {
-        uint64_t low = histogram_lower_bound_us(bucket),
-                 next = histogram_lower_bound_us(bucket + 1);
+        uint64_t low = histogram_lower_bound_us(bucket), next = histogram_lower_bound_us(bucket + 1);
         cr_assert_lt(low, next, "bucket %u", bucket);
         cr_assert_eq(histogram_bucket(low), bucket, "%lu us", low);
         cr_assert_eq(histogram_bucket(next - 1), bucket, "%lu us", next - 1);
@@ -24,8 +23,7 @@ Test(histogram, buckets_are_at_most_a_third_of_their_lower_bound_wide)
     for (unsigned bucket = 1; bucket < HISTOGRAM_BUCKET_COUNT - 1; bucket++) {
         uint64_t low = histogram_lower_bound_us(bucket);
         uint64_t width = histogram_lower_bound_us(bucket + 1) - low;
-        cr_assert_leq(width * 3, low + 2, "bucket %u",
-                      bucket); /* 2: bounds are whole microseconds */
+        cr_assert_leq(width * 3, low + 2, "bucket %u", bucket); /* 2: bounds are whole microseconds */
     }
 }
 
@@ -88,8 +86,7 @@ Test(histogram, quantiles_are_less_than_a_third_off)
     for (int percent = 0; percent <= 100; percent++) {
         double exact = (double)values[(COUNT - 1) * percent / 100];
         double estimate = (double)histogram_quantile_us(&h, percent / 100.0);
-        cr_assert(estimate > exact * 2 / 3 && estimate < exact * 4 / 3, "p%d: %f for %f", percent,
-                  estimate, exact);
+        cr_assert(estimate > exact * 2 / 3 && estimate < exact * 4 / 3, "p%d: %f for %f", percent, estimate, exact);
     }
 }
 

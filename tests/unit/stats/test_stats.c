@@ -92,8 +92,7 @@ Test(stats, codes_that_collide_keep_their_own_counts)
     }
     struct series_statuses statuses;
     cr_assert(stats_sum_statuses(stats, 1, &statuses));
-    cr_assert(statuses.by_status[200] == 3 && statuses.by_status[232] == 3 &&
-              statuses.by_status[264] == 3);
+    cr_assert(statuses.by_status[200] == 3 && statuses.by_status[232] == 3 && statuses.by_status[264] == 3);
 }
 
 Test(stats, totals_tell_begun_from_in_flight)
