@@ -1,0 +1,262 @@
+# e2e/test_ctl.py - what `weir ctl` sends and how it shows what comes back, against a scripted admin API.
+import http.server
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "weir"))
+
+
+class Api:
+    """An admin API that answers everything with what the test put in, and keeps what it was asked."""
+
+    def __init__(self):
+        self.status, self.body, self.headers, self.asked = 200, "{}", {}, []
+        api = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length).decode()
+                api.asked.append((self.command, self.path, json.loads(body) if body else None, self.headers))
+                data = api.body.encode()
+                self.send_response(api.status)
+                for name, value in api.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_PUT = do_POST = do_DELETE = answer
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def ctl(self, *words, **more):
+        environment = dict(os.environ, **more.pop("env", {}))
+        return subprocess.run(
+            [WEIR, "ctl", "--admin", self.url, *words], capture_output=True, text=True, timeout=60, env=environment
+        )
+
+    def asked_for(self):
+        method, path, body, _ = self.asked[-1]
+        return method, path, body
+
+
+@pytest.fixture(name="api")
+def fixture_api():
+    api = Api()
+    yield api
+    api.server.shutdown()
+    api.server.server_close()
+
+
+def route(**more):
+    one = {
+        "name": "shop", "match": "host shop.example.com", "action": "forward", "overridden": True, "owner": "team-a",
+        "split": [
+            {"upstream": "stable", "weight": 1, "file_weight": 95},
+            {"upstream": "canary", "weight": 2, "file_weight": 5},
+        ],
+    }
+    return {**one, **more}
+
+
+# ---- what is sent ------------------------------------------------------------------------------------------------------
+
+
+def test_split_puts_the_weights_with_the_reason(api):
+    api.body = json.dumps({"route": route()})
+    done = api.ctl("split", "shop/a b", "stable=95", "can=ary=5", "--reason", 'say "so"\n')
+    assert done.returncode == 0, done.stderr
+    assert api.asked_for() == (
+        "PUT", "/api/v1/routes/shop%2Fa%20b/split",
+        {"reason": 'say "so"\n', "weights": {"stable": 95, "can=ary": 5}},
+    )
+    assert done.stdout == "shop/a b: stable 33.33%, canary 66.67%\n"
+
+
+def test_split_reset_deletes(api):
+    api.body = json.dumps({"route": route(overridden=False)})
+    done = api.ctl("split", "shop", "--reset", "--reason", "enough")
+    assert api.asked_for() == ("DELETE", "/api/v1/routes/shop/split", {"reason": "enough"})
+    assert done.stdout == "shop: stable 33.33%, canary 66.67%, as in the file\n"
+
+
+def test_every_other_command_asks_the_right_thing(api):
+    reason = "weir ctl, no reason given"
+    expected = {
+        ("status",): ("GET", "/api/v1/status", None),
+        ("routes",): ("GET", "/api/v1/routes", None),
+        ("upstreams",): ("GET", "/api/v1/upstreams", None),
+        ("hygiene",): ("GET", "/api/v1/hygiene", None),
+        ("audit",): ("GET", "/api/v1/audit", None),
+        ("audit", "--verify"): ("GET", "/api/v1/audit/verify", None),
+        ("config", "versions"): ("GET", "/api/v1/config/versions", None),
+        ("config", "diff", "3", "5"): ("GET", "/api/v1/config/versions?diff=3..5", None),
+        ("config", "restore", "3", "--reason", "bad day"):
+            ("POST", "/api/v1/config/versions/3/restore", {"reason": "bad day"}),
+        ("reload",): ("POST", "/api/v1/reload", {"reason": reason}),
+        ("reload", "--reason", "new"): ("POST", "/api/v1/reload", {"reason": "new"}),
+        ("drain",): ("POST", "/api/v1/drain", {"reason": reason}),
+    }
+    for words, asked in expected.items():
+        api.ctl(*words)
+        assert api.asked_for() == asked, words
+
+
+def test_the_token_is_sent_and_goes_nowhere_else(api, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("  s3cret \nsecond line\n")
+    other = Api()
+    try:
+        api.status, api.headers = 307, {"Location": other.url + "/api/v1/status"}
+        done = api.ctl("--token-file", str(token), "status", env={"http_proxy": other.url, "ALL_PROXY": other.url})
+        assert done.returncode == 1
+        assert api.asked[-1][3]["Authorization"] == "Bearer s3cret"
+        assert other.asked == []
+    finally:
+        other.server.shutdown()
+        other.server.server_close()
+
+
+def test_an_empty_token_file_is_refused(api, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("\n")
+    done = api.ctl("--token-file", str(token), "status")
+    assert done.returncode == 1 and "the first line is not a token" in done.stderr
+    assert api.asked == []
+
+
+# ---- what is shown -----------------------------------------------------------------------------------------------------
+
+
+def test_routes_are_a_table(api):
+    api.body = json.dumps({"routes": [
+        route(),
+        route(name="old", match="any request", action="redirect", split=[], overridden=False, owner=None),
+    ]})
+    lines = api.ctl("routes").stdout.splitlines()
+    assert [re.split(" {2,}", line) for line in lines] == [
+        ["route", "match", "goes to", "weights", "owner"],
+        ["shop", "host shop.example.com", "stable 33.33%, canary 66.67%", "overridden", "team-a"],
+        ["old", "any request", "redirect", "file", "-"],
+    ]
+    assert len({line.index(word) for line, word in zip(lines, ("weights", "overridden", "file"))}) == 1
+
+
+def test_what_a_server_says_cannot_steer_the_terminal(api):
+    api.body = json.dumps({"routes": [route(name="a\u001b[2Jb\u0007")]})
+    assert "a?[2Jb?" in api.ctl("routes").stdout
+    api.status, api.body = 409, json.dumps({"error": {"code": "x", "message": "no\u001b[31m"}})
+    assert "no?[31m" in api.ctl("routes").stderr
+
+
+def test_json_is_passed_through(api):
+    api.body = '{"routes":[ ],"x":1.50}'
+    done = api.ctl("routes", "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, '{"routes":[ ],"x":1.50}\n', "")
+    api.status, api.body = 404, '{"error":{"code":"no_such_route","message":"m"}}\n'
+    done = api.ctl("--json", "split", "x", "a=1", "--reason", "r")
+    assert (done.returncode, done.stdout, done.stderr) == (1, api.body, "")
+
+
+def test_an_error_of_the_api_is_its_message_and_status_1(api):
+    api.status, api.body = 403, json.dumps({"error": {"code": "forbidden", "message": "drain needs role operator"}})
+    done = api.ctl("drain")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "weir ctl drain: drain needs role operator\n"
+
+
+def test_a_rejected_reload_prints_every_problem(api):
+    problems = ["weir.yaml:3:1: unknown key 'listners' (did you mean 'listeners'?)", "weir.yaml:9:4: no upstream 'x'"]
+    api.status = 422
+    api.body = json.dumps({"error": {"code": "config_rejected", "message": "nothing was changed", "problems": problems}})
+    done = api.ctl("reload")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["weir ctl reload: nothing was changed", *problems]
+
+
+def test_a_reload_says_what_it_did_and_its_warnings(api):
+    api.body = json.dumps({"result": "applied", "generation": 4, "problems": ["a:1:1: warning: w"]})
+    done = api.ctl("reload")
+    assert (done.returncode, done.stdout) == (0, "applied: generation 4\na:1:1: warning: w\n")
+
+
+def test_a_broken_audit_chain_is_status_1_with_and_without_json(api):
+    api.body = json.dumps({"holds": False, "checked": 7, "bad_id": 5, "why": "the hash does not fit"})
+    done = api.ctl("audit", "--verify")
+    assert (done.returncode, done.stdout) == (1, "broken: at line 5: the hash does not fit\n")
+    assert api.ctl("audit", "--verify", "--json").returncode == 1
+    api.body = json.dumps({"holds": True, "checked": 7, "newest_hash": "ab" * 32})
+    done = api.ctl("audit", "--verify")
+    assert (done.returncode, done.stdout) == (0, f"whole: 7 lines, newest hash {'ab' * 32}\n")
+
+
+def test_a_diff_is_printed_line_by_line(api):
+    api.body = json.dumps({"from": 1, "to": 2, "diff": "@@ -1 +1 @@\n-a\n+b\n"})
+    assert api.ctl("config", "diff", "1", "2").stdout == "@@ -1 +1 @@\n-a\n+b\n"
+
+
+def test_health_that_nobody_asked_for_is_unknown(api):
+    endpoints = [{"address": "a:1", "weight": 1, "healthy": None}, {"address": "b:1", "weight": 2, "healthy": False}]
+    api.body = json.dumps({"upstreams": [{
+        "name": "u", "endpoints": endpoints, "connections": {"active": 3, "idle": 2, "pending": 1},
+    }]})
+    assert [line.split() for line in api.ctl("upstreams").stdout.splitlines()[1:]] == [
+        ["u", "a:1", "1", "unknown", "3", "active,", "2", "idle,", "1", "pending"],
+        ["b:1", "2", "unhealthy"],
+    ]
+
+
+# ---- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", "<html>", '{"routes":3}', '{"routes":[],"routes":[]}'])
+def test_an_answer_that_is_none_is_an_error(api, body):
+    api.body = body
+    done = api.ctl("routes")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the answer is not what this version of weir knows" in done.stderr
+
+
+def test_an_error_without_a_message_names_the_status(api):
+    api.status, api.body = 500, "oops"
+    done = api.ctl("routes")
+    assert done.returncode == 1 and "status 500" in done.stderr
+
+
+def test_a_silent_server_is_left_after_the_timeout():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        done = subprocess.run(
+            [WEIR, "ctl", "--admin", f"http://127.0.0.1:{silent.getsockname()[1]}", "--timeout", "200ms", "status"],
+            capture_output=True, text=True, timeout=30,
+        )
+    assert done.returncode == 1
+    assert re.search(r"could not reach http://127\.0\.0\.1:\d+: .*timed out", done.stderr)
+
+
+def test_a_refused_connection_has_a_hint():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        done = subprocess.run([WEIR, "ctl", "--admin", url, "status"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"weir ctl status: could not reach {url}: Connection refused\n"
+        "Is weir running there? --state-dir or --admin choose another instance.\n"
+    )
