@@ -154,18 +154,18 @@ static void check_presence(struct check *c)
 /* ---- the list ----------------------------------------------------------------------------------------------------- */
 
 const struct check_rule check_rules[] = {
-    { "Upstreams named by `to`, `split` and rules exist.", resolve_upstreams },
-    { "Segments named by conditions exist.", resolve_segments },
-    { "No segment contains itself, and they are nested at most 16 deep.", resolve_nesting },
-    { "Names of routes, of a route's rules and of tokens are unique.", check_names },
-    { "No two listeners, nor the admin API, bind the same address.", check_binds },
-    { "Paths of sockets are short enough for the system (107 bytes).", check_endpoints },
-    { "The admin API listens on loopback or a socket in the file system only.", check_admin },
-    { "`STATE_DIR/admin.sock` is short enough for a socket's path.", check_state_dir },
-    { "Warned of: a configuration without listeners or without routes.", check_presence },
-    { "Warned of: upstreams and segments that nothing uses.", hygiene_unused },
-    { "Warned of: routes whose requests an earlier route takes.", hygiene_shadowed },
-    { "Warned of: what has expired, and what expires without an owner.", hygiene_expired },
+    { "Upstreams named by `to`, `split` and rules exist.", false, resolve_upstreams },
+    { "Segments named by conditions exist.", false, resolve_segments },
+    { "No segment contains itself, and they are nested at most 16 deep.", false, resolve_nesting },
+    { "Names of routes, of a route's rules and of tokens are unique.", false, check_names },
+    { "No two listeners, nor the admin API, bind the same address.", false, check_binds },
+    { "Paths of sockets are short enough for the system (107 bytes).", false, check_endpoints },
+    { "The admin API listens on loopback or a socket in the file system only.", false, check_admin },
+    { "`STATE_DIR/admin.sock` is short enough for a socket's path.", false, check_state_dir },
+    { "Warned of: a configuration without listeners or without routes.", true, check_presence },
+    { "Warned of: upstreams and segments that nothing uses.", true, hygiene_unused },
+    { "Warned of: routes whose requests an earlier route takes.", true, hygiene_shadowed },
+    { "Warned of: what has expired, and what expires without an owner.", true, hygiene_expired },
 };
 const size_t check_rule_count = ARRAY_COUNT(check_rules);
 
@@ -201,7 +201,8 @@ void check_run(struct fill *fill, struct config *config, struct wall_time now)
     index_upstreams(&c);
     index_segments(&c);
     for (size_t i = 0; i < check_rule_count; i++)
-        check_rules[i].run(&c);
+        if (!check_rules[i].only_warns || fill->errors->error_count == 0)
+            check_rules[i].run(&c);
     map_fini(&c.segments);
     map_fini(&c.upstreams);
 }

@@ -20,6 +20,7 @@ struct check {
 /* One rule, and the sentence that says it in the reference. */
 struct check_rule {
     const char *sentence;
+    bool only_warns; /* runs only when nothing is wrong: after an error it would warn of its consequences */
     void (*run)(struct check *check);
 };
 

@@ -107,14 +107,16 @@ static void key_read_value(struct fill *f, const struct key_row *row, const stru
     }
 }
 
-void key_read(struct fill *f, const struct node *node, const struct setting_table *beside, struct key_config *out)
+void key_read(struct fill *f, const struct node *node, const char *key, const struct setting_table *beside,
+              struct key_config *out)
 {
     static const char known[] = "a key is one of { cookie: NAME }, { header: NAME }, "
                                 "{ query: NAME } and { source: ip }";
     *out = (struct key_config){ .kind = KEY_NONE, .place = node->place };
-    if (!fill_expect(f, node, NODE_MAP, "the key", "a map such as { cookie: NAME }"))
+    if (!fill_expect(f, node, NODE_MAP, key, "a key such as { cookie: NAME }"))
         return;
     const struct node *first = NULL;
+    size_t errors_before = f->errors->error_count;
     for (const struct node *at = node->first; at != NULL; at = at->next) {
         if (beside != NULL && setting_find(beside, at->text) != NULL)
             continue;
@@ -128,7 +130,7 @@ void key_read(struct fill *f, const struct node *node, const struct setting_tabl
         first = at;
         key_read_value(f, row, at->value, out);
     }
-    if (first == NULL) {
+    if (first == NULL && f->errors->error_count == errors_before) {
         struct err *e = err_add(f->errors, node->place, "nothing here identifies a user");
         err_hint(f->errors, e, "%s", known);
     }
@@ -380,7 +382,7 @@ static void read_sample(struct fill *f, const struct parts *parts, struct condit
             err_hint(f->errors, e, "write a percentage with at most four decimals: 5%% or 0.1%%");
     }
     if (parts->by != NULL) {
-        key_read(f, parts->by->value, NULL, &out->sample_key);
+        key_read(f, parts->by->value, "by", NULL, &out->sample_key);
         return;
     }
     struct err *e = err_add(f->errors, parts->subject->place, "'sample' does not say of what");
@@ -435,7 +437,7 @@ static void read_children(struct fill *f, const struct parts *parts, struct cond
         err_add(f->errors, value->place, "'%s' is an empty list", word);
     out->children = arena_zalloc_array(f->arena, count, sizeof *out->children);
     for (size_t i = 0; i < count; i++, child = child->next) {
-        struct condition_config *read = condition_read(f, child, NULL);
+        struct condition_config *read = condition_read(f, child, word, NULL);
         if (read != NULL)
             out->children[out->child_count++] = *read;
     }
@@ -466,10 +468,11 @@ static void refuse_mixture(struct fill *f, const struct parts *parts)
     err_hint(f->errors, e, "put it inside, as one of the conditions");
 }
 
-struct condition_config *condition_read(struct fill *f, const struct node *node, const struct setting_table *beside)
+struct condition_config *condition_read(struct fill *f, const struct node *node, const char *key,
+                                        const struct setting_table *beside)
 {
     struct parts parts = { 0 };
-    if (!fill_expect(f, node, NODE_MAP, "the condition", "a map"))
+    if (!fill_expect(f, node, NODE_MAP, key, "a condition such as { header: NAME, equals: TEXT }"))
         return NULL;
     struct condition_config *out = arena_zalloc(f->arena, sizeof *out);
     size_t errors_before = f->errors->error_count;

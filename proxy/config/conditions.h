@@ -41,10 +41,12 @@ extern const size_t operator_row_count;
 extern const struct key_row key_rows[];
 extern const size_t key_row_count;
 
-/* NULL when the node is not a condition; the problems are told. Keys of `beside` in the same map are somebody else's (NULL:
+/* NULL when the node is not a condition; the problems are told. `key` is where it stands, for messages. Keys of `beside` in the same map are somebody else's (NULL:
    there are none). segment_index stays CONFIG_NONE until names are resolved. */
-struct condition_config *condition_read(struct fill *f, const struct node *node, const struct setting_table *beside);
+struct condition_config *condition_read(struct fill *f, const struct node *node, const char *key,
+                                        const struct setting_table *beside);
 /* Sets KEY_NONE when the node is not a key. */
-void key_read(struct fill *f, const struct node *node, const struct setting_table *beside, struct key_config *out);
+void key_read(struct fill *f, const struct node *node, const char *key, const struct setting_table *beside,
+              struct key_config *out);
 
 #endif

@@ -67,7 +67,18 @@ static const char *join_words(struct fill *f, const char *const *words, size_t c
 static void hint_words(struct fill *f, struct err *e, struct slice word, const char *const *known, size_t known_count)
 {
     if (!fill_hint_nearest(f, e, word, known, known_count) && f->errors->error_count <= HINTS_MAX)
-        err_hint(f->errors, e, "there is %s", join_words(f, known, known_count));
+        err_hint(f->errors, e, "known: %s", join_words(f, known, known_count));
+}
+
+/* "a map", or for small tables what is in it. */
+static const char *table_noun(struct fill *f, const struct setting_table *table)
+{
+    const char *keys[4];
+    if (table->row_count > ARRAY_COUNT(keys))
+        return "a map";
+    for (size_t i = 0; i < table->row_count; i++)
+        keys[i] = table->rows[i].name;
+    return arena_printf(f->errors->arena, "a map of %s", join_words(f, keys, table->row_count)).ptr;
 }
 
 /* ---- expectations ------------------------------------------------------------------------------------------------- */
@@ -129,12 +140,13 @@ static void refuse_value(struct fill *f, const struct setting *row, const char *
                          struct value_fault fault)
 {
     const char *quote = row->flags & SETTING_SECRET ? "the value" : fill_quote(f, node->text);
-    if (row->type == SETTING_CHOICE && choice_find(row->choices, node->text) != NULL)
+    bool is_later = row->type == SETTING_CHOICE && choice_find(row->choices, node->text) != NULL;
+    if (is_later)
         fault.fault = "is not in this version";
     struct err *e =
         err_add(f->errors, node->place, "'%s': %s %s%s", key, quote, fault.fault, fault.limit ? fault.limit : "");
     if (row->type == SETTING_CHOICE)
-        hint_choices(f, e, row, node->text);
+        hint_choices(f, e, row, is_later ? SLICE_NONE : node->text);
     else if (fault.hint != NULL)
         err_hint(f->errors, e, "%s", fault.hint);
 }
@@ -289,7 +301,7 @@ static void fill_several(struct fill *f, const struct setting *row, const char *
 static void fill_condition(struct fill *f, const struct setting *row, const struct node *node,
                            const struct setting_table *beside, void *target)
 {
-    struct condition_config *condition = condition_read(f, node, beside);
+    struct condition_config *condition = condition_read(f, node, row->name, beside);
     memcpy((char *)target + row->offset, &condition, sizeof condition);
 }
 
@@ -297,7 +309,7 @@ static void fill_key(struct fill *f, const struct setting *row, const struct nod
                      const struct setting_table *beside, void *target)
 {
     struct key_config key;
-    key_read(f, node, beside, &key);
+    key_read(f, node, row->name, beside, &key);
     memcpy((char *)target + row->offset, &key, sizeof key);
 }
 
@@ -306,7 +318,7 @@ static void fill_row(struct fill *f, const struct setting *row, const char *key,
     set_place(target, row->place_offset, node->place);
     switch (row->type) {
     case SETTING_TABLE:
-        if (fill_expect(f, node, NODE_MAP, key, "a map"))
+        if (node->kind == NODE_MAP || fill_expect(f, node, NODE_MAP, key, table_noun(f, row->table)))
             fill_table(f, row->table, node, (char *)target + row->offset);
         break;
     case SETTING_LIST:
@@ -399,7 +411,7 @@ static void check_required(struct fill *f, const struct setting_table *table, co
         const struct setting *row = &table->rows[i];
         bool is_wanted = (row->flags & SETTING_REQUIRED) && !(row->flags & SETTING_INLINE);
         if (is_wanted && node_get(map, row->name) == NULL)
-            err_add(f->errors, map->place, "'%s' is missing", row->name);
+            err_add(f->errors, map->place, "'%s' is missing in this %s", row->name, table->name);
     }
 }
 

@@ -185,10 +185,13 @@ static void follow_item(struct reading *r, const struct config_file *file, struc
 {
     if (item->kind == NODE_TEXT && item->text.len > 0) {
         include_pattern(r, file, item);
-    } else if (item->kind != NODE_BROKEN) {
-        err_add(r->errors, item->place, "'include' takes a file name or a list of them, not %s", node_kind_name(item));
-        item->kind = NODE_BROKEN;
+        return;
     }
+    if (node_is_null(item))
+        err_add(r->errors, item->place, "'include' has no value");
+    else if (item->kind != NODE_BROKEN)
+        err_add(r->errors, item->place, "'include' takes a file name or a list of them, not %s", node_kind_name(item));
+    item->kind = NODE_BROKEN;
 }
 
 static void follow_includes(struct reading *r, struct config_file *file)

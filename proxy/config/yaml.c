@@ -13,6 +13,7 @@ struct reader {
     yaml_parser_t yaml;
     struct arena *arena;
     const char *file;
+    struct slice bytes;
     struct err_list *errors;
     struct node *open[YAML_DEPTH_MAX];
     struct node *key[YAML_DEPTH_MAX]; /* of an open map: the key whose value comes next */
@@ -140,7 +141,10 @@ static void refuse_extras(struct reader *r, const yaml_event_t *event, const yam
         err_hint(r->errors, e, "write the value where it is needed");
     }
     if (tag != NULL) {
-        struct err *e = err_add(r->errors, place, "tags are not accepted: '%s'", (const char *)tag);
+        static const char core[] = "tag:yaml.org,2002:"; /* written as !! */
+        bool is_core = strncmp((const char *)tag, core, sizeof core - 1) == 0;
+        struct err *e = err_add(r->errors, place, "tags are not accepted: '%s%s'", is_core ? "!!" : "",
+                                (const char *)tag + (is_core ? sizeof core - 1 : 0));
         err_hint(r->errors, e, "put quotes around a value to make it a text");
     }
 }
@@ -279,6 +283,18 @@ static void on_event(struct reader *r, const yaml_event_t *event)
     }
 }
 
+/* Bytes that are no UTF-8 have an offset, but no line yet. */
+static struct place place_at_offset(const struct reader *r, size_t offset)
+{
+    struct place place = { r->file, 1, 1 };
+    for (size_t i = 0; i < offset && i < r->bytes.len; i++) {
+        bool is_newline = r->bytes.ptr[i] == '\n';
+        place.line += is_newline;
+        place.column = is_newline ? 1 : place.column + 1;
+    }
+    return place;
+}
+
 /* libyaml says what it expected; the hints are for its three most frequent messages. */
 static void report_syntax(struct reader *r)
 {
@@ -287,13 +303,12 @@ static void report_syntax(struct reader *r)
     } hints[] = {
         { "cannot start any token", "indent with spaces, and put values that begin with @, ` or % in quotes" },
         { "did not find expected key", "check the indentation, and that quotes and brackets are closed" },
+        { "did not find expected ','", "check that quotes and brackets are closed, and put ${NAME} in quotes" },
         { "mapping values are not allowed", "put a value that holds ': ' in quotes" },
     };
     const char *problem = r->yaml.problem ? r->yaml.problem : "it could not be read";
-    const yaml_mark_t *mark = &r->yaml.problem_mark;
-    struct place place = r->yaml.error == YAML_READER_ERROR ? (struct place){ r->file, (uint32_t)r->yaml.mark.line + 1,
-                                                                              (uint32_t)r->yaml.mark.column + 1 }
-                                                            : place_of(r, mark);
+    struct place place = r->yaml.error == YAML_READER_ERROR ? place_at_offset(r, r->yaml.problem_offset)
+                                                            : place_of(r, &r->yaml.problem_mark);
     r->is_done = true;
     r->root = NULL;
     struct err *e = err_add(r->errors, place, "not valid YAML: %s", problem);
@@ -317,7 +332,7 @@ static void read_events(struct reader *r)
 
 struct node *yaml_parse(struct arena *arena, const char *file, struct slice bytes, struct err_list *errors)
 {
-    struct reader r = { .arena = arena, .file = file, .errors = errors };
+    struct reader r = { .arena = arena, .file = file, .bytes = bytes, .errors = errors };
     if (bytes.len > YAML_BYTES_MAX) {
         err_add(errors, (struct place){ file, 0, 0 }, "the file is larger than %zu MiB", YAML_BYTES_MAX >> 20);
         return NULL;

@@ -8,7 +8,7 @@
 /* What a file may cost. Past each: an error, and the file is not read further. */
 #define YAML_BYTES_MAX ((size_t)32 << 20)
 #define YAML_DEPTH_MAX 32u
-#define YAML_NODES_MAX ((size_t)4 << 20)
+#define YAML_NODES_MAX ((size_t)1 << 20)
 
 enum node_kind {
     NODE_TEXT, /* a scalar; "" when nothing was written */

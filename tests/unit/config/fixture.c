@@ -1,0 +1,91 @@
+/* tests/unit/config/fixture.c - files, variables and time from memory. */
+#include "config/fixture.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+
+static const struct entry *entry_find(const struct entry *entries, const char *name)
+{
+    for (; entries != NULL && entries->name != NULL; entries++)
+        if (strcmp(entries->name, name) == 0)
+            return entries;
+    return NULL;
+}
+
+static const char *get_env(void *arg, const char *name)
+{
+    const struct fixture *f = arg;
+    const struct entry *found = entry_find(f->variables, name);
+    return found ? found->text : NULL;
+}
+
+static bool read_file(void *arg, const char *path, struct arena *arena, struct slice *out)
+{
+    struct fixture *f = arg;
+    const struct entry *found = entry_find(f->files, path);
+    f->read_count++;
+    errno = ENOENT;
+    if (found == NULL)
+        return false;
+    *out = arena_copy(arena, slice_from_cstr(found->text));
+    return true;
+}
+
+static size_t expand_glob(void *arg, const char *pattern, struct arena *arena, struct slice **out)
+{
+    const struct fixture *f = arg;
+    size_t count = 0;
+    *out = arena_zalloc_array(arena, 100, sizeof **out);
+    for (const struct entry *at = f->files; at != NULL && at->name != NULL; at++)
+        if (fnmatch(pattern, at->name, FNM_PATHNAME) == 0)
+            (*out)[count++] = slice_from_cstr(at->name);
+    return count;
+}
+
+static struct wall_time get_time(void *arg)
+{
+    (void)arg;
+    return (struct wall_time){ FIXTURE_NOW_UNIX_MS };
+}
+
+void fixture_init(struct fixture *f)
+{
+    *f = (struct fixture){ 0 };
+    arena_init(&f->arena, NULL, 0);
+    arena_init(&f->error_arena, NULL, 0);
+    err_list_init(&f->errors, &f->error_arena);
+    f->source = (struct config_source){ .get_env = get_env,
+                                        .read_file = read_file,
+                                        .expand_glob = expand_glob,
+                                        .get_time = get_time,
+                                        .directory = "/etc/weir",
+                                        .arg = f };
+}
+
+void fixture_fini(struct fixture *f)
+{
+    arena_reset(&f->arena);
+    arena_reset(&f->error_arena);
+}
+
+const char *fixture_load(struct fixture *f, const char *yaml)
+{
+    f->config = config_load_bytes(&f->arena, "weir.yaml", slice_from_cstr(yaml), &f->source, &f->errors);
+    struct slice all = SLICE("");
+    for (const struct err *e = f->errors.first; e != NULL; e = e->next)
+        all = arena_printf(&f->error_arena, "%s%s\n", all.ptr, err_format(&f->error_arena, e).ptr);
+    return all.ptr;
+}
+
+const char *problems_of(const char *yaml)
+{
+    static char kept[65536];
+    struct fixture f;
+    fixture_init(&f);
+    snprintf(kept, sizeof kept, "%s", fixture_load(&f, yaml));
+    fixture_fini(&f);
+    return kept;
+}
