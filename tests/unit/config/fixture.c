@@ -17,14 +17,14 @@ static const struct entry *entry_find(const struct entry *entries, const char *n
 
 static const char *get_env(void *arg, const char *name)
 {
-    const struct fixture *f = arg;
+    const struct loaded *f = arg;
     const struct entry *found = entry_find(f->variables, name);
     return found ? found->text : NULL;
 }
 
 static bool read_file(void *arg, const char *path, struct arena *arena, struct slice *out)
 {
-    struct fixture *f = arg;
+    struct loaded *f = arg;
     const struct entry *found = entry_find(f->files, path);
     f->read_count++;
     errno = ENOENT;
@@ -36,7 +36,7 @@ static bool read_file(void *arg, const char *path, struct arena *arena, struct s
 
 static size_t expand_glob(void *arg, const char *pattern, struct arena *arena, struct slice **out)
 {
-    const struct fixture *f = arg;
+    const struct loaded *f = arg;
     size_t count = 0;
     *out = arena_zalloc_array(arena, 100, sizeof **out);
     for (const struct entry *at = f->files; at != NULL && at->name != NULL; at++)
@@ -51,9 +51,9 @@ static struct wall_time get_time(void *arg)
     return (struct wall_time){ FIXTURE_NOW_UNIX_MS };
 }
 
-void fixture_init(struct fixture *f)
+void loaded_init(struct loaded *f)
 {
-    *f = (struct fixture){ 0 };
+    *f = (struct loaded){ 0 };
     arena_init(&f->arena, NULL, 0);
     arena_init(&f->error_arena, NULL, 0);
     err_list_init(&f->errors, &f->error_arena);
@@ -65,13 +65,13 @@ void fixture_init(struct fixture *f)
                                         .arg = f };
 }
 
-void fixture_fini(struct fixture *f)
+void loaded_fini(struct loaded *f)
 {
     arena_reset(&f->arena);
     arena_reset(&f->error_arena);
 }
 
-const char *fixture_load(struct fixture *f, const char *yaml)
+const char *loaded_read(struct loaded *f, const char *yaml)
 {
     f->config = config_load_bytes(&f->arena, "weir.yaml", slice_from_cstr(yaml), &f->source, &f->errors);
     struct slice all = SLICE("");
@@ -83,9 +83,9 @@ const char *fixture_load(struct fixture *f, const char *yaml)
 const char *problems_of(const char *yaml)
 {
     static char kept[65536];
-    struct fixture f;
-    fixture_init(&f);
-    snprintf(kept, sizeof kept, "%s", fixture_load(&f, yaml));
-    fixture_fini(&f);
+    struct loaded f;
+    loaded_init(&f);
+    snprintf(kept, sizeof kept, "%s", loaded_read(&f, yaml));
+    loaded_fini(&f);
     return kept;
 }

@@ -13,7 +13,7 @@ struct entry {
     const char *name, *text;
 };
 
-struct fixture {
+struct loaded {
     struct arena arena, error_arena;
     struct err_list errors;
     struct config_source source;
@@ -22,10 +22,10 @@ struct fixture {
     struct config *config;
 };
 
-void fixture_init(struct fixture *f);
-void fixture_fini(struct fixture *f);
+void loaded_init(struct loaded *f);
+void loaded_fini(struct loaded *f);
 /* Loads a text as "weir.yaml" of the folder /etc/weir; returns the problems, a line each, "" when there is none. */
-const char *fixture_load(struct fixture *f, const char *yaml);
+const char *loaded_read(struct loaded *f, const char *yaml);
 /* Problems of one text, loaded and forgotten; stays valid until the next call. */
 const char *problems_of(const char *yaml);
 

@@ -32,8 +32,8 @@ static size_t expand_golden(void *arg, const char *pattern, struct arena *arena,
 /* The problems of one file, a line each. */
 static void load_golden(const char *name, struct text *out)
 {
-    struct fixture f;
-    fixture_init(&f);
+    struct loaded f;
+    loaded_init(&f);
     f.source.read_file = read_golden;
     f.source.expand_glob = expand_golden;
     f.config = config_load(&f.arena, name, &f.source, &f.errors);
@@ -42,7 +42,7 @@ static void load_golden(const char *name, struct text *out)
         text_add(out, err_format(&f.error_arena, e));
         text_add_char(out, '\n');
     }
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 static void check_golden(const char *name)

@@ -16,17 +16,17 @@ static bool is_text(struct slice s, const char *expected)
     return slice_equal(s, slice_from_cstr(expected)) && s.ptr[s.len] == '\0';
 }
 
-static struct config *load_clean(struct fixture *f, const char *yaml)
+static struct config *load_clean(struct loaded *f, const char *yaml)
 {
-    fixture_init(f);
-    const char *problems = fixture_load(f, yaml);
+    loaded_init(f);
+    const char *problems = loaded_read(f, yaml);
     cr_assert_str_empty(problems, "%s", problems);
     return f->config;
 }
 
 Test(load, what_is_not_written_has_its_default)
 {
-    struct fixture f;
+    struct loaded f;
     const struct config *c = load_clean(&f, BASE_YAML "routes: [ { name: r, split: { a: 1, b: 1 } } ]\n");
     cr_expect(is_text(c->state_dir, "/var/lib/weir"));
     cr_expect_eq(c->worker_count, 0);
@@ -43,12 +43,12 @@ Test(load, what_is_not_written_has_its_default)
     cr_expect_eq(c->limits.body_bytes, 0);
     cr_expect_not(c->admin.is_bound);
     cr_expect(c->admin.is_metrics_public);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 Test(load, upstreams_and_routes_have_their_defaults)
 {
-    struct fixture f;
+    struct loaded f;
     const struct config *c = load_clean(&f, BASE_YAML "routes: [ { name: r, split: { a: 1, b: 1 } } ]\n");
     const struct upstream_config *a = &c->upstreams[0];
     cr_expect_eq(a->balance, BALANCE_ROUND_ROBIN);
@@ -69,12 +69,12 @@ Test(load, upstreams_and_routes_have_their_defaults)
     cr_expect_eq(r->rate_limit.count, 0);
     cr_expect_eq(r->match.path_kind, PATH_ANY);
     cr_expect_null(r->match.when);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 Test(load, values_of_the_process_are_kept)
 {
-    struct fixture f;
+    struct loaded f;
     const struct config *c =
         load_clean(&f, "user: www-data\nstate_dir: state\nworkers: 3\ndrain_timeout: 5m\nwatch: false\n"
                        "log: { access: logs/access.log, format: text, level: warn }\n"
@@ -97,12 +97,12 @@ Test(load, values_of_the_process_are_kept)
     cr_expect_eq(c->limits.memory_bytes, 1 << 30);
     cr_expect_eq(c->limits.max_connection_age_ms, 3600000);
     cr_expect_eq(c->limits.headers_bytes, 8192);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 Test(load, addresses_are_kept_as_written_and_as_meant)
 {
-    struct fixture f;
+    struct loaded f;
     const struct config *c = load_clean(
         &f,
         "admin: { bind: unix:adm.sock, metrics_public: false }\n"
@@ -126,12 +126,12 @@ Test(load, addresses_are_kept_as_written_and_as_meant)
     cr_expect(is_text(a->endpoints[0].address_text, "h:1"));
     cr_expect_eq(a->endpoints[1].weight, 3);
     cr_expect_eq(a->balance, BALANCE_RANDOM);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 Test(load, a_route_is_kept_with_all_its_parts)
 {
-    struct fixture f;
+    struct loaded f;
     const struct config *c = load_clean(&f, BASE_YAML "routes:\n"
                                                       "- name: r\n"
                                                       "  match: { host: [ Shop.Example.com., '*.x.org' ], path: { "
@@ -182,12 +182,12 @@ Test(load, a_route_is_kept_with_all_its_parts)
     cr_expect(r->is_variant_exposed);
     cr_expect_eq(r->place.line, 4);
     cr_expect_eq(r->place.column, 3);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 Test(load, weights_are_reduced_and_indexes_resolved)
 {
-    struct fixture f;
+    struct loaded f;
     const struct config *c = load_clean(
         &f, BASE_YAML
         "routes: [ { name: r, match: { host: g }, split: { b: 950000, a: 50000 } }, { name: s, match: { host: h },"
@@ -201,12 +201,12 @@ Test(load, weights_are_reduced_and_indexes_resolved)
     cr_expect_eq(r->split[1].upstream_index, 0);
     cr_expect_eq(c->routes[1].split[0].weight, 0);
     cr_expect_eq(c->routes[1].split[1].weight, 1);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 Test(load, to_is_a_split_of_one_and_answers_have_none)
 {
-    struct fixture f;
+    struct loaded f;
     const struct config *c = load_clean(
         &f, BASE_YAML "routes:\n"
                       "- { name: t, match: { host: a }, to: b }\n"
@@ -224,12 +224,12 @@ Test(load, to_is_a_split_of_one_and_answers_have_none)
     cr_expect_eq(c->routes[2].respond.status, 200);
     cr_expect(is_text(c->routes[2].respond.body, "hi"));
     cr_expect_eq(c->routes[2].respond.headers.set_count, 1);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 Test(load, digests_are_lower_case_and_masked_where_the_text_is_shown)
 {
-    struct fixture f;
+    struct loaded f;
     struct text shown;
     const struct config *c =
         load_clean(&f, "admin: { tokens: [ { name: ci, role: approver, sha256: " DIGEST " } ] } # " DIGEST
@@ -244,12 +244,12 @@ Test(load, digests_are_lower_case_and_masked_where_the_text_is_shown)
     cr_expect(slice_has_prefix(text_slice(&shown), SLICE("# weir.yaml\nadmin: { tokens: [ { name: ci, role: approver, "
                                                          "sha256: ******** } ] } # ********\n")));
     text_fini(&shown);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 Test(load, the_text_and_its_digest_tell_whether_anything_changed)
 {
-    struct fixture f, g, h;
+    struct loaded f, g, h;
     const char *yaml = BASE_YAML "routes: [ { name: r, split: { a: 1, b: 1 } } ]";
     const char *other = BASE_YAML "routes: [ { name: r, split: { a: 1, b: 2 } } ]";
     const struct config *c = load_clean(&f, yaml), *same = load_clean(&g, yaml), *changed = load_clean(&h, other);
@@ -259,28 +259,28 @@ Test(load, the_text_and_its_digest_tell_whether_anything_changed)
     cr_expect_not(slice_equal(c->digest, changed->digest));
     cr_expect_eq(c->file_count, 1);
     cr_expect(is_text(c->files[0], "/etc/weir/weir.yaml"));
-    fixture_fini(&f);
-    fixture_fini(&g);
-    fixture_fini(&h);
+    loaded_fini(&f);
+    loaded_fini(&g);
+    loaded_fini(&h);
 }
 
 Test(load, a_missing_file_is_named)
 {
-    struct fixture f;
-    fixture_init(&f);
+    struct loaded f;
+    loaded_init(&f);
     f.config = config_load(&f.arena, "no.yaml", &f.source, &f.errors);
     cr_assert_null(f.config);
     cr_assert_eq(f.errors.error_count, 1);
     cr_expect_str_eq(err_format(&f.error_arena, f.errors.first).ptr,
                      "no.yaml: could not read the file: No such file or directory");
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 Test(load, the_system_reads_real_files_and_refuses_folders)
 {
-    struct fixture f;
+    struct loaded f;
     struct slice bytes;
-    fixture_init(&f);
+    loaded_init(&f);
     cr_expect(config_source_system.read_file(NULL, TOP_SRCDIR "/conf/minimal.yaml", &f.arena, &bytes));
     cr_expect(slice_has_prefix(bytes, SLICE("# minimal.yaml")));
     cr_expect_eq(bytes.ptr[bytes.len], '\0');
@@ -290,7 +290,7 @@ Test(load, the_system_reads_real_files_and_refuses_folders)
     cr_expect_geq(config_source_system.expand_glob(NULL, TOP_SRCDIR "/conf/*.yaml", &f.arena, &found), 5);
     cr_expect_eq(config_source_system.expand_glob(NULL, TOP_SRCDIR "/conf/*.none", &f.arena, &found), 0);
     cr_expect_gt(config_source_system.get_time(NULL).unix_ms, FIXTURE_NOW_UNIX_MS / 2);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
 
 static int is_yaml(const struct dirent *entry)
@@ -304,12 +304,12 @@ Test(load, every_example_loads_without_a_word)
     int count = scandir(TOP_SRCDIR "/conf", &entries, is_yaml, alphasort);
     cr_assert_geq(count, 5);
     for (int i = 0; i < count; i++) {
-        struct fixture f;
-        fixture_init(&f);
+        struct loaded f;
+        loaded_init(&f);
         const char *path = arena_printf(&f.arena, TOP_SRCDIR "/conf/%s", entries[i]->d_name).ptr;
         f.config = config_load(&f.arena, path, &config_source_system, &f.errors);
         cr_expect(f.config != NULL && f.errors.first == NULL, "%s", err_format(&f.error_arena, f.errors.first).ptr);
-        fixture_fini(&f);
+        loaded_fini(&f);
         free(entries[i]);
     }
     free(entries);
@@ -317,7 +317,7 @@ Test(load, every_example_loads_without_a_word)
 
 Test(load, ten_thousand_routes_load)
 {
-    struct fixture f;
+    struct loaded f;
     struct text yaml;
     text_init(&yaml);
     text_add_cstr(&yaml, BASE_YAML "routes:\n");
@@ -328,5 +328,5 @@ Test(load, ten_thousand_routes_load)
     cr_expect_eq(c->route_count, 10000);
     cr_expect(is_text(c->routes[9999].match.hosts.items[0], "h999"));
     text_fini(&yaml);
-    fixture_fini(&f);
+    loaded_fini(&f);
 }
