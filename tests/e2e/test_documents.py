@@ -69,3 +69,10 @@ def test_every_command_and_option_is_in_the_man_page():
         (*path, option) for path in commands_below() for option in options_of(path) if option not in page
     ]
     assert missing == []
+
+
+def test_the_completion_offers_no_command_that_a_group_lacks():
+    known = set(commands_below())
+    for group in {path[:-1] for path in known if len(path) > 1}:
+        offered = {(*group, word) for word in completions(group) if not word.startswith("-")}
+        assert offered - known == set()
