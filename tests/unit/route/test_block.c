@@ -59,11 +59,26 @@ Test(block, new_weights_start_a_new_block_at_once)
     struct rng rng;
     rng_init(&rng, 2);
     struct block *b = block_create(2);
+    for (uint64_t generation = 1; generation < 50; generation++) {
+        const bool to_second = generation % 2 == 0;
+        const uint32_t weights[] = { to_second ? 1 : 19, to_second ? 19 : 1 };
+        uint32_t counts[2] = { 0 };
+        for (int i = 0; i < 20; i++)
+            counts[block_draw(b, weights, generation, &rng)]++;
+        cr_assert_eq(counts[to_second], 19);
+        block_draw(b, weights, generation, &rng); /* leaves 19 of another block behind */
+    }
+    memory_free(b);
+}
+
+Test(block, the_generation_tells_new_weights_not_the_numbers)
+{
+    struct rng rng;
+    rng_init(&rng, 2);
+    struct block *b = block_create(2);
     block_draw(b, (uint32_t[]){ 10, 10 }, 1, &rng);
     block_draw(b, (uint32_t[]){ 100, 1 }, 1, &rng);
-    cr_assert_eq(b->left_total, 0, "the generation tells, not the numbers: 1/1 was drawn out");
-    for (int i = 0; i < 100; i++)
-        cr_assert_eq(block_draw(b, (uint32_t[]){ 0, 3 }, 2 + (uint64_t)i, &rng), 1);
+    cr_assert_eq(b->left_total, 0, "the block of two is drawn out");
     memory_free(b);
 }
 
