@@ -5,6 +5,7 @@
 #include "config/fill.h"
 
 #include "config/conditions.h"
+#include "config/formats.h"
 #include "config/include.h"
 #include "config/value.h"
 
@@ -98,6 +99,12 @@ bool fill_expect(struct fill *f, const struct node *node, enum node_kind kind, c
     return false;
 }
 
+static void check_pattern(struct fill *f, const struct text_format *format, const struct node *node)
+{
+    if (format == &format_pattern && f->source->check_pattern != NULL)
+        f->source->check_pattern(node->text, node->place, f->errors);
+}
+
 bool fill_formatted(struct fill *f, const struct node *node, const char *key, const struct text_format *format,
                     struct slice *out)
 {
@@ -110,6 +117,7 @@ bool fill_formatted(struct fill *f, const struct node *node, const char *key, co
             err_hint(f->errors, e, "%s", format->hint);
         return false;
     }
+    check_pattern(f, format, node);
     *out = fill_text(f, node);
     return true;
 }
@@ -180,6 +188,7 @@ static void fill_value(struct fill *f, const struct setting *row, const char *ke
         refuse_value(f, row, key, node, fault);
         return;
     }
+    check_pattern(f, row->format, node);
     resolve_paths(f, row, node->place, &value);
     value_store(row, &value, target);
     if (row->flags & SETTING_SECRET)

@@ -9,6 +9,7 @@
 #include "config/model.h"
 #include "config/yaml.h"
 
+struct config_source;
 struct file_set;
 
 /* A value that config_text_masked hides. */
@@ -21,6 +22,7 @@ struct secret {
 struct fill {
     struct arena *arena; /* the configuration's */
     struct err_list *errors;
+    const struct config_source *source;
     const struct file_set *files; /* where relative file names start */
     struct secret *secrets;
     size_t secret_count;

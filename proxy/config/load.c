@@ -52,7 +52,7 @@ static void keep_secrets(struct load *l, const struct fill *fill, struct config 
 static struct config *load_finish(struct load *l, const char *file)
 {
     struct config *config = arena_zalloc(l->arena, sizeof *config);
-    struct fill fill = { .arena = l->arena, .errors = l->errors, .files = &l->files };
+    struct fill fill = { .arena = l->arena, .errors = l->errors, .source = l->source, .files = &l->files };
     struct wall_time now = { 0 };
     if (l->source->get_time != NULL)
         now = l->source->get_time(l->source->arg);

@@ -17,6 +17,8 @@ struct config_source {
     /* Paths that match a pattern, sorted, in the arena. */
     size_t (*expand_glob)(void *arg, const char *pattern, struct arena *arena, struct slice **out);
     struct wall_time (*get_time)(void *arg); /* NULL: nothing counts as expired */
+    /* Adds an error when a regex does not compile, which this folder cannot know; NULL: nobody looks. */
+    void (*check_pattern)(struct slice pattern, struct place place, struct err_list *errors);
     const char *directory; /* absolute: where relative file names start; NULL: the working directory */
     void *arg;
 };

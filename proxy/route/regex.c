@@ -70,25 +70,36 @@ static void add_error(struct slice pattern, int code, size_t offset, struct plac
             (const char *)text, offset + 1);
 }
 
-const struct regex *regex_compile(struct arena *arena, struct slice pattern, struct place place,
-                                  struct err_list *errors)
+static pcre2_code *code_create(struct slice pattern, struct place place, struct err_list *errors)
 {
     if (pattern.len > PATTERN_MAX_BYTES) {
         err_add(errors, place, "regex is longer than %d bytes", PATTERN_MAX_BYTES);
         return NULL;
     }
     const uint32_t options = PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
+    PCRE2_SPTR bytes = (PCRE2_SPTR)(pattern.len ? pattern.ptr : "");
     int error = 0;
     size_t offset = 0;
-    pcre2_code *code =
-        pcre2_compile((PCRE2_SPTR)(pattern.len ? pattern.ptr : ""), pattern.len, options, &error, &offset, NULL);
-    if (code == NULL) {
+    pcre2_code *code = pcre2_compile(bytes, pattern.len, options, &error, &offset, NULL);
+    if (code == NULL)
         add_error(pattern, error, offset, place, errors);
+    return code;
+}
+
+const struct regex *regex_compile(struct arena *arena, struct slice pattern, struct place place,
+                                  struct err_list *errors)
+{
+    pcre2_code *code = code_create(pattern, place, errors);
+    if (code == NULL)
         return NULL;
-    }
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where it cannot, the interpreter runs */
     arena_on_reset(arena, code_free, code);
     return (const struct regex *)code;
+}
+
+void regex_check(struct slice pattern, struct place place, struct err_list *errors)
+{
+    pcre2_code_free(code_create(pattern, place, errors));
 }
 
 bool regex_matches(const struct regex *regex, struct slice subject)

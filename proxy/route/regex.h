@@ -15,6 +15,9 @@ struct regex;
 const struct regex *regex_compile(struct arena *arena, struct slice pattern, struct place place,
                                   struct err_list *errors);
 
+/* Only adds the error, if there is one: for a load that goes on to find the others (config_source.check_pattern). */
+void regex_check(struct slice pattern, struct place place, struct err_list *errors);
+
 /* Whether the pattern is found anywhere in the subject (^ and $ anchor). A search that would go past the limits has not
    found it. */
 bool regex_matches(const struct regex *regex, struct slice subject);

@@ -3,6 +3,8 @@
 
 #include "base/memory.h"
 
+#include "route/regex.h"
+
 /* Places name files by strings of the configuration's arena, which a failed load (or a later reload) takes away; what the
    caller keeps must be in the caller's arena. */
 static void keep_file_names(struct err_list *errors)
@@ -25,10 +27,13 @@ struct snapshot *snapshot_create(const char *file, const struct config_source *s
     s->magic = SNAPSHOT_MAGIC;
     s->generation = generation;
     arena_init(&s->arena, NULL, 0);
-    s->config = config_load(&s->arena, file, source, errors);
+    struct config_source with_patterns = *source;
+    with_patterns.check_pattern = regex_check;
+    s->config = config_load(&s->arena, file, &with_patterns, errors);
     if (s->config != NULL)
         s->table = route_table_build(&s->arena, s->config, errors);
     keep_file_names(errors);
+    err_list_sort(errors);
     if (s->table == NULL) {
         snapshot_destroy(s);
         return NULL;
