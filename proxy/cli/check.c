@@ -25,6 +25,7 @@ static const char *plural(size_t count)
     return count == 1 ? "" : "s";
 }
 
+/* To standard output: problems and warnings go to standard error, so a script can tell them apart. */
 static void print_summary(const char *file, const struct config *config, size_t warning_count)
 {
     printf("%s: ok: %zu listener%s, %zu route%s, %zu upstream%s", file, config->listener_count,

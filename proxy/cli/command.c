@@ -1,4 +1,7 @@
-/* cli/command.c - walks the table of commands by the words of the command line; help, usage and hints. */
+/* cli/command.c - walks the table of commands by the words of the command line; help, usage and hints.
+ *
+ * A group reads its options up to the first word, then enters the command of that name, which reads the rest; both write into
+ * one values struct, so "weir ctl --json routes" and "weir ctl routes --json" come to the same. */
 #include "cli/command.h"
 
 #include "base/err.h"
@@ -39,6 +42,7 @@ static void children_add(const struct command *group, struct text *out)
         text_printf(out, "  %-12s %s\n", group->children[i]->name, group->children[i]->summary);
 }
 
+/* usage, summary, details, commands, options: tests/e2e/test_documents.py reads the last two. */
 static void help_add(const struct call *call, struct text *out)
 {
     const struct command *command = call_command(call);
@@ -66,6 +70,7 @@ static enum command_status print_help(const struct call *call, FILE *to)
     return COMMAND_OK;
 }
 
+/* What is wrong, how it should be, where more stands: all on standard error. */
 static enum command_status print_usage(const struct call *call, struct slice message)
 {
     struct text out = { 0 };
@@ -147,6 +152,7 @@ static enum command_status enter_child(struct call *call, int argc, char **argv)
 
 /* ---- one command -------------------------------------------------------------------------------------------------- */
 
+/* Required options and the number of arguments first, so that a command meets only what its row promises. */
 static enum command_status run_leaf(struct call *call, struct options_reader *reader)
 {
     const struct command *command = call_command(call);

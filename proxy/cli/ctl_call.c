@@ -1,4 +1,7 @@
-/* cli/ctl_call.c - one call of the admin API: where it listens, who asks, and what went wrong. */
+/* cli/ctl_call.c - one call of the admin API: where it listens, who asks, and what went wrong.
+ *
+ * Everything that a server says goes through terminal_add before a person sees it; with --json it is passed on as it is, for
+ * programs. */
 #include "cli/ctl.h"
 
 #include "base/memory.h"
@@ -22,6 +25,7 @@ struct target {
     const char *shown;     /* for messages */
 };
 
+/* --state-dir, then the environment, then where the systemd unit keeps it. */
 static const char *state_dir(const struct ctl_values *values)
 {
     if (values->state_dir != NULL)
@@ -30,6 +34,7 @@ static const char *state_dir(const struct ctl_values *values)
     return from_environment != NULL && from_environment[0] != '\0' ? from_environment : DEFAULT_STATE_DIR;
 }
 
+/* Over a UNIX socket the URL still needs a host: "weir" goes into Host and is looked up nowhere. */
 static bool find_target(struct call *call, struct target *target)
 {
     const struct ctl_values *values = call->values;
@@ -84,6 +89,7 @@ static bool read_token(struct call *call, const char **token)
 
 /* ---- what went wrong ------------------------------------------------------------------------------------------------ */
 
+/* The usual causes get a sentence on what to do. */
 static void print_unreachable(struct call *call, const struct target *target, const struct http_answer *answer)
 {
     command_failed(call, "could not reach %s: %s", target->shown, answer->error.bytes);

@@ -22,6 +22,7 @@ static enum ctl_verdict print_reload(struct call *call, const struct json *answe
     return result[0] != '\0' ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
+/* A write without more in its body than the reason. */
 static enum command_status post(struct call *call, const char *path, ctl_print_fn *print)
 {
     struct text json = { 0 };
@@ -91,6 +92,7 @@ static const struct command config_versions = {
 
 /* ---- config diff ------------------------------------------------------------------------------------------------------------ */
 
+/* Of a unified diff. */
 static enum paint paint_of_line(struct slice line)
 {
     if (slice_has_prefix(line, SLICE("@@")))

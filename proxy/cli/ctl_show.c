@@ -21,6 +21,7 @@ static void add_line(bool coloured, const char *label, enum paint paint, const c
     text_fini(&padded);
 }
 
+/* Two units are enough for a person: "3d 4h", "4h 12m", "12m 9s". */
 static const char *uptime_text(struct call *call, const struct json *answer)
 {
     long long s = (long long)ctl_integer(answer, "uptime_ms") / 1000;
@@ -119,6 +120,7 @@ const char *ctl_shares(struct call *call, const struct json *split)
     return words;
 }
 
+/* A route without a split says what it does instead: "redirect", "respond". */
 static void add_route(struct call *call, const struct json *route, struct table *t)
 {
     bool is_overridden = ctl_flag(route, "overridden");

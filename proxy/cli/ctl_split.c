@@ -27,6 +27,7 @@ static enum ctl_verdict print_split(struct call *call, const struct json *answer
     return shares[0] != '\0' ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
+/* Both writes answer with the route as it is now, so that what is printed is what is in force. */
 static enum command_status send_split(struct call *call, const char *method, struct text *json)
 {
     struct text path = { 0 };

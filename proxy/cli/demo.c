@@ -64,6 +64,7 @@ static void print_urls(const struct demo *d)
     fflush(stdout);
 }
 
+/* What the upstream answered since the last line; shares are of the split, so the dark launch has none. */
 static void add_upstream(const struct demo *d, enum demo_upstream i, uint64_t split_count, struct text *out)
 {
     const struct demo_counts *now = &d->traffic.counts, *old = &d->shown;
@@ -134,6 +135,7 @@ static void on_signal(void *arg, int signal_number)
     finish(arg, END_ASKED);
 }
 
+/* The proxy never ends by itself while the demo runs: its log tells why. */
 static void on_child(void *arg, int signal_number)
 {
     struct demo *d = arg;
@@ -159,6 +161,7 @@ static void on_deadline(void *arg)
     finish(d, d->traffic.has_answered ? END_ASKED : END_NO_ANSWER);
 }
 
+/* The proxy serves: from now on the traffic counts, and --for runs. */
 static void on_first_answer(void *arg)
 {
     struct demo *d = arg;
@@ -197,6 +200,7 @@ static void stop(struct demo *d)
 
 /* ---- the command ---------------------------------------------------------------------------------------------------------- */
 
+/* Everything that must exist before the fork. */
 static bool prepare(struct demo *d, struct err_list *errors)
 {
     for (int i = 0; i < DEMO_UPSTREAM_COUNT; i++) {

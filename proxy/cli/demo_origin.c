@@ -32,6 +32,7 @@ static void connection_close(struct connection *c)
     demo_peer_close(&c->peer);
 }
 
+/* Bodies of requests are read and dropped; the answer leaves when the request is complete. */
 static void answer(struct connection *c)
 {
     struct demo_origin *origin = c->origin;
@@ -46,7 +47,7 @@ static void answer(struct connection *c)
     stream_commit(&c->peer.stream, (uint32_t)length);
 }
 
-enum life { ALIVE, CLOSED };
+enum life { ALIVE, CLOSED }; /* after CLOSED the connection may not be touched */
 
 static enum life on_event(struct connection *c, enum h1_event event)
 {

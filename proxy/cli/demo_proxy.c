@@ -56,6 +56,7 @@ static bool find_port(uint16_t wished, uint16_t *port, struct err_list *errors)
 
 /* ---- directory and configuration ------------------------------------------------------------------------------------------ */
 
+/* Readable by this user alone: the admin socket in it gives all rights. */
 static bool make_directory(struct demo_proxy *p, struct err_list *errors)
 {
     const char *parent = getenv("TMPDIR");
@@ -136,6 +137,7 @@ void demo_proxy_remove(struct demo_proxy *p)
 
 /* ---- the process ---------------------------------------------------------------------------------------------------------- */
 
+/* The kernel ends the child when the demo is killed; asking for that races with the end itself, hence the look at the parent. */
 static _Noreturn void run_child(const struct demo_proxy *p, const struct demo_origin *origins, pid_t parent)
 {
     char config[96], log[96];

@@ -42,6 +42,7 @@ static void visit_close(struct visit *v)
     demo_peer_close(&v->peer);
 }
 
+/* Counts the visit, ends it, and may tell the owner that the proxy answers. */
 static void visit_finish(struct visit *v, bool is_complete)
 {
     struct demo_traffic *t = v->traffic;

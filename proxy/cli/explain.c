@@ -85,6 +85,7 @@ static void print_request(struct explanation *e)
         line(e, LINE_FACT, "path", "%.*s in normal form", SLICE_ARG(r->path));
 }
 
+/* Routes do not differ by listener: the port only tells where the request would come in. */
 static void print_listener(struct explanation *e)
 {
     const struct config *config = e->snapshot->config;
@@ -103,6 +104,8 @@ static void print_listener(struct explanation *e)
 
 /* ---- routes and rules --------------------------------------------------------------------------------------------------- */
 
+/* The first `count` routes, none of which matches. A file of thousands is cut short: the routes that compete for a path are
+   few, and the first ones in the file are those that people look at. */
 static void print_misses(struct explanation *e, uint32_t count)
 {
     const struct route_table *table = e->snapshot->table;
@@ -116,6 +119,7 @@ static void print_misses(struct explanation *e, uint32_t count)
         line(e, LINE_MISS, "", "%u more that do not match: --all shows them", count - shown);
 }
 
+/* Rules up to and with the one that decided; without one, all of them. */
 static void print_rules(struct explanation *e)
 {
     const struct compiled_route *route = e->decision.route;
@@ -160,6 +164,7 @@ static struct slice key_text(struct explanation *e, const struct key_config *key
     return arena_printf(e->arena, "%s%.*s", words[key->kind], SLICE_ARG(key->name));
 }
 
+/* How the split was decided. */
 static void print_choice(struct explanation *e)
 {
     const struct compiled_route *route = e->decision.route;
@@ -209,6 +214,7 @@ static void print_edits(struct explanation *e, const char *what, const struct he
         line(e, LINE_FACT, "  headers", "%s: removes %.*s", what, SLICE_ARG(h->remove.items[i]));
 }
 
+/* What else the route does to a request that it forwards. */
 static void print_effects(struct explanation *e)
 {
     const struct route_config *route = e->decision.route->config;
@@ -264,6 +270,7 @@ static void print_answer(struct explanation *e)
 
 /* ---- the command -------------------------------------------------------------------------------------------------------- */
 
+/* A draw is needed by the signature; its outcome is not printed, since the next request draws another. */
 static void decide(struct explanation *e)
 {
     struct rng rng;
@@ -298,6 +305,7 @@ static void print_refusal(struct explanation *e, struct slice answer)
     line(e, LINE_FACT, "answer", "%.*s", SLICE_ARG(answer));
 }
 
+/* `error` is not empty when the server would refuse the request before any route is asked. */
 static enum command_status explain_with(struct call *call, struct explanation *e, struct text *error)
 {
     struct err_list problems;

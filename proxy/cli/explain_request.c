@@ -6,6 +6,7 @@
 
 #define DEFAULT_HOST "localhost"
 
+/* Wider than any server's: what is too long for one configuration may be asked about all the same. */
 static const struct h1_limits limits = { .request_line_bytes = 64 * 1024,
                                          .head_bytes = 1024 * 1024,
                                          .field_count = 1000 };
@@ -46,6 +47,7 @@ static void read_port(struct slice authority, uint16_t *port)
         *port = (uint16_t)number;
 }
 
+/* Neither decoded nor checked: the parser of requests does that. A fragment is never sent. */
 static bool url_parse(const char *text, struct arena *arena, struct url *out, struct text *error)
 {
     struct slice rest = slice_from_cstr(text);

@@ -9,12 +9,14 @@
 
 #define KNOWN_MAX 32 /* names looked through for "did you mean" */
 
+/* In every scope, and never stored: meeting it ends the reading. */
 static const struct option_row help_row = {
     .letter = 'h', .name = "help", .kind = OPTION_FLAG, .doc = "prints this help"
 };
 
 /* ---- finding a row ------------------------------------------------------------------------------------------------ */
 
+/* Inner scopes first, so that a command may give a word of its group another meaning. */
 static const struct option_row *row_by_name(const struct option_scope *scope, struct slice name)
 {
     if (slice_equal(name, slice_from_cstr(help_row.name)))
@@ -61,6 +63,7 @@ static enum options_result unknown_name(struct options_reader *r, struct slice n
 
 /* ---- storing a value ---------------------------------------------------------------------------------------------- */
 
+/* As the messages name it: "--config", or "-H" where there is no long name. */
 static void row_label(const struct option_row *row, struct text *out)
 {
     if (row->name != NULL)
@@ -96,6 +99,7 @@ static enum options_result store_number(struct options_reader *r, const struct o
     return OPTIONS_OK;
 }
 
+/* row->offset is trusted: it comes from offsetof beside a member of the type that the kind stands for. */
 static enum options_result store(struct options_reader *r, const struct option_row *row, const char *value)
 {
     void *at = (char *)r->values + row->offset;
@@ -131,6 +135,7 @@ static const char *next_word(struct options_reader *r, const struct option_row *
     return NULL;
 }
 
+/* `word` stands behind the dashes: "name" or "name=value". An empty value behind "=" is a value. */
 static enum options_result read_long(struct options_reader *r, const char *word)
 {
     struct slice text = slice_from_cstr(word);
@@ -171,6 +176,7 @@ static enum options_result read_letters(struct options_reader *r, const char *le
     return OPTIONS_OK;
 }
 
+/* A single "-" is an argument, as it names standard input elsewhere; negative numbers are no option of ours. */
 enum options_result options_read(struct options_reader *r)
 {
     bool has_ended = false;
@@ -223,6 +229,7 @@ void options_free_values(const struct option_scope *scope, void *values)
 
 /* ---- describing --------------------------------------------------------------------------------------------------- */
 
+/* A left side that does not fit its column pushes the doc to the right: nothing is cut. */
 static void describe_row(const struct option_row *row, struct text *out)
 {
     const char *name = row->name != NULL ? row->name : "";
