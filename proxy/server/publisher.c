@@ -227,6 +227,8 @@ static void on_drained(struct publisher *p, struct worker_use *use)
 void publisher_on_report(struct publisher *p, const struct worker_report_mail *report)
 {
     CHECK(report->worker_index < p->worker_count);
+    if (p->is_ending)
+        return; /* workers give up the current snapshot too */
     struct worker_use *use = &p->uses[report->worker_index];
     switch ((enum worker_report)report->mail.kind) {
     case REPORT_SWAPPED:

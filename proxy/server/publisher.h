@@ -40,6 +40,7 @@ struct publisher {
     struct list publications; /* newest first */
     uint64_t weights_generation;
     struct list waiters;
+    bool is_ending; /* the workers are being stopped: what they report does not matter any more */
     struct timer settled_timer;
     /* Every worker uses what was published last. */
     void (*on_settled)(void *arg);

@@ -216,6 +216,7 @@ bool server_start(struct server *s)
 
 static void workers_end(struct server *s)
 {
+    s->publisher.is_ending = true;
     for (uint32_t i = 0; i < s->worker_count; i++)
         if (s->publisher.uses[i].worker != NULL)
             worker_order_stop(s->publisher.uses[i].worker);
@@ -224,7 +225,6 @@ static void workers_end(struct server *s)
             worker_join(s->publisher.uses[i].worker);
 }
 
-/* The workers' last reports still reach the publisher, and those who wait for it: so the admin goes between. */
 static void serving_end(struct server *s)
 {
     workers_end(s);
