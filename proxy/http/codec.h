@@ -18,12 +18,12 @@ struct h1_limits {
 };
 
 enum h1_event {
-    H1_MORE, /* everything usable was consumed; come again with what is left plus more bytes */
-    H1_HEAD, /* `message` is filled in; a 1xx response is a HEAD too (an END does not follow it, except 101) */
+    H1_MORE,     /* everything usable was consumed; come again with what is left plus more bytes */
+    H1_HEAD,     /* `message` is filled in; a 1xx response is a HEAD too (an END does not follow it, except 101) */
     H1_DATA,     /* `data` is a run of body bytes inside the input, framing removed */
     H1_TRAILERS, /* `trailers`: only when there is at least one; END follows */
-    H1_END,  /* the message is complete, the rest belongs to the next one; until h1_reader_next */
-    H1_ERROR /* `reason` says why; `error_detail` is a static sentence. Sticky. */
+    H1_END,      /* the message is complete, the rest belongs to the next one; until h1_reader_next */
+    H1_ERROR     /* `reason` says why; `error_detail` is a static sentence. Sticky. */
 };
 
 enum h1_state { /* what comes next on the wire */
@@ -44,14 +44,13 @@ enum h1_state { /* what comes next on the wire */
  *   [0, line_start_bytes) complete lines   [line_start_bytes, scanned_bytes) looked at, no line end   rest: not looked at */
 struct h1_reader {
     const struct h1_limits *limits;
-    uint64_t remaining_bytes; /* of the length-framed body or of the current chunk */
-    struct slice data;        /* with H1_DATA */
-    struct message *trailers; /* with H1_TRAILERS: in the arena; only its fields are set */
-    const char *error_detail; /* with H1_ERROR: a static sentence */
-    enum reason reason;       /* with H1_ERROR */
-    enum h1_state state;      /* read by the owner, never written */
-    enum method
-        request_method; /* responses: of the request answered; the owner sets it before the head */
+    uint64_t remaining_bytes;   /* of the length-framed body or of the current chunk */
+    struct slice data;          /* with H1_DATA */
+    struct message *trailers;   /* with H1_TRAILERS: in the arena; only its fields are set */
+    const char *error_detail;   /* with H1_ERROR: a static sentence */
+    enum reason reason;         /* with H1_ERROR */
+    enum h1_state state;        /* read by the owner, never written */
+    enum method request_method; /* responses: of the request answered; the owner sets it before the head */
     uint32_t scanned_bytes, line_start_bytes;
     uint32_t fields_start_bytes; /* of a head: behind its first line */
     uint32_t line_count;         /* complete lines of the block */
@@ -60,8 +59,7 @@ struct h1_reader {
 };
 
 void h1_reader_init_request(struct h1_reader *r, const struct h1_limits *limits);
-void h1_reader_init_response(struct h1_reader *r, const struct h1_limits *limits,
-                             enum method request_method);
+void h1_reader_init_response(struct h1_reader *r, const struct h1_limits *limits, enum method request_method);
 /* Ready for the next message on the same connection. */
 void h1_reader_next(struct h1_reader *r);
 
@@ -70,8 +68,7 @@ void h1_reader_next(struct h1_reader *r);
    from the input, its field array and `trailers` come from `arena`.
    Errors: the message's faults as rows of reasons.def (MALFORMED, BAD_HOST, TARGET_TOO_LONG, HEADERS_TOO_LARGE,
    UNKNOWN_CODING, VERSION_REFUSED, METHOD_REFUSED, EXPECTATION; for responses UPSTREAM_INVALID and UPSTREAM_HEADERS). */
-enum h1_event h1_read(struct h1_reader *r, struct slice *input, struct arena *arena,
-                      struct message *message);
+enum h1_event h1_read(struct h1_reader *r, struct slice *input, struct arena *arena, struct message *message);
 
 /* The peer sent FIN. H1_END when that ends the message properly (BODY_UNTIL_CLOSE, TUNNEL), H1_MORE between messages with
    nothing begun, H1_ERROR otherwise (CLIENT_ABORTED, UPSTREAM_RESET). `pending_bytes`: unconsumed input. */
@@ -84,8 +81,7 @@ size_t h1_head_bytes(const struct message *m);
    Upgrade itself; fields with those ids in the message are never written. */
 struct h1_write {
     enum body_framing framing;
-    uint64_t
-        content_length; /* with BODY_LENGTH; with BODY_NONE when has_content_length (HEAD, 304) */
+    uint64_t content_length; /* with BODY_LENGTH; with BODY_NONE when has_content_length (HEAD, 304) */
     bool has_content_length;
     bool is_close;          /* writes Connection: close (or, to an HTTP/1.0 peer, no keep-alive) */
     bool is_keep_alive_1_0; /* the peer speaks HTTP/1.0 and asked: write Connection: keep-alive */
@@ -98,10 +94,9 @@ struct h1_write {
    HTTP/1.1. Returns bytes written, 0 when `capacity` is too small: h1_head_bytes(m) + 256 suffices, plus the lengths of a
    `target` or `upgrade` that are not the message's own. CHECKs that no name, value or phrase holds a control but HTAB and
    that the target is one: parsed ones are; what comes from elsewhere is validated before it gets here. */
-size_t h1_write_request(const struct message *m, struct slice target, const struct h1_write *w,
-                        char *out, size_t capacity);
-size_t h1_write_response(const struct message *m, const struct h1_write *w, char *out,
-                         size_t capacity);
+size_t h1_write_request(const struct message *m, struct slice target, const struct h1_write *w, char *out,
+                        size_t capacity);
+size_t h1_write_response(const struct message *m, const struct h1_write *w, char *out, size_t capacity);
 /* "1a2b\r\n" for a chunk of `bytes` (> 0): at most 18 characters. The data is followed by "\r\n". */
 size_t h1_write_chunk_size(uint64_t bytes, char out[18]);
 /* "0\r\n", trailer fields if any (NULL: none), "\r\n"; 0 when `capacity` is too small. */

@@ -13,8 +13,7 @@ enum field_id {
     FIELD_COUNT
 };
 
-extern const struct slice
-    field_names[FIELD_COUNT]; /* as written on the way out, "Content-Length" */
+extern const struct slice field_names[FIELD_COUNT]; /* as written on the way out, "Content-Length" */
 
 /* ASCII case-insensitive. `name` is a token (validate.h): what is none may be taken for a known name. */
 enum field_id field_id_from_name(struct slice name);

@@ -73,22 +73,24 @@ static enum h1_event extension_read(struct h1_reader *r, struct slice *input, si
 {
     struct slice rest = slice_first(slice_after(*input, digit_count), EXTENSION_MAX_BYTES + 2);
     size_t from = r->scanned_bytes > digit_count ? r->scanned_bytes - digit_count : 0;
-    const char *at;
-    enum line_end found = h1_line_end(rest.ptr + from, rest.ptr + rest.len, &at);
+    const char *end = rest.ptr + rest.len;
+    const char *at = scan_control(rest.ptr + from, end);
     struct slice extension = slice_from(rest.ptr, (size_t)(at - rest.ptr));
-    r->scanned_bytes = (uint32_t)(digit_count + extension.len);
-    if (found == LINE_END_MORE && rest.len < EXTENSION_MAX_BYTES + 2)
-        return H1_MORE;
-    if (found == LINE_END_MORE)
-        h1_fail(r, REASON_MALFORMED, "chunk extensions are too long");
-    else if (found == LINE_END_BROKEN)
-        h1_fail(r, REASON_MALFORMED, h1_line_fault(at));
-    else if (!is_extension(extension))
-        h1_fail(r, REASON_MALFORMED, "a chunk extension is malformed");
-    else
-        *input = slice_after(*input, r->scanned_bytes + 2);
     r->scanned_bytes = 0;
-    return r->state == H1_STATE_ERROR ? H1_ERROR : H1_DATA;
+    if (h1_is_line_end(at, end)) {
+        *input = slice_from(at + 2, (size_t)(input->ptr + input->len - at - 2));
+        if (is_extension(extension))
+            return H1_DATA;
+        h1_fail(r, REASON_MALFORMED, "a chunk extension is malformed");
+    } else if (!h1_is_half_line_end(at, end)) {
+        h1_fail(r, REASON_MALFORMED, h1_line_fault(at));
+    } else if (rest.len == EXTENSION_MAX_BYTES + 2) {
+        h1_fail(r, REASON_MALFORMED, "chunk extensions are too long");
+    } else {
+        r->scanned_bytes = (uint32_t)(digit_count + extension.len);
+        return H1_MORE;
+    }
+    return H1_ERROR;
 }
 
 enum h1_event h1_chunk_size_read(struct h1_reader *r, struct slice *input)
@@ -103,8 +105,7 @@ enum h1_event h1_chunk_size_read(struct h1_reader *r, struct slice *input)
     if (digit_count == input->len)
         return H1_MORE;
     char next = input->ptr[digit_count];
-    if (digit_count == 0 || (next != '\r' && next != ';' && next != ' ' && next != '\t') ||
-        size > INT64_MAX) {
+    if (digit_count == 0 || (next != '\r' && next != ';' && next != ' ' && next != '\t') || size > INT64_MAX) {
         h1_fail(r, REASON_MALFORMED, "a chunk has no valid size");
         return H1_ERROR;
     }

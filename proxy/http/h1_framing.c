@@ -60,8 +60,7 @@ static bool read_transfer_encoding(struct h1_reader *r, const struct message *m,
 /* Several lengths, in one line or many, only when all are equal (RFC 9112 6.3, rule 5). */
 static bool read_content_length(struct h1_reader *r, struct message *m)
 {
-    for (const struct field *f = message_field(m, FIELD_CONTENT_LENGTH); f != NULL;
-         f = message_next_field(m, f)) {
+    for (const struct field *f = message_field(m, FIELD_CONTENT_LENGTH); f != NULL; f = message_next_field(m, f)) {
         struct slice rest = f->value, item;
         while (slice_next_item(&rest, ',', &item)) {
             uint64_t length;
@@ -84,8 +83,7 @@ struct options {
 static struct options read_connection(const struct message *m)
 {
     struct options o = { false, false, false };
-    for (const struct field *f = message_field(m, FIELD_CONNECTION); f != NULL;
-         f = message_next_field(m, f)) {
+    for (const struct field *f = message_field(m, FIELD_CONNECTION); f != NULL; f = message_next_field(m, f)) {
         struct slice rest = f->value, option;
         while (slice_next_item(&rest, ',', &option)) {
             o.has_close |= slice_equal_nocase(option, SLICE("close"));
@@ -113,27 +111,26 @@ static struct slice wanted_upgrade(const struct message *m, struct options o)
     bool is_one = is_token(slice_first(f->value, name_bytes)) &&
                   (name_bytes == f->value.len || is_token(slice_after(f->value, name_bytes + 1)));
     struct slice name = slice_first(f->value, name_bytes);
-    bool is_http =
-        slice_equal_nocase(name, SLICE("h2c")) || slice_equal_nocase(name, SLICE("http"));
+    bool is_http = slice_equal_nocase(name, SLICE("h2c")) || slice_equal_nocase(name, SLICE("http"));
     return is_one && !is_http ? f->value : SLICE_NONE;
 }
 
-/* Expect (RFC 9110 10.1.1): only 100-continue, to be ignored in HTTP/1.0 and without a body. */
+/* Expect (RFC 9110 10.1.1): only 100-continue. In HTTP/1.0 and without a body it is ignored, and does not go on either. */
 static bool read_expect(struct h1_reader *r, struct message *m)
 {
-    for (const struct field *f = message_field(m, FIELD_EXPECT); f != NULL;
-         f = message_next_field(m, f)) {
+    for (const struct field *f = message_field(m, FIELD_EXPECT); f != NULL; f = message_next_field(m, f)) {
         if (!slice_equal_nocase(f->value, SLICE("100-continue")))
             return h1_fail(r, REASON_EXPECTATION, "Expect names something other than 100-continue");
         m->expects_continue = m->version_minor > 0 && m->framing != BODY_NONE;
     }
+    if (!m->expects_continue)
+        message_drop(m, FIELD_EXPECT);
     return true;
 }
 
 static bool accepts_trailers(const struct message *m)
 {
-    for (const struct field *f = message_field(m, FIELD_TE); f != NULL;
-         f = message_next_field(m, f)) {
+    for (const struct field *f = message_field(m, FIELD_TE); f != NULL; f = message_next_field(m, f)) {
         struct slice rest = f->value, item;
         while (slice_next_item(&rest, ',', &item))
             if (slice_equal_nocase(item, SLICE("trailers")))
@@ -154,8 +151,7 @@ static enum body_framing framing_of(const struct message *m, bool is_chunked)
 bool h1_settle_request(struct h1_reader *r, struct message *m, struct arena *arena)
 {
     bool is_chunked;
-    if (!settle_host(r, m, arena) || !read_transfer_encoding(r, m, &is_chunked) ||
-        !read_content_length(r, m))
+    if (!settle_host(r, m, arena) || !read_transfer_encoding(r, m, &is_chunked) || !read_content_length(r, m))
         return false;
     m->framing = framing_of(m, is_chunked);
     struct options o = read_connection(m);

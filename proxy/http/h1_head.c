@@ -14,15 +14,6 @@ void h1_block_rewind(struct h1_reader *r)
     r->line_count = 0;
 }
 
-enum line_end h1_line_end(const char *at, const char *end, const char **found)
-{
-    at = scan_control(at, end);
-    *found = at;
-    if (at == end || (*at == '\r' && at + 1 == end))
-        return LINE_END_MORE;
-    return at[0] == '\r' && at[1] == '\n' ? LINE_END_FOUND : LINE_END_BROKEN;
-}
-
 const char *h1_line_fault(const char *at)
 {
     switch (*at) {
@@ -37,53 +28,33 @@ const char *h1_line_fault(const char *at)
     }
 }
 
-static bool is_in_first_line(const struct h1_reader *r)
+/* The scan of a line stopped at `at`, where no CRLF stands: may the line go on? Not behind the block's first `window` bytes. */
+static enum h1_event line_is_incomplete(struct h1_reader *r, struct slice input, const char *at, size_t window)
 {
-    return r->state == H1_STATE_HEAD && r->line_count == 0;
-}
-
-/* The block's bytes that may hold the current line, its CRLF and an empty line's: what goes beyond is over the limit. */
-static size_t window_bytes(const struct h1_reader *r)
-{
-    if (is_in_first_line(r))
-        return (size_t)r->limits->request_line_bytes + 2;
-    return (size_t)r->fields_start_bytes + r->limits->head_bytes + 2;
-}
-
-/* No line ends in [line_start_bytes, looked_at_bytes). */
-static enum h1_event line_is_incomplete(struct h1_reader *r, struct slice input, size_t window)
-{
-    bool is_first = is_in_first_line(r);
-    size_t seen = input.len < window ? input.len : window;
-    if (is_first && !h1_start_is_plausible(r, slice_first(input, seen)))
+    struct slice part = slice_first(input, window);
+    bool is_start = r->state == H1_STATE_HEAD && r->line_count == 0;
+    r->scanned_bytes = (uint32_t)(at - input.ptr);
+    if (!h1_is_half_line_end(at, part.ptr + part.len))
+        h1_fail(r, REASON_MALFORMED, h1_line_fault(at));
+    else if (is_start && !h1_start_is_plausible(r, part))
         return H1_ERROR;
-    if (input.len < window)
+    else if (input.len < window)
         return H1_MORE;
-    h1_fail(r, is_first ? REASON_TARGET_TOO_LONG : REASON_HEADERS_TOO_LARGE,
-            is_first ? "the first line is too long" : "the head is too long");
+    else if (is_start)
+        h1_fail(r, REASON_TARGET_TOO_LONG, "the first line is too long");
+    else
+        h1_fail(r, REASON_HEADERS_TOO_LARGE, "the head is too long");
     return H1_ERROR;
 }
 
-/* Takes the next line of the block; H1_DATA when there is one. */
-static enum h1_event line_next(struct h1_reader *r, struct slice input, struct slice *line)
+/* The line that ends with the CRLF at `at`. */
+static inline struct slice line_take(struct h1_reader *r, struct slice input, const char *at)
 {
-    CHECK(r->scanned_bytes <= input.len);
-    size_t window = window_bytes(r);
-    const char *end = input.ptr + (input.len < window ? input.len : window);
-    const char *at;
-    enum line_end found = h1_line_end(input.ptr + r->scanned_bytes, end, &at);
-    r->scanned_bytes = (uint32_t)(at - input.ptr);
-    if (found == LINE_END_MORE)
-        return line_is_incomplete(r, input, window);
-    if (found == LINE_END_BROKEN) {
-        h1_fail(r, REASON_MALFORMED, h1_line_fault(at));
-        return H1_ERROR;
-    }
-    *line = slice_from(input.ptr + r->line_start_bytes, r->scanned_bytes - r->line_start_bytes);
-    r->scanned_bytes += 2;
+    const char *start = input.ptr + r->line_start_bytes;
+    r->scanned_bytes = (uint32_t)(at + 2 - input.ptr);
     r->line_start_bytes = r->scanned_bytes;
     r->line_count++;
-    return H1_DATA;
+    return slice_from(start, (size_t)(at - start));
 }
 
 /* Why `at`, the first byte of a line that is not a name's, is not the colon behind one. */
@@ -97,9 +68,19 @@ static const char *name_fault(struct slice line, const char *at)
     return "not a field line";
 }
 
+/* OWS value OWS; blanks are SP and HTAB. */
+static struct slice trimmed(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t'))
+        at++;
+    while (at < end && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    return slice_from(at, (size_t)(end - at));
+}
+
 /* name ":" OWS value OWS (RFC 9112 5). `limit`: as far as may be read; the CR behind the line ends every name. */
-static bool field_line(struct h1_reader *r, struct slice line, const char *limit,
-                       struct arena *arena, struct message *m)
+static bool field_line(struct h1_reader *r, struct slice line, const char *limit, struct arena *arena,
+                       struct message *m)
 {
     const char *colon = scan_not_token(line.ptr, limit);
     if (colon == line.ptr || *colon != ':')
@@ -107,45 +88,53 @@ static bool field_line(struct h1_reader *r, struct slice line, const char *limit
     if (m == NULL)
         return true;
     struct slice name = slice_from(line.ptr, (size_t)(colon - line.ptr));
-    struct slice value = slice_trim(slice_after(line, name.len + 1));
-    message_add(m, arena, field_id_from_name(name), name, value);
+    message_add(m, arena, field_id_from_name(name), name, trimmed(colon + 1, line.ptr + line.len));
     return true;
 }
 
-static bool first_line(struct h1_reader *r, struct slice line, struct arena *arena,
-                       struct message *m)
+/* The first line of a head; H1_DATA when it was good. */
+static enum h1_event start_read(struct h1_reader *r, struct slice input, struct arena *arena, struct message *m)
 {
-    CHECK(m != NULL);
-    message_init(m, arena, 0);
+    size_t window = (size_t)r->limits->request_line_bytes + 2;
+    const char *end = input.ptr + (input.len < window ? input.len : window);
+    const char *at = scan_control(input.ptr + r->scanned_bytes, end);
+    if (!h1_is_line_end(at, end))
+        return line_is_incomplete(r, input, at, window);
+    struct slice line = line_take(r, input, at);
     r->fields_start_bytes = r->line_start_bytes;
-    return r->is_response ? h1_status_line(r, line, m) : h1_request_line(r, line, m);
+    message_init(m, arena, 0);
+    bool is_good = r->is_response ? h1_status_line(r, line, m) : h1_request_line(r, line, m);
+    return is_good ? H1_DATA : H1_ERROR;
 }
 
-static bool has_too_many_fields(const struct h1_reader *r)
+/* Field lines, up to and with the empty one. The block may hold head_bytes of them and two for the empty one. */
+static enum h1_event fields_read(struct h1_reader *r, struct slice input, struct arena *arena, struct message *m)
 {
-    uint32_t first_line_count = r->state == H1_STATE_HEAD;
-    return r->line_count - first_line_count > r->limits->field_count;
-}
-
-enum h1_event h1_block_read(struct h1_reader *r, struct slice input, struct arena *arena,
-                            struct message *m)
-{
+    size_t window = (size_t)r->fields_start_bytes + r->limits->head_bytes + 2;
+    const char *end = input.ptr + (input.len < window ? input.len : window);
+    uint32_t line_limit = r->limits->field_count + (uint32_t)(r->state == H1_STATE_HEAD);
     for (;;) {
-        bool is_first = is_in_first_line(r);
-        struct slice line;
-        enum h1_event e = line_next(r, input, &line);
-        if (e != H1_DATA)
-            return e;
-        bool is_good;
-        if (is_first)
-            is_good = first_line(r, line, arena, m);
-        else if (line.len == 0)
+        const char *at = scan_control(input.ptr + r->scanned_bytes, end);
+        if (!h1_is_line_end(at, end))
+            return line_is_incomplete(r, input, at, window);
+        struct slice line = line_take(r, input, at);
+        if (line.len == 0)
             return H1_END;
-        else if (has_too_many_fields(r))
-            is_good = h1_fail(r, REASON_HEADERS_TOO_LARGE, "too many fields");
-        else
-            is_good = field_line(r, line, input.ptr + input.len, arena, m);
+        bool is_good = r->line_count <= line_limit ? field_line(r, line, end, arena, m)
+                                                   : h1_fail(r, REASON_HEADERS_TOO_LARGE, "too many fields");
         if (!is_good)
             return H1_ERROR;
     }
+}
+
+enum h1_event h1_block_read(struct h1_reader *r, struct slice input, struct arena *arena, struct message *m)
+{
+    CHECK(r->scanned_bytes <= input.len);
+    if (r->state == H1_STATE_HEAD && r->line_count == 0) {
+        CHECK(m != NULL);
+        enum h1_event e = start_read(r, input, arena, m);
+        if (e != H1_DATA)
+            return e;
+    }
+    return fields_read(r, input, arena, m);
 }

@@ -16,16 +16,22 @@ bool h1_fail(struct h1_reader *r, enum reason reason, const char *detail);
 
 /* h1_head.c: reads lines up to the empty one that ends a head or a trailer block, from where the reader left off. H1_MORE,
    H1_ERROR, or H1_END with line_start_bytes behind the empty line. `m` NULL: checks the lines and keeps nothing. */
-enum h1_event h1_block_read(struct h1_reader *r, struct slice input, struct arena *arena,
-                            struct message *m);
+enum h1_event h1_block_read(struct h1_reader *r, struct slice input, struct arena *arena, struct message *m);
 /* Forgets the block: the next one (or a second pass over this one) starts at the input's first byte. */
 void h1_block_rewind(struct h1_reader *r);
 
-/* h1_head.c: looks for the CRLF that ends a line in [at, end). */
-enum line_end { LINE_END_FOUND, LINE_END_MORE, LINE_END_BROKEN };
-/* *found: where the CRLF begins, where to go on looking, or the offending byte. */
-enum line_end h1_line_end(const char *at, const char *end, const char **found);
-/* Why the byte at `at` breaks a line. */
+/* Where scan_control stopped in a line, `end` when nowhere: at its CRLF, or at what may yet become one? */
+static inline bool h1_is_line_end(const char *at, const char *end)
+{
+    return end - at >= 2 && at[0] == '\r' && at[1] == '\n';
+}
+
+static inline bool h1_is_half_line_end(const char *at, const char *end)
+{
+    return at == end || (at[0] == '\r' && at + 1 == end);
+}
+
+/* h1_head.c: why the byte at `at`, neither of both, breaks a line. */
 const char *h1_line_fault(const char *at);
 
 /* h1_start.c: the first line of a head, without its CRLF. */

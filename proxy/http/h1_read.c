@@ -8,21 +8,18 @@ void h1_reader_init_request(struct h1_reader *r, const struct h1_limits *limits)
     *r = (struct h1_reader){ .limits = limits, .state = H1_STATE_HEAD };
 }
 
-void h1_reader_init_response(struct h1_reader *r, const struct h1_limits *limits,
-                             enum method request_method)
+void h1_reader_init_response(struct h1_reader *r, const struct h1_limits *limits, enum method request_method)
 {
-    *r = (struct h1_reader){ .limits = limits,
-                             .state = H1_STATE_HEAD,
-                             .is_response = true,
-                             .request_method = request_method };
+    *r = (struct h1_reader){
+        .limits = limits, .state = H1_STATE_HEAD, .is_response = true, .request_method = request_method
+    };
 }
 
 void h1_reader_next(struct h1_reader *r)
 {
-    *r = (struct h1_reader){ .limits = r->limits,
-                             .state = H1_STATE_HEAD,
-                             .is_response = r->is_response,
-                             .request_method = r->request_method };
+    *r = (struct h1_reader){
+        .limits = r->limits, .state = H1_STATE_HEAD, .is_response = r->is_response, .request_method = r->request_method
+    };
 }
 
 bool h1_fail(struct h1_reader *r, enum reason reason, const char *detail)
@@ -66,8 +63,7 @@ static enum h1_state state_after_head(const struct message *m)
     return m->is_response && m->status < 200 ? H1_STATE_HEAD : H1_STATE_END;
 }
 
-static enum h1_event head_is_complete(struct h1_reader *r, struct slice *input, struct arena *arena,
-                                      struct message *m)
+static enum h1_event head_is_complete(struct h1_reader *r, struct slice *input, struct arena *arena, struct message *m)
 {
     *input = slice_after(*input, r->line_start_bytes);
     h1_block_rewind(r);
@@ -78,8 +74,7 @@ static enum h1_event head_is_complete(struct h1_reader *r, struct slice *input, 
     return H1_HEAD;
 }
 
-static enum h1_event read_head(struct h1_reader *r, struct slice *input, struct arena *arena,
-                               struct message *m)
+static enum h1_event read_head(struct h1_reader *r, struct slice *input, struct arena *arena, struct message *m)
 {
     bool is_resumed = r->line_count > 0; /* earlier lines were parsed where they lie no more */
     if (!r->is_response && !r->has_skipped_line && input->len > 0 && input->ptr[0] == '\r') {
@@ -152,8 +147,7 @@ static enum h1_event read_chunk_head(struct h1_reader *r, struct slice *input)
     return e;
 }
 
-enum h1_event h1_read(struct h1_reader *r, struct slice *input, struct arena *arena,
-                      struct message *message)
+enum h1_event h1_read(struct h1_reader *r, struct slice *input, struct arena *arena, struct message *message)
 {
     if (r->state == H1_STATE_CHUNK_CRLF || r->state == H1_STATE_CHUNK_SIZE) {
         enum h1_event e = read_chunk_head(r, input);

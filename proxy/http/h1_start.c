@@ -9,8 +9,8 @@
 /* HTTP/DIGIT.DIGIT in exactly eight bytes (RFC 9112 2.3); we speak 1.0 and 1.1. */
 static bool version_read(struct h1_reader *r, struct slice text, struct message *m)
 {
-    if (text.len != 8 || memcmp(text.ptr, "HTTP/", 5) != 0 || text.ptr[6] != '.' ||
-        text.ptr[5] < '0' || text.ptr[5] > '9' || text.ptr[7] < '0' || text.ptr[7] > '9')
+    if (text.len != 8 || memcmp(text.ptr, "HTTP/", 5) != 0 || text.ptr[6] != '.' || text.ptr[5] < '0' ||
+        text.ptr[5] > '9' || text.ptr[7] < '0' || text.ptr[7] > '9')
         return h1_fail(r, REASON_MALFORMED, "the first line names no HTTP version");
     if (text.ptr[5] != '1' || text.ptr[7] > '1')
         return h1_fail(r, REASON_VERSION_REFUSED, "neither HTTP/1.0 nor HTTP/1.1");
@@ -65,8 +65,7 @@ static bool target_read(struct h1_reader *r, struct message *m)
     }
     if (slice_equal(m->target, SLICE("*"))) {
         m->path = m->target;
-        return m->method == METHOD_OPTIONS ||
-               h1_fail(r, REASON_MALFORMED, "the target * is for OPTIONS only");
+        return m->method == METHOD_OPTIONS || h1_fail(r, REASON_MALFORMED, "the target * is for OPTIONS only");
     }
     return absolute_form(r, m);
 }
@@ -83,8 +82,7 @@ bool h1_request_line(struct h1_reader *r, struct slice line, struct message *m)
     at = scan_not_target(target, end);
     m->target = slice_from(target, (size_t)(at - target));
     if (m->target.len == 0 || at == end || *at != ' ')
-        return h1_fail(r, REASON_MALFORMED,
-                       "the request target is missing or holds a byte it may not");
+        return h1_fail(r, REASON_MALFORMED, "the request target is missing or holds a byte it may not");
     if (!version_read(r, slice_from(at + 1, (size_t)(end - at - 1)), m))
         return false;
     m->method = method_from_name(m->method_name);
@@ -121,8 +119,7 @@ static bool request_is_plausible(struct h1_reader *r, struct slice part)
     const char *at = scan_not_token(start.ptr, end);
     bool is_method_so_far = at == end && start.len <= METHOD_MAX_BYTES;
     bool is_method = at < end && at > start.ptr && *at == ' ';
-    return is_method_so_far || is_method ||
-           h1_fail(r, REASON_MALFORMED, "the first line begins with no method");
+    return is_method_so_far || is_method || h1_fail(r, REASON_MALFORMED, "the first line begins with no method");
 }
 
 bool h1_start_is_plausible(struct h1_reader *r, struct slice part)

@@ -13,17 +13,15 @@
 
 /* "HTTP/1.1 200 OK\r\n" at 200 - STATUS_MIN; the phrase stands between 13 bytes and 2. */
 static const struct slice status_lines[STATUS_COUNT] = {
-#define STATUS(code, phrase)                                                                       \
-    [code - STATUS_MIN] = { "HTTP/1.1 " #code " " phrase "\r\n",                                   \
-                            sizeof("HTTP/1.1 " #code " " phrase "\r\n") - 1 },
+#define STATUS(code, phrase)                                                                                           \
+    [code - STATUS_MIN] = { "HTTP/1.1 " #code " " phrase "\r\n", sizeof("HTTP/1.1 " #code " " phrase "\r\n") - 1 },
 #include "http/statuses.def"
 #undef STATUS
 };
 
 /* Fields that only struct h1_write decides about. */
 static const uint64_t framing_fields = 1ull << FIELD_CONTENT_LENGTH | 1ull << FIELD_CONNECTION |
-                                       1ull << FIELD_TRANSFER_ENCODING | 1ull << FIELD_TE |
-                                       1ull << FIELD_UPGRADE;
+                                       1ull << FIELD_TRANSFER_ENCODING | 1ull << FIELD_TE | 1ull << FIELD_UPGRADE;
 _Static_assert(FIELD_COUNT <= 64, "field ids fit a 64-bit set");
 
 /* Copies and returns where to go on. Most names and values are short: two moves that may overlap are cheaper than a call. */
@@ -72,17 +70,17 @@ static bool is_written(const struct field *f)
 
 static void put_fields(struct head *h, const struct message *m)
 {
-    for (const struct field *f = m->fields; f < m->fields + m->field_count; f++)
-        if (is_written(f))
-            put_field(h, f->name, f->value);
+    for (size_t i = 0; i < m->field_count; i++)
+        if (is_written(&m->fields[i]))
+            put_field(h, m->fields[i].name, m->fields[i].value);
 }
 
 static size_t fields_bytes(const struct message *m)
 {
     size_t bytes = 0;
-    for (const struct field *f = m->fields; f < m->fields + m->field_count; f++)
-        if (is_written(f))
-            bytes += f->name.len + f->value.len + 4;
+    for (size_t i = 0; i < m->field_count; i++)
+        if (is_written(&m->fields[i]))
+            bytes += m->fields[i].name.len + m->fields[i].value.len + 4;
     return bytes;
 }
 
@@ -156,14 +154,13 @@ size_t h1_head_bytes(const struct message *m)
     return bytes + fields_bytes(m);
 }
 
-size_t h1_write_request(const struct message *m, struct slice target, const struct h1_write *w,
-                        char *out, size_t capacity)
+size_t h1_write_request(const struct message *m, struct slice target, const struct h1_write *w, char *out,
+                        size_t capacity)
 {
     size_t needed = m->method_name.len + target.len + fields_bytes(m) + w->upgrade.len;
     if (capacity < needed + FRAMING_BYTES)
         return 0;
-    CHECK(target.len > 0 &&
-          scan_not_target(target.ptr, target.ptr + target.len) == target.ptr + target.len);
+    CHECK(target.len > 0 && scan_not_target(target.ptr, target.ptr + target.len) == target.ptr + target.len);
     struct head h = { .start = out, .at = out };
     h.at = put(h.at, m->method_name);
     *h.at++ = ' ';
@@ -187,8 +184,7 @@ static void put_status_line(struct head *h, const struct message *m)
 {
     char digits[20];
     struct slice standard = h1_reason_phrase(m->status);
-    if (standard.len > 0 &&
-        (m->reason_phrase.ptr == NULL || slice_equal(m->reason_phrase, standard))) {
+    if (standard.len > 0 && (m->reason_phrase.ptr == NULL || slice_equal(m->reason_phrase, standard))) {
         h->at = put(h->at, status_lines[m->status - STATUS_MIN]);
         h->line_count++;
         return;
@@ -199,8 +195,7 @@ static void put_status_line(struct head *h, const struct message *m)
     put_line_end(h);
 }
 
-size_t h1_write_response(const struct message *m, const struct h1_write *w, char *out,
-                         size_t capacity)
+size_t h1_write_response(const struct message *m, const struct h1_write *w, char *out, size_t capacity)
 {
     size_t needed = m->reason_phrase.len + fields_bytes(m) + w->upgrade.len;
     if (capacity < needed + FRAMING_BYTES)

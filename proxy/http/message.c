@@ -5,11 +5,10 @@
 #define FIRST_CAPACITY 16
 
 static const struct slice method_names[METHOD_COUNT] = {
-    [METHOD_OTHER] = { "", 0 },          [METHOD_GET] = { "GET", 3 },
-    [METHOD_HEAD] = { "HEAD", 4 },       [METHOD_POST] = { "POST", 4 },
-    [METHOD_PUT] = { "PUT", 3 },         [METHOD_DELETE] = { "DELETE", 6 },
-    [METHOD_CONNECT] = { "CONNECT", 7 }, [METHOD_OPTIONS] = { "OPTIONS", 7 },
-    [METHOD_TRACE] = { "TRACE", 5 },     [METHOD_PATCH] = { "PATCH", 5 },
+    [METHOD_OTHER] = { "", 0 },          [METHOD_GET] = { "GET", 3 },         [METHOD_HEAD] = { "HEAD", 4 },
+    [METHOD_POST] = { "POST", 4 },       [METHOD_PUT] = { "PUT", 3 },         [METHOD_DELETE] = { "DELETE", 6 },
+    [METHOD_CONNECT] = { "CONNECT", 7 }, [METHOD_OPTIONS] = { "OPTIONS", 7 }, [METHOD_TRACE] = { "TRACE", 5 },
+    [METHOD_PATCH] = { "PATCH", 5 },
 };
 
 enum method method_from_name(struct slice name)
@@ -73,8 +72,7 @@ struct field *message_field(const struct message *m, enum field_id id)
 }
 
 /* Names that are not well known are compared; `after` NULL: from the first line on. */
-static struct field *find_other(const struct message *m, struct slice name,
-                                const struct field *after)
+static struct field *find_other(const struct message *m, struct slice name, const struct field *after)
 {
     size_t from = after != NULL ? (size_t)(after - m->fields) + 1 : 0;
     for (size_t i = from; i < m->field_count; i++) {
@@ -85,8 +83,7 @@ static struct field *find_other(const struct message *m, struct slice name,
     return NULL;
 }
 
-struct field *message_field_named(const struct message *m, struct slice name,
-                                  const struct field *after)
+struct field *message_field_named(const struct message *m, struct slice name, const struct field *after)
 {
     enum field_id id = field_id_from_name(name);
     if (id == FIELD_OTHER)
@@ -94,8 +91,8 @@ struct field *message_field_named(const struct message *m, struct slice name,
     return after != NULL ? message_next_field(m, after) : message_field(m, id);
 }
 
-struct field *message_add(struct message *m, struct arena *arena, enum field_id id,
-                          struct slice name, struct slice value)
+struct field *message_add(struct message *m, struct arena *arena, enum field_id id, struct slice name,
+                          struct slice value)
 {
     if (m->field_count == m->field_capacity)
         fields_grow(m, arena, wider_capacity(m->field_capacity));
@@ -114,8 +111,7 @@ void message_drop(struct message *m, enum field_id id)
 
 void message_drop_named(struct message *m, struct slice name)
 {
-    for (struct field *f = message_field_named(m, name, NULL); f != NULL;
-         f = message_field_named(m, name, f))
+    for (struct field *f = message_field_named(m, name, NULL); f != NULL; f = message_field_named(m, name, f))
         f->is_dropped = true;
 }
 
@@ -137,8 +133,7 @@ static bool pair_has_name(struct slice pair, struct slice name, struct slice *va
 
 bool message_cookie(const struct message *m, struct slice name, struct slice *value)
 {
-    for (const struct field *f = message_field(m, FIELD_COOKIE); f != NULL;
-         f = message_next_field(m, f)) {
+    for (const struct field *f = message_field(m, FIELD_COOKIE); f != NULL; f = message_next_field(m, f)) {
         struct slice rest = f->value, pair;
         while (slice_next_item(&rest, ';', &pair))
             if (slice_find(pair, '=') < pair.len && pair_has_name(pair, name, value))

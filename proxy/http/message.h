@@ -47,32 +47,28 @@ enum body_framing {
 struct message {
     bool is_response;
     uint8_t version_minor; /* HTTP/1.minor: 0 or 1 */
-    enum method
-        method;      /* requests; for responses the request's method, set by the reader's owner */
-    uint16_t status; /* responses: 100..599 */
+    enum method method;    /* requests; for responses the request's method, set by the reader's owner */
+    uint16_t status;       /* responses: 100..599 */
     struct slice method_name;
-    struct slice target; /* request target as received */
-    struct slice
-        authority;      /* host[:port]: of an absolute-form target, else Host; empty when neither */
-    struct slice path;  /* raw path, "/" at least; "*" for OPTIONS *; without query */
-    struct slice query; /* raw query without '?'; ptr NULL: no '?' in the target */
+    struct slice target;    /* request target as received */
+    struct slice authority; /* host[:port]: of an absolute-form target, else Host; empty when neither */
+    struct slice path;      /* raw path, "/" at least; "*" for OPTIONS *; without query */
+    struct slice query;     /* raw query without '?'; ptr NULL: no '?' in the target */
     struct slice reason_phrase;
 
     struct field *fields; /* in the arena, in order of arrival */
     uint16_t field_count, field_capacity;
-    uint16_t
-        first_of[FIELD_COUNT]; /* 1 + index of the first line ever added with that id, dropped or
+    uint16_t first_of[FIELD_COUNT]; /* 1 + index of the first line ever added with that id, dropped or
                                        not; 0: none. For message_field, which skips dropped lines */
 
     enum body_framing framing;
     uint64_t content_length; /* with has_content_length; at most INT64_MAX */
-    bool
-        has_content_length; /* BODY_LENGTH; BODY_NONE with Content-Length: 0, and HEAD and 304 answers */
-    bool is_keep_alive;    /* the sender will keep the connection after this message */
-    bool expects_continue; /* Expect: 100-continue */
-    bool is_upgrade;       /* Connection: upgrade and an Upgrade field; a 101 answer */
-    bool wants_trailers;   /* TE: trailers */
-    struct slice upgrade;  /* the Upgrade field's value */
+    bool has_content_length; /* BODY_LENGTH; BODY_NONE with Content-Length: 0, and HEAD and 304 answers */
+    bool is_keep_alive;      /* the sender will keep the connection after this message */
+    bool expects_continue;   /* Expect: 100-continue; one to be ignored is dropped */
+    bool is_upgrade;         /* Connection: upgrade and an Upgrade field; a 101 answer */
+    bool wants_trailers;     /* TE: trailers */
+    struct slice upgrade;    /* the Upgrade field's value */
 };
 
 /* Empties the message and gives it room for `field_capacity` fields in the arena. */
@@ -83,12 +79,11 @@ struct field *message_field(const struct message *m, enum field_id id);
 /* The next one with the same id behind `after`. */
 struct field *message_next_field(const struct message *m, const struct field *after);
 /* By name, ASCII case-insensitive; `after` NULL: the first. */
-struct field *message_field_named(const struct message *m, struct slice name,
-                                  const struct field *after);
+struct field *message_field_named(const struct message *m, struct slice name, const struct field *after);
 
 /* Appends a line; the slices are borrowed. Grows into the arena past the capacity. */
-struct field *message_add(struct message *m, struct arena *arena, enum field_id id,
-                          struct slice name, struct slice value);
+struct field *message_add(struct message *m, struct arena *arena, enum field_id id, struct slice name,
+                          struct slice value);
 void message_drop(struct message *m, enum field_id id);
 void message_drop_named(struct message *m, struct slice name);
 /* Drops every line with the name, then appends one. */

@@ -5,15 +5,14 @@ enum { BYTE_REFUSED, BYTE_PLAIN, BYTE_DOT, BYTE_PERCENT };
 
 /* Of the bytes a path may hold raw, only dots and %-sequences can make it differ from its normal form. */
 static const uint8_t byte_kinds[256] = {
-    ['!' ... '"'] = BYTE_PLAIN, ['$'] = BYTE_PLAIN, ['%'] = BYTE_PERCENT,
-    ['&' ... '-'] = BYTE_PLAIN, ['.'] = BYTE_DOT,   ['/' ... '['] = BYTE_PLAIN,
-    [']' ... '~'] = BYTE_PLAIN,
+    ['!' ... '"'] = BYTE_PLAIN, ['$'] = BYTE_PLAIN,         ['%'] = BYTE_PERCENT,       ['&' ... '-'] = BYTE_PLAIN,
+    ['.'] = BYTE_DOT,           ['/' ... '['] = BYTE_PLAIN, [']' ... '~'] = BYTE_PLAIN,
 };
 
 static bool is_unreserved(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
 }
 
 static int hex_value(char c)
@@ -117,8 +116,7 @@ static bool path_rewrite(struct slice raw, char *out, size_t *out_len, bool *has
     return true;
 }
 
-enum path_verdict path_normalise(struct slice raw, struct arena *arena, struct slice *out,
-                                 bool *has_encoded_slash)
+enum path_verdict path_normalise(struct slice raw, struct arena *arena, struct slice *out, bool *has_encoded_slash)
 {
     *has_encoded_slash = false;
     *out = raw;

@@ -84,8 +84,7 @@ static const int8_t token_rows[32] __attribute__((aligned(32))) = {
     -24, -4, -8, -4, -4, -4, -4, -4, -8, -8, -12, 84, -48, 84, -12, 112,
 };
 static const int8_t nibble_bits[32] __attribute__((aligned(32))) = {
-    1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0,
-    1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0,
+    1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0,
 };
 
 /* Each mask has one bit a byte, set where it is one that the scan looks for. */
@@ -112,8 +111,7 @@ SSE42 INLINE unsigned not_target_mask16(__m128i bytes)
     __m128i visible = _mm_cmpgt_epi8(bytes, _mm_set1_epi8(0x20));
     __m128i hash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('#'));
     __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7F));
-    return ~(unsigned)_mm_movemask_epi8(_mm_andnot_si128(_mm_or_si128(hash, del), visible)) &
-           0xFFFF;
+    return ~(unsigned)_mm_movemask_epi8(_mm_andnot_si128(_mm_or_si128(hash, del), visible)) & 0xFFFF;
 }
 
 AVX2 INLINE unsigned control_mask32(__m256i bytes)
@@ -128,8 +126,7 @@ AVX2 INLINE unsigned not_token_mask32(__m256i bytes)
 {
     __m256i high_nibbles = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(0x0F));
     __m256i rows = _mm256_shuffle_epi8(_mm256_load_si256((const __m256i *)token_rows), bytes);
-    __m256i bits =
-        _mm256_shuffle_epi8(_mm256_load_si256((const __m256i *)nibble_bits), high_nibbles);
+    __m256i bits = _mm256_shuffle_epi8(_mm256_load_si256((const __m256i *)nibble_bits), high_nibbles);
     __m256i is_other = _mm256_cmpeq_epi8(_mm256_and_si256(rows, bits), _mm256_setzero_si256());
     return (unsigned)_mm256_movemask_epi8(is_other);
 }
@@ -139,8 +136,7 @@ AVX2 INLINE unsigned not_target_mask32(__m256i bytes)
     __m256i visible = _mm256_cmpgt_epi8(bytes, _mm256_set1_epi8(0x20));
     __m256i hash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('#'));
     __m256i del = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(0x7F));
-    return ~(unsigned)_mm256_movemask_epi8(
-        _mm256_andnot_si256(_mm256_or_si256(hash, del), visible));
+    return ~(unsigned)_mm256_movemask_epi8(_mm256_andnot_si256(_mm256_or_si256(hash, del), visible));
 }
 
 SSE42 INLINE __m128i load16(const char *at)
@@ -150,8 +146,8 @@ SSE42 INLINE __m128i load16(const char *at)
 
 /* Walks by 16. The last step overlaps bytes already found clean; what is shorter than 16 goes to the plain twin. `first` is
    where the run began: from there on may be read. */
-SSE42 INLINE const char *walk16(const char *first, const char *at, const char *end,
-                                unsigned (*mask_of)(__m128i), scan_fn *plain)
+SSE42 INLINE const char *walk16(const char *first, const char *at, const char *end, unsigned (*mask_of)(__m128i),
+                                scan_fn *plain)
 {
     for (; end - at >= 16; at += 16) {
         unsigned mask = mask_of(load16(at));
@@ -218,10 +214,8 @@ static bool avx2_is_usable(void)
 
 /* Reading the processor's feature bits is one load and a branch that is always predicted: cheaper than a pointer to call
    through, and no global to set up. */
-#define CHOOSE(scan, at, end)                                                                      \
-    (avx2_is_usable()    ? scan##_avx2(at, end)                                                    \
-     : sse42_is_usable() ? scan##_sse42(at, end)                                                   \
-                         : scan##_plain(at, end))
+#define CHOOSE(scan, at, end)                                                                                          \
+    (avx2_is_usable() ? scan##_avx2(at, end) : sse42_is_usable() ? scan##_sse42(at, end) : scan##_plain(at, end))
 
 const struct scan_variant scan_variants[SCAN_VARIANT_COUNT] = {
     { "plain", plain_is_usable, control_plain, not_token_plain, not_target_plain },

@@ -32,25 +32,21 @@ static bool is_all_zero(struct slice s)
 /* Trace Context 3.2: version "-" trace-id "-" parent-id "-" flags; a higher version may have more behind another dash. */
 static bool traceparent_parse(struct slice value, struct trace_context *out)
 {
-    if (value.len < TRACEPARENT_BYTES || value.ptr[2] != '-' || value.ptr[35] != '-' ||
-        value.ptr[52] != '-')
+    if (value.len < TRACEPARENT_BYTES || value.ptr[2] != '-' || value.ptr[35] != '-' || value.ptr[52] != '-')
         return false;
     struct slice version = slice_from(value.ptr, 2);
     struct slice trace_id = slice_from(value.ptr + 3, TRACE_ID_DIGITS);
     struct slice parent_id = slice_from(value.ptr + 36, PARENT_ID_DIGITS);
     struct slice flags = slice_from(value.ptr + 53, 2);
-    if (!is_lower_hex(version) || !is_lower_hex(trace_id) || !is_lower_hex(parent_id) ||
-        !is_lower_hex(flags))
+    if (!is_lower_hex(version) || !is_lower_hex(trace_id) || !is_lower_hex(parent_id) || !is_lower_hex(flags))
         return false;
     if (slice_equal(version, SLICE("ff")) || is_all_zero(trace_id) || is_all_zero(parent_id))
         return false;
-    if (value.len > TRACEPARENT_BYTES &&
-        (slice_equal(version, SLICE("00")) || value.ptr[TRACEPARENT_BYTES] != '-'))
+    if (value.len > TRACEPARENT_BYTES && (slice_equal(version, SLICE("00")) || value.ptr[TRACEPARENT_BYTES] != '-'))
         return false;
     memcpy(out->trace_id, trace_id.ptr, TRACE_ID_DIGITS);
     out->flags = (uint8_t)(digit_value(flags.ptr[0]) << 4 | digit_value(flags.ptr[1]));
-    out->flags &=
-        FLAG_SAMPLED; /* all others are reserved and set to zero on the way out (3.2.2.5) */
+    out->flags &= FLAG_SAMPLED; /* all others are reserved and set to zero on the way out (3.2.2.5) */
     return true;
 }
 
@@ -82,8 +78,7 @@ static struct slice traceparent_text(struct arena *arena, const struct trace_con
     return slice_from(text, TRACEPARENT_BYTES);
 }
 
-void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3],
-                 struct trace_context *out)
+void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3], struct trace_context *out)
 {
     const struct field *f = message_field(m, FIELD_TRACEPARENT);
     bool is_single = f != NULL && message_next_field(m, f) == NULL;

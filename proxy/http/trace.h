@@ -18,7 +18,6 @@ struct trace_context {
 /* Reads the request's traceparent (exactly one, valid by the rules of version 00, or a higher version's first three fields);
    when there is none, starts a new trace, id from random[0] and random[1], and drops tracestate. The new parent id is random[2].
    Replaces the field in the message. random: three independent 64-bit numbers. */
-void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3],
-                 struct trace_context *out);
+void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3], struct trace_context *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* http/validate.c - tokens, values, authorities, and the fields that end at a hop. */
+/* http/validate.c - tokens, values and authorities. */
 #include "http/validate.h"
 
 #include "base/units.h"
@@ -68,8 +68,7 @@ bool authority_is_valid(struct slice authority)
     bool is_literal = host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
     if (!(is_literal ? is_ip_literal(host) : is_reg_name(host)))
         return false;
-    return end == authority.len ||
-           (authority.ptr[end] == ':' && is_port(slice_after(authority, end + 1)));
+    return end == authority.len || (authority.ptr[end] == ':' && is_port(slice_after(authority, end + 1)));
 }
 
 struct slice host_normalise(struct slice authority, char *out)
@@ -82,97 +81,4 @@ struct slice host_normalise(struct slice authority, char *out)
         out[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
     }
     return slice_from(out, host.len);
-}
-
-/* What Connection may not take away: a client could otherwise strip what upstreams trust the proxy for. */
-static bool is_protected(enum field_id id)
-{
-    static const bool protected_ids[FIELD_COUNT] = {
-        [FIELD_AUTHORIZATION] = true,     [FIELD_CONTENT_LENGTH] = true,
-        [FIELD_CONTENT_TYPE] = true,      [FIELD_COOKIE] = true,
-        [FIELD_FORWARDED] = true,         [FIELD_HOST] = true,
-        [FIELD_SET_COOKIE] = true,        [FIELD_TRACEPARENT] = true,
-        [FIELD_TRACESTATE] = true,        [FIELD_VIA] = true,
-        [FIELD_X_FORWARDED_FOR] = true,   [FIELD_X_FORWARDED_HOST] = true,
-        [FIELD_X_FORWARDED_PROTO] = true, [FIELD_X_REQUEST_ID] = true,
-        [FIELD_X_WEIR_ERROR] = true,      [FIELD_X_WEIR_UPSTREAM] = true,
-    };
-    return protected_ids[id];
-}
-
-static void drop_named_by_connection(struct message *m)
-{
-    for (const struct field *f = message_field(m, FIELD_CONNECTION); f != NULL;
-         f = message_next_field(m, f)) {
-        struct slice rest = f->value, name;
-        while (slice_next_item(&rest, ',', &name))
-            if (is_token(name) && !is_protected(field_id_from_name(name)))
-                message_drop_named(m, name);
-    }
-}
-
-void hop_by_hop_drop(struct message *m)
-{
-    static const uint8_t ids[] = { FIELD_CONNECTION,        FIELD_KEEP_ALIVE,
-                                   FIELD_PROXY_CONNECTION,  FIELD_TE,
-                                   FIELD_TRANSFER_ENCODING, FIELD_UPGRADE };
-    drop_named_by_connection(m);
-    for (size_t i = 0; i < ARRAY_COUNT(ids); i++)
-        message_drop(m, (enum field_id)ids[i]);
-}
-
-void trailers_filter(struct message *trailers)
-{
-    static const uint8_t ids[] = {
-        FIELD_AUTHORIZATION,
-        FIELD_CONNECTION,
-        FIELD_CONTENT_LENGTH,
-        FIELD_CONTENT_TYPE,
-        FIELD_COOKIE,
-        FIELD_DATE,
-        FIELD_EXPECT,
-        FIELD_FORWARDED,
-        FIELD_HOST,
-        FIELD_KEEP_ALIVE,
-        FIELD_LOCATION,
-        FIELD_MAX_FORWARDS,
-        FIELD_PROXY_AUTHENTICATE,
-        FIELD_PROXY_AUTHORIZATION,
-        FIELD_PROXY_CONNECTION,
-        FIELD_SET_COOKIE,
-        FIELD_TE,
-        FIELD_TRACEPARENT,
-        FIELD_TRACESTATE,
-        FIELD_TRAILER,
-        FIELD_TRANSFER_ENCODING,
-        FIELD_UPGRADE,
-        FIELD_VIA,
-        FIELD_X_FORWARDED_FOR,
-        FIELD_X_FORWARDED_HOST,
-        FIELD_X_FORWARDED_PROTO,
-        FIELD_X_REQUEST_ID,
-        FIELD_X_WEIR_ERROR,
-        FIELD_X_WEIR_UPSTREAM,
-    };
-    static const struct slice names[] = {
-        { "content-encoding", 16 },
-        { "content-range", 13 },
-        { "cache-control", 13 },
-        { "if-match", 8 },
-        { "if-none-match", 13 },
-        { "if-modified-since", 17 },
-        { "if-unmodified-since", 19 },
-        { "if-range", 8 },
-        { "range", 5 },
-        { "vary", 4 },
-        { "age", 3 },
-        { "expires", 7 },
-        { "pragma", 6 },
-        { "retry-after", 11 },
-        { "www-authenticate", 16 },
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(ids); i++)
-        message_drop(trailers, (enum field_id)ids[i]);
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
-        message_drop_named(trailers, names[i]);
 }

@@ -24,8 +24,7 @@ enum path_verdict { PATH_OK, PATH_INVALID };
    other %XX in upper case, `//` kept, %2F never a separator. %00, a backslash (raw or %5C), a broken %-sequence and climbing
    above the root are PATH_INVALID. *out borrows from raw when raw is in normal form already, else it is in the arena.
    *has_encoded_slash tells whether %2F occurs. */
-enum path_verdict path_normalise(struct slice raw, struct arena *arena, struct slice *out,
-                                 bool *has_encoded_slash);
+enum path_verdict path_normalise(struct slice raw, struct arena *arena, struct slice *out, bool *has_encoded_slash);
 
 /* Drops what belongs to this hop alone (RFC 9110 7.6.1): Connection and every field it names (but never Host,
    Content-Length, Cookie, Authorization, X-Forwarded-*, Forwarded, Via and what weir adds itself), Keep-Alive, Proxy-Connection, TE, Transfer-Encoding,

@@ -9,9 +9,7 @@
 
 #define GUARDED_BYTES ((size_t)1 << 20)
 
-const struct h1_limits feed_limits = { .request_line_bytes = 256,
-                                       .head_bytes = 1024,
-                                       .field_count = 12 };
+const struct h1_limits feed_limits = { .request_line_bytes = 256, .head_bytes = 1024, .field_count = 12 };
 
 /* The first byte that cannot be read; GUARDED_BYTES stand before it. */
 static char *guard_page(void)
@@ -19,8 +17,8 @@ static char *guard_page(void)
     static char *guard;
     if (guard == NULL) {
         size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-        char *start = mmap(NULL, GUARDED_BYTES + page_bytes, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *start =
+            mmap(NULL, GUARDED_BYTES + page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         CHECK(start != MAP_FAILED);
         guard = start + GUARDED_BYTES;
         CHECK(mprotect(guard, page_bytes, PROT_NONE) == 0);
@@ -184,8 +182,8 @@ void feed_run(const struct feed *feed, struct slice bytes, struct text *transcri
         if (piece_bytes > bytes.len - fed_bytes)
             piece_bytes = bytes.len - fed_bytes;
         fed_bytes += piece_bytes;
-        struct slice pending = slice_from(bytes.ptr + fed_bytes - piece_bytes - pending_bytes,
-                                          pending_bytes + piece_bytes);
+        struct slice pending =
+            slice_from(bytes.ptr + fed_bytes - piece_bytes - pending_bytes, pending_bytes + piece_bytes);
         pending_bytes = read_all(&run, feed_guarded(pending));
     }
     if (feed->has_eof && !run.is_over)

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-static bool check_run(const struct feed *feed, const struct row *row, size_t first_bytes,
-                      size_t step_bytes)
+static bool check_run(const struct feed *feed, const struct row *row, size_t first_bytes, size_t step_bytes)
 {
     struct feed f = *feed;
     f.first_bytes = first_bytes;
@@ -17,8 +16,8 @@ static bool check_run(const struct feed *feed, const struct row *row, size_t fir
     feed_run(&f, row->bytes, &transcript);
     struct slice got = text_slice(&transcript);
     bool is_good = slice_equal(got, slice_from_cstr(row->expected));
-    cr_expect(is_good, "%s (%zu bytes, then %zu each)\n  expected: %s\n  got:      %.*s", row->name,
-              first_bytes, step_bytes, row->expected, SLICE_ARG(got));
+    cr_expect(is_good, "%s (%zu bytes, then %zu each)\n  expected: %s\n  got:      %.*s", row->name, first_bytes,
+              step_bytes, row->expected, SLICE_ARG(got));
     text_fini(&transcript);
     return is_good;
 }

@@ -14,9 +14,9 @@ struct row {
 void table_check(const struct feed *feed, const struct row *rows, size_t row_count);
 
 /* A literal of any bytes, NUL included, as a row wants it. */
-#define BYTES(literal)                                                                             \
-    {                                                                                              \
-        (literal), sizeof(literal) - 1                                                             \
+#define BYTES(literal)                                                                                                 \
+    {                                                                                                                  \
+        (literal), sizeof(literal) - 1                                                                                 \
     }
 
 #define TABLE_CHECK(feed, rows) table_check(feed, rows, sizeof(rows) / sizeof((rows)[0]))

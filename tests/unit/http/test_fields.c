@@ -33,8 +33,8 @@ Test(fields, a_name_that_differs_in_one_byte_is_another)
             for (size_t b = 0; b < sizeof other_bytes - 1; b++) {
                 memcpy(bytes, name.ptr, name.len);
                 bytes[at] = other_bytes[b];
-                cr_expect_eq(field_id_from_name(slice_from(bytes, name.len)), FIELD_OTHER, "%.*s",
-                             (int)name.len, bytes);
+                cr_expect_eq(field_id_from_name(slice_from(bytes, name.len)), FIELD_OTHER, "%.*s", (int)name.len,
+                             bytes);
             }
         }
         memcpy(bytes, name.ptr, name.len);

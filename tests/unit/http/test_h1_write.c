@@ -66,23 +66,18 @@ Test(h1_write, fields_go_on_as_received_but_for_framing)
 Test(h1_write, framing_is_the_codecs_own)
 {
     m.method_name = SLICE("GET");
-    expect_request(
-        &(struct h1_write){ .framing = BODY_LENGTH, .content_length = 18446744073709551615u },
-        LINE "Content-Length: 18446744073709551615\r\n\r\n");
-    expect_request(&(struct h1_write){ .has_content_length = true },
-                   LINE "Content-Length: 0\r\n\r\n");
+    expect_request(&(struct h1_write){ .framing = BODY_LENGTH, .content_length = 18446744073709551615u },
+                   LINE "Content-Length: 18446744073709551615\r\n\r\n");
+    expect_request(&(struct h1_write){ .has_content_length = true }, LINE "Content-Length: 0\r\n\r\n");
     expect_request(&(struct h1_write){ .framing = BODY_CHUNKED, .has_content_length = true },
                    LINE "Transfer-Encoding: chunked\r\n\r\n");
     expect_request(&(struct h1_write){ .is_close = true }, LINE "Connection: close\r\n\r\n");
-    expect_request(&(struct h1_write){ .is_close = true, .is_keep_alive_1_0 = true },
-                   LINE "Connection: close\r\n\r\n");
-    expect_request(&(struct h1_write){ .wants_trailers = true },
-                   LINE "Connection: TE\r\nTE: trailers\r\n\r\n");
+    expect_request(&(struct h1_write){ .is_close = true, .is_keep_alive_1_0 = true }, LINE "Connection: close\r\n\r\n");
+    expect_request(&(struct h1_write){ .wants_trailers = true }, LINE "Connection: TE\r\nTE: trailers\r\n\r\n");
     expect_request(&(struct h1_write){ .upgrade = SLICE("websocket") },
                    LINE "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-    expect_request(
-        &(struct h1_write){ .is_close = true, .upgrade = SLICE("a/1"), .wants_trailers = true },
-        LINE "Connection: close, upgrade, TE\r\nUpgrade: a/1\r\nTE: trailers\r\n\r\n");
+    expect_request(&(struct h1_write){ .is_close = true, .upgrade = SLICE("a/1"), .wants_trailers = true },
+                   LINE "Connection: close, upgrade, TE\r\nUpgrade: a/1\r\nTE: trailers\r\n\r\n");
 }
 
 Test(h1_write, status_lines_keep_the_upstreams_phrase)
@@ -127,11 +122,9 @@ Test(h1_write, too_little_room_writes_nothing)
     m.target = SLICE("/x?y");
     add("Host", "a.example");
     m.upgrade = SLICE("websocket");
-    struct h1_write w = { .framing = BODY_LENGTH,
-                          .content_length = 1,
-                          .is_close = true,
-                          .upgrade = m.upgrade,
-                          .wants_trailers = true };
+    struct h1_write w = {
+        .framing = BODY_LENGTH, .content_length = 1, .is_close = true, .upgrade = m.upgrade, .wants_trailers = true
+    };
     size_t enough = h1_head_bytes(&m) + 256;
     cr_expect_gt(h1_write_request(&m, m.target, &w, out, enough), 0);
     cr_expect_eq(h1_write_request(&m, m.target, &w, out, 40), 0);
@@ -160,8 +153,7 @@ Test(h1_write, chunk_sizes)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char line[18];
         size_t len = h1_write_chunk_size(rows[i].bytes, line);
-        cr_expect(slice_equal(slice_from(line, len), slice_from_cstr(rows[i].text)), "%s",
-                  rows[i].text);
+        cr_expect(slice_equal(slice_from(line, len), slice_from_cstr(rows[i].text)), "%s", rows[i].text);
     }
 }
 

@@ -32,8 +32,7 @@ static struct field *add(const char *name, const char *value)
 static void expect_value(const struct field *f, const char *value)
 {
     cr_assert_not_null(f, "%s", value);
-    cr_expect(slice_equal(f->value, slice_from_cstr(value)), "%.*s, not %s", SLICE_ARG(f->value),
-              value);
+    cr_expect(slice_equal(f->value, slice_from_cstr(value)), "%.*s, not %s", SLICE_ARG(f->value), value);
 }
 
 Test(message, lines_of_one_id_are_walked_in_order)
@@ -105,9 +104,8 @@ Test(message, a_thousand_lines)
 Test(message, cookies)
 {
     static const char *const rows[][2] = {
-        { "a", "1" },  { "b", "" },     { "c", "x=y" },   { "d", "\"q\"" },
-        { "e", "2" },  { "A", NULL },   { "flag", NULL }, { "", NULL },
-        { "x", NULL }, { "f", "last" }, { "g", "3" },
+        { "a", "1" },     { "b", "" },  { "c", "x=y" }, { "d", "\"q\"" }, { "e", "2" }, { "A", NULL },
+        { "flag", NULL }, { "", NULL }, { "x", NULL },  { "f", "last" },  { "g", "3" },
     };
     add("Cookie", "a=1; b=; c=x=y;d=\"q\"; flag ;  g=3  ; a=second");
     add("Host", "h");
@@ -124,16 +122,14 @@ Test(message, cookies)
 Test(message, query_arguments)
 {
     static const char *const rows[][3] = {
-        { "a=1&b=2", "a", "1" }, { "a=1&b=2", "b", "2" }, { "a=1&a=2", "a", "1" },
-        { "a&b", "a", "" },      { "a=&b", "a", "" },     { "x=a=b", "x", "a=b" },
-        { "ab=1", "a", NULL },   { "a=1", "A", NULL },    { "", "a", NULL },
-        { "&&a=1&", "a", "1" },  { "a%3d=1", "a", NULL }, { "a=%20+", "a", "%20+" },
+        { "a=1&b=2", "a", "1" }, { "a=1&b=2", "b", "2" }, { "a=1&a=2", "a", "1" }, { "a&b", "a", "" },
+        { "a=&b", "a", "" },     { "x=a=b", "x", "a=b" }, { "ab=1", "a", NULL },   { "a=1", "A", NULL },
+        { "", "a", NULL },       { "&&a=1&", "a", "1" },  { "a%3d=1", "a", NULL }, { "a=%20+", "a", "%20+" },
         { "b=1&", "", NULL },    { "b", "a", NULL },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct slice value;
-        bool is_found =
-            query_argument(slice_from_cstr(rows[i][0]), slice_from_cstr(rows[i][1]), &value);
+        bool is_found = query_argument(slice_from_cstr(rows[i][0]), slice_from_cstr(rows[i][1]), &value);
         cr_expect_eq(is_found, rows[i][2] != NULL, "%s in %s", rows[i][1], rows[i][0]);
         if (is_found && rows[i][2] != NULL)
             cr_expect(slice_equal(value, slice_from_cstr(rows[i][2])), "%s", rows[i][0]);
@@ -156,8 +152,7 @@ Test(message, methods)
     cr_expect_eq(method_from_name(SLICE("get")), METHOD_OTHER);
     cr_expect_eq(method_from_name(SLICE("GETS")), METHOD_OTHER);
     cr_expect_eq(method_from_name(SLICE("")), METHOD_OTHER);
-    const unsigned safe =
-        1u << METHOD_GET | 1u << METHOD_HEAD | 1u << METHOD_OPTIONS | 1u << METHOD_TRACE;
+    const unsigned safe = 1u << METHOD_GET | 1u << METHOD_HEAD | 1u << METHOD_OPTIONS | 1u << METHOD_TRACE;
     const unsigned idempotent = safe | 1u << METHOD_PUT | 1u << METHOD_DELETE;
     for (int i = METHOD_OTHER; i < METHOD_COUNT; i++) {
         cr_expect_eq(method_is_safe((enum method)i), (safe >> i & 1) != 0, "%d", i);

@@ -75,8 +75,7 @@ Test(path, normal_forms)
         struct slice out, again;
         bool has_encoded_slash;
         cr_expect_eq(normalise(rows[i][0], &out, &has_encoded_slash), PATH_OK, "%s", rows[i][0]);
-        cr_expect(slice_equal(out, slice_from_cstr(rows[i][1])), "%s: %.*s", rows[i][0],
-                  SLICE_ARG(out));
+        cr_expect(slice_equal(out, slice_from_cstr(rows[i][1])), "%s: %.*s", rows[i][0], SLICE_ARG(out));
         cr_expect_eq(has_encoded_slash, slice_contains(out, SLICE("%2F")), "%s", rows[i][0]);
         cr_expect_eq(path_normalise(out, &arena, &again, &has_encoded_slash), PATH_OK);
         cr_expect_eq(again.ptr, out.ptr, "%s: a normal path is borrowed", rows[i][0]);
@@ -86,11 +85,10 @@ Test(path, normal_forms)
 Test(path, refused)
 {
     static const char *const rows[] = {
-        "",      "a",        "a/b",   "**",      "*/",          "/..",   "/../",
-        "/../a", "/a/../..", "/./..", "/%2e%2e", "/a/../.%2E/", "/%00",  "/a%00b",
-        "/\\",   "/a\\..",   "/%5c",  "/%5C",    "/%",          "/%4",   "/%zz",
-        "/%4g",  "/%g4",     "/a%",   "/a b",    "/\x01",       "/\x7f", "/\xc3\xa4",
-        "/a#b",  "/a\tb",    "/%%41", "/a/%2",   "/%u0041",
+        "",          "a",       "a/b",         "**",    "*/",     "/..",     "/../",   "/../a", "/a/../..",
+        "/./..",     "/%2e%2e", "/a/../.%2E/", "/%00",  "/a%00b", "/\\",     "/a\\..", "/%5c",  "/%5C",
+        "/%",        "/%4",     "/%zz",        "/%4g",  "/%g4",   "/a%",     "/a b",   "/\x01", "/\x7f",
+        "/\xc3\xa4", "/a#b",    "/a\tb",       "/%%41", "/a/%2",  "/%u0041",
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct slice out;

@@ -17,8 +17,7 @@ static bool is_control(unsigned char c)
 
 static bool is_not_token(unsigned char c)
 {
-    bool is_alphanumeric =
-        (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    bool is_alphanumeric = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
     return !is_alphanumeric && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL);
 }
 
@@ -52,8 +51,7 @@ static void check_one(const struct case_of_scan *c, size_t len, size_t at, unsig
     struct slice run = feed_guarded(slice_from(bytes, len));
     const char *found = c->scan(run.ptr, run.ptr + len);
     size_t wanted = c->is_wanted(byte) ? at : len;
-    cr_assert_eq((size_t)(found - run.ptr), wanted, "%s: byte 0x%02x at %zu of %zu", c->variant,
-                 byte, at, len);
+    cr_assert_eq((size_t)(found - run.ptr), wanted, "%s: byte 0x%02x at %zu of %zu", c->variant, byte, at, len);
 }
 
 Test(scan, every_byte_in_every_place)
