@@ -69,8 +69,7 @@ static int replay_own_corpus(const char *program)
         return -1;
     }
     char dir[4096];
-    snprintf(dir, sizeof dir, "%s/tests/fuzz/corpus/%s", srcdir != NULL ? srcdir : ".",
-             name + strlen("fuzz_"));
+    snprintf(dir, sizeof dir, "%s/tests/fuzz/corpus/%s", srcdir != NULL ? srcdir : ".", name + strlen("fuzz_"));
     return replay_dir(dir);
 }
 
