@@ -3,17 +3,38 @@
 
 #include "base/check.h"
 
+#include <endian.h>
+#include <string.h>
+
 static uint64_t rotate_left(uint64_t x, unsigned bits)
 {
     return x << bits | x >> (64 - bits);
 }
 
-/* Little-endian whatever the host, so that splits agree between hosts; compilers turn it into one load. */
-static uint64_t load_le(const unsigned char *bytes, size_t count)
+/* Little-endian whatever the host, so that splits agree between hosts. */
+static uint64_t load_le64(const unsigned char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return le64toh(word);
+}
+
+/* The last count < 8 bytes, zeros above. */
+static uint64_t load_le_tail(const unsigned char *bytes, size_t count)
 {
     uint64_t word = 0;
-    for (size_t i = 0; i < count; i++)
-        word |= (uint64_t)bytes[i] << (8 * i);
+    if (count & 1)
+        word = bytes[count - 1];
+    if (count & 2) {
+        uint16_t pair;
+        memcpy(&pair, bytes + (count & 4), sizeof pair);
+        word = word << 16 | le16toh(pair);
+    }
+    if (count & 4) {
+        uint32_t quad;
+        memcpy(&quad, bytes, sizeof quad);
+        word = word << 32 | le32toh(quad);
+    }
     return word;
 }
 
@@ -53,8 +74,8 @@ uint64_t hash_siphash(struct hash_key key, const void *bytes, size_t len)
     };
     const unsigned char *at = bytes;
     for (size_t left = len; left >= 8; left -= 8, at += 8)
-        sip_absorb(&s, load_le(at, 8));
-    sip_absorb(&s, load_le(at, len % 8) | (uint64_t)len << 56);
+        sip_absorb(&s, load_le64(at));
+    sip_absorb(&s, load_le_tail(at, len % 8) | (uint64_t)len << 56);
     s.v2 ^= 0xff;
     for (int round = 0; round < 4; round++)
         sip_round(&s);
@@ -67,8 +88,8 @@ uint64_t hash_bytes(const void *bytes, size_t len)
     const unsigned char *at = bytes;
     uint64_t h = 0xcbf29ce484222325u ^ len;
     for (size_t left = len; left >= 8; left -= 8, at += 8)
-        h = rotate_left((h ^ load_le(at, 8)) * prime, 29);
-    return hash_mix((h ^ load_le(at, len % 8)) * prime);
+        h = rotate_left((h ^ load_le64(at)) * prime, 29);
+    return hash_mix((h ^ load_le_tail(at, len % 8)) * prime);
 }
 
 uint64_t hash_mix(uint64_t x)
