@@ -30,6 +30,7 @@ struct list_range {
 
 struct node {
     struct list_range lists[LIST_KINDS];
+    bool has_edges; /* else nobody need hash a label to find out that it leads nowhere */
 };
 
 /* Slot of the hash table of all edges: open addressing, linear probing. child 0: free. */
@@ -69,6 +70,8 @@ static struct edge *edge_probe(const struct route_index *x, uint32_t parent, str
 /* 0: no such edge. */
 static uint32_t edge_follow(const struct route_index *x, uint32_t parent, struct slice label)
 {
+    if (!x->nodes[parent].has_edges)
+        return 0;
     return edge_probe(x, parent, label, edge_hash(parent, label))->child;
 }
 
@@ -184,6 +187,9 @@ static void lay_out_lists(struct builder *b, struct arena *arena)
     x->postings = arena_zalloc_array(arena, b->posting_count, sizeof *x->postings);
     for (uint32_t i = 0; i < b->posting_count; i++)
         list_at(x, b->postings[i].list)->count++;
+    for (uint32_t i = 0; i <= x->edge_mask; i++)
+        if (x->edges[i].child != 0)
+            x->nodes[x->edges[i].parent].has_edges = true;
     uint32_t first = 0;
     for (uint32_t list = 0; list < x->node_count * LIST_KINDS; list++) {
         list_at(x, list)->first = first;

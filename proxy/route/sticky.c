@@ -7,13 +7,11 @@
    that depends on the key and on the entry's name alone; the greatest -w_i / ln u_i wins, and i wins with probability
    w_i / sum. Raising w_i raises only i's score, so users move only towards i.
 
-   It is compared as w_i * L_j > w_j * L_i with L = -log2 u in fixed point: libm's log may differ in the last bit between
+   It is compared as w_i * L_j > w_j * L_i with L = -ln u in fixed point: libm's log may differ in the last bit between
    hosts, and two proxies that disagree about one user in a billion would still be a bug nobody could find. Only ratios of weights matter: 95/5 and
    19/1 pick the same. */
 
 __extension__ typedef unsigned __int128 u128;
-
-#define LOG_FRACTION_BITS 32
 
 /* The first halves of the keys of each use of SipHash here: fixed for ever, else users change sides at an upgrade. */
 #define KEY_OF_ROUTE  UINT64_C(0x7765697220726f75)
@@ -33,27 +31,31 @@ static uint64_t hash_pair(uint64_t a, uint64_t b)
     return hash_siphash((struct hash_key){ a, b }, "", 0);
 }
 
-/* -log2(u / 2^64) in units of 2^-32, at least 1; u > 0. The fraction comes bit by bit: squaring a number in [1, 2) doubles
-   its logarithm, and the carry into [2, 4) is the next bit. Truncation costs the last bits of m, far below the 32 read. */
-static uint64_t log2_inverse(uint64_t u)
+static uint64_t mul_high(uint64_t a, uint64_t b)
 {
+    return (uint64_t)((u128)a * b >> 64);
+}
+
+/* -ln(u / 2^64) in units of 2^-57, u > 0. With m = u shifted up to [1/2, 1): -ln m = 2 artanh z = 2 (z + z^3/3 + z^5/5 + ...),
+   z = (1 - m) / (1 + m) <= 1/3; what is left out is below 2^-43 of it. Numbers in [0, 1) are units of 2^-64. */
+static uint64_t log_inverse(uint64_t u)
+{
+    const uint64_t one = UINT64_MAX, ln2 = UINT64_C(99893036290645747); /* ln 2 in units of 2^-57 */
     unsigned zero_count = (unsigned)__builtin_clzll(u);
-    uint64_t m = u << zero_count; /* in [1, 2) with the point behind bit 63 */
-    uint64_t fraction = 0;
-    for (int i = 0; i < LOG_FRACTION_BITS; i++) {
-        uint64_t square = (uint64_t)((u128)m * m >> 64); /* in [1, 4), the point behind bit 62 */
-        uint64_t carry = square >> 63;
-        fraction = fraction << 1 | carry;
-        m = square << (1 - carry);
-    }
-    return ((uint64_t)(zero_count + 1) << LOG_FRACTION_BITS) - fraction;
+    uint64_t m = u << zero_count;
+    uint64_t z = (uint64_t)(((u128)((one - m) / 2) << 64) / (one / 2 + m / 2 + 1));
+    uint64_t z_squared = mul_high(z, z), tail = 0;
+    for (uint64_t n = 25; n >= 3; n -= 2)
+        tail = mul_high(tail, z_squared) + one / n;
+    uint64_t artanh = z + mul_high(z, mul_high(z_squared, tail));
+    return zero_count * ln2 + (artanh >> 6) + 1;
 }
 
 /* One competitor: an entry, or a pair under its stable's name. */
 struct group {
     uint64_t hash;
     uint64_t weight;
-    uint64_t log; /* log2_inverse of its number for this key */
+    uint64_t log; /* log_inverse of its number for this key */
 };
 
 /* Equal scores (one in billions) go by the name's hash, not by the order of entries. */
@@ -86,7 +88,7 @@ static uint32_t pick_group(uint64_t user, const uint64_t *entry_hashes, const ui
         struct group g = { entry_hashes[i], group_weight(i, weights, pair), 0 };
         if (g.weight == 0)
             continue;
-        g.log = log2_inverse(hash_pair(user, g.hash) | 1);
+        g.log = log_inverse(hash_pair(user, g.hash) | 1);
         if (picked == UINT32_MAX || group_beats(&g, &best)) {
             best = g;
             picked = i;
