@@ -6,13 +6,12 @@
 
 struct server_options {
     const char *config_file;
-    const char *version;   /* for status and metrics; NULL: the one that was built */
     const char *state_dir; /* NULL: the configuration's */
     uint32_t worker_count; /* 0: the configuration's, and there 0 is one per core */
 };
 
-/* Loads, binds, serves until TERM or INT, drains. Returns the exit status: 0 after an orderly end, 1 when the start failed (every
-   problem is on standard error) or clients had to be cut off at drain_timeout. */
+/* Loads, binds, serves until TERM or INT, drains. Returns the exit status: 0 after TERM or INT, 1 when the start failed;
+   every problem is on standard error then. */
 int server_run(const struct server_options *options);
 
 #endif

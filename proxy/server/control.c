@@ -1,0 +1,168 @@
+/* server/control.c - what the admin API asks of the process: admin/control.h answered. */
+#include "server/parts.h"
+
+#include "base/log.h"
+#include "config.h"
+#include "server/replace.h"
+#include "server/status.h"
+
+static const struct snapshot *get_snapshot(void *arg)
+{
+    struct server *s = arg;
+    return publisher_snapshot(&s->publisher);
+}
+
+static const struct weights *get_weights(void *arg)
+{
+    struct server *s = arg;
+    return publisher_weights(&s->publisher);
+}
+
+static const struct override *get_overrides(void *arg, size_t *count)
+{
+    struct server *s = arg;
+    *count = s->overrides.count;
+    return s->overrides.items;
+}
+
+static enum process_state get_state(void *arg)
+{
+    struct server *s = arg;
+    return s->state;
+}
+
+static void get_metrics(void *arg, struct metrics_facts *out)
+{
+    struct server *s = arg;
+    *out = (struct metrics_facts){ .version = PACKAGE_VERSION };
+    status_read_process(&out->process);
+    out->process.started = s->started;
+    out->config = (struct metrics_config){
+        .generation = publisher_snapshot(&s->publisher)->generation,
+        .applied_count = s->applied_count,
+        .rejected_count = s->rejected_count,
+        .unchanged_count = s->unchanged_count,
+        .last_reload = s->applied_at,
+    };
+}
+
+/* ---- status ------------------------------------------------------------------------------------------------------------ */
+
+static void fill_listeners(struct server *s, struct arena *arena, struct process_status *out)
+{
+    const struct config *config = publisher_snapshot(&s->publisher)->config;
+    out->listeners = arena_zalloc_array(arena, config->listener_count, sizeof *out->listeners);
+    for (size_t i = 0; i < config->listener_count; i++)
+        out->listeners[out->listener_count++] = (struct listener_status){
+            .name = config->listeners[i].name,
+            .bind = config->listeners[i].bind_text,
+            .address = slice_from_cstr(sockets_address(&s->sockets, &config->listeners[i])),
+        };
+}
+
+/* A gauge may be read between two steps of its worker. */
+static uint64_t gauge(const struct stats_worker *w, enum stats_counter counter)
+{
+    int64_t value = (int64_t)atomic_load_explicit(&w->counters[counter], memory_order_relaxed);
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static void fill_workers(struct server *s, struct arena *arena, struct process_status *out)
+{
+    out->workers = arena_zalloc_array(arena, s->worker_count, sizeof *out->workers);
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const struct worker_use *use = &s->publisher.uses[i];
+        const struct stats_worker *w = s->stats->workers[i];
+        out->workers[out->worker_count++] = (struct worker_status){
+            .generation = use->generation,
+            .weights_generation = use->weights_generation,
+            .last_swap_us = use->last_swap_us,
+            .is_drained = use->is_drained,
+            .clients = gauge(w, STATS_CLIENTS_LIVE),
+            .requests = gauge(w, STATS_REQUESTS_LIVE),
+            .exchanges = gauge(w, STATS_EXCHANGES_LIVE),
+            .shadows = gauge(w, STATS_SHADOWS_LIVE),
+            .chunks = gauge(w, STATS_CHUNKS_LIVE),
+        };
+    }
+}
+
+static void get_status(void *arg, struct arena *arena, struct process_status *out)
+{
+    struct server *s = arg;
+    *out = (struct process_status){
+        .version = PACKAGE_VERSION,
+        .state = s->state,
+        .started = s->started,
+        .uptime_ms = mono_diff_us(loop_now(s->loop), s->started_mono) / 1000,
+        .applied_at = s->applied_at,
+        .source = slice_from_cstr(s->applied_source),
+        .by = slice_from_cstr(s->applied_by),
+        .last_reload = &s->last_reload,
+        .access_dropped_count = access_writer_dropped_count(s->access_writer),
+    };
+    fill_listeners(s, arena, out);
+    fill_workers(s, arena, out);
+    out->restart_needed_count = server_restart_needed(s, arena, &out->restart_needed);
+}
+
+/* ---- changes ----------------------------------------------------------------------------------------------------------- */
+
+static const struct reload_outcome *do_reload(void *arg, struct slice source, struct slice by)
+{
+    return server_reload(arg, source, by);
+}
+
+static bool do_replace_file(void *arg, struct slice bytes, struct text *error)
+{
+    struct server *s = arg;
+    const struct config *config = publisher_snapshot(&s->publisher)->config;
+    CHECK(config->file_count == 1);
+    return replace_file(config->files[0].ptr, bytes, error);
+}
+
+static bool do_set_weights(void *arg, const struct compiled_route *route, const uint32_t *weights,
+                           const struct actor *actor, struct slice reason, struct text *error)
+{
+    struct server *s = arg;
+    if (!override_set_put(&s->overrides, route, weights, actor->who, reason, error))
+        return false;
+    struct weights_set *set = weights_set_create(&s->publisher);
+    override_set_apply(&s->overrides, publisher_snapshot(&s->publisher), &set->arena, &set->weights);
+    publish_weights(&s->publisher, set);
+    log_info("weights: generation %llu in force, route %.*s %s by %.*s: %.*s",
+             (unsigned long long)set->weights.generation, SLICE_ARG(route->config->name),
+             weights != NULL ? "set" : "given back to the file", SLICE_ARG(actor->who), SLICE_ARG(reason));
+    return true;
+}
+
+static void do_drain(void *arg, const struct actor *actor)
+{
+    server_drain(arg, actor->who);
+}
+
+static void when_settled(void *arg, void (*done)(void *done_arg, uint64_t ticket), void *done_arg, uint64_t ticket)
+{
+    struct server *s = arg;
+    publisher_when_settled(&s->publisher, done, done_arg, ticket);
+}
+
+struct admin_control server_control(struct server *s)
+{
+    return (struct admin_control){
+        .arg = s,
+        .stats = s->stats,
+        .store = s->store,
+        .snapshot = get_snapshot,
+        .weights = get_weights,
+        .overrides = get_overrides,
+        .status = get_status,
+        .state = get_state,
+        .metrics = get_metrics,
+        .reload = do_reload,
+        .replace_file = do_replace_file,
+        .set_weights = do_set_weights,
+        .drain = do_drain,
+        .when_settled = when_settled,
+    };
+}

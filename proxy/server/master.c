@@ -1,0 +1,124 @@
+/* server/master.c - the process: turns signals, reports and file changes into deeds. Start and end are in server/start.c. */
+#include "server/master.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "server/parts.h"
+
+#include <signal.h>
+
+/* ---- ending ------------------------------------------------------------------------------------------------------------ */
+
+void server_on_drain_timeout(void *arg)
+{
+    struct server *s = arg;
+    log_warn("stop: %lld clients are cut off at drain_timeout", (long long)stats_sum(s->stats, STATS_CLIENTS_LIVE));
+    loop_stop(s->loop);
+}
+
+void server_on_drained(void *arg)
+{
+    struct server *s = arg;
+    log_info("drain: no client is left");
+    if (s->is_stopping)
+        loop_stop(s->loop);
+}
+
+static bool has_drained(const struct server *s)
+{
+    for (uint32_t i = 0; i < s->worker_count; i++)
+        if (!s->publisher.uses[i].is_drained)
+            return false;
+    return true;
+}
+
+void server_drain(struct server *s, struct slice cause)
+{
+    if (s->state == PROCESS_DRAINING)
+        return;
+    log_info("drain: begun by %.*s", SLICE_ARG(cause));
+    s->state = PROCESS_DRAINING;
+    for (uint32_t i = 0; i < s->worker_count; i++)
+        worker_order_drain(s->publisher.uses[i].worker);
+}
+
+/* The first time: orderly; the second: at once. */
+static void stop(struct server *s, const char *signal_name)
+{
+    int64_t timeout_ms = publisher_snapshot(&s->publisher)->config->drain_timeout_ms;
+    if (s->is_stopping) {
+        log_warn("stop: %s again, not waiting for clients any more", signal_name);
+        loop_stop(s->loop);
+        return;
+    }
+    s->is_stopping = true;
+    log_info("stop: %s", signal_name);
+    server_drain(s, slice_from_cstr(signal_name));
+    if (has_drained(s))
+        loop_stop(s->loop);
+    else
+        timer_start(s->loop, &s->drain_timer, timeout_ms);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------------ */
+
+static void on_signal(void *arg, int signal_number)
+{
+    struct server *s = arg;
+    switch (signal_number) {
+    case SIGTERM:
+        stop(s, "SIGTERM");
+        break;
+    case SIGINT:
+        stop(s, "SIGINT");
+        break;
+    case SIGHUP:
+        server_reload(s, SLICE("hup"), SLICE("signal"));
+        break;
+    case SIGUSR1:
+        server_reopen_logs(s);
+        break;
+    default:
+        break;
+    }
+}
+
+void server_on_file_change(void *arg)
+{
+    struct server *s = arg;
+    if (s->state == PROCESS_SERVING)
+        server_reload(s, SLICE("watch"), SLICE("file"));
+}
+
+void server_on_report(void *owner, struct mail *mail)
+{
+    struct server *s = owner;
+    struct worker_report_mail *report = CONTAINER_OF(mail, struct worker_report_mail, mail);
+    publisher_on_report(&s->publisher, report);
+    memory_free(report);
+}
+
+void server_on_settled(void *arg)
+{
+    struct server *s = arg;
+    sockets_close_unwanted(&s->sockets);
+}
+
+void server_signals_start(struct server *s)
+{
+    static const int numbers[SERVER_SIGNAL_COUNT] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN); /* whose default would end the process */
+    for (size_t i = 0; i < SERVER_SIGNAL_COUNT; i++)
+        notify_signal_start(&s->signals[i], s->loop, numbers[i], on_signal, s);
+}
+
+int server_run(const struct server_options *options)
+{
+    struct server s = { .options = options };
+    bool is_good = server_start(&s);
+    if (is_good)
+        loop_run(s.loop);
+    server_end(&s);
+    return is_good ? 0 : 1;
+}

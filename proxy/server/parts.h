@@ -1,0 +1,109 @@
+/* server/parts.h - the process as its own files see it. For server/ only.
+ *
+ * Owner and thread: main.
+ *
+ *   start:  load, state directory, sockets, user, store, access log, workers, admin, watch, signals
+ *   stop:   signals, watch, drain, admin, workers, access log, sockets, store, state directory */
+#ifndef SERVER_PARTS_H
+#define SERVER_PARTS_H
+
+#include "admin/admin.h"
+#include "net/notify.h"
+#include "server/access_writer.h"
+#include "server/master.h"
+#include "server/overrides.h"
+#include "server/publisher.h"
+#include "server/sockets.h"
+#include "server/state_dir.h"
+#include "server/watch.h"
+
+#define SERVER_SIGNAL_COUNT 4
+
+struct limits;
+
+/* What a restart would read differently: compared at each reload. */
+struct restart_settings {
+    uint32_t worker_count; /* as written; 0: one per core */
+    char *user, *state_dir, *admin_bind;
+};
+
+struct server {
+    const struct server_options *options;
+    struct loop *loop;
+    struct mailbox inbox; /* reports of the workers */
+    struct stats *stats;
+    struct limits *limits;
+    struct state_dir state_dir;
+    struct socket_set sockets;
+    struct store *store;
+    struct override_set overrides;
+    struct access_writer *access_writer;
+    char *access_path; /* in use; NULL: standard output or off */
+    struct publisher publisher;
+    bool has_publisher;
+    struct admin *admin;
+    struct watch watch;
+    struct notify_signal signals[SERVER_SIGNAL_COUNT];
+    struct timer drain_timer;
+
+    enum process_state state;
+    bool is_stopping; /* TERM or INT came: the loop ends when drained */
+    uint32_t worker_count;
+    char via[32]; /* "1.1 weir-5f3a9c21" */
+    struct wall_time started;
+    struct mono_time started_mono;
+
+    /* Of the configuration in force. */
+    struct wall_time applied_at;
+    char *applied_source, *applied_by;
+    struct restart_settings at_start;
+
+    /* Reloads. */
+    struct arena outcome_arena; /* of last_reload */
+    struct reload_outcome last_reload;
+    uint64_t applied_count, rejected_count, unchanged_count;
+};
+
+/* ---- reload.c ---------------------------------------------------------------------------------------------------------- */
+
+/* The first load: prints every problem to standard error; false then. Nothing is opened or published. */
+bool server_load_first(struct server *s, struct snapshot **out) MUST_CHECK;
+/* Loads the file again and, when it validates and differs, publishes it. */
+const struct reload_outcome *server_reload(struct server *s, struct slice source, struct slice by);
+/* What brought the configuration that is in force from now on. */
+void server_note_applied(struct server *s, struct slice source, struct slice by);
+/* Stores it as a version; a failure is logged and stops nothing. */
+void server_store_version(struct server *s);
+/* The settings that a restart would change, in the arena. */
+size_t server_restart_needed(const struct server *s, struct arena *arena, struct slice **out);
+void restart_settings_read(struct restart_settings *r, const struct config *config);
+void restart_settings_free(struct restart_settings *r);
+
+/* ---- control.c --------------------------------------------------------------------------------------------------------- */
+
+struct admin_control server_control(struct server *s);
+
+/* ---- access_log.c -------------------------------------------------------------------------------------------------------- */
+
+/* Opens the access log the configuration names, when it is another one than now. False with an error. */
+bool server_open_access_log(struct server *s, const struct config *config, struct err_list *errors) MUST_CHECK;
+void server_reopen_logs(struct server *s);
+
+/* ---- start.c ------------------------------------------------------------------------------------------------------------- */
+
+/* False when something is missing; every problem was printed. server_end follows in either case. */
+bool server_start(struct server *s) MUST_CHECK;
+void server_end(struct server *s);
+
+/* ---- master.c ------------------------------------------------------------------------------------------------------------ */
+
+/* Accepts no more clients; harmless when it does so already. */
+void server_drain(struct server *s, struct slice cause);
+void server_signals_start(struct server *s);
+void server_on_report(void *arg, struct mail *mail);
+void server_on_settled(void *arg);
+void server_on_drained(void *arg);
+void server_on_drain_timeout(void *arg);
+void server_on_file_change(void *arg);
+
+#endif

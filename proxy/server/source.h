@@ -1,0 +1,19 @@
+/* server/source.h - the real configuration source, which also remembers what was looked at, for the watch. */
+#ifndef SERVER_SOURCE_H
+#define SERVER_SOURCE_H
+
+#include "base/arena.h"
+#include "config/load.h"
+
+/* Also of a load that failed: a missing file that appears, or a broken one that is mended, must be seen. */
+struct source_recorder {
+    struct config_source source; /* to load with */
+    struct arena arena;
+    struct slice *files, *patterns; /* absolute */
+    size_t file_count, pattern_count;
+};
+
+void source_recorder_init(struct source_recorder *r);
+void source_recorder_fini(struct source_recorder *r);
+
+#endif

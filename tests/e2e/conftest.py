@@ -1,0 +1,32 @@
+# e2e/conftest.py - fixtures: proxies and origins that end with their test, orderly.
+import pytest
+
+from harness import Origin, Proxy
+
+
+@pytest.fixture
+def origin():
+    """An origin that answers 200 `ok`; tests set `answer`."""
+    made = Origin()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def start():
+    """Starts a proxy: start(origin, limits={...}, routes=[...]). Drained, checked and stopped with the test."""
+    started = []
+
+    def start_one(*origins, **config):
+        proxy = Proxy(*origins, **config)
+        started.append(proxy)
+        return proxy.start()
+
+    yield start_one
+    problems = []
+    for proxy in started:
+        try:
+            proxy.__exit__(None, None, None)
+        except AssertionError as problem:
+            problems.append(problem)
+    assert not problems, problems
