@@ -29,7 +29,7 @@ const char *loaded_read(struct loaded *f, const char *yaml);
 /* Problems of one text, loaded and forgotten; stays valid until the next call. */
 const char *problems_of(const char *yaml);
 
-/* A listener, the upstreams a, b and c, all used, and then the text. */
+/* A listener and the upstreams a and b, which the rest of a test's text uses. */
 #define BASE_YAML                                                                                                      \
     "listeners: { web: { bind: 127.0.0.1:80 } }\n"                                                                     \
     "upstreams: { a: { endpoints: [ h:1 ] }, b: { endpoints: [ h:2 ] } }\n"
