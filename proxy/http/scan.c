@@ -66,6 +66,14 @@ static const char *not_target_plain(const char *at, const char *end)
     return at;
 }
 
+static size_t count_controls_plain(const char *at, const char *end)
+{
+    size_t count = 0;
+    for (; at < end; at++)
+        count += byte_class(at) & CLASS_CONTROL;
+    return count;
+}
+
 static bool plain_is_usable(void)
 {
     return true;
@@ -144,6 +152,11 @@ SSE42 INLINE __m128i load16(const char *at)
     return _mm_loadu_si128((const __m128i *)(const void *)at);
 }
 
+AVX2 INLINE __m256i load32(const char *at)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)at);
+}
+
 /* Walks by 16. The last step overlaps bytes already found clean; what is shorter than 16 goes to the plain twin. `first` is
    where the run began: from there on may be read. */
 SSE42 INLINE const char *walk16(const char *first, const char *at, const char *end, unsigned (*mask_of)(__m128i),
@@ -165,11 +178,46 @@ AVX2 INLINE const char *walk32(const char *at, const char *end, unsigned (*mask_
 {
     const char *first = at;
     for (; end - at >= 32; at += 32) {
-        unsigned mask = mask_of(_mm256_loadu_si256((const __m256i *)(const void *)at));
+        unsigned mask = mask_of(load32(at));
         if (mask != 0)
             return at + __builtin_ctz(mask);
     }
     return walk16(first, at, end, mask16_of, plain);
+}
+
+/* Few are set, if any: no POPCNT needed. */
+INLINE size_t bit_count(unsigned mask)
+{
+    size_t count = 0;
+    for (; mask != 0; mask &= mask - 1)
+        count++;
+    return count;
+}
+
+/* Counts by 16; of a last step that overlaps, only the bytes not yet counted. `first` as above. */
+SSE42 INLINE size_t count16(const char *first, const char *at, const char *end)
+{
+    size_t count = 0;
+    for (; end - at >= 16; at += 16)
+        count += bit_count(control_mask16(load16(at)));
+    if (end - first < 16)
+        return count + count_controls_plain(at, end);
+    unsigned mask = control_mask16(load16(end - 16));
+    return count + bit_count(mask >> (16 - (end - at)));
+}
+
+SSE42 static size_t count_controls_sse42(const char *at, const char *end)
+{
+    return count16(at, at, end);
+}
+
+AVX2 static size_t count_controls_avx2(const char *at, const char *end)
+{
+    const char *first = at;
+    size_t count = 0;
+    for (; end - at >= 32; at += 32)
+        count += bit_count(control_mask32(load32(at)));
+    return count + count16(first, at, end);
 }
 
 SSE42 static const char *control_sse42(const char *at, const char *end)
@@ -218,9 +266,9 @@ static bool avx2_is_usable(void)
     (avx2_is_usable() ? scan##_avx2(at, end) : sse42_is_usable() ? scan##_sse42(at, end) : scan##_plain(at, end))
 
 const struct scan_variant scan_variants[SCAN_VARIANT_COUNT] = {
-    { "plain", plain_is_usable, control_plain, not_token_plain, not_target_plain },
-    { "sse4.2", sse42_is_usable, control_sse42, not_token_sse42, not_target_sse42 },
-    { "avx2", avx2_is_usable, control_avx2, not_token_avx2, not_target_avx2 },
+    { "plain", plain_is_usable, control_plain, not_token_plain, not_target_plain, count_controls_plain },
+    { "sse4.2", sse42_is_usable, control_sse42, not_token_sse42, not_target_sse42, count_controls_sse42 },
+    { "avx2", avx2_is_usable, control_avx2, not_token_avx2, not_target_avx2, count_controls_avx2 },
 };
 
 #else
@@ -228,7 +276,7 @@ const struct scan_variant scan_variants[SCAN_VARIANT_COUNT] = {
 #define CHOOSE(scan, at, end) scan##_plain(at, end)
 
 const struct scan_variant scan_variants[SCAN_VARIANT_COUNT] = {
-    { "plain", plain_is_usable, control_plain, not_token_plain, not_target_plain },
+    { "plain", plain_is_usable, control_plain, not_token_plain, not_target_plain, count_controls_plain },
 };
 
 #endif
@@ -246,4 +294,9 @@ const char *scan_not_token(const char *at, const char *end)
 const char *scan_not_target(const char *at, const char *end)
 {
     return CHOOSE(not_target, at, end);
+}
+
+size_t scan_count_controls(const char *at, const char *end)
+{
+    return CHOOSE(count_controls, at, end);
 }

@@ -15,11 +15,15 @@ const char *scan_not_token(const char *at, const char *end);
 /* A byte that may not stand in a request target: not visible ASCII, or '#' (RFC 9112 3.2, RFC 3986 3.5). */
 const char *scan_not_target(const char *at, const char *end);
 
+/* How many controls there are in [at, end). */
+size_t scan_count_controls(const char *at, const char *end);
+
 /* One row for each instruction set; they agree on every input. For tests and fuzzers: the functions above choose by themselves. */
 struct scan_variant {
     const char *name; /* "plain", "sse4.2", "avx2" */
     bool (*is_usable)(void);
     scan_fn *control, *not_token, *not_target;
+    size_t (*count_controls)(const char *at, const char *end);
 };
 
 #if defined __x86_64__

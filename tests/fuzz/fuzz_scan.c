@@ -16,6 +16,7 @@ static void check_run(const char *at, const char *end)
         CHECK(v->control(at, end) == plain->control(at, end));
         CHECK(v->not_token(at, end) == plain->not_token(at, end));
         CHECK(v->not_target(at, end) == plain->not_target(at, end));
+        CHECK(v->count_controls(at, end) == plain->count_controls(at, end));
     }
 }
 

@@ -85,6 +85,27 @@ Test(scan, the_first_of_several_is_found)
     }
 }
 
+Test(scan, controls_are_counted)
+{
+    for (size_t v = 0; v < SCAN_VARIANT_COUNT; v++) {
+        if (!scan_variants[v].is_usable())
+            continue;
+        for (size_t len = 0; len <= 100; len++) {
+            char bytes[100];
+            size_t wanted = 0;
+            for (size_t i = 0; i < len; i++) {
+                bytes[i] = (char)(i * i * 7);
+                wanted += is_control((unsigned char)bytes[i]);
+            }
+            struct slice run = feed_guarded(slice_from(bytes, len));
+            cr_expect_eq(scan_variants[v].count_controls(run.ptr, run.ptr + len), wanted, "%s, %zu bytes",
+                         scan_variants[v].name, len);
+        }
+    }
+    struct slice head = SLICE("a: b\r\nc: d\t\r\n\r\n");
+    cr_expect_eq(scan_count_controls(head.ptr, head.ptr + head.len), 6);
+}
+
 Test(scan, an_empty_run_has_nothing)
 {
     struct slice run = feed_guarded(SLICE(""));
