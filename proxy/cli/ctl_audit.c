@@ -8,7 +8,7 @@ static enum ctl_verdict print_lines(struct call *call, const struct json *answer
     static const struct table_column columns[] = { { "id", ALIGN_RIGHT },    { "at", ALIGN_LEFT },
                                                    { "who", ALIGN_LEFT },    { "action", ALIGN_LEFT },
                                                    { "target", ALIGN_LEFT }, { "reason", ALIGN_LEFT } };
-    const struct json *lines = json_get(answer, "audit");
+    const struct json *lines = json_get(answer, "lines");
     struct table t;
     table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
     for (size_t i = 0; i < json_count(lines); i++) {
@@ -28,9 +28,9 @@ static enum ctl_verdict print_lines(struct call *call, const struct json *answer
 static enum ctl_verdict print_verdict(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     long long count = (long long)ctl_integer(answer, "checked");
-    if (json_kind(json_get(answer, "holds")) != JSON_KIND_BOOL)
+    if (json_kind(json_get(answer, "ok")) != JSON_KIND_BOOL)
         return CTL_UNKNOWN;
-    if (ctl_flag(answer, "holds")) {
+    if (ctl_flag(answer, "ok")) {
         terminal_add(out, coloured, PAINT_GREEN, SLICE("whole"));
         text_printf(out, ": %lld lines, newest hash %s\n", count, ctl_text(call, answer, "newest_hash"));
         return CTL_SHOWN;

@@ -66,11 +66,11 @@ static enum ctl_verdict print_versions(struct call *call, const struct json *ans
     for (size_t i = 0; i < json_count(versions); i++) {
         const struct json *v = json_at(versions, i);
         table_add(&t, PAINT_BOLD, "%lld", (long long)ctl_integer(v, "generation"));
-        table_add(&t, PAINT_NONE, "%s", ctl_text(call, v, "applied_at"));
+        table_add(&t, PAINT_NONE, "%s", ctl_text(call, v, "at"));
         table_add(&t, PAINT_NONE, "%s", ctl_text(call, v, "by"));
         table_add(&t, PAINT_NONE, "%s", ctl_text(call, v, "source"));
         table_add(&t, PAINT_DIM, "%s", ctl_text(call, v, "digest"));
-        table_add(&t, PAINT_GREEN, "%s", ctl_flag(v, "is_current") ? "in force" : " ");
+        table_add(&t, PAINT_GREEN, "%s", ctl_flag(v, "current") ? "in force" : " ");
     }
     table_print(&t, coloured, out);
     table_fini(&t);

@@ -52,9 +52,18 @@ static void add_spaces(struct text *out, size_t count)
         text_add_char(out, ' ');
 }
 
+/* Empty cells at the end leave no spaces behind. */
+static size_t last_filled(const struct table_cell *cells, size_t count)
+{
+    while (count > 0 && slice_is_empty(slice_trim(cells[count - 1].text)))
+        count--;
+    return count;
+}
+
 static void print_row(const struct table *t, const struct table_cell *cells, size_t count, const size_t *widths,
                       bool coloured, struct text *out)
 {
+    count = last_filled(cells, count);
     for (size_t c = 0; c < count; c++) {
         size_t room = widths[c] - text_width(cells[c].text);
         bool is_right = t->columns[c].align == ALIGN_RIGHT;

@@ -31,7 +31,7 @@ struct table {
 
 void table_init(struct table *t, struct arena *arena, const struct table_column *columns, size_t column_count);
 void table_fini(struct table *t);
-/* Fills the next cell; an empty text stands as "-". */
+/* Fills the next cell; an empty text stands as "-", a blank one for nothing. */
 void table_add(struct table *t, enum paint paint, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Headings and rows, two spaces apart, no spaces at line ends; widths count UTF-8 characters. */
 void table_print(const struct table *t, bool coloured, struct text *out);

@@ -196,13 +196,34 @@ def test_a_reload_says_what_it_did_and_its_warnings(api):
 
 
 def test_a_broken_audit_chain_is_status_1_with_and_without_json(api):
-    api.body = json.dumps({"holds": False, "checked": 7, "bad_id": 5, "why": "the hash does not fit"})
+    api.body = json.dumps({"ok": False, "checked": 7, "bad_id": 5, "why": "the hash does not fit"})
     done = api.ctl("audit", "--verify")
     assert (done.returncode, done.stdout) == (1, "broken: at line 5: the hash does not fit\n")
     assert api.ctl("audit", "--verify", "--json").returncode == 1
-    api.body = json.dumps({"holds": True, "checked": 7, "newest_hash": "ab" * 32})
+    api.body = json.dumps({"ok": True, "checked": 7, "newest_hash": "ab" * 32})
     done = api.ctl("audit", "--verify")
     assert (done.returncode, done.stdout) == (0, f"whole: 7 lines, newest hash {'ab' * 32}\n")
+
+
+def test_audit_lines_and_versions_are_tables(api):
+    line = {"id": 3, "at": "T1", "who": "unix:root", "action": "split", "target": "shop", "reason": "try it"}
+    api.body = json.dumps({"lines": [line]})
+    assert [re.split(" {2,}", text) for text in api.ctl("audit").stdout.splitlines()] == [
+        ["id", "at", "who", "action", "target", "reason"], [" 3", "T1", "unix:root", "split", "shop", "try it"],
+    ]
+    version = {"generation": 2, "at": "T2", "by": "file", "source": "watch", "digest": "ab", "current": True}
+    api.body = json.dumps({"versions": [version]})
+    assert [re.split(" {2,}", text.strip()) for text in api.ctl("config", "versions").stdout.splitlines()] == [
+        ["generation", "applied", "by", "source", "digest"], ["2", "T2", "file", "watch", "ab", "in force"],
+    ]
+
+
+def test_findings_of_hygiene_are_a_table(api):
+    api.body = json.dumps({"findings": []})
+    assert api.ctl("hygiene").stdout == "nothing has expired, and everything has an owner\n"
+    finding = {"kind": "rule", "name": "shop/testers", "problem": "expired", "owner": "team-a", "place": "w.yaml:3:4"}
+    api.body = json.dumps({"findings": [finding]})
+    assert api.ctl("hygiene").stdout.splitlines()[1].split() == list(finding.values())
 
 
 def test_a_diff_is_printed_line_by_line(api):
