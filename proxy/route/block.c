@@ -26,6 +26,7 @@ static uint32_t common_divisor(uint32_t a, uint32_t b)
     return a;
 }
 
+/* Divided by what they have in common: `ctl split` may have set 90/10, whose smallest block is of ten. */
 static void block_fill(struct block *b, const uint32_t *weights, uint64_t weights_generation)
 {
     uint32_t divisor = 0;
@@ -40,8 +41,8 @@ static void block_fill(struct block *b, const uint32_t *weights, uint64_t weight
     b->weights_generation = weights_generation;
 }
 
-/* New weights drop the rest of the old block. That biases nothing: in a shuffled block each position has every entry with
-   its share, so an early end is as fair as a whole block. */
+/* New weights drop the rest of the old block. That biases nothing: in a shuffled block each position has every entry
+   with its share, so an early end is as fair as a whole block. */
 uint32_t block_draw(struct block *b, const uint32_t *weights, uint64_t weights_generation, struct rng *rng)
 {
     if (b->left_total == 0 || b->weights_generation != weights_generation)

@@ -8,8 +8,8 @@
 
 #define SPLIT_MAX_ENTRIES 64
 
-/* What is left of the current block of one split, on one worker. Drawing entry i with probability left[i] / left_total and
-   taking it out is the same as walking a shuffled block, without storing the order. */
+/* What is left of the current block of one split, on one worker. Drawing entry i with probability left[i] /
+   left_total and taking it out is the same as walking a shuffled block, without storing the order. */
 struct block {
     uint64_t weights_generation; /* of the weights it was filled from; another one refills it */
     uint32_t left_total;

@@ -1,4 +1,8 @@
-/* route/condition.c - runs compiled conditions against a request. */
+/* route/condition.c - runs compiled conditions against a request.
+ *
+ * Everything here is on the way of each request that a route's or rule's `when` looks at: it reads the request and the
+ * program, writes nothing but the stack (a regex: its thread's scratch memory), and ends after at most cost_count
+ * tests. */
 #include "route/condition.h"
 
 #include <stdlib.h>
@@ -26,6 +30,7 @@ static bool is_decimal(struct slice s)
     return digit_count > 0 && s.ptr[s.len - 1] != '.';
 }
 
+/* strtod, on a copy that ends in NUL: what it reads is checked before, and no part of the house sets a locale. */
 static bool parse_decimal(struct slice s, double *out)
 {
     if (s.len > NUMBER_MAX_BYTES || !is_decimal(s))
@@ -59,7 +64,7 @@ static bool range_holds(const struct program_test *t, struct slice value)
     return parse_decimal(value, &number) && t->operand->range.low <= number && number < t->operand->range.high;
 }
 
-/* value NULL: the request has none. */
+/* value NULL: the request has none, which only `present: false` asks for. An empty value is a value. */
 static bool value_holds(const struct program_test *t, const struct slice *value)
 {
     if (t->op == OPERATOR_PRESENT)

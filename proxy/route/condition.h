@@ -22,15 +22,16 @@ struct route_request {
 
 struct condition_program;
 
-/* How values are compared. Everything is bytes and case-sensitive, but hosts are compared in lower case and header names in
-   any case. Values of `host` and of `path` with equals, in and prefix are brought into normal form when compiled. Query
-   values are compared as sent, not percent-decoded. A header sent in several lines fits when one line does. `regex` searches: ^ and $ anchor.
-   `range` takes decimals ("12", "-0.5") and nothing else. `sample` takes the same keys everywhere it stands with the same share, and more keys with a
-   greater one; a sample inside a segment draws its own, by the segment's name. An absent value fits only `present: false`. */
+/* How values are compared. Everything is bytes and case-sensitive, but hosts are compared in lower case and header
+   names in any case. Values of `host` and of `path` with equals, in and prefix are brought into normal form when
+   compiled. Query values are compared as sent, not percent-decoded. A header sent in several lines fits when one
+   line does. `regex` searches: ^ and $ anchor. `range` takes decimals ("12", "-0.5") and nothing else. `sample`
+   takes the same keys everywhere it stands with the same share, and more keys with a greater one; a sample inside a
+   segment draws its own, by the segment's name. An absent value fits only `present: false`. */
 
-/* Compiles for any number of threads to run. Regexes are PCRE2, compiled (and JIT-compiled when it can be) here with match limits;
-   faults (bad regex, cyclic segment) go to errors with the place; NULL then. Segments
-   become subprograms. The program borrows from the configuration. */
+/* Compiles for any number of threads to run. Regexes are PCRE2, compiled (and JIT-compiled when it can be) here with
+   match limits; faults (bad regex, cyclic segment) go to errors with the place; NULL then. Segments become
+   subprograms. The program borrows from the configuration. */
 struct condition_program *condition_compile(struct arena *arena, const struct config *config,
                                             const struct condition_config *condition, struct err_list *errors);
 /* Allocates nothing; any thread. */

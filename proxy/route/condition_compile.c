@@ -1,4 +1,8 @@
-/* route/condition_compile.c - turns a condition and the segments it names into programs. */
+/* route/condition_compile.c - turns a condition and the segments it names into programs.
+ *
+ * A segment is not unfolded where it is used but compiled once and called: ten thousand routes that name one segment
+ * share its regexes and lists. What that hides, the cost of segments that use segments, is added up and limited.
+ * Compiling goes on after a fault, so that one run of check tells all of them. */
 #include "route/program.h"
 
 #include "base/memory.h"
@@ -30,7 +34,7 @@ struct emitter {
     bool has_failed;      /* an error was added; what is emitted no longer matters */
 };
 
-/* ---- operands ------------------------------------------------------------------------------------------------------ */
+/* ---- operands ---------------------------------------------------------------------------------------------------- */
 
 static struct slice normal_host(struct arena *arena, struct slice host)
 {
@@ -75,6 +79,7 @@ static void map_free(void *map)
     map_fini(map);
 }
 
+/* Keys and values point into `values`, which lives as long as the program. */
 static const struct map *map_of_values(struct arena *arena, struct slice *values, size_t count)
 {
     struct map *map = arena_alloc(arena, sizeof *map);
@@ -166,7 +171,7 @@ static const union program_operand *compile_operand(struct emitter *e, const str
     return out;
 }
 
-/* ---- the graph ----------------------------------------------------------------------------------------------------- */
+/* ---- the graph --------------------------------------------------------------------------------------------------- */
 
 static bool has_room(struct emitter *e, struct place place)
 {
@@ -228,7 +233,8 @@ static uint16_t emit_kind(struct emitter *e, const struct condition_config *c, u
     return emit_test(e, c, on_true, on_false);
 }
 
-/* Emits c so that it ends at one of the two targets; returns where it starts. Goes on after an error, to find the others. */
+/* Emits c so that it ends at one of the two targets; returns where it starts. Goes on after an error, to find the
+   others. */
 static uint16_t emit(struct emitter *e, const struct condition_config *c, uint16_t on_true, uint16_t on_false)
 {
     if (e->compiler->depth >= DEPTH_MAX) {
@@ -242,6 +248,7 @@ static uint16_t emit(struct emitter *e, const struct condition_config *c, uint16
     return entry;
 }
 
+/* Moves the tests from the heap into the arena, now that their number is known. */
 static struct condition_program *finish(struct emitter *e, uint16_t entry, struct place place)
 {
     if (!e->has_failed && e->cost_count > COST_MAX) {
@@ -269,7 +276,7 @@ static struct condition_program *compile(struct condition_compiler *compiler, co
     return program;
 }
 
-/* ---- the compiler -------------------------------------------------------------------------------------------------- */
+/* ---- the compiler ------------------------------------------------------------------------------------------------ */
 
 void condition_compiler_init(struct condition_compiler *c, struct arena *arena, const struct config *config,
                              struct err_list *errors)

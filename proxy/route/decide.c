@@ -3,9 +3,9 @@
 
 #include "base/memory.h"
 
-/* The decision, in this order: the first route in the file that matches; its first rule that does; what the route itself
-   answers; the only entry of its split; the key's entry of a sticky split; else a draw. Nothing here looks at an upstream's health: where a
-   request belongs must not depend on who is up. */
+/* The decision, in this order: the first route in the file that matches; its first rule that does; what the route
+   itself answers; the only entry of its split; the key's entry of a sticky split; else a draw. Nothing here looks at
+   an upstream's health: where a request belongs must not depend on who is up. */
 
 const char *const decision_why_names[] = {
     [WHY_NO_ROUTE] = "no_route", [WHY_RULE] = "rule",     [WHY_ONLY] = "only",         [WHY_SPLIT] = "split",
@@ -26,6 +26,7 @@ void draw_fini(struct draw *d)
     *d = (struct draw){ 0 };
 }
 
+/* Made when first drawn from: of 10,000 routes most never see a worker. */
 static struct block *block_of(struct draw *d, const struct compiled_route *route)
 {
     CHECK(route->index < d->route_count);

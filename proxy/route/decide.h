@@ -43,8 +43,8 @@ struct decision {
 
 extern const char *const decision_why_names[];
 
-/* Pure but for the draw. The request's path and host are in normal form. A sticky split without a cookie-less key (header, query) draws
-   from the block. */
+/* Pure but for the draw. The request's path and host are in normal form. A sticky split without a cookie-less key
+   (header, query) draws from the block. */
 void route_decide(const struct route_table *table, const struct route_request *request, const struct weights *weights,
                   struct draw *draw, struct decision *out);
 

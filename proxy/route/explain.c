@@ -1,11 +1,15 @@
-/* route/explain.c - says in words why a condition or a route does not match: for `weir explain`, off the data path. */
+/* route/explain.c - says in words why a condition or a route does not match: for `weir explain`, off the data path.
+ *
+ * A sentence is a fact about the request ("header x-staff is "0"") and what was asked for instead (", not "1""). Of an
+ * `all` the first part that failed speaks, of an `any` every part. Whether a part matches is found by compiling and
+ * running it alone, so that an explanation cannot disagree with the decision. */
 #include "route/pattern.h"
 #include "route/program.h"
 #include "route/table.h"
 
 #define SHOWN_MAX_BYTES 80
 
-/* ---- pieces -------------------------------------------------------------------------------------------------------- */
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
 /* In quotes, long ones cut. */
 static struct slice quote(struct arena *arena, struct slice s)
@@ -58,7 +62,7 @@ static struct slice key_text(struct arena *arena, const struct key_config *key)
     return arena_printf(arena, "%s %.*s", kinds[key->kind], SLICE_ARG(key->name));
 }
 
-/* ---- what a test looks at and asks for ----------------------------------------------------------------------------- */
+/* ---- what a test looks at and asks for --------------------------------------------------------------------------- */
 
 static struct slice subject_text(struct arena *arena, const struct condition_config *c)
 {
@@ -130,7 +134,7 @@ static struct slice demand_text(struct arena *arena, const struct condition_conf
     return operator_text(arena, c);
 }
 
-/* ---- what the request shows ---------------------------------------------------------------------------------------- */
+/* ---- what the request shows -------------------------------------------------------------------------------------- */
 
 static struct slice header_values_text(struct arena *arena, const struct message *m, struct slice name)
 {
@@ -190,7 +194,7 @@ static struct slice value_text(struct arena *arena, const struct condition_confi
     return SLICE("");
 }
 
-/* ---- conditions ---------------------------------------------------------------------------------------------------- */
+/* ---- conditions -------------------------------------------------------------------------------------------------- */
 
 struct explanation {
     struct arena *arena;
@@ -278,7 +282,7 @@ struct slice condition_explain(struct arena *arena, const struct config *config,
     return explain(&x, condition);
 }
 
-/* ---- routes -------------------------------------------------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------------------------------------------------ */
 
 static struct slice explain_path(struct arena *arena, const struct compiled_route *r, struct slice path)
 {

@@ -12,8 +12,9 @@
      WILD_HOSTS  --"example.com"-------> root of *.example.com --...
      ANY_HOST                            root of the routes without a host --...
 
-   A request walks each root that its host leads to, as deep as the configured paths go, never deeper: what it costs is set by
-   the operator's patterns, not by the number of routes nor by what a peer sends. */
+   A request walks each root that its host leads to, as deep as the configured paths go, never deeper: the operator's
+   patterns set what it costs, not the number of routes nor what a peer sends. That a list is met says that host and path
+   fit (regexes apart), not which route wins: the order of the file says that, so index_next merges the lists. */
 enum { NODE_EXACT_HOSTS, NODE_WILD_HOSTS, NODE_ANY_HOST, NODE_FIXED_COUNT };
 
 /* The lists of a node, by how a path must go on behind the segments that lead to it. */
@@ -49,7 +50,7 @@ struct route_index {
     size_t wild_max_bytes; /* of the longest suffix under WILD_HOSTS; 0: there is none */
 };
 
-/* ---- edges --------------------------------------------------------------------------------------------------------- */
+/* ---- edges ------------------------------------------------------------------------------------------------------- */
 
 static uint32_t edge_hash(uint32_t parent, struct slice label)
 {
@@ -94,7 +95,7 @@ static bool take_segment(struct slice *rest, struct slice *segment)
     return !is_last;
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------------ */
+/* ---- building ---------------------------------------------------------------------------------------------------- */
 
 /* A route in a list: node * LIST_KINDS + kind. */
 struct posting {
@@ -144,7 +145,8 @@ static uint32_t root_of_pattern(struct route_index *x, struct slice host)
     return edge_make(x, NODE_WILD_HOSTS, suffix);
 }
 
-/* The list that a path pattern belongs to, below a host's root. */
+/* The list that a path pattern belongs to, below a host's root. "/a/b" has the segments a, b; "/a/" has a and an
+   empty one, which as a prefix asks for some segment behind a and as an exact path for just the empty one. */
 static uint32_t list_of_path(struct route_index *x, uint32_t root, const struct compiled_route *r)
 {
     enum path_match_kind kind = r->config->match.path_kind;
@@ -202,6 +204,8 @@ static void lay_out_lists(struct builder *b, struct arena *arena)
     }
 }
 
+/* One list is one host and path. At the place of the first route too many: those before it are no worse than
+   planned. */
 static void warn_competing(const struct route_index *x, const struct compiled_route *routes, struct err_list *errors)
 {
     for (uint32_t list = 0; list < x->node_count * LIST_KINDS; list++) {
@@ -246,7 +250,7 @@ struct route_index *index_build(struct arena *arena, const struct compiled_route
     return x;
 }
 
-/* ---- walking ------------------------------------------------------------------------------------------------------- */
+/* ---- walking ----------------------------------------------------------------------------------------------------- */
 
 static void add_run(const struct route_index *x, struct index_cursor *cursor, uint32_t node, enum list_kind kind)
 {
@@ -280,6 +284,8 @@ static void walk_path(const struct route_index *x, struct index_cursor *cursor, 
     add_run(x, cursor, node, LIST_ENDED);
 }
 
+/* Tries each dot of the host, but no further to the left than the longest pattern reaches: a peer chooses the number
+   of dots. */
 static void walk_wild_hosts(const struct route_index *x, struct index_cursor *cursor, struct slice host,
                             struct slice path)
 {

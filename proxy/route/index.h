@@ -7,8 +7,8 @@
 
 #include "route/table.h"
 
-/* Lists that one request can draw candidates from. Beyond it (wildcards inside wildcards times prefixes inside prefixes) the
-   cursor yields every route. */
+/* Lists that one request can draw candidates from. Beyond it (wildcards inside wildcards times prefixes inside
+   prefixes) the cursor yields every route. */
 #define INDEX_MAX_LISTS 64
 
 /* Routes in one list beyond this are worth a warning: they are tried one after the other. */
@@ -16,7 +16,8 @@
 
 struct route_index;
 
-/* Routes with their hosts and paths in normal form; the index borrows them. Adds the warnings about competing routes. */
+/* Routes with their hosts and paths in normal form; the index borrows them. Adds the warnings about competing
+   routes. */
 struct route_index *index_build(struct arena *arena, const struct compiled_route *routes, uint32_t route_count,
                                 struct err_list *errors);
 

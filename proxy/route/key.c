@@ -1,4 +1,7 @@
-/* route/key.c - the value that a key (cookie, header, query argument, source) stands for in a request. */
+/* route/key.c - the value that a key (cookie, header, query argument, source) stands for in a request.
+ *
+ * Empty and absurdly long values count as absent: an empty one would put all its senders on one side of a split, and a
+ * long one is hashed for every request of a peer that has nothing to lose. */
 #include "route/condition.h"
 
 static bool find_value(const struct key_config *key, const struct route_request *request, struct slice *out)

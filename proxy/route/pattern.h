@@ -8,8 +8,8 @@
 
 #define WILDCARD_PREFIX SLICE("*.")
 
-/* Prefixes end at segment borders: "/a" holds "/a", "/a/" and "/a/b" but not "/ab"; "/a/" holds "/a/" and "/a/b" but not
-   "/a"; "/" holds everything, also the "*" of OPTIONS. */
+/* Prefixes end at segment borders: "/a" holds "/a", "/a/" and "/a/b" but not "/ab"; "/a/" holds "/a/" and "/a/b" but
+   not "/a"; "/" holds everything, also the "*" of OPTIONS. */
 static inline bool path_has_prefix(struct slice path, struct slice prefix)
 {
     if (slice_equal(prefix, SLICE("/")))
@@ -24,7 +24,8 @@ static inline bool host_is_wildcard(struct slice pattern)
     return slice_has_prefix(pattern, WILDCARD_PREFIX);
 }
 
-/* "*.example.com" stands for one label or more in front of example.com, not for example.com itself; "*" for every host. */
+/* "*.example.com" stands for one label or more in front of example.com, not for example.com itself; "*" for every
+   host. */
 static inline bool host_fits(struct slice host, struct slice pattern)
 {
     if (slice_equal(pattern, SLICE("*")))

@@ -7,9 +7,9 @@
 #include "route/condition.h"
 #include "route/regex.h"
 
-/* A program is an array of tests. Each names the test to go on with when it holds and when it does not, so `all`, `any`
-   and `not` are nothing but targets and leave no instruction of their own.
-   Invariant: a target below TARGET_FALSE is smaller than the index of its test. So every run ends, and no test runs twice. */
+/* A program is an array of tests. Each names the test to go on with when it holds and when it does not, so `all`,
+   `any` and `not` are nothing but targets and leave no instruction of their own. Invariant: a target below
+   TARGET_FALSE is smaller than the index of its test. So every run ends, and no test runs twice. */
 
 #define TARGET_TRUE       UINT16_MAX
 #define TARGET_FALSE      (UINT16_MAX - 1)

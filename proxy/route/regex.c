@@ -106,6 +106,7 @@ bool regex_matches(const struct regex *regex, struct slice subject)
 {
     struct scratch *s = scratch_of_thread();
     PCRE2_SPTR bytes = (PCRE2_SPTR)(subject.len ? subject.ptr : "");
-    /* 0 and above: found (0 only says that captures did not fit); limits and faults are negative, as PCRE2_ERROR_NOMATCH. */
+    /* 0 and above: found (0 only says that captures did not fit); limits and faults are negative, as
+       PCRE2_ERROR_NOMATCH. */
     return pcre2_match((const pcre2_code *)regex, bytes, subject.len, 0, 0, s->data, s->limits) >= 0;
 }

@@ -5,8 +5,8 @@
 
 #include "route/regex.h"
 
-/* Places name files by strings of the configuration's arena, which a failed load (or a later reload) takes away; what the
-   caller keeps must be in the caller's arena. */
+/* Places name files by strings of the configuration's arena, which a failed load (or a later reload) takes away;
+   what the caller keeps must be in the caller's arena. */
 static void keep_file_names(struct err_list *errors)
 {
     const char *last = NULL, *last_copy = NULL;

@@ -21,8 +21,8 @@ struct snapshot {
     struct series_map *series; /* set by the server before it is published; routing never looks inside */
 };
 
-/* Loads and compiles. On failure returns NULL; the problems are in errors (whose arena is the caller's), those of regexes beside
-   those of everything else, sorted. Warnings may be there in any case. */
+/* Loads and compiles. On failure returns NULL; the problems are in errors (whose arena is the caller's), those of
+   regexes beside those of everything else, sorted. Warnings may be there in any case. */
 struct snapshot *snapshot_create(const char *file, const struct config_source *source, uint64_t generation,
                                  struct err_list *errors);
 void snapshot_destroy(struct snapshot *s);

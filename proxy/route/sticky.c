@@ -3,13 +3,13 @@
 
 #include "base/check.h"
 
-/* Weighted rendezvous (Wang, Ravishankar 1998, with the logarithms of Schindelhauer, Schomaker 2005): give entry i a uniform u_i
-   that depends on the key and on the entry's name alone; the greatest -w_i / ln u_i wins, and i wins with probability
-   w_i / sum. Raising w_i raises only i's score, so users move only towards i.
+/* Weighted rendezvous (Thaler, Ravishankar 1998; with the logarithms of Schindelhauer, Schomaker 2005): give entry i a
+   uniform u_i that depends on the key and on the entry's name alone; the greatest -w_i / ln u_i wins, and i wins with
+   probability w_i / sum. Raising w_i raises only i's score, so users move only towards i.
 
-   It is compared as w_i * L_j > w_j * L_i with L = -ln u in fixed point: libm's log may differ in the last bit between
-   hosts, and two proxies that disagree about one user in a billion would still be a bug nobody could find. Only ratios of weights matter: 95/5 and
-   19/1 pick the same. */
+   It is compared as w_i * L_j > w_j * L_i with L = -ln u in fixed point: libm's log may differ in the last bit
+   between hosts, and two proxies that disagree about one user in a billion would still be a bug nobody could find.
+   Only ratios of weights matter: 95/5 and 19/1 pick the same. */
 
 __extension__ typedef unsigned __int128 u128;
 
@@ -36,8 +36,9 @@ static uint64_t mul_high(uint64_t a, uint64_t b)
     return (uint64_t)((u128)a * b >> 64);
 }
 
-/* -ln(u / 2^64) in units of 2^-57, u > 0. With m = u shifted up to [1/2, 1): -ln m = 2 artanh z = 2 (z + z^3/3 + z^5/5 + ...),
-   z = (1 - m) / (1 + m) <= 1/3; what is left out is below 2^-43 of it. Numbers in [0, 1) are units of 2^-64. */
+/* -ln(u / 2^64) in units of 2^-57, u > 0. With m = u shifted up to [1/2, 1): -ln m = 2 artanh z = 2 (z + z^3/3 +
+   z^5/5 + ...), z = (1 - m) / (1 + m) <= 1/3; what is left out is below 2^-43 of it. Numbers in [0, 1) are units of
+   2^-64. */
 static uint64_t log_inverse(uint64_t u)
 {
     const uint64_t one = UINT64_MAX, ln2 = UINT64_C(99893036290645747); /* ln 2 in units of 2^-57 */

@@ -14,9 +14,9 @@ struct sticky_pair {
     uint32_t canary_ppm;     /* of the pair */
 };
 
-/* Weighted rendezvous among groups (score -w / ln u, the greatest wins), then inside the pair: canary when hash < share. salt: the route's name
-   as a hash; entry names (not indexes) are hashed, so that order and additions move nobody else. Pure and stable for ever:
-   golden values in its test. weights 0 never win; sum > 0. */
+/* Weighted rendezvous among groups (score -w / ln u, the greatest wins), then inside the pair: canary when hash <
+   share. salt: the route's name as a hash; entry names (not indexes) are hashed, so that order and additions move
+   nobody else. Pure and stable for ever: golden values in its test. weights 0 never win; sum > 0. */
 uint32_t sticky_pick(uint64_t salt, struct slice key, const uint64_t *entry_hashes, const uint32_t *weights,
                      uint32_t entry_count, const struct sticky_pair *pair);
 

@@ -1,4 +1,8 @@
-/* route/table.c - compiles the routes of a configuration and finds the first that a request matches. */
+/* route/table.c - compiles the routes of a configuration and finds the first that a request matches.
+ *
+ * The index names the few routes whose host and path fit; what it cannot know (method, regex, when) is tested here, in
+ * the order of the file, and the first that passes is the answer. Hosts and paths are brought into the normal form of
+ * requests when compiled: the configuration's own may be of any origin, say a test's. */
 #include "route/table.h"
 
 #include "http/validate.h"
@@ -8,7 +12,7 @@
 #include "route/program.h"
 #include "route/sticky.h"
 
-/* ---- building ------------------------------------------------------------------------------------------------------ */
+/* ---- building ---------------------------------------------------------------------------------------------------- */
 
 struct table_builder {
     struct arena *arena;
@@ -65,6 +69,7 @@ static void compile_path(struct table_builder *b, struct compiled_route *r)
         err_add(b->errors, match->path_place, "\"%.*s\" is not a path that a request can have", SLICE_ARG(match->path));
 }
 
+/* All methods we have no name for share a bit; route_method_fits then compares names. */
 static uint32_t method_mask(const struct slice_list *methods)
 {
     uint32_t mask = 0;
@@ -135,7 +140,7 @@ struct route_table *route_table_build(struct arena *arena, const struct config *
     return t;
 }
 
-/* ---- finding ------------------------------------------------------------------------------------------------------- */
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
 
 bool route_host_fits(const struct compiled_route *r, const struct route_request *request)
 {

@@ -40,8 +40,8 @@ struct route_table {
     struct route_index *index;
 };
 
-/* Compiles conditions, regexes and the index. Problems go to errors (also the warning where more than 100 routes compete
-   for one host and path); NULL when there was an error. */
+/* Compiles conditions, regexes and the index. Problems go to errors (also the warning where more than 100 routes
+   compete for one host and path); NULL when there was an error. */
 struct route_table *route_table_build(struct arena *arena, const struct config *config, struct err_list *errors);
 
 /* The first route in file order that matches, or NULL. Costs a few hash look-ups whatever the number of routes. */

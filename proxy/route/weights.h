@@ -28,7 +28,8 @@ static inline const uint32_t *weights_of(const struct weights *w, const struct c
     return route->file_weights;
 }
 
-/* The pair whose shares a rollout moves, or NULL. Its members' weights add up to the pair's, however they are shared out. */
+/* The pair whose shares a rollout moves, or NULL. Its members' weights add up to the pair's, however they are shared
+   out. */
 static inline const struct sticky_pair *weights_pair_of(const struct weights *w, const struct compiled_route *route)
 {
     if (w == NULL || w->overrides == NULL || w->overrides[route->index].weights == NULL)

@@ -1,4 +1,4 @@
-/* tests/fuzz/fuzz_condition.c - a `when:` from YAML to a program, run on fixed requests and compared with its definition. */
+/* tests/fuzz/fuzz_condition.c - a `when:` from YAML to a program, held against its definition. */
 #include "config/load.h"
 #include "route/decide.h"
 
@@ -44,7 +44,7 @@ static const struct config_source no_source = {
     .get_env = no_env, .read_file = no_file, .expand_glob = no_glob, .directory = "/nowhere"
 };
 
-/* ---- requests ------------------------------------------------------------------------------------------------------ */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 struct example {
     const char *method, *host, *path, *query;
@@ -85,7 +85,7 @@ static void request_fill(const struct example *e, struct arena *arena, struct me
     memcpy(request->source.bytes + 12, e->source, sizeof e->source);
 }
 
-/* ---- what must hold ------------------------------------------------------------------------------------------------ */
+/* ---- what must hold ---------------------------------------------------------------------------------------------- */
 
 struct run {
     struct arena *arena;

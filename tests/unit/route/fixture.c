@@ -47,7 +47,7 @@ struct slice_list list_of_words(struct arena *arena, const char *spaced)
     return list;
 }
 
-/* ---- routes -------------------------------------------------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------------------------------------------------ */
 
 uint32_t fixture_upstream(struct fixture *f, const char *name)
 {
@@ -140,7 +140,7 @@ struct decision fixture_decide(struct fixture *f, const struct route_request *re
     return d;
 }
 
-/* ---- conditions ---------------------------------------------------------------------------------------------------- */
+/* ---- conditions -------------------------------------------------------------------------------------------------- */
 
 static struct condition_config *condition_make(struct fixture *f, enum condition_subject subject, const char *name,
                                                enum condition_operator op)
@@ -248,7 +248,7 @@ bool condition_holds(struct fixture *f, const struct condition_config *c, const 
     return condition_matches(program, request);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------ */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static void add_headers(struct fixture *f, struct message *m, const char *headers)
 {

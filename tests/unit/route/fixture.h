@@ -17,8 +17,9 @@ struct fixture {
 void fixture_init(struct fixture *f, uint64_t seed);
 void fixture_fini(struct fixture *f);
 
-/* Adds a route with a split over upstreams called as written: "v1=95 v2=5"; "" makes a route that answers itself. The pointer holds until the
-   next one is added. path: NULL any, "=/exact", "/prefix", "~regex". host: NULL any, or names with spaces between. */
+/* Adds a route with a split over upstreams called as written: "v1=95 v2=5"; "" makes a route that answers itself.
+   The pointer holds until the next one is added. path: NULL any, "=/exact", "/prefix", "~regex". host: NULL any, or
+   names with spaces between. */
 struct route_config *fixture_route(struct fixture *f, const char *host, const char *path, const char *split);
 void fixture_rule(struct fixture *f, struct route_config *r, const char *upstream, struct condition_config *when);
 uint32_t fixture_segment(struct fixture *f, const char *name, struct condition_config *condition);
@@ -53,7 +54,8 @@ struct condition_config *condition_between(struct fixture *f, const char *from, 
 /* Compiles the condition, which must succeed, and runs it once. */
 bool condition_holds(struct fixture *f, const struct condition_config *c, const struct route_request *request);
 
-/* "GET shop.example.com /path?query", then header lines "name: value" separated by '\n'. Everything is taken as in normal form. */
+/* "GET shop.example.com /path?query", then header lines "name: value" separated by '\n'. Everything is taken as in
+   normal form. */
 struct route_request *request_make(struct fixture *f, const char *line, const char *headers);
 struct slice_list list_of_words(struct arena *arena, const char *spaced);
 

@@ -82,7 +82,8 @@ Test(block, the_generation_tells_new_weights_not_the_numbers)
     memory_free(b);
 }
 
-/* Chi-square of the canary's position in its block, over 20 positions (19 degrees of freedom): 43.8 is the 0.1 % point. */
+/* Chi-square of the canary's position in its block, over 20 positions (19 degrees of freedom): 43.8 is the 0.1 %
+   point. */
 Test(block, the_rare_entry_comes_at_any_position)
 {
     enum { BLOCKS = 20000, LEN = 20 };
@@ -123,8 +124,8 @@ Test(block, every_order_inside_a_block_is_equally_likely)
     memory_free(b);
 }
 
-/* A client that alternates between a cheap and a dear request would meet a fixed 1-2-1-2 in step. Here each kind gets the
-   canary's share: 5 standard deviations of a hypergeometric sum at most. */
+/* A client that alternates between a cheap and a dear request would meet a fixed 1-2-1-2 in step. Here each kind
+   gets the canary's share: 5 standard deviations of a hypergeometric sum at most. */
 Test(block, a_periodic_client_does_not_line_up_with_one_side)
 {
     for (int period = 2; period <= 20; period++) {

@@ -1,4 +1,4 @@
-/* tests/unit/route/test_condition.c - every subject with every operator: what matches, and what explain says when not. */
+/* tests/unit/route/test_condition.c - each subject with each operator: what matches, and why not. */
 #include "route/condition.h"
 
 #include <criterion/criterion.h>
@@ -19,7 +19,7 @@ static void expect(struct fixture *f, struct condition_config *c, const struct r
     cr_assert_str_eq(text.ptr, why != NULL ? why : "it matches", "%s", name);
 }
 
-/* ---- subjects by operators ----------------------------------------------------------------------------------------- */
+/* ---- subjects by operators --------------------------------------------------------------------------------------- */
 
 struct row {
     enum condition_subject subject;
@@ -212,7 +212,7 @@ Test(condition, range_takes_decimals_and_nothing_else)
     fixture_fini(&f);
 }
 
-/* ---- subjects without operator ------------------------------------------------------------------------------------- */
+/* ---- subjects without operator ----------------------------------------------------------------------------------- */
 
 Test(condition, source_is_in_one_of_the_networks)
 {
@@ -315,7 +315,7 @@ Test(condition, a_request_without_the_key_is_in_no_sample)
     fixture_fini(&f);
 }
 
-/* ---- explain ------------------------------------------------------------------------------------------------------- */
+/* ---- explain ----------------------------------------------------------------------------------------------------- */
 
 Test(condition, explains_the_part_that_failed)
 {
@@ -360,8 +360,8 @@ Test(condition, explanations_cut_long_values)
 
 /* ---- limits and threads ---------------------------------------------------------------------------------------- */
 
-/* The first alternative fails in a million ways before the second would match: a search that goes past its limits has found
-   nothing, and has not held up the worker. */
+/* The first alternative fails in a million ways before the second would match: a search that goes past its limits
+   has found nothing, and has not held up the worker. */
 Test(condition, an_explosive_regex_is_cut_off)
 {
     struct fixture f;

@@ -7,7 +7,7 @@
 
 #include "route/fixture.h"
 
-/* ---- combinations -------------------------------------------------------------------------------------------------- */
+/* ---- combinations ------------------------------------------------------------------------------------------------ */
 
 Test(condition_compile, combinations_follow_their_truth_tables)
 {
@@ -91,7 +91,7 @@ Test(condition_compile, random_trees_agree_with_their_definition)
     }
 }
 
-/* ---- segments ------------------------------------------------------------------------------------------------------ */
+/* ---- segments ---------------------------------------------------------------------------------------------------- */
 
 static const char *first_error(struct fixture *f, struct condition_config *c)
 {
@@ -150,7 +150,7 @@ Test(condition_compile, nesting_has_an_end)
     fixture_fini(&f);
 }
 
-/* ---- values that cannot be ----------------------------------------------------------------------------------------- */
+/* ---- values that cannot be --------------------------------------------------------------------------------------- */
 
 Test(condition_compile, a_bad_regex_is_an_error_at_its_place)
 {

@@ -126,7 +126,7 @@ Test(decide, routes_draw_from_blocks_of_their_own)
     fixture_fini(&f);
 }
 
-/* ---- sticky -------------------------------------------------------------------------------------------------------- */
+/* ---- sticky ------------------------------------------------------------------------------------------------------ */
 
 static struct route_config *sticky_route(struct fixture *f, enum key_kind kind, const char *name)
 {
@@ -241,7 +241,7 @@ Test(decide, sources_are_keys)
     fixture_fini(&f);
 }
 
-/* ---- weights set at run time --------------------------------------------------------------------------------------- */
+/* ---- weights set at run time ------------------------------------------------------------------------------------- */
 
 Test(decide, weights_at_run_time_replace_those_of_the_file)
 {

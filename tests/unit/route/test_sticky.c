@@ -28,8 +28,8 @@ static uint32_t pick(const char *route, unsigned user, const uint64_t *hashes, c
     return sticky_pick(sticky_salt(slice_from_cstr(route)), slice_from(key, (size_t)len), hashes, weights, count, pair);
 }
 
-/* From another implementation, with floating logarithms, in another language. A change here moves real users and is never
-   right. */
+/* From another implementation, with floating logarithms, in another language. A change here moves real users and is
+   never right. */
 Test(sticky, golden_values_hold_for_ever)
 {
     static const char *const names[] = { "checkout-v1", "checkout-v2", "checkout-v3" };

@@ -144,7 +144,7 @@ Test(table, a_route_whose_when_fails_leaves_the_request_to_the_next)
     fixture_fini(&f);
 }
 
-/* ---- against a linear matcher -------------------------------------------------------------------------------------- */
+/* ---- against a linear matcher ------------------------------------------------------------------------------------ */
 
 static const char *const hosts[] = { NULL, "a.x.y",     "b.x.y",       "x.y",     "*.x.y",    "*.y",
                                      "*",  "a.x.y x.y", "*.x.y a.x.y", "*.a.x.y", "*.y *.x.y" };
@@ -276,7 +276,7 @@ Test(table, more_lists_than_the_cursor_holds_are_searched_one_by_one)
     fixture_fini(&f);
 }
 
-/* ---- cost ---------------------------------------------------------------------------------------------------------- */
+/* ---- cost -------------------------------------------------------------------------------------------------------- */
 
 static uint32_t candidate_count(const struct fixture *f, const char *host, const char *path)
 {
@@ -353,7 +353,7 @@ Test(table, more_than_100_routes_for_one_host_and_path_are_warned_of)
     }
 }
 
-/* ---- explain and errors -------------------------------------------------------------------------------------------- */
+/* ---- explain and errors ------------------------------------------------------------------------------------------ */
 
 Test(table, explains_the_first_part_that_does_not_fit)
 {
