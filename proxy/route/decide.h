@@ -43,9 +43,10 @@ struct decision {
 
 extern const char *const decision_why_names[];
 
-/* Pure but for the draw, and allocates only at a route's first draw. The request's path and host are in normal form. Rules go
-   before everything, also before a redirect: act on upstream_index and why, not on the route's action. Where a sticky
-   split's header, query argument or source is absent, the block decides; where its cookie is, a key is issued. */
+/* Pure but for the draw, and allocates only at a route's first draw. The request's path and host are in normal form.
+   Rules go before everything, also before a redirect: act on upstream_index and why, not on the route's action.
+   Where a sticky split's header, query argument or source is absent, the block decides; where its cookie is, a key
+   is issued. */
 void route_decide(const struct route_table *table, const struct route_request *request, const struct weights *weights,
                   struct draw *draw, struct decision *out);
 
