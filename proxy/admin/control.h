@@ -52,6 +52,7 @@ struct process_status {
     enum process_state state;
     struct wall_time started;
     int64_t uptime_ms;
+    const char *admin_address; /* of TCP, as bound; "" without */
     struct listener_status *listeners;
     size_t listener_count;
     struct worker_status *workers;

@@ -1,5 +1,4 @@
 /* admin/hygiene.c - GET /api/v1/hygiene: what has expired, and what nobody answers for. */
-#include "admin/describe.h"
 #include "admin/dispatch.h"
 
 /* Where findings go, and what counts as expired. */
@@ -26,7 +25,10 @@ static void put_finding(const struct inspection *i, const struct subject *s, con
     text_printf(&place, "%s:%u", s->place.file, s->place.line);
     json_put_string(finding, "place", text_slice(&place));
     text_fini(&place);
-    put_ownership(finding, &s->ownership);
+    put_optional(finding, "owner", s->ownership.owner);
+    put_time(finding, "expires", s->ownership.expires);
+    put_optional(finding, "doc", s->ownership.doc);
+    put_optional(finding, "runbook", s->ownership.runbook);
 }
 
 static void inspect(const struct inspection *i, const struct subject *s)

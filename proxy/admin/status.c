@@ -119,6 +119,7 @@ void api_status(struct admin_call *call)
     put_last_reload(root, status.last_reload);
     put_reloads(root, control);
     put_listeners(root, &status);
+    put_optional(json_put_object(root, "admin"), "address", slice_from_cstr(status.admin_address));
     put_workers(root, &status);
     json_put_u64(json_put_object(root, "access_log"), "dropped", status.access_dropped_count);
     put_store(root, control->store);

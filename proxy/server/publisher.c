@@ -215,6 +215,15 @@ static void on_swapped(struct publisher *p, struct worker_use *use, const struct
     use->weights_generation = publication_of(p, report->generation)->first_weights_generation;
 }
 
+static void on_not_accepting(struct publisher *p, struct worker_use *use)
+{
+    use->is_accepting = false;
+    for (uint32_t i = 0; i < p->worker_count; i++)
+        if (p->uses[i].is_accepting)
+            return;
+    p->on_not_accepting(p->arg);
+}
+
 static void on_drained(struct publisher *p, struct worker_use *use)
 {
     use->is_drained = true;
@@ -240,6 +249,9 @@ void publisher_on_report(struct publisher *p, const struct worker_report_mail *r
     case REPORT_WEIGHTS_SET:
         use->weights_generation = report->generation;
         break;
+    case REPORT_NOT_ACCEPTING:
+        on_not_accepting(p, use);
+        return;
     case REPORT_DRAINED:
         on_drained(p, use);
         return;

@@ -30,7 +30,7 @@ struct worker_use {
     struct worker *worker;
     uint64_t generation, weights_generation;
     uint32_t last_swap_us;
-    bool is_drained;
+    bool is_accepting, is_drained;
 };
 
 struct publisher {
@@ -44,6 +44,8 @@ struct publisher {
     struct timer settled_timer;
     /* Every worker uses what was published last. */
     void (*on_settled)(void *arg);
+    /* The last worker has stopped accepting. */
+    void (*on_not_accepting)(void *arg);
     /* The last worker has drained. */
     void (*on_drained)(void *arg);
     void *arg;

@@ -155,10 +155,15 @@ static void new_ones_finish(struct socket_set *set, bool is_good)
     }
 }
 
-static void wanted_mark(struct socket_set *set, const struct config *config)
+void sockets_forget(struct socket_set *set)
 {
     LIST_FOREACH_SAFE (link, &set->sockets)
         LIST_ITEM(link, struct socket, link)->is_wanted = false;
+}
+
+static void wanted_mark(struct socket_set *set, const struct config *config)
+{
+    sockets_forget(set);
     for (size_t i = 0; i < config->listener_count; i++)
         socket_find(set, &config->listeners[i])->is_wanted = true;
 }

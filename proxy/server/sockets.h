@@ -28,6 +28,8 @@ bool sockets_open(struct socket_set *set, const struct config *config, struct er
 void sockets_fds(const struct socket_set *set, const struct config *config, uint32_t worker, int *out);
 /* The address as bound, with the port the kernel chose. */
 const char *sockets_address(const struct socket_set *set, const struct listener_config *listener);
+/* No listener is wanted any more. */
+void sockets_forget(struct socket_set *set);
 /* Closes what no listener wants: once every worker has let go of it. */
 void sockets_close_unwanted(struct socket_set *set);
 

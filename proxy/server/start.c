@@ -83,6 +83,7 @@ static void worker_begin(struct server *s, uint32_t index, int *fds)
         .worker = worker_start(&options),
         .generation = snapshot->generation,
         .weights_generation = weights->generation,
+        .is_accepting = true,
     };
 }
 
@@ -114,6 +115,7 @@ static void loop_begin(struct server *s)
     snprintf(s->via, sizeof s->via, "1.1 weir-%08x", (unsigned)random_u64());
     arena_init(&s->outcome_arena, NULL, 0);
     timer_init(&s->drain_timer, server_on_drain_timeout, s);
+    timer_init(&s->close_timer, server_on_close_time, s);
     mailbox_open(&s->inbox, s->loop, server_on_report, s);
     watch_init(&s->watch, s->loop, server_on_file_change, s);
     s->state_dir.lock_fd = -1;
@@ -156,6 +158,7 @@ static void publisher_begin(struct server *s)
     s->limits = limits_create();
     publisher_init(&s->publisher, s->loop, s->worker_count);
     s->publisher.on_settled = server_on_settled;
+    s->publisher.on_not_accepting = server_on_not_accepting;
     s->publisher.on_drained = server_on_drained;
     s->publisher.arg = s;
     s->has_publisher = true;
@@ -252,6 +255,7 @@ void server_end(struct server *s)
         notify_signal_stop(&s->signals[i]);
     watch_fini(&s->watch);
     timer_stop(s->loop, &s->drain_timer);
+    timer_stop(s->loop, &s->close_timer);
     if (s->has_publisher)
         serving_end(s);
     else

@@ -132,6 +132,7 @@ static void worker_on_mail(void *owner, struct mail *mail)
         break;
     case ORDER_DRAIN:
         accept_stop(&w->front);
+        report(w, REPORT_NOT_ACCEPTING, 0, 0);
         front_drain(&w->front);
         break;
     case ORDER_STOP:

@@ -28,6 +28,7 @@ enum worker_report {
     REPORT_SWAPPED,         /* `generation` is in use; swap_us is what it took */
     REPORT_SNAPSHOT_UNUSED, /* no request of this worker pins `generation` any more */
     REPORT_WEIGHTS_SET,     /* `generation` of the weights; older ones are not read any more by this worker */
+    REPORT_NOT_ACCEPTING,   /* draining: every accept queue was emptied, no socket is listened on */
     REPORT_DRAINED          /* no client is left */
 };
 

@@ -110,16 +110,10 @@ class Proxy:
         raise AssertionError(f"it did not start: status {self.process.returncode}\n{self.error_log()}")
 
     def is_up(self):
-        if self.has_admin():
-            try:
-                return self.admin("GET", "/readyz")[0] == 200
-            except OSError:
-                return False
+        """The admin socket comes after the listeners, which the kernel lets connect before anybody serves them."""
         try:
-            for name in self.ports:
-                socket.create_connection(self.address(name), DEADLINE_S).close()
-            return True
-        except OSError:
+            return self.admin("GET", "/readyz")[0] == 200
+        except (OSError, http.client.HTTPException):
             return False
 
     def is_running(self):
