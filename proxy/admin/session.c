@@ -22,7 +22,7 @@ static void chunk_drop(struct chunk **c)
 static struct slice input_rest(const struct session *s)
 {
     if (s->input == NULL)
-        return SLICE_NONE;
+        return SLICE(""); /* not NULL: the reader adds to it */
     return slice_from(s->input->bytes + s->consumed_bytes, s->input->used - s->consumed_bytes);
 }
 

@@ -217,7 +217,9 @@ static void on_data(struct exchange *x, struct chunk *chunk, uint32_t offset, ui
 
 static void on_trailers(struct exchange *x, struct message *trailers)
 {
-    request_of(x)->response_trailers = trailers;
+    struct request *r = request_of(x);
+    message_own_fields(trailers, &r->arena); /* on_end comes when the connection has let go of its bytes */
+    r->response_trailers = trailers;
 }
 
 static void on_batch(struct exchange *x)

@@ -121,6 +121,14 @@ void message_set(struct message *m, struct arena *arena, struct slice name, stru
     message_add(m, arena, field_id_from_name(name), name, value);
 }
 
+void message_own_fields(struct message *m, struct arena *arena)
+{
+    for (struct field *f = m->fields; f < m->fields + m->field_count; f++) {
+        f->name = arena_copy(arena, f->name);
+        f->value = arena_copy(arena, f->value);
+    }
+}
+
 /* Whether `pair` is "name=value" with that name; its value, or an empty one without '='. */
 static bool pair_has_name(struct slice pair, struct slice name, struct slice *value)
 {

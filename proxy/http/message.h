@@ -88,6 +88,8 @@ void message_drop(struct message *m, enum field_id id);
 void message_drop_named(struct message *m, struct slice name);
 /* Drops every line with the name, then appends one. */
 void message_set(struct message *m, struct arena *arena, struct slice name, struct slice value);
+/* Copies names and values into the arena: the chunk they were read into may go. */
+void message_own_fields(struct message *m, struct arena *arena);
 
 /* The value of the cookie called `name` in the Cookie fields (RFC 6265 4.2, crumbs across lines); false when absent. */
 bool message_cookie(const struct message *m, struct slice name, struct slice *value);

@@ -30,3 +30,10 @@ def start():
         except AssertionError as problem:
             problems.append(problem)
     assert not problems, problems
+
+
+@pytest.fixture
+def proxy(house):
+    """The proxy that the tests of a module share: each module defines `house`. Between two tests nothing may be live."""
+    yield house.revive()
+    house.settle()

@@ -128,9 +128,11 @@ class Reader:
             message.body += data
             message.chunks.append(data)
         while (line := self.until(b"\r\n")) != b"\r\n":
+            message.raw_body += line
             field = FIELD.fullmatch(line[:-2])
             assert field, f"not a trailer line: {line!r}"
             message.trailers.append((field[1].decode("latin-1"), field[2].decode("latin-1")))
+        message.raw_body += b"\r\n"
 
     def body(self, message, is_until_close=False):
         """As RFC 9112 6.3 frames it; both framings at once are an error."""

@@ -164,9 +164,8 @@ class Origin:
         for connection in self.connections:
             connection.wait_end()
 
-    def settle(self):
-        """As new."""
-        self.hang_up()
+    def forget(self):
+        """As new, but for failures of its own, which end the test."""
         failures = self.failures
         self.requests, self.connections, self.failures = [], [], []
         self.answer = self.default

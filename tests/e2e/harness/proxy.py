@@ -88,7 +88,8 @@ class Proxy:
         environment = dict(os.environ, **self.environment)
         for tool in ("ASAN", "UBSAN", "TSAN", "LSAN"):
             old = environment.get(f"{tool}_OPTIONS", "")
-            environment[f"{tool}_OPTIONS"] = f"{old}:log_path={self.path('reports')}/{tool.lower()}".lstrip(":")
+            more = f"log_path={self.path('reports')}/{tool.lower()}:print_stacktrace=1"
+            environment[f"{tool}_OPTIONS"] = f"{old}:{more}".lstrip(":")
         with open(self.path("access.log"), "ab") as out, open(self.path("error.log"), "ab") as err:
             self.process = subprocess.Popen(
                 [WEIR, "run", "-c", self.path("weir.yaml"), *self.arguments],
@@ -108,6 +109,17 @@ class Proxy:
             if "in use" not in self.error_log():  # somebody was faster with the port
                 break
         raise AssertionError(f"it did not start: status {self.process.returncode}\n{self.error_log()}")
+
+    def revive(self):
+        """Starts it again when a test before has killed it: that one has failed, the others need not."""
+        if not self.is_running():
+            for name in os.listdir(self.path("reports")):
+                os.remove(self.path(f"reports/{name}"))
+            self.close_clients()
+            for origin in self.origins:
+                origin.forget()
+            self.start()
+        return self
 
     def is_up(self):
         """The admin socket comes after the listeners, which the kernel lets connect before anybody serves them."""
@@ -131,7 +143,8 @@ class Proxy:
         assert self.is_running(), f"the proxy died: {self.process.returncode}\n{self.error_log()}\n{self.reports()}"
         self.close_clients()
         for origin in self.origins:
-            origin.settle()
+            origin.hang_up()
+            origin.forget()
         self.expect_nothing_live()
 
     def expect_nothing_live(self):
