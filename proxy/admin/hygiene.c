@@ -19,7 +19,7 @@ static void put_finding(const struct inspection *i, const struct subject *s, con
 {
     struct text place = { 0 };
     struct json *finding = json_push_object(i->findings);
-    json_put_cstr(finding, "kind", s->kind);
+    json_put_cstr(finding, "what", s->kind);
     json_put_string(finding, "name", s->name);
     json_put_cstr(finding, "problem", problem);
     text_printf(&place, "%s:%u", s->place.file, s->place.line);

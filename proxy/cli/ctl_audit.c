@@ -84,7 +84,7 @@ static enum ctl_verdict print_hygiene(struct call *call, const struct json *answ
     table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
     for (size_t i = 0; i < json_count(findings); i++) {
         const struct json *f = json_at(findings, i);
-        table_add(&t, PAINT_NONE, "%s", ctl_text(call, f, "kind"));
+        table_add(&t, PAINT_NONE, "%s", ctl_text(call, f, "what"));
         table_add(&t, PAINT_BOLD, "%s", ctl_text(call, f, "name"));
         table_add(&t, PAINT_YELLOW, "%s", ctl_text(call, f, "problem"));
         table_add(&t, PAINT_NONE, "%s", ctl_text(call, f, "owner"));

@@ -221,7 +221,7 @@ def test_audit_lines_and_versions_are_tables(api):
 def test_findings_of_hygiene_are_a_table(api):
     api.body = json.dumps({"findings": []})
     assert api.ctl("hygiene").stdout == "nothing has expired, and everything has an owner\n"
-    finding = {"kind": "rule", "name": "shop/testers", "problem": "expired", "owner": "team-a", "place": "w.yaml:3:4"}
+    finding = {"what": "rule", "name": "shop/testers", "problem": "expired", "owner": "team-a", "place": "w.yaml:3:4"}
     api.body = json.dumps({"findings": [finding]})
     assert api.ctl("hygiene").stdout.splitlines()[1].split() == list(finding.values())
 
