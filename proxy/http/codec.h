@@ -40,6 +40,21 @@ enum h1_state { /* what comes next on the wire */
 };
 
 /* Reads one side of one connection. Embedded; owns nothing.
+ *
+ *   HEAD -+- 1xx answer ----------------> HEAD
+ *         +- no body -------------------> END
+ *         +- Content-Length --> LENGTH -> END
+ *         +- chunked -----> CHUNK_SIZE -> CHUNK_DATA -> CHUNK_CRLF -> CHUNK_SIZE
+ *         |                     +- size 0 -> TRAILERS -> END
+ *         +- 101 -------> TUNNEL ------+- h1_read_eof -> END
+ *         +- none of it > UNTIL_CLOSE -+
+ *   END - h1_reader_next -> HEAD               any - h1_fail -> ERROR, for good
+ *
+ * Invariants, asserted by h1_reader_check:
+ *   1. line_start_bytes <= scanned_bytes; both are 0 where no line is being read (LENGTH, CHUNK_DATA, END...)
+ *   2. LENGTH and CHUNK_DATA have remaining_bytes > 0
+ *   3. ERROR if and only if there is a reason, and then there is an error_detail
+ *
  * While a block of lines (a head or a trailer block) is incomplete, it stays in the input and the reader keeps offsets:
  *   [0, line_start_bytes) complete lines   [line_start_bytes, scanned_bytes) looked at, no line end   rest: not looked at */
 struct h1_reader {
@@ -60,6 +75,8 @@ struct h1_reader {
 
 void h1_reader_init_request(struct h1_reader *r, const struct h1_limits *limits);
 void h1_reader_init_response(struct h1_reader *r, const struct h1_limits *limits, enum method request_method);
+/* Asserts the invariants; for tests, which call it after every event. */
+void h1_reader_check(const struct h1_reader *r);
 /* Ready for the next message on the same connection. */
 void h1_reader_next(struct h1_reader *r);
 

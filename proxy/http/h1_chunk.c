@@ -1,4 +1,8 @@
-/* http/h1_chunk.c - the line in front of each chunk: its size and its extensions (RFC 9112 7.1). */
+/* http/h1_chunk.c - the line in front of each chunk: its size and its extensions (RFC 9112 7.1).
+ *
+ * Extensions end here (7.1.1), but a malformed one is refused all the same: parsers that skip "to the line's end" disagree about
+ * where that is. The line is looked at again from its start while it is incomplete, its extension only from where the last look
+ * ended; digits are 16 at most. */
 #include "http/h1_parts.h"
 
 #include "http/scan.h"

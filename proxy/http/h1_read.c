@@ -1,4 +1,7 @@
-/* http/h1_read.c - the HTTP/1.1 reader: bytes in, events out; which part of a message comes next. */
+/* http/h1_read.c - the HTTP/1.1 reader: bytes in, events out; which part of a message comes next.
+ *
+ * The states and their arrows are drawn in codec.h. Heads are h1_head.c's (with h1_start.c for the first line and h1_framing.c
+ * for what it all means), chunk sizes h1_chunk.c's. Nothing is kept of the input: what is incomplete is presented again. */
 #include "http/codec.h"
 
 #include "http/h1_parts.h"
@@ -20,6 +23,16 @@ void h1_reader_next(struct h1_reader *r)
     *r = (struct h1_reader){
         .limits = r->limits, .state = H1_STATE_HEAD, .is_response = r->is_response, .request_method = r->request_method
     };
+}
+
+void h1_reader_check(const struct h1_reader *r)
+{
+    bool is_error = r->state == H1_STATE_ERROR;
+    bool reads_lines = r->state == H1_STATE_HEAD || r->state == H1_STATE_TRAILERS || r->state == H1_STATE_CHUNK_SIZE;
+    CHECK(r->line_start_bytes <= r->scanned_bytes);                                                    /* 1 */
+    CHECK(is_error || reads_lines || r->scanned_bytes == 0);                                           /* 1 */
+    CHECK((r->state != H1_STATE_LENGTH && r->state != H1_STATE_CHUNK_DATA) || r->remaining_bytes > 0); /* 2 */
+    CHECK(is_error == (r->reason != REASON_NONE) && is_error == (r->error_detail != NULL));            /* 3 */
 }
 
 bool h1_fail(struct h1_reader *r, enum reason reason, const char *detail)
@@ -74,9 +87,11 @@ static enum h1_event head_is_complete(struct h1_reader *r, struct slice *input, 
     return H1_HEAD;
 }
 
+/* A head that comes in pieces is checked line by line, and parsed into `m` once all of it lies in one place: the owner may have
+   moved the bytes between calls, and `m` borrows from them. */
 static enum h1_event read_head(struct h1_reader *r, struct slice *input, struct arena *arena, struct message *m)
 {
-    bool is_resumed = r->line_count > 0; /* earlier lines were parsed where they lie no more */
+    bool is_resumed = r->line_count > 0;
     if (!r->is_response && !r->has_skipped_line && input->len > 0 && input->ptr[0] == '\r') {
         /* RFC 9112 2.2 asks to ignore at least one empty line in front of a request line; a second one is refused. */
         enum h1_event e = take_crlf(r, input, "CR stands without LF");
@@ -92,7 +107,7 @@ static enum h1_event read_head(struct h1_reader *r, struct slice *input, struct 
     return e == H1_END ? head_is_complete(r, input, arena, m) : e;
 }
 
-/* Body bytes that are there, up to `limit_bytes`. */
+/* Body bytes that are there, up to `limit_bytes`: a view into the input, which the owner may pass on without a copy. */
 static enum h1_event take_data(struct h1_reader *r, struct slice *input, uint64_t limit_bytes)
 {
     if (input->len == 0)
@@ -147,6 +162,7 @@ static enum h1_event read_chunk_head(struct h1_reader *r, struct slice *input)
     return e;
 }
 
+/* Framing between chunks yields no event of its own, so it is stepped over first. */
 enum h1_event h1_read(struct h1_reader *r, struct slice *input, struct arena *arena, struct message *message)
 {
     if (r->state == H1_STATE_CHUNK_CRLF || r->state == H1_STATE_CHUNK_SIZE) {
@@ -198,6 +214,7 @@ enum h1_event h1_read_eof(struct h1_reader *r, size_t pending_bytes)
     case H1_STATE_TRAILERS:
         break;
     }
+    /* Not h1_fail's translation: an upstream that goes away is another fault than one that talks nonsense. */
     h1_fail(r, REASON_CLIENT_ABORTED, "the connection ended inside a message");
     if (r->is_response)
         r->reason = REASON_UPSTREAM_RESET;

@@ -1,4 +1,7 @@
-/* http/h1_start.c - the first line of a head: request line, request target and status line. */
+/* http/h1_start.c - the first line of a head: request line, request target and status line.
+ *
+ * A request line is read as RFC 9112 3 spells it and in no other way: its advice to split leniently at any white space is what
+ * makes two parties see two targets. */
 #include "http/h1_parts.h"
 
 #include "http/scan.h"

@@ -1,4 +1,8 @@
-/* http/h1_write.c - writes heads and chunk framing from parsed messages, never from copied text. */
+/* http/h1_write.c - writes heads and chunk framing from parsed messages, never from copied text.
+ *
+ * Response splitting and request smuggling end here: names and values are copied one by one, framing fields are never copied at
+ * all, and when the head is done its controls are counted. A message that would break the head is a bug of whoever built it:
+ * parsed values hold no controls, and configuration and scripts are checked by is_token and is_field_value (validate.h). */
 #include "http/codec.h"
 
 #include "base/check.h"

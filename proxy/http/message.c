@@ -1,4 +1,7 @@
-/* http/message.c - the neutral message: its methods, its field lines, cookies and query arguments. */
+/* http/message.c - the neutral message: its methods, its field lines, cookies and query arguments.
+ *
+ * Lines are never moved or removed, only marked, so a `struct field *` stays good until the next message_add may have to grow
+ * the array (the old one stays in the arena, unchanged and unused). */
 #include "http/message.h"
 
 /* Most requests have fewer lines; the array doubles from here. */
@@ -29,6 +32,7 @@ bool method_is_idempotent(enum method m)
     return method_is_safe(m) || m == METHOD_PUT || m == METHOD_DELETE;
 }
 
+/* The arena has no free: the narrower arrays stay behind, together less than the new one. */
 static void fields_grow(struct message *m, struct arena *arena, uint16_t capacity)
 {
     struct field *wider = arena_alloc(arena, capacity * sizeof *wider);

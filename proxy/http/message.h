@@ -74,7 +74,8 @@ struct message {
 /* Empties the message and gives it room for `field_capacity` fields in the arena. */
 void message_init(struct message *m, struct arena *arena, uint16_t field_capacity);
 
-/* The first field line with that id that is not dropped; NULL when there is none. */
+/* The first field line with that id that is not dropped; NULL when there is none. Pointers to lines are good until a line is
+   added. */
 struct field *message_field(const struct message *m, enum field_id id);
 /* The next one with the same id behind `after`. */
 struct field *message_next_field(const struct message *m, const struct field *after);

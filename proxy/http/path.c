@@ -1,4 +1,8 @@
-/* http/path.c - the one normal form in which paths are matched (RFC 3986 6.2.2). */
+/* http/path.c - the one normal form in which paths are matched (RFC 3986 6.2.2).
+ *
+ * Rules are matched against what an upstream will make of the path, or a client could reach what a rule withholds by spelling it
+ * otherwise: /%61dmin, /x/../admin. What upstreams disagree about (%00, backslashes, climbing out of the root) is refused;
+ * what they may tell apart (//, %2F, parameters behind a semicolon) is kept. */
 #include "http/validate.h"
 
 enum { BYTE_REFUSED, BYTE_PLAIN, BYTE_DOT, BYTE_PERCENT };

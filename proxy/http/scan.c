@@ -1,4 +1,8 @@
-/* http/scan.c - the scans in plain C, with SSE4.2 and with AVX2, and the choice among them. */
+/* http/scan.c - the scans in plain C, with SSE4.2 and with AVX2, and the choice among them.
+ *
+ * A head is read twice at most: for line ends and forbidden bytes together (a line end is a control like any other), and for the
+ * end of each name. At 16 or 32 bytes a step both cost less than one look at each byte would.
+ * No scan reads outside [at, end): the input may end where the page does. */
 #include "http/scan.h"
 
 #include <stdint.h>
@@ -7,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-/* What a byte is, for the plain twins and for the last few bytes of a run. */
+/* What a byte is, for the plain twins and for runs too short for a register. CLASS_CONTROL is 1, so that it can be summed. */
 enum byte_class { CLASS_CONTROL = 1, CLASS_TOKEN = 2, CLASS_TARGET = 4 };
 
 #define BOTH   (CLASS_TOKEN | CLASS_TARGET)

@@ -1,4 +1,7 @@
-/* http/trace.c - reads traceparent, gives it a new parent id, or starts a trace. */
+/* http/trace.c - reads traceparent, gives it a new parent id, or starts a trace.
+ *
+ *   00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+ *   [0 version  [3 trace id, 16 bytes   [36 parent id, 8  [53 flags, 1 */
 #include "http/trace.h"
 
 #define TRACE_ID_DIGITS   32

@@ -20,7 +20,8 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* unreserved and sub-delims (RFC 3986 2.2, 2.3). */
+/* RFC 3986 lets almost anything be a registered name. These bytes cannot end a host early in anybody's eyes, unlike '@', '/',
+   '\' or '#': unreserved and sub-delims (RFC 3986 2.2, 2.3). */
 static const bool is_name_byte[256] = {
     ['!'] = true, ['$'] = true,         ['&' ... '.'] = true, ['0' ... '9'] = true, [';'] = true,
     ['='] = true, ['A' ... 'Z'] = true, ['_'] = true,         ['a' ... 'z'] = true, ['~'] = true,

@@ -77,7 +77,7 @@ static struct h1_write write_of(const struct message *m)
         .framing = m->framing,
         .content_length = m->content_length,
         .has_content_length = m->has_content_length,
-        .is_close = !m->is_keep_alive && m->framing != BODY_UNTIL_CLOSE && !m->is_upgrade,
+        .is_close = !m->is_keep_alive && m->framing != BODY_UNTIL_CLOSE && !(m->is_response && m->is_upgrade),
         .upgrade = m->upgrade,
         .wants_trailers = m->wants_trailers,
     };

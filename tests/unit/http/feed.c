@@ -157,6 +157,7 @@ static size_t read_all(struct run *run, struct slice pending)
         enum h1_event e = h1_read(&run->reader, &input, &run->arena, &run->message);
         CHECK(input.ptr + input.len == pending.ptr + pending.len);
         goes_on = on_event(run, e);
+        h1_reader_check(&run->reader);
     }
     return input.len;
 }
