@@ -57,6 +57,7 @@ struct process_status {
     size_t listener_count;
     struct worker_status *workers;
     size_t worker_count;
+    size_t snapshot_count;       /* in memory: the current one, and those that requests still use */
     struct wall_time applied_at; /* of the configuration in force */
     struct slice source, by;     /* that brought it */
     const struct reload_outcome *last_reload;

@@ -27,6 +27,7 @@ static void put_config(struct json *root, const struct admin_control *control, c
     json_put_string(config, "source", status->source);
     json_put_string(config, "by", status->by);
     json_put_u64(config, "weights_generation", control->weights(control->arg)->generation);
+    json_put_u64(config, "snapshots", status->snapshot_count);
     put_list(config, "restart_needed", status->restart_needed, status->restart_needed_count);
 }
 

@@ -95,6 +95,7 @@ static void get_status(void *arg, struct arena *arena, struct process_status *ou
         .state = s->state,
         .started = s->started,
         .uptime_ms = mono_diff_us(loop_now(s->loop), s->started_mono) / 1000,
+        .snapshot_count = publisher_snapshot_count(&s->publisher),
         .applied_at = s->applied_at,
         .source = slice_from_cstr(s->applied_source),
         .by = slice_from_cstr(s->applied_by),

@@ -47,6 +47,14 @@ struct snapshot *publisher_snapshot(const struct publisher *p)
     return newest(p)->snapshot;
 }
 
+size_t publisher_snapshot_count(const struct publisher *p)
+{
+    size_t count = 0;
+    for (const struct list *at = p->publications.next; at != &p->publications; at = at->next)
+        count++;
+    return count;
+}
+
 const struct weights *publisher_weights(const struct publisher *p)
 {
     return &newest_weights(newest(p))->weights;

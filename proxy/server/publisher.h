@@ -64,6 +64,8 @@ void publish_snapshot(struct publisher *p, struct snapshot *snapshot, struct wei
 void publish_weights(struct publisher *p, struct weights_set *set);
 
 struct snapshot *publisher_snapshot(const struct publisher *p);
+/* The current one, and those that some worker still uses. */
+size_t publisher_snapshot_count(const struct publisher *p);
 const struct weights *publisher_weights(const struct publisher *p);
 
 /* A report of a worker; called for each mail, which the caller frees. */
