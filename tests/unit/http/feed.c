@@ -48,13 +48,17 @@ static void put_escaped(struct text *t, struct slice s)
 
 static void put_fields(struct text *t, const struct message *m)
 {
+    const char *before = "{";
     for (size_t i = 0; i < m->field_count; i++) {
-        text_add_char(t, i == 0 ? '{' : '|');
+        if (m->fields[i].is_dropped)
+            continue;
+        text_add_cstr(t, before);
         put_escaped(t, m->fields[i].name);
         text_add_cstr(t, ": ");
         put_escaped(t, m->fields[i].value);
+        before = "|";
     }
-    text_add_cstr(t, m->field_count == 0 ? "{}" : "}");
+    text_add_cstr(t, before[0] == '{' ? "{}" : "}");
 }
 
 static void put_framing(struct text *t, const struct message *m)
