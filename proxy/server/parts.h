@@ -20,6 +20,7 @@
 #define SERVER_SIGNAL_COUNT 4
 
 struct limits;
+struct resolver;
 
 /* What a restart would read differently: compared at each reload. */
 struct restart_settings {
@@ -43,6 +44,7 @@ struct server {
     bool has_publisher;
     struct admin *admin;
     struct watch watch;
+    struct resolver *resolver; /* NULL while every endpoint is an address */
     struct notify_signal signals[SERVER_SIGNAL_COUNT];
     struct timer drain_timer;
     struct timer close_timer; /* of sockets that nobody listens on any more */
@@ -89,6 +91,12 @@ struct admin_control server_control(struct server *s);
 /* Opens the access log the configuration names, when it is another one than now. False with an error. */
 bool server_open_access_log(struct server *s, const struct config *config, struct err_list *errors) MUST_CHECK;
 void server_reopen_logs(struct server *s);
+
+/* ---- names.c ------------------------------------------------------------------------------------------------------------- */
+
+/* Watches the names of the current snapshot; the workers hear of addresses by and by. After each publication. */
+void server_watch_names(struct server *s);
+void server_forget_names(struct server *s);
 
 /* ---- start.c ------------------------------------------------------------------------------------------------------------- */
 

@@ -189,6 +189,7 @@ static void publish(struct server *s, struct snapshot *snapshot)
     override_set_apply(&s->overrides, snapshot, &weights->arena, &weights->weights);
     int *fds = fds_of_all(s, snapshot->config);
     publish_snapshot(&s->publisher, snapshot, weights, fds);
+    server_watch_names(s);
     memory_free(fds);
     log_set_level(snapshot->config->log.level);
     admin_configure(s->admin, &snapshot->config->admin);

@@ -210,6 +210,7 @@ bool server_start(struct server *s)
     publish_first(s, snapshot);
     server_signals_start(s);
     workers_begin(s);
+    server_watch_names(s);
     s->state = PROCESS_SERVING;
     log_started(s);
     return true;
@@ -256,6 +257,7 @@ void server_end(struct server *s)
     watch_fini(&s->watch);
     timer_stop(s->loop, &s->drain_timer);
     timer_stop(s->loop, &s->close_timer);
+    server_forget_names(s);
     if (s->has_publisher)
         serving_end(s);
     else

@@ -56,6 +56,8 @@ static struct endpoint *endpoint_create(struct upstream *u, const struct endpoin
     list_init(&e->idle);
     if (config->address.kind != ADDRESS_NAME)
         e->address_length = endpoint_address_to_sockaddr(&config->address, &e->address);
+    if (e->address_length == 0) /* healthy when the name has an address and a connection was made */
+        stats_endpoint_set_health(u->set->loop->stats, stats_id, STATS_UNHEALTHY);
     return e;
 }
 
