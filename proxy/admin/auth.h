@@ -1,4 +1,4 @@
-/* admin/auth.h - who asks, and what they may do: contract.md section 5. For admin/ only. */
+/* admin/auth.h - who asks, and what they may do: design.md, "Who asks". For admin/ only. */
 #ifndef ADMIN_AUTH_H
 #define ADMIN_AUTH_H
 

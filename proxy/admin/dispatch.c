@@ -87,7 +87,7 @@ static void refuse_stranger(struct admin_call *call, enum auth_verdict verdict)
     }
 }
 
-/* Without tokens, TCP is read-only: contract.md section 5. */
+/* Without tokens, TCP is read-only: design.md, "Who asks". */
 static bool role_check(struct admin_call *call, const struct admin_config *config, const struct endpoint_row *row,
                        bool is_unix)
 {

@@ -1,4 +1,4 @@
-/* admin/split.c - PUT and DELETE of a route's weights: contract.md, "Who owns the weights". */
+/* admin/split.c - PUT and DELETE of a route's weights: design.md, "Who owns the weights". */
 #include "admin/dispatch.h"
 #include "admin/routes.h"
 

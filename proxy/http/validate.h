@@ -20,7 +20,7 @@ bool authority_is_valid(struct slice authority);
 struct slice host_normalise(struct slice authority, char *out);
 
 enum path_verdict { PATH_OK, PATH_INVALID };
-/* The one normal form in which paths are matched (contract.md section 3): dot-segments removed, unreserved %XX decoded,
+/* The one normal form in which paths are matched (design.md, "Paths"): dot-segments removed, unreserved %XX decoded,
    other %XX in upper case, `//` kept, %2F never a separator. %00, a backslash (raw or %5C), a broken %-sequence and climbing
    above the root are PATH_INVALID. *out borrows from raw when raw is in normal form already, else it is in the arena.
    *has_encoded_slash tells whether %2F occurs. */

@@ -5,7 +5,7 @@
 
 /* Step i takes a database from version i to i + 1, in one transaction. */
 static const char *const steps[] = {
-    /* Weights set at run time: contract.md, "Who owns the weights". */
+    /* Weights set at run time: design.md, "Who owns the weights". */
     "CREATE TABLE weight_overrides ("
     "  route TEXT PRIMARY KEY,"
     "  fingerprint TEXT NOT NULL," /* of the split in the file when they were set */
