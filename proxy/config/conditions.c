@@ -84,6 +84,7 @@ static const struct key_row *key_row_find(struct slice word)
     return NULL;
 }
 
+/* Names in queries are compared after decoding, so anything may stand in them. */
 static const struct text_format *name_format(const char *word)
 {
     if (strcmp(word, "header") == 0)
@@ -107,6 +108,7 @@ static void key_read_value(struct fill *f, const struct key_row *row, const stru
     }
 }
 
+/* A map with exactly one of four keys; in `sticky` its neighbours are the table's own. */
 void key_read(struct fill *f, const struct node *node, const char *key, const struct setting_table *beside,
               struct key_config *out)
 {
@@ -201,6 +203,7 @@ static bool sort_combination(struct fill *f, struct parts *parts, const struct n
     return false;
 }
 
+/* Unknown words are told here, while the rest of the condition is still read. */
 static void sort_keys(struct fill *f, const struct node *map, const struct setting_table *beside, struct parts *parts)
 {
     for (const struct node *key = map->first; key != NULL; key = key->next) {
@@ -287,6 +290,7 @@ static void read_texts(struct fill *f, const struct node *value, const char *wor
         out->values.items[i] = fill_lower(f, out->values.items[i]);
 }
 
+/* The subject is known by now: what a value must look like depends on it. */
 static void read_operator(struct fill *f, const struct operator_row *row, const struct node *value,
                           struct condition_config *out)
 {
@@ -339,6 +343,7 @@ static void read_equals(struct fill *f, const struct node *value, const char *wo
     read_texts(f, value, word, out);
 }
 
+/* The three spellings of path, host and method, told apart by what stands as the subject's value. */
 static void read_subject_alone(struct fill *f, struct parts *parts, struct condition_config *out)
 {
     const struct node *value = parts->subject->value;
@@ -369,6 +374,7 @@ static void read_subject_named(struct fill *f, struct parts *parts, struct condi
         need_operator(f, parts);
 }
 
+/* A share of what must be said: 5% of requests is a split's business, a sample is 5% of users. */
 static void read_sample(struct fill *f, const struct parts *parts, struct condition_config *out)
 {
     const struct node *value = parts->subject->value;
@@ -389,6 +395,7 @@ static void read_sample(struct fill *f, const struct parts *parts, struct condit
     err_hint(f->errors, e, "add a key: by: { cookie: NAME }");
 }
 
+/* Half open, so that two windows can follow each other without a gap or an overlap. */
 static void read_between(struct fill *f, const struct node *value, struct condition_config *out)
 {
     if (!fill_expect(f, value, NODE_LIST, "between", "a list of two times"))
@@ -456,6 +463,7 @@ static void read_test(struct fill *f, struct parts *parts, struct condition_conf
         read_subject_whole(f, parts, out);
 }
 
+/* { all: [...], header: x } could mean two things. */
 static void refuse_mixture(struct fill *f, const struct parts *parts)
 {
     const struct node *other = parts->subject ? parts->subject : parts->op;
@@ -468,6 +476,7 @@ static void refuse_mixture(struct fill *f, const struct parts *parts)
     err_hint(f->errors, e, "put it inside, as one of the conditions");
 }
 
+/* NULL only when nothing in the map says what is tested; after other mistakes the rest is read on, for more messages. */
 struct condition_config *condition_read(struct fill *f, const struct node *node, const char *key,
                                         const struct setting_table *beside)
 {

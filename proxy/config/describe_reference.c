@@ -54,6 +54,7 @@ static void add_choices(struct text *out, const struct setting_choice *choices)
     }
 }
 
+/* What stands in a list or behind a name: a link to its table, or the value it may be short for. */
 static void add_item_type(struct text *out, const struct setting_table *table)
 {
     const char *noun = value_types[table->rows[0].type].noun;
@@ -189,6 +190,7 @@ static void add_keys(struct text *out)
 
 /* ---- rules and reasons -------------------------------------------------------------------------------------------- */
 
+/* The sentences stand beside the code that enforces them. */
 static void add_rules(struct text *out)
 {
     text_add_cstr(out, "\n## Rules across settings\n\n");

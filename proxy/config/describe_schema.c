@@ -83,6 +83,7 @@ static void add_choices(struct text *out, const struct setting_choice *choices)
     text_add_char(out, ']');
 }
 
+/* YAML turns bare words into numbers and booleans, which the program reads as the texts they were: editors must take all three. */
 static void add_text_type(struct text *out, const struct text_format *format)
 {
     add_raw(out, "\"type\":[\"string\",\"number\",\"boolean\"]");
@@ -170,6 +171,7 @@ static void add_item(struct text *out, const struct setting_table *table)
     text_add_char(out, '}');
 }
 
+/* Names are not enumerated: editors check their form, the program what they name. */
 static void add_map(struct text *out, const struct setting *row)
 {
     add_raw(out, "\"type\":\"object\"");
@@ -193,6 +195,7 @@ static void add_several(struct text *out, const struct setting *row)
     text_add_cstr(out, "}}]");
 }
 
+/* Description and default in front, then one of the ways a value can be constrained. */
 static void add_row(struct text *out, const struct setting *row)
 {
     open_object(out);
@@ -319,6 +322,7 @@ static void add_condition_definitions(struct text *out)
 
 /* ---- tables ------------------------------------------------------------------------------------------------------- */
 
+/* Inline rows are left to the shapes of conditions and keys. */
 static void add_required(struct text *out, const struct setting_table *table)
 {
     bool is_any = false;
@@ -337,6 +341,7 @@ static void add_required(struct text *out, const struct setting_table *table)
         text_add_char(out, ']');
 }
 
+/* A table with an inline condition or key has all of its words as keys of its own, so that editors can complete them. */
 static void add_table(struct text *out, const struct setting_table *table)
 {
     enum setting_type inline_type = SETTING_TYPE_COUNT;

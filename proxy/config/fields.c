@@ -40,7 +40,7 @@ static const struct setting_table log_table = {
 };
 
 static const struct setting limits_rows[] = {
-    { SIZE("headers", struct limits_config, headers_bytes), .default_text = "32KiB", .min_text = "1KiB",
+    { SIZE("headers", struct limits_config, headers_bytes), .default_text = "32KiB", .min_text = "256B",
       .max_text = "1MiB", .doc = "Longest head of a request or of an upstream's answer; past it: 431, or 502." },
     { COUNT("header_count", struct limits_config, header_count), .default_text = "128", .min_text = "1",
       .max_text = "1024", .doc = "Most fields in a head; past it: 431, or 502." },

@@ -144,6 +144,7 @@ static void hint_choices(struct fill *f, struct err *e, const struct setting *ro
     hint_words(f, e, word, words, count);
 }
 
+/* "'KEY': 'TEXT' is not a duration", with the type's hint; for choices the words there are, or the one that was meant. */
 static void refuse_value(struct fill *f, const struct setting *row, const char *key, const struct node *node,
                          struct value_fault fault)
 {
@@ -176,6 +177,7 @@ static void resolve_paths(struct fill *f, const struct setting *row, struct plac
         value->address.name = fill_path(f, value->address.name, place);
 }
 
+/* The text is copied before it is read, because addresses and texts borrow from it. */
 static void fill_value(struct fill *f, const struct setting *row, const char *key, const struct node *node,
                        void *target)
 {
@@ -247,6 +249,7 @@ size_t fill_networks(struct fill *f, const struct node *node, const char *key, s
 
 static void fill_row(struct fill *f, const struct setting *row, const char *key, const struct node *node, void *target);
 
+/* One struct of a list or map, in whichever of its table's forms it is written. */
 static void fill_item(struct fill *f, const struct setting_table *table, const char *key, const struct node *node,
                       void *item)
 {
@@ -291,6 +294,7 @@ static void fill_items(struct fill *f, const struct setting *row, const struct n
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */
 
+/* The two types that are one text or a list of texts. */
 static void fill_several(struct fill *f, const struct setting *row, const char *key, const struct node *node,
                          void *target)
 {
@@ -322,6 +326,7 @@ static void fill_key(struct fill *f, const struct setting *row, const struct nod
     memcpy((char *)target + row->offset, &key, sizeof key);
 }
 
+/* `key` is what messages call the value: the row's name, or the name of an item that is written as just its first row. */
 static void fill_row(struct fill *f, const struct setting *row, const char *key, const struct node *node, void *target)
 {
     set_place(target, row->place_offset, node->place);
@@ -375,6 +380,7 @@ static bool is_later(const struct setting_table *table, struct slice key)
     return false;
 }
 
+/* Three answers: a key of a later capability, the key that was probably meant, or all there are. */
 static void refuse_key(struct fill *f, const struct setting_table *table, const struct node *key)
 {
     const char *known[64];
@@ -414,6 +420,7 @@ static void fill_inline(struct fill *f, const struct setting_table *table, const
         fill_key(f, row, map, table, target);
 }
 
+/* Told at the map: there is no better place for something that is not there. */
 static void check_required(struct fill *f, const struct setting_table *table, const struct node *map)
 {
     for (size_t i = 0; i < table->row_count; i++) {
@@ -424,6 +431,8 @@ static void check_required(struct fill *f, const struct setting_table *table, co
     }
 }
 
+/* Defaults come first and for the whole struct, so that refused and absent values look alike. `finish` runs last, and also
+   after mistakes: what it checks is independent of most of them. */
 void fill_table(struct fill *f, const struct setting_table *table, const struct node *map, void *target)
 {
     const struct setting *inline_row = NULL;

@@ -1,4 +1,7 @@
-/* config/finish.c - the rules within one map, and what follows from its keys together. */
+/* config/finish.c - the rules within one map, and what follows from its keys together.
+ *
+ * A hook sees its struct filled, defaults included, and the map for what a struct cannot tell: whether a key was written, and where.
+ * Names of upstreams and segments are not resolved yet (config/resolve.c), because they may be defined further down. */
 #include "config/finish.h"
 
 #include "config/conditions.h"
@@ -9,6 +12,7 @@
 
 /* ---- log, admin, upstreams ---------------------------------------------------------------------------------------- */
 
+/* One key says both whether and where: two words are reserved, anything else names a file. */
 void log_finish(struct fill *f, const struct node *map, void *target)
 {
     struct log_config *log = target;
@@ -26,6 +30,7 @@ void log_finish(struct fill *f, const struct node *map, void *target)
     }
 }
 
+/* Digests are compared byte by byte with what the admin API computes, in lower case. */
 void token_finish(struct fill *f, const struct node *map, void *target)
 {
     (void)map;
@@ -53,6 +58,7 @@ void upstream_finish(struct fill *f, const struct node *map, void *target)
 
 /* ---- match -------------------------------------------------------------------------------------------------------- */
 
+/* All three keys write to match->path, so only the map tells which kind it is. */
 void path_finish(struct fill *f, const struct node *map, void *target)
 {
     static const struct {
@@ -105,6 +111,7 @@ void respond_finish(struct fill *f, const struct node *map, void *target)
         err_add(f->errors, node_get(map, "body")->place, "an answer %u has no body", respond->status);
 }
 
+/* Without `burst` a bucket holds one period's worth: 100/s lets 100 come at once, and then 100 a second. */
 void rate_limit_finish(struct fill *f, const struct node *map, void *target)
 {
     (void)f;
@@ -113,6 +120,7 @@ void rate_limit_finish(struct fill *f, const struct node *map, void *target)
         limit->burst = limit->count;
 }
 
+/* 0 means "no limit", also where the configuration's own limit is stricter; so that it was written must be kept apart. */
 void route_limits_finish(struct fill *f, const struct node *map, void *target)
 {
     (void)f;
@@ -170,6 +178,7 @@ static void split_finish(struct fill *f, struct route_config *route, const struc
     reduce_weights(f, route, split->place);
 }
 
+/* Everything behind the table sees splits only. */
 static void split_from_to(struct fill *f, struct route_config *route)
 {
     if (route->to.len == 0)
@@ -216,6 +225,7 @@ static const char *find_action(struct fill *f, const struct node *map, struct ro
     return found;
 }
 
+/* A key that has no effect is a misunderstanding, and is told as one. */
 static void check_sticky(struct fill *f, const struct node *map)
 {
     const struct node *sticky = node_get(map, "sticky");
@@ -225,13 +235,13 @@ static void check_sticky(struct fill *f, const struct node *map)
     err_hint(f->errors, e, "add split: { NAME: WEIGHT, ... }, or remove it");
 }
 
+/* What a pattern found may stand anywhere in the path: there is no front part to put another in place of. */
 static void check_rewrite(struct fill *f, const struct node *map, const struct route_config *route)
 {
-    bool has_prefix = route->match.path_kind == PATH_ANY || route->match.path_kind == PATH_PREFIX;
-    if (route->rewrite.path_prefix.len == 0 || has_prefix)
+    if (route->rewrite.path_prefix.len == 0 || route->match.path_kind != PATH_REGEX)
         return;
     struct err *e = err_add(f->errors, node_get(map, "rewrite")->place, "'path_prefix' has no prefix to replace");
-    err_hint(f->errors, e, "match with path: { prefix: ... }");
+    err_hint(f->errors, e, "match with path: { prefix: ... }, not by regex");
 }
 
 void route_finish(struct fill *f, const struct node *map, void *target)

@@ -36,6 +36,8 @@ static bool is_made_of(struct slice s, const char *others)
 
 /* ---- names and tokens --------------------------------------------------------------------------------------------- */
 
+/* Names appear in metric labels, in x-weir-upstream, in paths of the admin API and as NAME=WEIGHT on the command line: none of
+   these may need quoting. */
 static const char *name_fault(struct slice s)
 {
     if (s.len > NAME_MAX_BYTES)
@@ -63,6 +65,8 @@ static const char *pattern_fault(struct slice s)
     return s.len > 0 ? NULL : "is an empty pattern, which matches everything";
 }
 
+/* Methods are case-sensitive (RFC 9110 section 9.1), so "get" would match nothing that clients send. CONNECT is answered with
+   501 before routes are looked at. */
 static const char *method_fault(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++)
@@ -99,6 +103,7 @@ static const char *editable_header_fault(struct slice s)
     return header_name_fault(s);
 }
 
+/* RFC 9110 section 5.5. CR and LF would begin a header of their own. */
 static const char *header_value_fault(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++)
@@ -118,6 +123,7 @@ static bool is_bracketed_ip(struct slice s)
            ip_parse(slice_first(slice_after(s, 1), s.len - 2), &ip);
 }
 
+/* Labels as certificates and DNS have them, with the underscore that internal names like; a final dot is the root. */
 static bool is_host(struct slice s)
 {
     if (is_bracketed_ip(s))
@@ -133,6 +139,7 @@ static bool is_host(struct slice s)
     return true;
 }
 
+/* Requests' hosts are compared without port and in lower case; config/finish.c takes the case and the final dot away. */
 static const char *host_pattern_fault(struct slice s)
 {
     if (slice_equal(s, SLICE("*")))
@@ -158,6 +165,7 @@ static const char *authority_fault(struct slice s)
     return slice_to_u64(digits, &port) && port <= UINT16_MAX ? NULL : "has a port that is none";
 }
 
+/* Location is written as it stands here, plus the request's path when there is none. */
 static const char *redirect_fault(struct slice s)
 {
     size_t scheme_len = slice_has_prefix(s, SLICE("https://")) ? 8 : slice_has_prefix(s, SLICE("http://")) ? 7 : 0;
@@ -167,12 +175,16 @@ static const char *redirect_fault(struct slice s)
     size_t host_len = 0;
     while (host_len < rest.len && !strchr("/?#", rest.ptr[host_len]))
         host_len++;
+    if (host_len < rest.len && rest.ptr[host_len] != '/')
+        return "has a query or fragment, but no path";
     for (size_t i = host_len; i < rest.len; i++)
         if (is_control(rest.ptr[i]) || (unsigned char)rest.ptr[i] > 0x7e || strchr(" \"<>\\^`{|}", rest.ptr[i]))
             return "holds a character that must be percent-encoded";
     return authority_fault(slice_first(rest, host_len));
 }
 
+/* Only that a well-formed address suits: malformed ones are told by the type. A name to listen on could resolve to several
+   addresses, or to another one after the next reload. */
 static const char *bind_fault(struct slice s)
 {
     struct endpoint_address address;
@@ -211,6 +223,7 @@ static const char *percent_fault(struct slice s, size_t at)
     return NULL;
 }
 
+/* RFC 3986 section 5.2.4 takes them out of every request's path. */
 static bool has_dot_segment(struct slice s)
 {
     struct slice rest = s, segment;

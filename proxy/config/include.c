@@ -60,6 +60,7 @@ static struct slice absolute_path(struct reading *r, const char *name)
     return tidy_path(r->arena, path);
 }
 
+/* Asked for once a load: the process does not change its directory while it runs, tests have their own. */
 static void find_directory(struct reading *r)
 {
     char *buffer = arena_alloc(r->scratch, PATH_MAX);
@@ -96,6 +97,7 @@ static struct config_file *file_add(struct reading *r, const char *name, struct 
     return file;
 }
 
+/* A file that cannot be parsed still counts as read: the others are checked all the same. */
 static void parse_file(struct reading *r, struct config_file *file)
 {
     struct place whole = { file->name, 0, 0 };
@@ -261,6 +263,7 @@ static void append_children(struct node *into, struct node *from)
     into->child_count += from->child_count;
 }
 
+/* Two files may both add upstreams or routes; a single value has one place. */
 static void merge_key(struct node *into, struct node *key, struct err_list *errors)
 {
     bool is_container = key->value->kind == NODE_MAP || key->value->kind == NODE_LIST;
@@ -288,6 +291,7 @@ static void merge_root(struct node *into, struct map *keys, struct node *root, s
     }
 }
 
+/* Only maps of two files can have the same key twice unseen: within one file yaml_parse has looked. */
 struct node *include_merge(struct file_set *set, struct arena *scratch, struct err_list *errors)
 {
     struct map keys;

@@ -41,6 +41,7 @@ static void keep_text(struct load *l, struct config *config)
     config->digest = arena_printf(l->arena, "%016" PRIx64, digest);
 }
 
+/* In the order of the list, which nobody relies on. */
 static void keep_secrets(struct load *l, const struct fill *fill, struct config *config)
 {
     config->secrets.items = arena_zalloc_array(l->arena, fill->secret_count, sizeof *config->secrets.items);

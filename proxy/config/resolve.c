@@ -1,7 +1,8 @@
 /* config/resolve.c - names of upstreams and segments become indexes, wherever in the files they are defined. */
 #include "config/check.h"
 
-#define SEGMENT_DEPTH_MAX 16u
+#define SEGMENT_DEPTH_MAX                                                                                              \
+    16u /* route/ compiles segments inside each other: depth costs it stack, and time per request */
 
 /* ---- upstreams ---------------------------------------------------------------------------------------------------- */
 
@@ -22,6 +23,7 @@ static uint32_t find_upstream(struct check *c, struct slice name, struct place p
     return (uint32_t)index;
 }
 
+/* Split entries point to what they were written as, whichever of `split` and `to` it was. */
 void resolve_upstreams(struct check *c)
 {
     for (size_t i = 0; i < c->config->route_count; i++) {
@@ -66,6 +68,7 @@ static void resolve_condition(struct check *c, struct condition_config *conditio
         resolve_condition(c, &condition->children[i]);
 }
 
+/* Also inside segments, and inside conditions that no route uses: a dangling name is never ignored. */
 void resolve_segments(struct check *c)
 {
     for (size_t i = 0; i < c->config->segment_count; i++)
@@ -129,6 +132,7 @@ static unsigned visit_segment(struct nesting *n, uint32_t index, struct place fr
     return n->heights[index];
 }
 
+/* Every segment is where a walk may start: one that no route uses can contain itself, too. */
 void resolve_nesting(struct check *c)
 {
     struct nesting n = { .check = c };

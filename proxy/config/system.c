@@ -67,6 +67,7 @@ static bool system_read_file(void *arg, const char *path, struct arena *arena, s
     return is_read;
 }
 
+/* No match, and a folder that cannot be read, are both an empty list: the pattern's own message says that nothing matched. */
 static size_t system_expand_glob(void *arg, const char *pattern, struct arena *arena, struct slice **out)
 {
     (void)arg;

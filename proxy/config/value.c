@@ -12,6 +12,7 @@ static bool read_bool(const struct setting *row, struct slice text, struct value
     return out->number || slice_equal(text, SLICE("false"));
 }
 
+/* Half of the range is enough for bytes and counts, and leaves one signed type for all comparisons. */
 static bool number_from_u64(uint64_t number, struct value *out)
 {
     out->number = (int64_t)number;
@@ -47,6 +48,7 @@ static bool read_rate(const struct setting *row, struct slice text, struct value
     return is_rate;
 }
 
+/* A date is the moment it begins in UTC, wherever the operator and the server are. */
 bool value_read_time(struct slice text, struct wall_time *out)
 {
     char date[] = "0000-00-00T00:00:00Z";
@@ -153,6 +155,7 @@ static const char *max_of(const struct setting *row)
     return row->size_bytes == sizeof(uint16_t) ? "65535" : "4294967295";
 }
 
+/* Limits are read by the type's own parser each time: they are few, and a load is not a request. */
 static struct value_fault check_range(const struct setting *row, const struct value *value)
 {
     const char *max_text = max_of(row);

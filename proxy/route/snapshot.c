@@ -5,21 +5,6 @@
 
 #include "route/regex.h"
 
-/* Places name files by strings of the configuration's arena, which a failed load (or a later reload) takes away;
-   what the caller keeps must be in the caller's arena. */
-static void keep_file_names(struct err_list *errors)
-{
-    const char *last = NULL, *last_copy = NULL;
-    for (struct err *e = errors->first; e != NULL; e = e->next) {
-        if (e->place.file != NULL && e->place.file != last) {
-            last = e->place.file;
-            last_copy = arena_copy(errors->arena, slice_from_cstr(last)).ptr;
-        }
-        if (e->place.file != NULL)
-            e->place.file = last_copy;
-    }
-}
-
 struct snapshot *snapshot_create(const char *file, const struct config_source *source, uint64_t generation,
                                  struct err_list *errors)
 {
@@ -32,7 +17,6 @@ struct snapshot *snapshot_create(const char *file, const struct config_source *s
     s->config = config_load(&s->arena, file, &with_patterns, errors);
     if (s->config != NULL)
         s->table = route_table_build(&s->arena, s->config, errors);
-    keep_file_names(errors);
     err_list_sort(errors);
     if (s->table == NULL) {
         snapshot_destroy(s);

@@ -89,6 +89,8 @@ static const struct row rows[] = {
     { &format_redirect, false, "https://" },
     { &format_redirect, false, "https:///p" },
     { &format_redirect, false, "//a" },
+    { &format_redirect, false, "https://a?q" },
+    { &format_redirect, true, "https://a/?q" },
     { &format_redirect, false, "https://a/\r\nx: y" },
     { &format_redirect, false, "https://a/\xc3\xa4" },
     { &format_redirect, false, "https://u@a/" },
