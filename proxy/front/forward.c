@@ -136,16 +136,24 @@ static void forward_max_forwards(struct request *r)
     f->value = arena_printf(&r->arena, "%llu", (unsigned long long)(hops > 0 ? hops - 1 : 0));
 }
 
+/* An HTTP/1.0 request may come without any host; HTTP/1.1 needs one: the first address of where it goes. */
+static struct slice host_of_upstream(const struct request *r)
+{
+    const struct upstream_config *u = &request_config(r)->upstreams[r->decision.upstream_index];
+    bool has_address = u->endpoint_count > 0 && u->endpoints[0].address.kind != ADDRESS_UNIX;
+    return has_address ? u->endpoints[0].address_text : SLICE("localhost");
+}
+
 static void forward_host(struct request *r)
 {
     struct slice host = request_route(r)->rewrite.host;
     struct field *f = message_field(&r->message, FIELD_HOST);
     if (host.len == 0)
-        host = r->message.authority;
+        host = r->message.authority.len > 0 ? r->message.authority : host_of_upstream(r);
     if (f != NULL)
         f->value = host;
     else
-        add_field(r, FIELD_HOST, host); /* HTTP/1.0 without one: empty is valid */
+        add_field(r, FIELD_HOST, host);
 }
 
 void forward_prepare(struct request *r)
