@@ -5,11 +5,23 @@ from harness import Origin, Proxy
 
 
 @pytest.fixture
-def origin():
+def make_origin():
+    """Makes origins that end with the test: make_origin(answer)."""
+    made = []
+
+    def make_one(*arguments, **options):
+        made.append(Origin(*arguments, **options))
+        return made[-1]
+
+    yield make_one
+    for origin in made:
+        origin.stop()
+
+
+@pytest.fixture
+def origin(make_origin):
     """An origin that answers 200 `ok`; tests set `answer`."""
-    made = Origin()
-    yield made
-    made.stop()
+    return make_origin()
 
 
 @pytest.fixture
@@ -26,7 +38,7 @@ def start():
     problems = []
     for proxy in started:
         try:
-            proxy.__exit__(None, None, None)
+            proxy.end()
         except AssertionError as problem:
             problems.append(problem)
     assert not problems, problems

@@ -177,16 +177,22 @@ class Proxy:
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, kind, error, trace):
+    def end(self):
+        """Its origins may serve others and stay."""
         try:
             self.stop()
+        finally:
+            self.directory.cleanup()
+
+    def __exit__(self, kind, error, trace):
+        try:
+            self.end()
         except AssertionError:
             if kind is None:
                 raise
         finally:
             for origin in self.origins:
                 origin.stop()
-            self.directory.cleanup()
 
     # ---- what it says ------------------------------------------------------------------------------------------------
 
