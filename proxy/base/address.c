@@ -1,4 +1,9 @@
-/* base/address.c - reads and writes IP addresses, networks and endpoint addresses (declared in base/units.h). */
+/* base/address.c - reads and writes IP addresses, networks and endpoint addresses (declared in base/units.h).
+ *
+ * Everything is kept as IPv6: 192.0.2.1 is ::ffff:192.0.2.1, which is also how a socket of both families sees its IPv4
+ * peers. So one comparison serves all, and an IPv4 network's prefix is 96 bits longer than it was written.
+ *
+ * Names are only checked for their form here: who asks a name server is net/resolve.c. */
 #include "base/units.h"
 
 #include <arpa/inet.h>
@@ -21,6 +26,8 @@ static void ip_from_v4(const void *v4, struct ip_address *out)
     memcpy(out->bytes + sizeof mapped_prefix, v4, 4);
 }
 
+/* inet_pton wants a NUL, so the text is copied first; what does not fit the buffer is no address. It takes no
+   shortened IPv4 ("10.1"), no zone ("fe80::1%eth0") and no leading zeros that some would read as octal. */
 bool ip_parse(struct slice s, struct ip_address *out)
 {
     char text[INET6_ADDRSTRLEN];
@@ -52,6 +59,7 @@ bool ip_network_parse(struct slice s, struct ip_network *out)
     struct slice address = slice_first(s, bar);
     if (!ip_parse(address, &out->address))
         return false;
+    /* How it was written counts: "::ffff:10.0.0.0/104" is 10.0.0.0/8, and "::/0" is every address of both families. */
     bool is_v4_text = slice_find(address, ':') == address.len;
     uint64_t bits, bits_max = is_v4_text ? 32 : 128;
     if (bar == s.len)
@@ -59,12 +67,14 @@ bool ip_network_parse(struct slice s, struct ip_network *out)
     else if (!slice_to_u64(slice_after(s, bar + 1), &bits) || bits > bits_max)
         return false;
     out->prefix_bits = (uint8_t)(is_v4_text ? bits + 96 : bits);
+    /* 10.0.0.1/8 may be meant as 10.0.0.0/8 or as one host: refused, since it says who is trusted. */
     for (unsigned i = 0; i < sizeof out->address.bytes; i++)
         if (out->address.bytes[i] & ~prefix_mask(out->prefix_bits, i))
             return false;
     return true;
 }
 
+/* Whole bytes first, then the byte that the prefix cuts, if it cuts one. */
 bool ip_network_contains(const struct ip_network *n, const struct ip_address *a)
 {
     unsigned whole = n->prefix_bits / 8u;
@@ -79,7 +89,8 @@ bool ip_equal(const struct ip_address *a, const struct ip_address *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
-/* Dotted decimal. Every request carries its client's address on: inet_ntop, which prints by format, costs twenty times as much. */
+/* Dotted decimal. Every request carries its client's address on: inet_ntop, which prints by format, costs twenty times
+   as much. */
 static size_t ipv4_format(const uint8_t bytes[4], char *out)
 {
     char *at = out;
@@ -104,6 +115,7 @@ size_t ip_format(const struct ip_address *a, char out[46])
     return strlen(out);
 }
 
+/* Copies before it looks: a sockaddr need not be aligned for its family. */
 void ip_from_sockaddr(const struct sockaddr *sa, struct ip_address *out_address, uint16_t *out_port)
 {
     *out_address = (struct ip_address){ { 0 } };
@@ -145,6 +157,7 @@ static bool is_host_name(struct slice name)
     return !slice_to_u64(label, &number);
 }
 
+/* The part in front of the port. Brackets are for IPv6 alone. */
 static bool parse_host(struct slice host, struct endpoint_address *out)
 {
     if (slice_has_prefix(host, SLICE("[")) && slice_has_suffix(host, SLICE("]"))) {
@@ -170,6 +183,7 @@ bool endpoint_address_parse(struct slice s, struct endpoint_address *out)
         out->name = slice_after(s, 5);
         return out->name.len > 0 && slice_find(out->name, '\0') == out->name.len;
     }
+    /* The last colon: those of an IPv6 address stand in brackets before it. */
     const char *colon = s.len ? memrchr(s.ptr, ':', s.len) : NULL;
     if (colon == NULL)
         return false;
@@ -182,6 +196,7 @@ bool endpoint_address_parse(struct slice s, struct endpoint_address *out)
     return parse_host(slice_first(s, host_len), out);
 }
 
+/* sun_path has room for 107 bytes and the NUL. */
 static socklen_t unix_to_sockaddr(struct slice path, struct sockaddr_storage *out)
 {
     struct sockaddr_un un = { .sun_family = AF_UNIX };

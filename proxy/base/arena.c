@@ -11,6 +11,9 @@
 #define HEAP_PAGE_MIN_BYTES ((size_t)16 * 1024)
 #define HEAP_PAGE_MAX_BYTES ((size_t)1024 * 1024)
 
+/* A page belongs to exactly one list: an arena's pages or a pool's free ones. Under AddressSanitizer its bytes are
+   poisoned except where they were handed out, with a red zone behind each allocation: an overrun inside a page is
+   caught like one of the heap. */
 struct arena_page {
     struct arena_page *next;
     size_t capacity; /* of bytes[]; equal to the pool's page_bytes exactly for pages the pool may keep */
@@ -66,6 +69,7 @@ static struct arena_page *pool_take(struct arena_pool *pool)
     return page;
 }
 
+/* Takes any page back: of the heap, of the pool, or a large one. Only the pool's own count as live. */
 static void pool_give(struct arena_pool *pool, struct arena_page *page)
 {
     bool is_pooled = pool != NULL && page->capacity == pool->page_bytes;
@@ -110,6 +114,8 @@ static size_t heap_page_bytes(const struct arena *a)
     return wanted < HEAP_PAGE_MAX_BYTES ? wanted : HEAP_PAGE_MAX_BYTES;
 }
 
+/* Whole pages count, so that used_bytes is what the arena keeps from others. Going past the limit is told, not refused:
+   callers need no branch at each allocation, and the owner looks once. */
 static void count_page(struct arena *a, const struct arena_page *page)
 {
     a->used_bytes += page->capacity;
@@ -169,6 +175,8 @@ struct slice arena_copy(struct arena *a, struct slice s)
     return slice_from(copy, s.len);
 }
 
+/* Formats twice, the first time for the length: what every request writes is written by hand (base/address.c,
+   http/trace.c). */
 struct slice arena_vprintf(struct arena *a, const char *format, va_list args)
 {
     va_list again;

@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is banned either writes without knowing how much room there is (strcpy, strcat, sprintf, gets, alloca), keeps
+   state between calls (strtok) or cannot tell a number from nonsense (atoi, atol): slices, arenas and slice_to_u64
+   stand in their place. */
+
 /* Macros in some configurations of libc, and a macro cannot be poisoned in silence. */
 #undef alloca
 #undef sprintf

@@ -1,12 +1,19 @@
-/* base/check.h - assertions that stay on in production, and magic numbers. */
+/* base/check.h - assertions that stay on in production, and magic numbers.
+ *
+ * A failed check means that this program is wrong, and that going on would make it worse: it says where and aborts,
+ * and the workers go down with it. So it never tests what a peer or an operator may do: the one gets a row of
+ * base/reasons.def, the other an error with a place (base/err.h). Of what the system may refuse it tests only what
+ * nobody can go on without: memory (R10), randomness, threads. */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H
 
 #include <stdint.h>
 
-/* Prints "FILE:LINE: check failed: EXPRESSION" to stderr and aborts. A failed check is a bug of ours, never a peer's doing. */
+/* Prints "FILE:LINE: check failed: EXPRESSION" to stderr and aborts. A failed check is a bug of ours, never a peer's
+   doing. */
 _Noreturn void check_failed(const char *file, int line, const char *expression);
 
+/* The condition is evaluated in every build, so it may do the work that it checks. */
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
         if (__builtin_expect(!(condition), 0))                                                                         \
@@ -24,9 +31,11 @@ _Noreturn void check_failed(const char *file, int line, const char *expression);
         taken_;                                                                                                        \
     })
 
+/* Of a function whose result says whether the caller may go on. */
 #define MUST_CHECK                           __attribute__((warn_unused_result))
 #define PRINTF_LIKE(format_index, first_arg) __attribute__((format(printf, format_index, first_arg)))
 
+/* From a pointer to a member back to the struct it is embedded in. */
 #define CONTAINER_OF(member_pointer, type, member)                                                                     \
     ((type *)(void *)((char *)(member_pointer) - __builtin_offsetof(type, member)))
 

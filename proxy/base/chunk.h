@@ -1,4 +1,12 @@
-/* base/chunk.h - reference-counted byte buffers: what sockets read into and bodies travel in (design.md, Speed 3). */
+/* base/chunk.h - reference-counted byte buffers: what sockets read into and bodies travel in (design.md, Speed 3).
+ *
+ * One chunk serves everybody who needs its bytes: the inbox it was read into, the head whose slices point into it, the
+ * write queues that a body waits in. Each holds a reference; the last one gives it back to the pool. Nothing moves or
+ * copies.
+ *
+ *   bytes:   [0, used) written, read by all who hold a reference     [used, capacity) room, of the one who fills it
+ *
+ * Owner and thread: one worker. The count is a plain number, so a chunk never crosses threads. */
 #ifndef BASE_CHUNK_H
 #define BASE_CHUNK_H
 
@@ -13,23 +21,25 @@
 
 /* Free list and live count. One per worker, single-threaded; chunks never leave their worker. */
 struct chunk_pool {
-    struct chunk *free;
-    uint32_t free_count, free_max;
-    uint32_t live_count; /* handed out and not yet given back; zero after a drain */
+    struct chunk *free;            /* a stack, so that the warmest is used again first */
+    uint32_t free_count, free_max; /* chunks; above free_max they go back to the heap */
+    uint32_t live_count;           /* handed out and not yet given back; zero after a drain */
 };
 
-/* Bytes [0, used) are written and immutable for everyone but the writer's own scratch; [used, capacity) is the
-   writer's. A chunk with one reference may be rewound by its holder (used = 0). */
+/* What is written does not change while more than one holds it. With a single reference its holder may rewind the
+   chunk (used = 0): net/inbox.c and net/loop.c do. */
 struct chunk {
-    uint32_t magic;
-    uint32_t ref_count;
-    uint32_t used, capacity; /* bytes */
-    struct chunk_pool *pool;
-    struct chunk *next_free;
+    uint32_t magic;          /* 0 once given back: a late chunk_unref is found */
+    uint32_t ref_count;      /* 1 and more */
+    uint32_t used, capacity; /* bytes; capacity CHUNK_BYTES exactly for chunks the pool may keep */
+    struct chunk_pool *pool; /* where it goes back to */
+    struct chunk *next_free; /* in the pool's free list */
     char bytes[];
 };
 
+/* free_max: how many are kept for reuse. */
 void chunk_pool_init(struct chunk_pool *pool, uint32_t free_max);
+/* Every chunk must have been given back. */
 void chunk_pool_fini(struct chunk_pool *pool);
 
 /* One reference, empty, CHUNK_BYTES capacity. */
@@ -38,6 +48,7 @@ struct chunk *chunk_create(struct chunk_pool *pool);
 struct chunk *chunk_create_sized(struct chunk_pool *pool, uint32_t capacity);
 void chunk_free_last(struct chunk *c); /* slow path of chunk_unref; not for callers */
 
+/* For one more holder; returns its argument. */
 static inline struct chunk *chunk_ref(struct chunk *c)
 {
     c->ref_count++;
@@ -50,6 +61,7 @@ static inline void chunk_unref(struct chunk *c)
         chunk_free_last(c);
 }
 
+/* Bytes that may still be written behind `used`. */
 static inline uint32_t chunk_room(const struct chunk *c)
 {
     return c->capacity - c->used;

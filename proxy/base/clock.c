@@ -26,7 +26,8 @@ struct date {
 };
 
 /* Proleptic Gregorian calendar, counting years from 1 March so that the leap day is a year's last (Hinnant,
-   "chrono-compatible low-level date algorithms"). By hand because gmtime_r and snprintf cost too much for a line a request. */
+   "chrono-compatible low-level date algorithms"). By hand because gmtime_r and snprintf cost too much for a line a
+   request. */
 static struct date date_from_days(int64_t unix_days)
 {
     int64_t days = unix_days + 719468; /* since 0000-03-01 */
@@ -59,9 +60,12 @@ static char *put_digits(char *out, int64_t value, int count)
     return out + count;
 }
 
+/* Years outside 0000 to 9999 have no RFC 3339 form: what lies beyond shows the first or the last moment that has
+   one. */
 void wall_format(struct wall_time t, char out[25])
 {
     int64_t ms = t.unix_ms < UNIX_MS_MIN ? UNIX_MS_MIN : t.unix_ms > UNIX_MS_MAX ? UNIX_MS_MAX : t.unix_ms;
+    /* C's remainder has the sign of the dividend; before 1970 the day's part must still count from its midnight. */
     int64_t in_day = ms % DAY_MS < 0 ? ms % DAY_MS + DAY_MS : ms % DAY_MS;
     struct date d = date_from_days((ms - in_day) / DAY_MS);
     const struct {
@@ -110,6 +114,7 @@ static bool read_one_of(struct reader *r, const char *any, char *out)
     return false;
 }
 
+/* Whether the month has that day is left to the calendar: there and back must give the same. */
 static bool read_date(struct reader *r, int64_t *out_ms)
 {
     struct date d;
@@ -161,6 +166,7 @@ static bool read_time(struct reader *r, int64_t *out_ms)
     return true;
 }
 
+/* 'Z' or +HH:MM: how far local time is ahead of UTC. "-00:00" (offset unknown) is read as UTC. */
 static bool read_offset(struct reader *r, int64_t *out_ms)
 {
     char sign;

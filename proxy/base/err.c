@@ -88,6 +88,8 @@ static struct err *merge(struct err *a, struct err *b)
     return first;
 }
 
+/* Recursion is as deep as log2 of the count. A file of nonsense may have a hundred thousand errors: no quadratic
+   sort. */
 static struct err *merge_sort(struct err *first, size_t count)
 {
     if (count < 2)
@@ -120,6 +122,8 @@ struct slice err_format(struct arena *arena, const struct err *e)
                         e->hint ? " (" : "", e->hint ? e->hint : "", e->hint ? ")" : "");
 }
 
+/* ---- nearest words ---------------------------------------------------------------------------------------------- */
+
 /* Words longer than this are never a typing mistake away from one of ours. */
 #define WORD_MAX 48u
 
@@ -146,7 +150,7 @@ static unsigned edit_distance(struct slice a, struct slice b)
                 row[j] = above2[j - 2] + 1;
         }
     }
-    return rows[a.len % 3][b.len];
+    return rows[a.len % 3][b.len]; /* row i stands at i % 3: this one, the one above, the one above that */
 }
 
 const char *err_nearest_word(struct slice word, const char *const *known, size_t known_count)
@@ -158,7 +162,7 @@ const char *err_nearest_word(struct slice word, const char *const *known, size_t
         if (candidate.len > WORD_MAX)
             continue;
         unsigned distance = edit_distance(word, candidate);
-        if (distance < least && distance * 2 < word.len) {
+        if (distance < least && distance * 2 < word.len) { /* a tie goes to the first; "to" is near to nothing */
             least = distance;
             nearest = known[i];
         }

@@ -23,7 +23,7 @@ static void handle_table_grow(struct handle_table *t)
     uint32_t capacity = t->capacity ? t->capacity * 2 : SLOT_COUNT_MIN;
     CHECK(capacity > t->capacity);
     t->slots = memory_resize_array(t->slots, capacity, sizeof *t->slots);
-    for (uint32_t slot = capacity; slot-- > t->capacity;) {
+    for (uint32_t slot = capacity; slot-- > t->capacity;) { /* downwards, so that low slots are used first */
         t->slots[slot] = (struct handle_slot){ .next_free = t->first_free };
         t->first_free = slot;
     }
@@ -40,6 +40,7 @@ struct handle handle_create(struct handle_table *t, void *object)
     t->first_free = slot->next_free;
     t->live_count++;
     slot->object = object;
+    /* An old handle would fit again after 2^32 reuses of its slot. */
     if (++slot->generation == 0) /* wrapped: 0 names nothing */
         slot->generation = 1;
     return (struct handle){ .slot = index, .generation = slot->generation };

@@ -38,6 +38,7 @@ static uint64_t load_le_tail(const unsigned char *bytes, size_t count)
     return word;
 }
 
+/* v0 to v3 and the constants below are those of the paper. */
 struct sip_state {
     uint64_t v0, v1, v2, v3;
 };
@@ -75,6 +76,7 @@ uint64_t hash_siphash(struct hash_key key, const void *bytes, size_t len)
     const unsigned char *at = bytes;
     for (size_t left = len; left >= 8; left -= 8, at += 8)
         sip_absorb(&s, load_le64(at));
+    /* The last word carries the length modulo 256, so that "a" and "a\0" differ. */
     sip_absorb(&s, load_le_tail(at, len % 8) | (uint64_t)len << 56);
     s.v2 ^= 0xff;
     for (int round = 0; round < 4; round++)
@@ -82,6 +84,7 @@ uint64_t hash_siphash(struct hash_key key, const void *bytes, size_t len)
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
+/* FNV's prime and basis, eight bytes a step. A product moves bits upwards only: the rotation brings them down again. */
 uint64_t hash_bytes(const void *bytes, size_t len)
 {
     const uint64_t prime = 0x00000100000001b3u;
@@ -121,6 +124,9 @@ uint64_t rng_next(struct rng *rng)
     return result;
 }
 
+/* The product's upper half is the answer. Of the 2^32 inputs, 2^32 mod bound too many fall on some answers: those,
+   found by the product's lower half, are drawn again. The division is needed only when the lower half is below
+   `bound`, which is rare. */
 uint32_t rng_below(struct rng *rng, uint32_t bound)
 {
     CHECK(bound > 0);

@@ -1,4 +1,11 @@
-/* base/hash.h - SipHash-2-4 (Aumasson, Bernstein 2012): stable across runs and hosts for splits, keyed at random for tables. */
+/* base/hash.h - hashes and pseudo-random numbers.
+ *
+ * Which one is for what:
+ *   hash_siphash   keyed, where a peer chooses the input: with a fixed key for what must agree between runs and hosts
+ *                  (sticky splits, stored fingerprints), with a random one where nobody may aim (front/limits.c)
+ *   hash_bytes     fast and unkeyed: tables whose keys an operator wrote
+ *   hash_mix       one number into another that shows nothing of it: seeds
+ *   struct rng     a worker's draws: blocks, ids, balancing. Not secret: tokens and keys come from crypto/random.h */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
@@ -11,6 +18,7 @@ struct hash_key {
     uint64_t k0, k1;
 };
 
+/* SipHash-2-4 (Aumasson, Bernstein 2012). Never changed: stored fingerprints and users' places depend on it. */
 uint64_t hash_siphash(struct hash_key key, const void *bytes, size_t len);
 
 /* Fast unkeyed hash (FNV-like, word at a time) for tables whose keys an operator wrote, never a peer. */
@@ -21,8 +29,9 @@ uint64_t hash_mix(uint64_t x);
 
 /* xoshiro256** (Blackman, Vigna 2018): per-worker randomness that is not secret. */
 struct rng {
-    uint64_t s[4];
+    uint64_t s[4]; /* never all zero */
 };
+/* The same seed gives the same numbers: what tests and simulations are built on. */
 void rng_init(struct rng *rng, uint64_t seed);
 uint64_t rng_next(struct rng *rng);
 /* Uniform in [0, bound), bound > 0, without modulo bias (Lemire 2019). */

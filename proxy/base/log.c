@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 4096u
+#define LINE_MAX_BYTES 4096u /* with the newline; what is longer ends in "..." */
 
 static _Atomic int lowest_level = LOG_INFO;
 
@@ -51,6 +51,8 @@ static void line_write(char *line, size_t begin, size_t len)
 
 static void log_vline(enum log_level level, unsigned held_count, const char *format, va_list args) PRINTF_LIKE(3, 0);
 
+/* Formats on the stack, since memory may be what the line is about; errno survives, so that a caller may log and then
+   look at it. */
 static void log_vline(enum log_level level, unsigned held_count, const char *format, va_list args)
 {
     int saved_errno = errno;

@@ -1,4 +1,10 @@
-/* base/log.h - the readable error log. The one mutable global of the house. */
+/* base/log.h - the readable error log. The one mutable global of the house.
+ *
+ * For what an operator did, what changed, and what failed: not for requests, which have the access log
+ * (front/access.h), and never once a request, since a line costs a system call. What may happen again and again goes
+ * through log_line_limited.
+ *
+ * The level is one atomic number for all threads; lines of several threads never mix, since each is one write. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -6,6 +12,7 @@
 
 #include "base/check.h"
 
+/* In the order of severity. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* Lines go to stderr, one write each: "2026-11-23T21:45:13.042Z info  reload: generation 4 applied". Thread-safe.
@@ -18,8 +25,8 @@ void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 
-/* Lets at most one line of a kind through per `interval_ms`; the next one says how many were held back. The limit is its
-   caller's, for one thread. */
+/* For what may happen again and again. Lets at most one line of a kind through per `interval_ms`; the next one says
+   how many were held back. The limit is its caller's, for one thread. */
 struct log_limit {
     int64_t last_us; /* monotonic; 0: never */
     unsigned held_count;

@@ -34,6 +34,7 @@ static struct slice normal_key(struct slice key)
     return key.ptr ? key : SLICE("");
 }
 
+/* Entries are put again by their kept hashes; keys are compared but never differ here. */
 static void map_grow(struct map *m)
 {
     struct map old = *m;
@@ -46,6 +47,7 @@ static void map_grow(struct map *m)
     memory_free(old.entries);
 }
 
+/* A free slot has value NULL, so the slot where the probe ends answers in both cases. */
 void *map_get(const struct map *m, struct slice key)
 {
     if (m->count == 0)

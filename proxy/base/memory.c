@@ -18,6 +18,7 @@ void *memory_zalloc(size_t size_bytes)
     return p;
 }
 
+/* C17 wants the size to be a multiple of the alignment. */
 void *memory_zalloc_aligned(size_t size_bytes, size_t alignment)
 {
     CHECK(size_bytes % alignment == 0);

@@ -1,4 +1,9 @@
-/* base/memory.h - malloc that aborts on failure (R10); the only way to the heap outside base. */
+/* base/memory.h - malloc that aborts on failure (R10); the only way to the heap outside base.
+ *
+ * A proxy that goes on after a failed allocation would need a tested way back from each of its allocations; this one
+ * has none. Instead everything that a peer can make grow has a limit that is checked first (R9), so running out means
+ * that the machine has too little memory for the limits that were set. scripts/lint keeps malloc and its relatives out
+ * of all other files. */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
@@ -12,7 +17,9 @@ void *memory_resize(void *old, size_t size_bytes);
 void *memory_zalloc_aligned(size_t size_bytes, size_t alignment);
 /* Like memory_resize for arrays: checks count * item_size for overflow. */
 void *memory_resize_array(void *old, size_t count, size_t item_size_bytes);
+/* A copy of a text with its NUL; freed by memory_free. */
 char *memory_strdup(const char *text);
+/* NULL is fine. */
 void memory_free(void *pointer);
 
 #endif

@@ -1,4 +1,8 @@
-/* base/poison.h - marks memory we keep but nobody may touch, so that AddressSanitizer sees inside our free lists. */
+/* base/poison.h - marks memory we keep but nobody may touch, so that AddressSanitizer sees inside our free lists.
+ *
+ * Memory in a free list was never freed as far as the heap knows, so a late read of it would pass every test. POISON
+ * tells the sanitizer that nobody may touch it, UNPOISON that somebody may again; without the sanitizer both are
+ * nothing. The owner of the list calls them: arenas (base/arena.c) and chunks (base/chunk.c). */
 #ifndef BASE_POISON_H
 #define BASE_POISON_H
 

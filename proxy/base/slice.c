@@ -52,12 +52,13 @@ bool slice_next_item(struct slice *rest, char separator, struct slice *item)
 {
     if (rest->ptr == NULL)
         return false;
-    size_t at = slice_find(*rest, separator);
+    size_t at = slice_find(*rest, separator); /* at the length: this is the last item */
     *item = slice_trim(slice_first(*rest, at));
     *rest = at == rest->len ? SLICE_NONE : slice_after(*rest, at + 1);
     return true;
 }
 
+/* Nothing is skipped and nothing left over: "+1", " 1", "1 " and "" are no numbers, which Content-Length relies on. */
 bool slice_to_u64(struct slice s, uint64_t *out)
 {
     uint64_t value = 0;

@@ -64,6 +64,7 @@ void text_printf(struct text *t, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
+    /* Most fit the room that is there; the second pass is for those that do not. */
     int len = vsnprintf(t->bytes ? t->bytes + t->len : NULL, t->capacity - t->len, format, args);
     CHECK(len >= 0);
     if (t->bytes == NULL || t->capacity - t->len <= (size_t)len) {
@@ -115,7 +116,8 @@ static bool json_escape(char c, char out[7])
     return true;
 }
 
-/* Runs of bytes that stand for themselves are added in one go. */
+/* A byte that begins no valid sequence is replaced alone, so that one bad byte costs one U+FFFD and what follows is
+   read again. Runs of bytes that stand for themselves are added in one go. */
 void text_add_json(struct text *t, struct slice s)
 {
     size_t run = 0;

@@ -38,7 +38,8 @@ static size_t digits_at_front(struct slice s)
     return count;
 }
 
-/* A whole number directly followed by a unit; false on overflow. */
+/* A whole number directly followed by a unit; false on overflow. No fractions: "1.5s" is written "1500ms", so that
+   nothing is rounded behind anybody's back. */
 static bool parse_with_unit(struct slice s, const struct unit *units, size_t count, uint64_t *out)
 {
     size_t digits = digits_at_front(s);
@@ -84,6 +85,7 @@ bool units_parse_share(struct slice s, uint32_t *out_ppm)
     return ppm <= 1000000;
 }
 
+/* The period stays beside the count: 5/m is no whole number per second. */
 bool units_parse_rate(struct slice s, uint32_t *out_count, uint32_t *out_period_ms)
 {
     size_t bar = slice_find(s, '/');
@@ -124,7 +126,7 @@ void units_format_size(uint64_t bytes, char *out, size_t out_size)
 
 void units_format_share(uint32_t ppm, char *out, size_t out_size)
 {
-    uint32_t whole = ppm / 10000, fraction = ppm % 10000;
+    uint32_t whole = ppm / 10000, fraction = ppm % 10000; /* four decimals, of which final zeros go */
     int decimals = 4;
     while (fraction != 0 && fraction % 10 == 0) {
         fraction /= 10;
