@@ -98,27 +98,17 @@ void server_on_report(void *owner, struct mail *mail)
     memory_free(report);
 }
 
-/* A worker that let go of a socket may have told its kernel only at the end of its turn: a descriptor that is closed, and its
-   number taken again, before that would be lost to the newcomer. */
-#define CLOSE_DELAY_MS 50
-
 void server_on_settled(void *arg)
 {
     struct server *s = arg;
-    timer_start(s->loop, &s->close_timer, CLOSE_DELAY_MS);
+    sockets_close_unwanted(&s->sockets);
 }
 
 void server_on_not_accepting(void *arg)
 {
     struct server *s = arg;
     sockets_forget(&s->sockets);
-    timer_start(s->loop, &s->close_timer, CLOSE_DELAY_MS);
-}
-
-void server_on_close_time(void *arg)
-{
-    struct server *s = arg;
-    if (publisher_is_settled(&s->publisher)) /* else another publication came, and settles later */
+    if (publisher_is_settled(&s->publisher)) /* else a publication is under way, and settles later */
         sockets_close_unwanted(&s->sockets);
 }
 

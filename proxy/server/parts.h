@@ -47,7 +47,6 @@ struct server {
     struct resolver *resolver; /* NULL while every endpoint is an address */
     struct notify_signal signals[SERVER_SIGNAL_COUNT];
     struct timer drain_timer;
-    struct timer close_timer; /* of sockets that nobody listens on any more */
 
     enum process_state state;
     bool is_stopping; /* TERM or INT came: the loop ends when drained */
@@ -112,7 +111,6 @@ void server_signals_start(struct server *s);
 void server_on_report(void *arg, struct mail *mail);
 void server_on_settled(void *arg);
 void server_on_not_accepting(void *arg);
-void server_on_close_time(void *arg);
 void server_on_drained(void *arg);
 void server_on_drain_timeout(void *arg);
 void server_on_file_change(void *arg);

@@ -115,7 +115,6 @@ static void loop_begin(struct server *s)
     snprintf(s->via, sizeof s->via, "1.1 weir-%08x", (unsigned)random_u64());
     arena_init(&s->outcome_arena, NULL, 0);
     timer_init(&s->drain_timer, server_on_drain_timeout, s);
-    timer_init(&s->close_timer, server_on_close_time, s);
     mailbox_open(&s->inbox, s->loop, server_on_report, s);
     watch_init(&s->watch, s->loop, server_on_file_change, s);
     s->state_dir.lock_fd = -1;
@@ -256,7 +255,6 @@ void server_end(struct server *s)
         notify_signal_stop(&s->signals[i]);
     watch_fini(&s->watch);
     timer_stop(s->loop, &s->drain_timer);
-    timer_stop(s->loop, &s->close_timer);
     server_forget_names(s);
     if (s->has_publisher)
         serving_end(s);

@@ -267,7 +267,7 @@ def test_http_1_0_knows_no_chunks(proxy, origin):
 
 def test_http_1_0_may_come_without_host(proxy, origin):
     assert proxy.get("/", host=None, version="1.0").status == 200
-    assert origin.last.get("Host") == ""
+    assert origin.last.get("Host") == origin.address
 
 
 def test_an_empty_line_before_a_request(proxy, origin):

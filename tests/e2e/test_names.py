@@ -36,10 +36,3 @@ def test_a_name_that_does_not_exist_is_no_endpoint_and_says_so(start):
     assert (answer.status, answer.error) == (503, "no_endpoint")
     assert proxy.metric("weir_upstream_healthy", upstream="a") == 0
     wait_for(lambda: "no-such-name.invalid:80 has no address" in proxy.error_log(), "the log names it")
-
-
-def test_a_request_without_host_gets_the_upstreams(start, origin):
-    proxy = start(origin)
-    answer = proxy.send(b"GET / HTTP/1.0\r\n\r\n")
-    assert answer.status == 200
-    assert origin.last.get("host") == origin.address
