@@ -1,4 +1,8 @@
-/* crypto/digest.h - SHA-256, and comparing secrets without telling how much was right. */
+/* crypto/digest.h - SHA-256, and comparing secrets without telling how much was right.
+ *
+ * Where a digest meets the world: bearer tokens are configured as SHA-256 and looked for by it (admin/auth.c), and
+ * each line of the audit log covers the one before it (store/audit.c). Pure, any thread. Failures of OpenSSL are
+ * checks: they mean no memory. */
 #ifndef CRYPTO_DIGEST_H
 #define CRYPTO_DIGEST_H
 
@@ -10,7 +14,9 @@
 #define DIGEST_SHA256_BYTES    32
 #define DIGEST_SHA256_HEX_SIZE 65 /* 64 lower-case digits and a NUL */
 
+/* The raw 32 bytes. */
 void digest_sha256(struct slice bytes, uint8_t out[DIGEST_SHA256_BYTES]);
+/* As sha256sum prints it. */
 void digest_sha256_hex(struct slice bytes, char out[DIGEST_SHA256_HEX_SIZE]);
 
 /* Takes the same time whatever differs; only a difference in length returns early. */

@@ -7,6 +7,7 @@
 
 #include <openssl/rand.h>
 
+/* RAND_bytes takes an int. It fails only when the kernel has no randomness, and then nothing secret can be made. */
 void random_bytes(void *out, size_t count)
 {
     CHECK(count <= INT_MAX);

@@ -1,4 +1,7 @@
-/* crypto/random.h - bytes nobody can guess, for keys, identifiers and seeds. */
+/* crypto/random.h - bytes nobody can guess, for keys, identifiers and seeds.
+ *
+ * The seed of what must not be guessed. Draws that only have to be fair come from struct rng (base/hash.h), which
+ * costs no call into a library. */
 #ifndef CRYPTO_RANDOM_H
 #define CRYPTO_RANDOM_H
 

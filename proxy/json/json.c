@@ -75,6 +75,7 @@ static struct json *put(struct json *object, const char *key, json_t *value)
     return made;
 }
 
+/* jansson wants a NUL behind a key. */
 static struct json *put_named(struct json *object, struct slice key, json_t *value)
 {
     char *name = memory_alloc(key.len + 1);
@@ -147,6 +148,7 @@ void json_put(struct json *object, const char *key, struct json *document)
     put(object, key, to_jansson(document));
 }
 
+/* Not from_jansson: absent is an answer here, no lack of memory. */
 struct json *json_edit(struct json *object, const char *key)
 {
     json_t *member = json_object_get(to_jansson(object), key);
@@ -205,6 +207,7 @@ static bool is_too_deep(struct slice bytes)
 
 struct json *json_parse(struct slice bytes, struct text *error)
 {
+    /* Duplicate keys are refused because two readers of one document may each take another of them. */
     if (is_too_deep(bytes)) {
         text_printf(error, "nested deeper than %d levels", JSON_MAX_DEPTH);
         return NULL;
@@ -316,6 +319,7 @@ static int append(const char *bytes, size_t len, void *arg)
     return 0;
 }
 
+/* Reals with the 15 digits that every double keeps (DBL_DIG): 0.1 is written as 0.1. */
 void json_write(const struct json *value, struct text *out)
 {
     CHECK(json_dump_callback(to_jansson_const(value), append, out,

@@ -1,7 +1,8 @@
 /* json/json.h - JSON documents, built and read by typed calls; the only folder that sees jansson.
  *
- * Only the root of a document is owned by its maker (json_destroy); everything below belongs to its parent, so no caller
- * counts references. Pointers into a document live as long as its root, or until their key is put again. Single-threaded. */
+ * Only the root of a document is owned by its maker (json_destroy); everything below belongs to its parent, so no
+ * caller counts references. Pointers into a document live as long as its root, or until their key is put again.
+ * Single-threaded. */
 #ifndef JSON_JSON_H
 #define JSON_JSON_H
 
@@ -13,7 +14,7 @@
 #include "base/slice.h"
 #include "base/text.h"
 
-struct json; /* any value */
+struct json; /* any value; reading functions take NULL for "absent", so that look-ups can be chained */
 
 enum json_kind {
     JSON_KIND_ABSENT, /* a NULL pointer: no such member */
@@ -27,12 +28,13 @@ enum json_kind {
 
 /* ---- building ------------------------------------------------------------------------------------------------------ */
 
+/* The maker's own until json_put hands it over. */
 struct json *json_create_object(void);
 struct json *json_create_array(void);
 void json_destroy(struct json *root); /* NULL is harmless */
 
-/* Into an object; a key that is there is replaced. Bytes that are not UTF-8 become U+FFFD. Objects and arrays are returned
-   empty, to be filled. */
+/* Into an object; a key that is there is replaced. Bytes that are not UTF-8 become U+FFFD. Objects and arrays are
+   returned empty, to be filled. */
 void json_put_string(struct json *object, const char *key, struct slice value);
 void json_put_cstr(struct json *object, const char *key, const char *value); /* NULL: null */
 void json_put_i64(struct json *object, const char *key, int64_t value);
@@ -57,8 +59,8 @@ struct json *json_push_object(struct json *array);
 
 /* ---- reading ------------------------------------------------------------------------------------------------------- */
 
-/* Parses one document (any value); NULL with a sentence that says where otherwise. Refuses duplicate keys, NUL in strings
-   and nesting deeper than JSON_MAX_DEPTH. */
+/* Parses one document (any value); NULL with a sentence that says where otherwise. Refuses duplicate keys, NUL in
+   strings and nesting deeper than JSON_MAX_DEPTH. */
 #define JSON_MAX_DEPTH 64
 struct json *json_parse(struct slice bytes, struct text *error) MUST_CHECK;
 
@@ -66,7 +68,8 @@ struct json *json_parse(struct slice bytes, struct text *error) MUST_CHECK;
 const struct json *json_get(const struct json *object, const char *key);
 enum json_kind json_kind(const struct json *value);
 
-/* False, *out untouched, when the value is NULL or of another type. */
+/* Conversions none: "5" is no number, 1 is no boolean. False, *out untouched, when the value is NULL or of another
+   type. */
 bool json_as_string(const struct json *value, struct slice *out);
 bool json_as_i64(const struct json *value, int64_t *out);
 bool json_as_u64(const struct json *value, uint64_t *out); /* false for negative numbers too */
@@ -75,12 +78,14 @@ bool json_as_bool(const struct json *value, bool *out);
 
 /* Items of an array or members of an object; 0 for anything else. */
 size_t json_count(const struct json *value);
+/* NULL past the end, or when it is no array. */
 const struct json *json_at(const struct json *array, size_t index);
 /* Walks an object in the order written: start with *cursor = NULL; NULL at the end. */
 const struct json *json_next(const struct json *object, void **cursor, struct slice *key);
 
 /* ---- writing ------------------------------------------------------------------------------------------------------- */
 
+/* Members in the order they were put. */
 void json_write(const struct json *value, struct text *out);        /* one line, no newline */
 void json_write_pretty(const struct json *value, struct text *out); /* indented by two, newline at the end */
 

@@ -25,6 +25,7 @@ void stats_worker_destroy(struct stats_worker *w)
     memory_free(w);
 }
 
+/* Release pairs with the acquire of block_read (stats/stats.c): who sees the pointer sees the zeros behind it. */
 void *stats_page_make(stats_page_slot *slot, size_t block_bytes)
 {
     size_t page_bytes = block_bytes * STATS_PAGE_BLOCKS; /* a multiple of the cache line: 64 blocks */
@@ -33,7 +34,8 @@ void *stats_page_make(stats_page_slot *slot, size_t block_bytes)
     return page;
 }
 
-/* The cell of a status code, claiming a slot for a new one. */
+/* The cell of a status code, claiming a slot for a new one. A code is written before anything is counted under it, and
+   nobody else writes, so no two slots ever hold the same code. */
 static stats_cell *status_cell(struct stats_series *s, uint16_t status)
 {
     if (status >= STATS_STATUS_END)

@@ -1,9 +1,10 @@
 /* stats/counters.h - what one worker counts: written by it alone, read by anyone at any time.
  *
- * Owner: struct stats (main thread), which outlives the workers. Writer: the worker, through the functions here. Every cell
- * is a relaxed atomic with one writer, so counting is a load, an add and a store: no lock prefix, no shared cache line.
- * Readers see each cell whole, and cells of one request maybe not together. Ids come from the registries of stats/stats.h
- * and reach the worker with the snapshot. Pages are made by the worker at the first use of an id in them. */
+ * Owner: struct stats (main thread), which outlives the workers. Writer: the worker, through the functions here. Every
+ * cell is a relaxed atomic with one writer, so counting is a load, an add and a store: no lock prefix, no shared cache
+ * line. Readers see each cell whole, and cells of one request maybe not together. Ids come from the registries of
+ * stats/stats.h and reach the worker with the snapshot. Pages are made by the worker at the first use of an id in
+ * them. */
 #ifndef STATS_COUNTERS_H
 #define STATS_COUNTERS_H
 
@@ -16,6 +17,8 @@
 #include "base/reason.h"
 #include "stats/histogram.h"
 
+/* A worker's counters share no line with another's: the one that is written by one core would be torn from the
+   other. */
 #define STATS_CACHE_LINE_BYTES 64u
 
 /* STATS_REQUESTS, STATS_CLIENTS_LIVE, ...: the rows of counters.def. */
@@ -28,23 +31,26 @@ enum stats_counter {
     STATS_COUNTER_COUNT
 };
 
-typedef _Atomic uint64_t stats_cell; /* a gauge's is its two's complement */
+/* One number. Only one thread writes it, so adding needs no read-modify-write instruction; all others only load it.
+   Gauges go down by adding a two's complement, and a sum over workers that were read at different moments may be
+   briefly negative: read it as int64_t. */
+typedef _Atomic uint64_t stats_cell;
 
-/* Per (route, upstream). Status codes stand in a small open-addressed table: a service uses a dozen, an attacker who makes an
-   upstream answer with more finds the rest counted together. */
+/* Per (route, upstream). Status codes stand in a small open-addressed table: a service uses a dozen, an attacker who
+   makes an upstream answer with more finds the rest counted together. */
 #define STATS_STATUS_SLOTS 32u
 #define STATS_STATUS_END   600u /* codes are 100..599, and 0: nothing was sent */
 
 struct stats_series {
-    stats_cell in_flight;
+    stats_cell in_flight;           /* gauge: begun and not ended */
     stats_cell bytes_in, bytes_out; /* of bodies: from the client, to the client */
-    stats_cell duration_sum_us;
+    stats_cell duration_sum_us;     /* from the first byte of the request to the last of its answer */
     stats_cell duration_buckets[HISTOGRAM_BUCKET_COUNT];
     stats_cell reasons[REASON_COUNT]; /* of requests that ended for one of ours */
-    stats_cell status_other;
+    stats_cell status_other;          /* of codes that found no slot */
     stats_cell status_counts[STATS_STATUS_SLOTS];
-    _Atomic uint16_t status_codes
-        [STATS_STATUS_SLOTS]; /* code + 1; 0: free. A slot keeps its code, so no order with its count is needed */
+    /* Code + 1; 0: free. A slot keeps its code for ever, so a reader needs no order between it and its count. */
+    _Atomic uint16_t status_codes[STATS_STATUS_SLOTS];
 };
 
 enum stats_upstream_cell {
@@ -63,6 +69,7 @@ struct stats_upstream {
     stats_cell cells[STATS_UPSTREAM_CELL_COUNT];
 };
 
+/* In rising order of what matters: the sum over workers is the greatest (stats_sum_health). */
 enum stats_health { STATS_HEALTH_UNKNOWN, STATS_HEALTHY, STATS_UNHEALTHY };
 
 struct stats_endpoint {
@@ -75,7 +82,9 @@ struct stats_listener {
     stats_cell connections[STATS_PROTOCOL_COUNT];
 };
 
-/* Capacities: page counts times STATS_PAGE_BLOCKS. */
+/* A series takes about a kilobyte, and most of a large configuration's never see a request on a given worker: so
+   blocks come in pages of 64, made when the first id in them is counted. Capacities: page counts times
+   STATS_PAGE_BLOCKS. */
 #define STATS_PAGE_BLOCKS    64u
 #define STATS_SERIES_PAGES   4096u
 #define STATS_UPSTREAM_PAGES 1024u
@@ -93,6 +102,7 @@ struct stats_worker {
     stats_page_slot listeners[STATS_LISTENER_PAGES];
 };
 
+/* All zero. Destroy only after the worker's thread has ended. */
 struct stats_worker *stats_worker_create(void);
 void stats_worker_destroy(struct stats_worker *w);
 
@@ -131,6 +141,7 @@ static inline void stats_set(struct stats_worker *w, enum stats_counter gauge, u
 /* Slow path of stats_block; not for callers. */
 void *stats_page_make(stats_page_slot *slot, size_t block_bytes);
 
+/* The block of an id, made when it is the first of its page. */
 static inline void *stats_block(stats_page_slot *slots, uint32_t slot_count, uint32_t id, size_t block_bytes)
 {
     CHECK(id / STATS_PAGE_BLOCKS < slot_count);
@@ -146,7 +157,8 @@ static inline struct stats_series *stats_series_at(struct stats_worker *w, uint3
     return stats_block(w->series, STATS_SERIES_PAGES, series, sizeof(struct stats_series));
 }
 
-/* A request is counted in one series, from begin to end, each once. What fails before it is routed begins and ends in series 0. */
+/* A request is counted in one series, from begin to end, each once. What fails before it is routed begins and ends in
+   series 0. */
 static inline void stats_request_begin(struct stats_worker *w, uint32_t series)
 {
     stats_cell_add(&stats_series_at(w, series)->in_flight, 1);
@@ -156,6 +168,7 @@ static inline void stats_request_begin(struct stats_worker *w, uint32_t series)
 void stats_request_end(struct stats_worker *w, uint32_t series, uint16_t status, enum reason reason,
                        uint64_t duration_us);
 
+/* Of bodies: received from the client, sent to the client. At the request's end. */
 static inline void stats_request_bytes(struct stats_worker *w, uint32_t series, uint64_t bytes_in, uint64_t bytes_out)
 {
     struct stats_series *s = stats_series_at(w, series);
@@ -196,6 +209,7 @@ static inline stats_cell *stats_listener_cell_at(struct stats_worker *w, uint32_
     return &l->connections[protocol];
 }
 
+/* A client connection was accepted by, or lost from, a listener. */
 static inline void stats_listener_open(struct stats_worker *w, uint32_t listener, enum stats_protocol protocol)
 {
     stats_cell_add(stats_listener_cell_at(w, listener, protocol), 1);

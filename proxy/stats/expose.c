@@ -51,7 +51,8 @@ void expose_end(struct expose *e)
         text_add(e->out, SLICE("# EOF\n"));
 }
 
-/* Both formats escape backslash and line feed; quotes in label values, and in OpenMetrics everywhere. */
+/* Exposition 0.0.4 and OpenMetrics 1.0 both escape backslash and line feed; quotes in label values, and in OpenMetrics
+   everywhere. */
 static void add_escaped(struct text *out, struct slice s, bool escapes_quotes)
 {
     for (size_t i = 0; i < s.len; i++) {
@@ -138,12 +139,13 @@ static void add_bucket(struct expose *e, const struct expose_label *labels, size
 void expose_histogram(struct expose *e, const struct expose_label *labels, size_t label_count,
                       const struct histogram *h)
 {
-    uint64_t count = 0;
+    uint64_t count = 0; /* of everything shorter: buckets of the format are cumulative, ours are not */
     for (unsigned bucket = 0; bucket < HISTOGRAM_BUCKET_COUNT - 1; bucket++) {
         count += h->buckets[bucket];
         if (bucket % 3 != 0)
-            continue;
+            continue; /* inside an octave: kept for quantiles, not shown */
         char le[32];
+        /* Powers of two of microseconds, up to 67.108864: %.9g writes each exactly. */
         double bound = (double)histogram_lower_bound_us(bucket + 1) / MICROSECONDS;
         snprintf(le, sizeof le, "%.9g", bound);
         add_bucket(e, labels, label_count, le, count);

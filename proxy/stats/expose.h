@@ -18,11 +18,12 @@ extern const char *const expose_content_types[];
 enum expose_format expose_format_from_accept(struct slice accept);
 
 struct expose_label {
-    const char *name;
+    const char *name;   /* a label name of ours, not escaped */
     struct slice value; /* escaped on the way out */
 };
 
-/* Embedded; borrows `out`. All samples of a family stand together: family, its samples, the next family. */
+/* A document under construction. Embedded; borrows `out`. All samples of a family stand together: family, its samples,
+   the next family. */
 struct expose {
     struct text *out;
     enum expose_format format;
@@ -30,16 +31,18 @@ struct expose {
 };
 
 void expose_begin(struct expose *e, struct text *out, enum expose_format format);
+/* OpenMetrics wants "# EOF", so that a cut document is not taken for a whole one. */
 void expose_end(struct expose *e);
 
 /* A counter's name ends in _total; OpenMetrics names its family without it and its samples with it. */
 void expose_family(struct expose *e, enum expose_type type, const char *name, const char *help);
+/* One sample of the family begun last. */
 void expose_u64(struct expose *e, const struct expose_label *labels, size_t label_count, uint64_t value);
 void expose_i64(struct expose *e, const struct expose_label *labels, size_t label_count, int64_t value);
 /* value_us / 1,000,000, exactly. */
 void expose_seconds(struct expose *e, const struct expose_label *labels, size_t label_count, uint64_t value_us);
-/* In seconds, at the bounds of octaves: 64 us, 128 us, ... 67.1 s, +Inf. Durations are whole microseconds rounded down, so what
-   is counted below a bound was at most that long. */
+/* In seconds, at the bounds of octaves: 64 us, 128 us, ... 67.1 s, +Inf. Durations are whole microseconds rounded
+   down, so what is counted below a bound was at most that long. */
 void expose_histogram(struct expose *e, const struct expose_label *labels, size_t label_count,
                       const struct histogram *h);
 

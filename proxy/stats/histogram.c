@@ -41,7 +41,7 @@ static uint64_t interpolate_us(unsigned bucket, uint64_t rank_in_bucket, uint64_
 {
     uint64_t low = histogram_lower_bound_us(bucket);
     if (bucket == HISTOGRAM_BUCKET_COUNT - 1)
-        return low;
+        return low; /* it has no upper bound to interpolate towards */
     double width = (double)(histogram_lower_bound_us(bucket + 1) - low);
     return low + (uint64_t)(width * ((double)rank_in_bucket - 0.5) / (double)n);
 }
@@ -52,6 +52,7 @@ uint64_t histogram_quantile_us(const struct histogram *h, double q)
     uint64_t count = histogram_count(h);
     if (count == 0)
         return 0;
+    /* Rank r in [1, count]: the least with r / count >= q. */
     double exact_rank = q * (double)count;
     uint64_t rank = (uint64_t)exact_rank; /* from 1, the nearest rank not below */
     rank += (double)rank < exact_rank;

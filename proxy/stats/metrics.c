@@ -1,4 +1,7 @@
-/* stats/metrics.c - the families of metrics, each from its counters. */
+/* stats/metrics.c - the families of metrics, each from its counters.
+ *
+ * One function or table row per family. Ids start at 1 where the nameless entry 0 means nothing; series start at 0,
+ * which counts what was never routed. */
 #include "stats/metrics.h"
 
 #include "base/check.h"
@@ -117,6 +120,8 @@ static void write_series(struct expose *e, const struct stats *stats)
     write_totals(e, stats, TOTAL_BYTES_OUT);
 }
 
+/* A listener that is gone is shown while it has clients left: else their number would seem to have dropped to
+   nothing. */
 static void write_connections(struct expose *e, const struct stats *stats)
 {
     static const char *const protocols[] = { [STATS_HTTP1] = "http1" };
@@ -134,7 +139,7 @@ static void write_connections(struct expose *e, const struct stats *stats)
         }
 }
 
-/* A family of upstreams: its cells, each under a value of one label. */
+/* A family of upstreams: its cells, each under a value of one label. Rows, since they differ in nothing else. */
 struct upstream_family {
     enum expose_type type;
     const char *name, *help;
@@ -244,6 +249,7 @@ static void write_config(struct expose *e, const struct metrics_config *config)
     expose_seconds(e, NULL, 0, (uint64_t)config->last_reload.unix_ms * 1000);
 }
 
+/* The rows of counters.def as families without labels. */
 static const struct {
     enum stats_counter counter;
     enum expose_type type;

@@ -1,4 +1,9 @@
-/* stats/metrics.h - all metrics that /metrics answers, in one document. Pure: what it cannot know is passed in. */
+/* stats/metrics.h - all metrics that /metrics answers, in one document. Pure: what it cannot know is passed in.
+ *
+ * The one place that knows every metric's name, type, help and labels; dashboards and alerts depend on them, and tests
+ * hold them. A family is written even when it has no sample yet, so that a scrape shows what exists.
+ *
+ * Thread: main. Costs as much as there are names and workers; workers do not notice. */
 #ifndef STATS_METRICS_H
 #define STATS_METRICS_H
 
@@ -11,7 +16,7 @@
 
 /* The process as the kernel sees it (/proc/self), read by the caller. */
 struct metrics_process {
-    uint64_t cpu_us; /* user and system */
+    uint64_t cpu_us; /* user and system, of all threads */
     uint64_t resident_bytes, virtual_bytes;
     uint64_t open_fd_count, max_fd_count;
     struct wall_time started;

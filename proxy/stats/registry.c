@@ -30,6 +30,7 @@ void registry_init(struct registry *r, uint32_t capacity)
     *r = (struct registry){ .capacity = capacity };
     arena_init(&r->arena, NULL, 0);
     map_init(&r->ids);
+    /* Entry 0, in no map: registry_find answers 0 for what it does not know. */
     registry_add(r, SLICE(""), SLICE(""));
 }
 
@@ -70,7 +71,7 @@ uint32_t registry_id(struct registry *r, struct slice first, struct slice second
         map_put(&r->ids, pair_key(&r->arena, first, second), added);
         id = added->id;
     }
-    r->entries[id]->generation = r->generation;
+    r->entries[id]->generation = r->generation; /* entry 0 too: what shares it is current */
     return id;
 }
 

@@ -74,6 +74,8 @@ static const void *block_read(const stats_page_slot *slots, uint32_t slot_count,
     return page ? page + id % STATS_PAGE_BLOCKS * block_bytes : NULL;
 }
 
+/* ---- sums: the workers count on meanwhile ------------------------------------------------------------------------ */
+
 uint64_t stats_sum(const struct stats *s, enum stats_counter counter)
 {
     uint64_t sum = 0;

@@ -14,12 +14,12 @@
 #include "stats/registry.h"
 
 struct stats {
-    struct registry series;    /* route, upstream; upstream "" where the route answers itself */
-    struct registry upstreams; /* upstream, "" */
-    struct registry endpoints; /* upstream, address as written */
-    struct registry listeners; /* listener, "" */
-    struct stats_worker **workers;
-    uint32_t worker_count;
+    struct registry series;        /* route, upstream; upstream "" where the route answers itself */
+    struct registry upstreams;     /* upstream, "" */
+    struct registry endpoints;     /* upstream, address as written */
+    struct registry listeners;     /* listener, "" */
+    struct stats_worker **workers; /* by worker index; each written by its worker */
+    uint32_t worker_count;         /* fixed for the life of the process */
 };
 
 struct stats *stats_create(uint32_t worker_count);
@@ -49,6 +49,7 @@ bool stats_sum_statuses(const struct stats *s, uint32_t series, struct series_st
 bool stats_sum_reasons(const struct stats *s, uint32_t series, uint64_t out[REASON_COUNT]);
 bool stats_sum_duration(const struct stats *s, uint32_t series, struct histogram *out);
 
+/* begun_count is worked out (ended + in flight), so that it costs the worker no counter. */
 struct series_totals {
     uint64_t begun_count; /* requests begun: ended ones and those in flight */
     int64_t in_flight_count;

@@ -1,4 +1,8 @@
-/* store/audit.c - the hash chain. */
+/* store/audit.c - the hash chain.
+ *
+ * A line's hash is SHA-256 over the hash of the line before it, its own number and time, and its texts, each with its
+ * length in front. So a line cannot be altered, taken out or put in without all later hashes changing. Triggers
+ * (store/migrations.c) stop honest mistakes; the chain finds dishonest ones. */
 #include "store/audit.h"
 
 #include "base/text.h"
@@ -7,6 +11,7 @@
 
 #include <string.h>
 
+/* In the order of line_read. */
 #define COLUMNS "id, at_unix_ms, who, role, action, target, reason, detail, previous_hash, hash"
 
 static const char first_previous_hash[] = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -62,6 +67,7 @@ static bool line_insert(struct store *s, const struct audit_line *line)
     return statement_end(&st);
 }
 
+/* Inside a transaction: the newest line stays the newest until the insert. */
 static bool line_chain(struct store *s, struct audit_line *line)
 {
     struct arena arena;
@@ -132,6 +138,7 @@ static const char *line_fault(const struct audit_line *line, int64_t previous_id
     return NULL;
 }
 
+/* Ids have no gaps, so the count of good lines is the id of the last one. */
 static void line_verify(const struct audit_line *line, struct audit_verdict *out)
 {
     struct slice previous =
@@ -151,6 +158,7 @@ bool audit_verify(struct store *s, struct audit_verdict *out)
     struct arena arena;
     *out = (struct audit_verdict){ 0 };
     arena_init(&arena, NULL, 0);
+    /* One line at a time: the log may be larger than memory. */
     statement_begin(&st, s, "SELECT " COLUMNS " FROM audit ORDER BY id");
     while (out->bad_id == 0 && statement_step(&st)) {
         struct audit_line line = line_read(&st, &arena);

@@ -1,7 +1,7 @@
 /* store/audit.h - who did what and why: append-only, each line's hash covers the line before it.
  *
- * Changing, removing or inserting a line breaks the chain at that place, which audit_verify finds. Cutting lines off the end
- * leaves a shorter chain that holds: whoever must rule that out keeps a copy of the newest hash elsewhere. */
+ * Changing, removing or inserting a line breaks the chain at that place, which audit_verify finds. Cutting lines off
+ * the end leaves a shorter chain that holds: whoever must rule that out keeps a copy of the newest hash elsewhere. */
 #ifndef STORE_AUDIT_H
 #define STORE_AUDIT_H
 
@@ -14,7 +14,10 @@
 struct audit_line {
     int64_t id; /* from 1, without gaps */
     struct wall_time at;
-    struct slice who, role, action, target, reason;
+    struct slice who, role;           /* "unix:alice", a token's name or "weir"; and the role at that moment */
+    struct slice action;              /* "split.ended", ... */
+    struct slice target;              /* what was changed: a route's name, ... */
+    struct slice reason;              /* as given */
     struct slice detail;              /* JSON */
     struct slice previous_hash, hash; /* 64 hex digits; filled in by append */
 };

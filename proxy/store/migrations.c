@@ -3,7 +3,9 @@
 
 #include "store/statement.h"
 
-/* Step i takes a database from version i to i + 1, in one transaction. */
+/* STRICT: a column holds the type it was declared with. Times are Unix milliseconds, as struct wall_time.
+
+   Step i takes a database from version i to i + 1, in one transaction. */
 static const char *const steps[] = {
     /* Weights set at run time: design.md, "Who owns the weights". */
     "CREATE TABLE weight_overrides ("
@@ -90,6 +92,7 @@ static bool steps_run(struct store *s, int64_t version)
     return true;
 }
 
+/* schema_version holds a row for every step that was ever made, so the highest is the database's version. */
 bool migrations_apply(struct store *s)
 {
     int64_t version;

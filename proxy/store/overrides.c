@@ -61,6 +61,7 @@ static bool count_rows(struct store *s, size_t *out)
     return statement_end(&st);
 }
 
+/* count(*) OVER () repeats the number of rows in each, so that the array is made once. */
 static bool entries_read(struct store *s, struct arena *arena, struct override *o)
 {
     struct statement st;

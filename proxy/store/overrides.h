@@ -1,4 +1,7 @@
-/* store/overrides.h - weights set at run time, kept over restarts. */
+/* store/overrides.h - weights set at run time, kept over restarts.
+ *
+ * The store keeps names, not indexes: routes and splits may stand elsewhere after a reload. Which rows still apply to
+ * a configuration is decided by server/overrides.h; this file only keeps and lists them. */
 #ifndef STORE_OVERRIDES_H
 #define STORE_OVERRIDES_H
 
@@ -10,7 +13,7 @@
 
 struct override_entry {
     struct slice upstream;
-    uint32_t weight;
+    uint32_t weight; /* 0 and more, reduced as the file's are */
 };
 
 /* The weights of one route that replace its file's. */

@@ -15,7 +15,8 @@ bool store_fail(struct store *store, const char *format, ...)
     return false;
 }
 
-/* What SQLite says is for programmers; the usual causes get the words of the person who must act. */
+/* The store stays usable after all but damage: a full disk may be cleared. What SQLite says is for programmers; the
+   usual causes get the words of the person who must act. */
 static void fail_by_code(struct store *store)
 {
     switch (sqlite3_errcode(store->db)) {
@@ -106,6 +107,8 @@ bool statement_run(struct store *store, const char *sql)
     return statement_end(&st);
 }
 
+/* IMMEDIATE takes the write lock at once: what is read inside (the newest audit line) cannot change before the
+   insert. */
 bool transaction_begin(struct store *store)
 {
     return statement_run(store, "BEGIN IMMEDIATE");

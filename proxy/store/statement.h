@@ -1,4 +1,15 @@
-/* store/statement.h - one SQL statement at a time: bind in order, step, read columns. For store/ only. */
+/* store/statement.h - one SQL statement at a time: bind in order, step, read columns. For store/ only.
+ *
+ * The shape of every query here:
+ *
+ *   statement_begin(&st, store, "SELECT ... WHERE a = ? AND b = ?");
+ *   statement_bind_text(&st, a);
+ *   statement_bind_i64(&st, b);
+ *   while (statement_step(&st))
+ *       ... statement_text(&st, 0, arena) ...
+ *   return statement_end(&st);
+ *
+ * No call in between needs to be looked at: after a failure binding and stepping do nothing, and the end says so. */
 #ifndef STORE_STATEMENT_H
 #define STORE_STATEMENT_H
 
@@ -16,16 +27,16 @@
 struct store {
     uint32_t magic;
     char *path;
-    sqlite3 *db;     /* NULL: not usable */
-    bool is_damaged; /* found so on the way: nothing more is tried */
-    char message[512];
+    sqlite3 *db;       /* NULL: could not be opened, or the database is not one to touch */
+    bool is_damaged;   /* found so on the way: nothing more is tried */
+    char message[512]; /* of the last failure; "" before the first */
 };
 
 /* Lives on the stack between begin and end. A failure is sticky: later calls do nothing, end answers false. */
 struct statement {
     struct store *store;
-    sqlite3_stmt *prepared;
-    int bound_count;
+    sqlite3_stmt *prepared; /* NULL after a failed begin */
+    int bound_count;        /* parameters bound so far: they count from 1 */
     bool has_failed;
 };
 
@@ -38,6 +49,7 @@ bool statement_step(struct statement *st);
 /* Columns from 0; text is copied into the arena. */
 struct slice statement_text(struct statement *st, int column, struct arena *arena);
 int64_t statement_i64(struct statement *st, int column);
+/* Always: frees what begin made. False after a failure anywhere since. */
 bool statement_end(struct statement *st) MUST_CHECK;
 
 /* Begin, step once, end: for statements without rows. */

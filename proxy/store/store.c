@@ -20,6 +20,7 @@ static bool file_make(struct store *s)
     return true;
 }
 
+/* NOMUTEX: one thread. No SQLITE_OPEN_CREATE: the file is there. */
 static bool database_open(struct store *s)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
@@ -30,13 +31,16 @@ static bool database_open(struct store *s)
     return true;
 }
 
-/* WAL: readers (a person with sqlite3, a backup) do not stop us. FULL: an audit line is on disk before what it announces. */
+/* WAL: readers (a person with sqlite3, a backup) do not stop us. FULL: an audit line is on disk before what it
+   announces. */
 static bool database_configure(struct store *s)
 {
     return statement_run(s, "PRAGMA journal_mode = WAL") && statement_run(s, "PRAGMA synchronous = FULL") &&
            statement_run(s, "PRAGMA foreign_keys = ON") && statement_run(s, "PRAGMA trusted_schema = OFF");
 }
 
+/* Before the first use, since damage found in the middle of a change would leave half of it told. The quick form reads
+   every page but compares no indexes. */
 static bool database_check(struct store *s)
 {
     struct arena arena;
@@ -51,7 +55,7 @@ static bool database_check(struct store *s)
     return is_good;
 }
 
-/* Keeps the message. */
+/* Keeps the message: every later call fails with it. The file is left for a person to look at. */
 static void database_give_up(struct store *s)
 {
     sqlite3_close(s->db);

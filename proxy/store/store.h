@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 
-struct store;
+struct store; /* defined in store/statement.h, for this folder alone */
 
 #define STORE_BUSY_MS 1000 /* how long another process may hold the database before a call fails */
 
