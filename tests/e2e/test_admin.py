@@ -202,7 +202,7 @@ def test_hygiene_names_what_expired_and_what_nobody_owns(start, origin):
          "match": {"path": {"prefix": "/one"}}},
         {"name": "two", "to": "a"}])
     findings = proxy.admin("GET", "/api/v1/hygiene")[1]["findings"]
-    assert [(f["kind"], f["name"], f["problem"]) for f in findings] == [
+    assert [(f["what"], f["name"], f["problem"]) for f in findings] == [
         ("rule", "one/left", "expired"), ("route", "two", "no_owner")]
     assert findings[0]["owner"] == "team-a" and "weir.yaml:" in findings[0]["place"]
 
