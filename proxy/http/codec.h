@@ -1,4 +1,15 @@
-/* http/codec.h - the contract of the HTTP/1.1 codec: bytes in, events out; messages in, bytes out. No I/O. */
+/* http/codec.h - the contract of the HTTP/1.1 codec: bytes in, events out; messages in, bytes out. No I/O.
+ *
+ * The same code reads both sides, requests from clients and answers from endpoints; only what is refused is named
+ * differently. A caller drives it like this:
+ *
+ *   rest = what has arrived and was not consumed
+ *   while ((event = h1_read(&reader, &rest, arena, &message)) != H1_MORE)
+ *       act on event; leave after H1_END and H1_ERROR
+ *   keep `rest`, contiguous, and come again with more behind it
+ *
+ * Thread: the caller's. Lifetime: a reader serves one direction of one connection, message after message
+ * (h1_reader_next). */
 #ifndef HTTP_CODEC_H
 #define HTTP_CODEC_H
 
@@ -56,7 +67,7 @@ enum h1_state { /* what comes next on the wire */
  *   3. ERROR if and only if there is a reason, and then there is an error_detail
  *
  * While a block of lines (a head or a trailer block) is incomplete, it stays in the input and the reader keeps offsets:
- *   [0, line_start_bytes) complete lines   [line_start_bytes, scanned_bytes) looked at, no line end   rest: not looked at */
+ *   [0, line_start_bytes) complete lines   [line_start_bytes, scanned_bytes) looked at, no line end   rest: not yet */
 struct h1_reader {
     const struct h1_limits *limits;
     uint64_t remaining_bytes;   /* of the length-framed body or of the current chunk */
@@ -80,22 +91,22 @@ void h1_reader_check(const struct h1_reader *r);
 /* Ready for the next message on the same connection. */
 void h1_reader_next(struct h1_reader *r);
 
-/* Takes the next event off *input and moves its start behind what was consumed. With H1_MORE the bytes left in *input must
-   be presented again, contiguous, with more behind them. A head and a trailer block are consumed whole; `message` borrows
-   from the input, its field array and `trailers` come from `arena`.
-   Errors: the message's faults as rows of reasons.def (MALFORMED, BAD_HOST, TARGET_TOO_LONG, HEADERS_TOO_LARGE,
-   UNKNOWN_CODING, VERSION_REFUSED, METHOD_REFUSED, EXPECTATION; for responses UPSTREAM_INVALID and UPSTREAM_HEADERS). */
+/* Takes the next event off *input and moves its start behind what was consumed. With H1_MORE the bytes left in *input
+   must be presented again, contiguous, with more behind them. A head and a trailer block are consumed whole; `message`
+   borrows from the input, its field array and `trailers` come from `arena`. Errors: the message's faults as rows of
+   reasons.def (MALFORMED, BAD_HOST, TARGET_TOO_LONG, HEADERS_TOO_LARGE, UNKNOWN_CODING, VERSION_REFUSED,
+   METHOD_REFUSED, EXPECTATION; for responses UPSTREAM_INVALID and UPSTREAM_HEADERS). */
 enum h1_event h1_read(struct h1_reader *r, struct slice *input, struct arena *arena, struct message *message);
 
-/* The peer sent FIN. H1_END when that ends the message properly (BODY_UNTIL_CLOSE, TUNNEL), H1_MORE between messages with
-   nothing begun, H1_ERROR otherwise (CLIENT_ABORTED, UPSTREAM_RESET). `pending_bytes`: unconsumed input. */
+/* The peer sent FIN. H1_END when that ends the message properly (BODY_UNTIL_CLOSE, TUNNEL), H1_MORE between messages
+   with nothing begun, H1_ERROR otherwise (CLIENT_ABORTED, UPSTREAM_RESET). `pending_bytes`: unconsumed input. */
 enum h1_event h1_read_eof(struct h1_reader *r, size_t pending_bytes);
 
 /* What of the message goes into a head it is written to: see h1_write_request. */
 size_t h1_head_bytes(const struct message *m);
 
-/* How the head's connection-level fields are written: the codec writes Content-Length, Transfer-Encoding, Connection, TE,
-   Upgrade itself; fields with those ids in the message are never written. */
+/* How the head's connection-level fields are written: the codec writes Content-Length, Transfer-Encoding, Connection,
+   TE, Upgrade itself; fields with those ids in the message are never written. */
 struct h1_write {
     enum body_framing framing;
     uint64_t content_length; /* with BODY_LENGTH; with BODY_NONE when has_content_length (HEAD, 304) */
@@ -106,11 +117,12 @@ struct h1_write {
     bool wants_trailers;    /* TE: trailers and its Connection option */
 };
 
-/* Serialize the head from the parsed message (never copied text): request line from method_name and `target`, status line
-   from status and reason phrase (NULL: the standard one), then the fields that are not dropped, then framing. Always
-   HTTP/1.1. Returns bytes written, 0 when `capacity` is too small: h1_head_bytes(m) + 256 suffices, plus the lengths of a
-   `target` or `upgrade` that are not the message's own. CHECKs that no name, value or phrase holds a control but HTAB and
-   that the target is one: parsed ones are; what comes from elsewhere is validated before it gets here. */
+/* Serialize the head from the parsed message (never copied text): request line from method_name and `target`, status
+   line from status and reason phrase (NULL: the standard one), then the fields that are not dropped, then framing.
+   Always HTTP/1.1. Returns bytes written, 0 when `capacity` is too small: h1_head_bytes(m) + 256 suffices, plus the
+   lengths of a `target` or `upgrade` that are not the message's own. CHECKs that no name, value or phrase holds a
+   control but HTAB and that the target is one: parsed ones are; what comes from elsewhere is validated before it gets
+   here. */
 size_t h1_write_request(const struct message *m, struct slice target, const struct h1_write *w, char *out,
                         size_t capacity);
 size_t h1_write_response(const struct message *m, const struct h1_write *w, char *out, size_t capacity);

@@ -1,7 +1,7 @@
 /* http/fields.c - names to numbers (a perfect hash that gperf makes from fields.def) and back.
  *
- * Every field line of every message passes here, and most are known: a few table look-ups and two or three word comparisons tell
- * which one it is. A new row in fields.def is all that a new name needs. */
+ * Every field line of every message passes here, and most are known: a few table look-ups and two or three word
+ * comparisons tell which one it is. A new row in fields.def is all that a new name needs. */
 #include "http/fields.h"
 
 #include "base/check.h"
@@ -34,8 +34,8 @@ static uint32_t load4(const char *at)
     return word;
 }
 
-/* Whether two tokens of `len` bytes differ in nothing but bit 0x20 of some bytes; the last word may overlap the one before.
-   `known` holds only letters and '-', so for a token that is equality without regard to case. */
+/* Whether two tokens of `len` bytes differ in nothing but bit 0x20 of some bytes; the last word may overlap the one
+   before. `known` holds only letters and '-', so for a token that is equality without regard to case. */
 static bool differs_in_case_only(const char *token, const char *known, size_t len)
 {
     uint64_t different = 0;

@@ -1,10 +1,14 @@
-/* http/fields.h - small numbers for the well-known field names, by perfect hash (gperf). */
+/* http/fields.h - small numbers for the well-known field names, by perfect hash (gperf).
+ *
+ * What the proxy asks for on every request (Host, Connection, Content-Length, ...) is found by comparing a number,
+ * once its name was looked up when the line was parsed. A name without a row is FIELD_OTHER and is compared as text. */
 #ifndef HTTP_FIELDS_H
 #define HTTP_FIELDS_H
 
 #include "base/slice.h"
 
-/* One row each in http/fields.def: FIELD(ID, "Name-as-we-write-it"). */
+/* In the order of the rows, which means nothing and may change; no id is ever stored. One row each in http/fields.def:
+   FIELD(ID, "Name-as-we-write-it"). */
 enum field_id {
     FIELD_OTHER,
 #define FIELD(id, name) FIELD_##id,

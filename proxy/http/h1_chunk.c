@@ -1,8 +1,8 @@
 /* http/h1_chunk.c - the line in front of each chunk: its size and its extensions (RFC 9112 7.1).
  *
- * Extensions end here (7.1.1), but a malformed one is refused all the same: parsers that skip "to the line's end" disagree about
- * where that is. The line is looked at again from its start while it is incomplete, its extension only from where the last look
- * ended; digits are 16 at most. */
+ * Extensions end here (7.1.1), but a malformed one is refused all the same: parsers that skip "to the line's end"
+ * disagree about where that is. The line is looked at again from its start while it is incomplete, its extension only
+ * from where the last look ended; digits are 16 at most. */
 #include "http/h1_parts.h"
 
 #include "http/scan.h"
@@ -35,7 +35,8 @@ static bool take_char(struct slice *s, char c)
     return true;
 }
 
-/* The line holds no control but HTAB, so only the closing quote and pairs of backslash and byte matter (RFC 9110 5.6.4). */
+/* The line holds no control but HTAB, so only the closing quote and pairs of backslash and byte matter (RFC 9110
+   5.6.4). */
 static bool take_quoted(struct slice *s)
 {
     for (size_t i = 1; i < s->len; i++) {

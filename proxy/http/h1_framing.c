@@ -80,6 +80,7 @@ struct options {
     bool has_close, has_keep_alive, has_upgrade;
 };
 
+/* All lines, all items: Connection is a list however it is written. */
 static struct options read_connection(const struct message *m)
 {
     struct options o = { false, false, false };
@@ -100,8 +101,9 @@ static bool is_persistent(const struct message *m, struct options o)
     return !o.has_close && (m->version_minor > 0 || o.has_keep_alive);
 }
 
-/* The Upgrade value when it asks for exactly one protocol. HTTP/1.0 cannot (RFC 9110 7.8); h2c (RFC 9113 3.1, obsolete) would
-   let a client speak past the proxy to the upstream. A request whose Upgrade is ignored goes on without it. */
+/* The Upgrade value when it asks for exactly one protocol. HTTP/1.0 cannot (RFC 9110 7.8); h2c (RFC 9113 3.1,
+   obsolete) would let a client speak past the proxy to the upstream. A request whose Upgrade is ignored goes on
+   without it. */
 static struct slice wanted_upgrade(const struct message *m, struct options o)
 {
     const struct field *f = message_field(m, FIELD_UPGRADE);
@@ -115,7 +117,8 @@ static struct slice wanted_upgrade(const struct message *m, struct options o)
     return is_one && !is_http ? f->value : SLICE_NONE;
 }
 
-/* Expect (RFC 9110 10.1.1): only 100-continue. In HTTP/1.0 and without a body it is ignored, and does not go on either. */
+/* Expect (RFC 9110 10.1.1): only 100-continue. In HTTP/1.0 and without a body it is ignored, and does not go on
+   either. */
 static bool read_expect(struct h1_reader *r, struct message *m)
 {
     for (const struct field *f = message_field(m, FIELD_EXPECT); f != NULL; f = message_next_field(m, f)) {
@@ -128,6 +131,7 @@ static bool read_expect(struct h1_reader *r, struct message *m)
     return true;
 }
 
+/* TE: trailers (RFC 9110 10.1.4); other codings in TE are the next hop's own business and end here. */
 static bool accepts_trailers(const struct message *m)
 {
     for (const struct field *f = message_field(m, FIELD_TE); f != NULL; f = message_next_field(m, f)) {
@@ -139,6 +143,7 @@ static bool accepts_trailers(const struct message *m)
     return false;
 }
 
+/* RFC 9112 6.3, rules 4 to 8. Chunked wins over nothing: a length beside it was refused before. */
 static enum body_framing framing_of(const struct message *m, bool is_chunked)
 {
     if (is_chunked)
@@ -162,8 +167,8 @@ bool h1_settle_request(struct h1_reader *r, struct message *m, struct arena *are
     return read_expect(r, m);
 }
 
-/* 1xx and 204 have no body and may announce none (RFC 9110 8.6, RFC 9112 6.1). Some upstreams do and then send one: its bytes
-   would be taken for the next answer, so the connection is not used again. */
+/* 1xx and 204 have no body and may announce none (RFC 9110 8.6, RFC 9112 6.1). Some upstreams do and then send one:
+   its bytes would be taken for the next answer, so the connection is not used again. */
 static void settle_without_body(struct message *m, bool is_chunked)
 {
     if (m->status == 204 || m->status < 200) {
@@ -183,6 +188,7 @@ bool h1_settle_response(struct h1_reader *r, struct message *m)
         return false;
     if (m->status < 200 && (is_chunked || m->content_length > 0))
         return h1_fail(r, REASON_MALFORMED, "an interim answer announces a body");
+    /* RFC 9110 7.8: HTTP/1.0 has no upgrades. Whether a 101 was asked for is its owner's to know (front/respond.c). */
     if (m->status == 101 && m->version_minor == 0)
         return h1_fail(r, REASON_MALFORMED, "101 in HTTP/1.0");
     struct options o = read_connection(m);

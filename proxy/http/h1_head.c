@@ -1,7 +1,8 @@
 /* http/h1_head.c - blocks of lines (heads and trailer blocks): line ends, limits, field lines.
  *
- * Each line is found and parsed once, as soon as it is complete, so that an error shows at the same byte however the input was
- * cut. Slices point into the input, which may move between calls: a block that took several is parsed once more at its end. */
+ * Each line is found and parsed once, as soon as it is complete, so that an error shows at the same byte however the
+ * input was cut. Slices point into the input, which may move between calls: a block that took several is parsed once
+ * more at its end. */
 #include "http/h1_parts.h"
 
 #include "http/scan.h"
@@ -28,7 +29,8 @@ const char *h1_line_fault(const char *at)
     }
 }
 
-/* The scan of a line stopped at `at`, where no CRLF stands: may the line go on? Not behind the block's first `window` bytes. */
+/* The scan of a line stopped at `at`, where no CRLF stands: may the line go on? Not behind the block's first `window`
+   bytes. */
 static enum h1_event line_is_incomplete(struct h1_reader *r, struct slice input, const char *at, size_t window)
 {
     struct slice part = slice_first(input, window);
@@ -92,7 +94,8 @@ static bool field_line(struct h1_reader *r, struct slice line, const char *limit
     return true;
 }
 
-/* The first line of a head; H1_DATA when it was good. */
+/* The first line of a head; H1_DATA when it was good. Its window is its own limit and two for the CRLF: what ends
+   later is too long, whatever it is. */
 static enum h1_event start_read(struct h1_reader *r, struct slice input, struct arena *arena, struct message *m)
 {
     size_t window = (size_t)r->limits->request_line_bytes + 2;
@@ -112,6 +115,7 @@ static enum h1_event fields_read(struct h1_reader *r, struct slice input, struct
 {
     size_t window = (size_t)r->fields_start_bytes + r->limits->head_bytes + 2;
     const char *end = input.ptr + (input.len < window ? input.len : window);
+    /* The first line of a head counts as a line and is no field; a trailer block has none. */
     uint32_t line_limit = r->limits->field_count + (uint32_t)(r->state == H1_STATE_HEAD);
     for (;;) {
         const char *at = scan_control(input.ptr + r->scanned_bytes, end);

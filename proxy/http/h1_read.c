@@ -1,7 +1,8 @@
 /* http/h1_read.c - the HTTP/1.1 reader: bytes in, events out; which part of a message comes next.
  *
- * The states and their arrows are drawn in codec.h. Heads are h1_head.c's (with h1_start.c for the first line and h1_framing.c
- * for what it all means), chunk sizes h1_chunk.c's. Nothing is kept of the input: what is incomplete is presented again. */
+ * The states and their arrows are drawn in codec.h. Heads are h1_head.c's (with h1_start.c for the first line and
+ * h1_framing.c for what it all means), chunk sizes h1_chunk.c's. Nothing is kept of the input: what is incomplete is
+ * presented again. */
 #include "http/codec.h"
 
 #include "http/h1_parts.h"
@@ -87,8 +88,8 @@ static enum h1_event head_is_complete(struct h1_reader *r, struct slice *input, 
     return H1_HEAD;
 }
 
-/* A head that comes in pieces is checked line by line, and parsed into `m` once all of it lies in one place: the owner may have
-   moved the bytes between calls, and `m` borrows from them. */
+/* A head that comes in pieces is checked line by line, and parsed into `m` once all of it lies in one place: the owner
+   may have moved the bytes between calls, and `m` borrows from them. */
 static enum h1_event read_head(struct h1_reader *r, struct slice *input, struct arena *arena, struct message *m)
 {
     bool is_resumed = r->line_count > 0;

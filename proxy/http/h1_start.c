@@ -1,7 +1,7 @@
 /* http/h1_start.c - the first line of a head: request line, request target and status line.
  *
- * A request line is read as RFC 9112 3 spells it and in no other way: its advice to split leniently at any white space is what
- * makes two parties see two targets. */
+ * A request line is read as RFC 9112 3 spells it and in no other way: its advice to split leniently at any white space
+ * is what makes two parties see two targets. */
 #include "http/h1_parts.h"
 
 #include "http/scan.h"
@@ -97,7 +97,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* HTTP-version SP 3DIGIT SP [ reason-phrase ] (RFC 9112 4). Lenient: without a phrase the second space may be missing too. */
+/* HTTP-version SP 3DIGIT SP [ reason-phrase ] (RFC 9112 4). Lenient: without a phrase the second space may be missing
+   too. */
 bool h1_status_line(struct h1_reader *r, struct slice line, struct message *m)
 {
     m->is_response = true;

@@ -1,15 +1,17 @@
 /* http/h1_write.c - writes heads and chunk framing from parsed messages, never from copied text.
  *
- * Response splitting and request smuggling end here: names and values are copied one by one, framing fields are never copied at
- * all, and when the head is done its controls are counted. A message that would break the head is a bug of whoever built it:
- * parsed values hold no controls, and configuration and scripts are checked by is_token and is_field_value (validate.h). */
+ * Response splitting and request smuggling end here: names and values are copied one by one, framing fields are never
+ * copied at all, and when the head is done its controls are counted. A message that would break the head is a bug of
+ * whoever built it: parsed values hold no controls, and configuration and scripts are checked by is_token and
+ * is_field_value (validate.h). */
 #include "http/codec.h"
 
 #include "base/check.h"
 
 #include "http/scan.h"
 
-/* Room for what a head holds besides its fields: versions, spaces, line ends, and the fields the codec adds by itself. */
+/* Room for what a head holds besides its fields: versions, spaces, line ends, and the fields the codec adds by
+   itself. */
 #define FRAMING_BYTES 256
 
 #define STATUS_MIN   100
@@ -28,7 +30,8 @@ static const uint64_t framing_fields = 1ull << FIELD_CONTENT_LENGTH | 1ull << FI
                                        1ull << FIELD_TRANSFER_ENCODING | 1ull << FIELD_TE | 1ull << FIELD_UPGRADE;
 _Static_assert(FIELD_COUNT <= 64, "field ids fit a 64-bit set");
 
-/* Copies and returns where to go on. Most names and values are short: two moves that may overlap are cheaper than a call. */
+/* Copies and returns where to go on. Most names and values are short: two moves that may overlap are cheaper than a
+   call. */
 static inline char *put(char *at, struct slice s)
 {
     if (s.len > 32) {

@@ -1,4 +1,7 @@
-/* http/hop.c - the fields that end at this hop, and those that may not stand in trailers. */
+/* http/hop.c - the fields that end at this hop, and those that may not stand in trailers.
+ *
+ * Three lists: what Connection may not name away, what never goes on, what may not come late. A field that is new to
+ * one of them is one row; whether a name needs an id first depends on fields.def only. */
 #include "http/validate.h"
 
 /* What Connection may not take away: with it a client could strip what upstreams trust the proxy for. */
@@ -27,8 +30,8 @@ static const enum field_id hop_ids[] = {
     FIELD_CONNECTION, FIELD_KEEP_ALIVE, FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE,
 };
 
-/* Trailers come when all decisions are made: framing, routing, rights and instructions to caches would be read by one party and
-   not by another (RFC 9110 6.5.1). The ids first, then the names that have none. */
+/* Trailers come when all decisions are made: framing, routing, rights and instructions to caches would be read by one
+   party and not by another (RFC 9110 6.5.1). The ids first, then the names that have none. */
 static const enum field_id trailer_ids[] = {
     FIELD_AUTHORIZATION,
     FIELD_CONNECTION,

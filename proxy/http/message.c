@@ -1,7 +1,7 @@
 /* http/message.c - the neutral message: its methods, its field lines, cookies and query arguments.
  *
- * Lines are never moved or removed, only marked, so a `struct field *` stays good until the next message_add may have to grow
- * the array (the old one stays in the arena, unchanged and unused). */
+ * Lines are never moved or removed, only marked, so a `struct field *` stays good until the next message_add may have
+ * to grow the array (the old one stays in the arena, unchanged and unused). */
 #include "http/message.h"
 
 /* Most requests have fewer lines; the array doubles from here. */

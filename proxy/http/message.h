@@ -1,4 +1,13 @@
-/* http/message.h - the neutral HTTP message: what every codec yields and every step of a request reads. */
+/* http/message.h - the neutral HTTP message: what every codec yields and every step of a request reads.
+ *
+ * Nothing in it is HTTP/1.1's own but version_minor: whoever routes, edits or forwards a message never asks how it
+ * came in. How it is written on the wire is not here either, but in struct h1_write (http/codec.h).
+ *
+ * Owner: the request, or the exchange for a response. It owns no bytes: names and values point into the chunk the head
+ * was read into, or into the arena. Fields keep their order of arrival and their spelling; one that is not to go on is
+ * marked, not removed.
+ *
+ *   fields:   [0, field_count) lines, dropped ones among them     [field_count, field_capacity) room */
 #ifndef HTTP_MESSAGE_H
 #define HTTP_MESSAGE_H
 
@@ -24,6 +33,7 @@ enum method {
     METHOD_COUNT
 };
 
+/* Methods are case-sensitive (RFC 9110 9.1): "get" is METHOD_OTHER. */
 enum method method_from_name(struct slice name);
 bool method_is_safe(enum method m);       /* RFC 9110 9.2.1: GET HEAD OPTIONS TRACE */
 bool method_is_idempotent(enum method m); /* RFC 9110 9.2.2: the safe ones, PUT, DELETE */
@@ -35,7 +45,8 @@ struct field {
     bool is_dropped;          /* not to be forwarded: removed in place, so that no array moves */
 };
 
-/* How the body ends. */
+/* How the body ends (RFC 9112 6.3). What the sender chose, not what goes out: an answer of open length leaves
+   chunked. */
 enum body_framing {
     BODY_NONE,       /* no body byte follows: also HEAD answers, 1xx, 204, 304, Content-Length: 0 */
     BODY_LENGTH,     /* content_length bytes, at least one */
@@ -50,11 +61,11 @@ struct message {
     enum method method;    /* requests; for responses the request's method, set by the reader's owner */
     uint16_t status;       /* responses: 100..599 */
     struct slice method_name;
-    struct slice target;    /* request target as received */
-    struct slice authority; /* host[:port]: of an absolute-form target, else Host; empty when neither */
-    struct slice path;      /* raw path, "/" at least; "*" for OPTIONS *; without query */
-    struct slice query;     /* raw query without '?'; ptr NULL: no '?' in the target */
-    struct slice reason_phrase;
+    struct slice target;        /* request target as received */
+    struct slice authority;     /* host[:port]: of an absolute-form target, else Host; empty when neither */
+    struct slice path;          /* raw path, "/" at least; "*" for OPTIONS *; without query */
+    struct slice query;         /* raw query without '?'; ptr NULL: no '?' in the target */
+    struct slice reason_phrase; /* responses; may be empty. ptr NULL: the standard one is to be written */
 
     struct field *fields; /* in the arena, in order of arrival */
     uint16_t field_count, field_capacity;
@@ -74,8 +85,8 @@ struct message {
 /* Empties the message and gives it room for `field_capacity` fields in the arena. */
 void message_init(struct message *m, struct arena *arena, uint16_t field_capacity);
 
-/* The first field line with that id that is not dropped; NULL when there is none. Pointers to lines are good until a line is
-   added. */
+/* The first field line with that id that is not dropped; NULL when there is none. Pointers to lines are good until a
+   line is added. */
 struct field *message_field(const struct message *m, enum field_id id);
 /* The next one with the same id behind `after`. */
 struct field *message_next_field(const struct message *m, const struct field *after);
@@ -94,7 +105,8 @@ void message_own_fields(struct message *m, struct arena *arena);
 
 /* The value of the cookie called `name` in the Cookie fields (RFC 6265 4.2, crumbs across lines); false when absent. */
 bool message_cookie(const struct message *m, struct slice name, struct slice *value);
-/* The raw value of query argument `name` (not percent-decoded); false when absent. */
+/* The first one of that name: "a=1&a=2" has a 1. The raw value of query argument `name` (not percent-decoded); false
+   when absent. */
 bool query_argument(struct slice query, struct slice name, struct slice *value);
 
 #endif

@@ -1,8 +1,8 @@
 /* http/path.c - the one normal form in which paths are matched (RFC 3986 6.2.2).
  *
- * Rules are matched against what an upstream will make of the path, or a client could reach what a rule withholds by spelling it
- * otherwise: /%61dmin, /x/../admin. What upstreams disagree about (%00, backslashes, climbing out of the root) is refused;
- * what they may tell apart (//, %2F, parameters behind a semicolon) is kept. */
+ * Rules are matched against what an upstream will make of the path, or a client could reach what a rule withholds by
+ * spelling it otherwise: /%61dmin, /x/../admin. What upstreams disagree about (%00, backslashes, climbing out of the
+ * root) is refused; what they may tell apart (//, %2F, parameters behind a semicolon) is kept. */
 #include "http/validate.h"
 
 enum { BYTE_REFUSED, BYTE_PLAIN, BYTE_DOT, BYTE_PERCENT };
@@ -90,8 +90,8 @@ static bool put_segment(struct slice raw, char **out, bool *has_encoded_slash)
     return true;
 }
 
-/* Segment by segment (RFC 3986 5.2.4). `at` is always behind a slash when a segment begins; what is written never gets ahead
-   of what is read. */
+/* Segment by segment (RFC 3986 5.2.4). `at` is always behind a slash when a segment begins; what is written never gets
+   ahead of what is read. */
 static bool path_rewrite(struct slice raw, char *out, size_t *out_len, bool *has_encoded_slash)
 {
     struct slice rest = slice_after(raw, 1), segment;

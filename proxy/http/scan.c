@@ -1,8 +1,8 @@
 /* http/scan.c - the scans in plain C, with SSE4.2 and with AVX2, and the choice among them.
  *
- * A head is read twice at most: for line ends and forbidden bytes together (a line end is a control like any other), and for the
- * end of each name. At 16 or 32 bytes a step both cost less than one look at each byte would.
- * No scan reads outside [at, end): the input may end where the page does. */
+ * A head is read twice at most: for line ends and forbidden bytes together (a line end is a control like any other),
+ * and for the end of each name. At 16 or 32 bytes a step both cost less than one look at each byte would. No scan
+ * reads outside [at, end): the input may end where the page does. */
 #include "http/scan.h"
 
 #include <stdint.h>
@@ -11,7 +11,8 @@
 #include <immintrin.h>
 #endif
 
-/* What a byte is, for the plain twins and for runs too short for a register. CLASS_CONTROL is 1, so that it can be summed. */
+/* What a byte is, for the plain twins and for runs too short for a register. CLASS_CONTROL is 1, so that it can be
+   summed. */
 enum byte_class { CLASS_CONTROL = 1, CLASS_TOKEN = 2, CLASS_TARGET = 4 };
 
 #define BOTH   (CLASS_TOKEN | CLASS_TARGET)
@@ -161,8 +162,8 @@ AVX2 INLINE __m256i load32(const char *at)
     return _mm256_loadu_si256((const __m256i *)(const void *)at);
 }
 
-/* Walks by 16. The last step overlaps bytes already found clean; what is shorter than 16 goes to the plain twin. `first` is
-   where the run began: from there on may be read. */
+/* Walks by 16. The last step overlaps bytes already found clean; what is shorter than 16 goes to the plain twin.
+   `first` is where the run began: from there on may be read. */
 SSE42 INLINE const char *walk16(const char *first, const char *at, const char *end, unsigned (*mask_of)(__m128i),
                                 scan_fn *plain)
 {
@@ -264,8 +265,8 @@ static bool avx2_is_usable(void)
     return __builtin_cpu_supports("avx2");
 }
 
-/* Reading the processor's feature bits is one load and a branch that is always predicted: cheaper than a pointer to call
-   through, and no global to set up. */
+/* Reading the processor's feature bits is one load and a branch that is always predicted: cheaper than a pointer to
+   call through, and no global to set up. */
 #define CHOOSE(scan, at, end)                                                                                          \
     (avx2_is_usable() ? scan##_avx2(at, end) : sse42_is_usable() ? scan##_sse42(at, end) : scan##_plain(at, end))
 

@@ -32,7 +32,8 @@ static bool is_all_zero(struct slice s)
     return true;
 }
 
-/* Trace Context 3.2: version "-" trace-id "-" parent-id "-" flags; a higher version may have more behind another dash. */
+/* Trace Context 3.2: version "-" trace-id "-" parent-id "-" flags; a higher version may have more behind another
+   dash. */
 static bool traceparent_parse(struct slice value, struct trace_context *out)
 {
     if (value.len < TRACEPARENT_BYTES || value.ptr[2] != '-' || value.ptr[35] != '-' || value.ptr[52] != '-')

@@ -20,8 +20,8 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* RFC 3986 lets almost anything be a registered name. These bytes cannot end a host early in anybody's eyes, unlike '@', '/',
-   '\' or '#': unreserved and sub-delims (RFC 3986 2.2, 2.3). */
+/* RFC 3986 lets almost anything be a registered name. These bytes cannot end a host early in anybody's eyes, unlike
+   '@', '/', '\' or '#': unreserved and sub-delims (RFC 3986 2.2, 2.3). */
 static const bool is_name_byte[256] = {
     ['!'] = true, ['$'] = true,         ['&' ... '.'] = true, ['0' ... '9'] = true, [';'] = true,
     ['='] = true, ['A' ... 'Z'] = true, ['_'] = true,         ['a' ... 'z'] = true, ['~'] = true,
@@ -39,7 +39,7 @@ static bool is_reg_name(struct slice s)
     return s.len > 0;
 }
 
-/* "[" IPv6 "]"; zones and future versions are refused. */
+/* "[" IPv6 "]" (RFC 3986 3.2.2); zones and future versions are refused. */
 static bool is_ip_literal(struct slice s)
 {
     struct ip_address address;
@@ -47,6 +47,7 @@ static bool is_ip_literal(struct slice s)
     return slice_find(inside, ':') < inside.len && ip_parse(inside, &address);
 }
 
+/* Empty is allowed by RFC 3986 3.2.3 and refused here: "host:" and "host" would be two spellings of one authority. */
 static bool is_port(struct slice s)
 {
     uint64_t port;
@@ -72,6 +73,7 @@ bool authority_is_valid(struct slice authority)
     return end == authority.len || (authority.ptr[end] == ':' && is_port(slice_after(authority, end + 1)));
 }
 
+/* "a." and "a" are one name, fully qualified or not; the port chooses a listener, not a site. */
 struct slice host_normalise(struct slice authority, char *out)
 {
     struct slice host = slice_first(authority, host_bytes(authority));
