@@ -3,7 +3,7 @@
 
 #include "base/units.h"
 
-/* ---- names that stand once ---------------------------------------------------------------------------------------- */
+/* ---- names that stand once --------------------------------------------------------------------------------------- */
 
 /* What a name or address was first used by. Maps find it in constant time: 10,000 routes are nothing special. */
 struct first_use {
@@ -59,7 +59,7 @@ static void check_names(struct check *c)
     map_fini(&routes);
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------------------------- */
+/* ---- addresses --------------------------------------------------------------------------------------------------- */
 
 /* Compared as the system would: "0.0.0.0:80" however it is written. Port 0 is a new port each time. */
 static void check_bind(struct check *c, struct map *uses, struct slice name, struct slice text,
@@ -143,9 +143,10 @@ static void check_admin(struct check *c)
              "version");
 }
 
-/* ---- something to do ---------------------------------------------------------------------------------------------- */
+/* ---- something to do --------------------------------------------------------------------------------------------- */
 
-/* No errors: a file of upstreams alone may be what is left while others are edited, and `weir check` shall say more of it. */
+/* No errors: a file of upstreams alone may be what is left while others are edited, and `weir check` shall say more of
+   it. */
 static void check_presence(struct check *c)
 {
     struct place whole = { c->config->file.ptr, 0, 0 };
@@ -155,7 +156,7 @@ static void check_presence(struct check *c)
         err_add_warning(c->fill->errors, whole, "no routes: every request gets 404");
 }
 
-/* ---- the list ----------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 const struct check_rule check_rules[] = {
     { "Upstreams named by `to`, `split` and rules exist.", false, resolve_upstreams },

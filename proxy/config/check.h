@@ -1,4 +1,9 @@
-/* config/check.h - the rules across fields: the second list beside the table. */
+/* config/check.h - the rules across fields: the second list beside the table.
+ *
+ * A row (config/fields.h) says what one value may be; a rule here says what several must be together: that names name
+ * something and stand once, that nothing contains itself, that the admin API is not open to the network. Each rule is
+ * a function and a sentence, and the reference prints the sentences, so that a rule nobody told the user of cannot
+ * exist. */
 #ifndef CONFIG_CHECK_H
 #define CONFIG_CHECK_H
 
@@ -30,7 +35,7 @@ extern const size_t check_rule_count;
 /* Applies every rule, in order; the first ones resolve names to indexes. */
 void check_run(struct fill *fill, struct config *config, struct wall_time now);
 
-/* Rules in config/resolve.c. */
+/* Rules in config/resolve.c. They also write: the indexes that everybody reads later. */
 void resolve_upstreams(struct check *check);
 void resolve_segments(struct check *check);
 void resolve_nesting(struct check *check);

@@ -1,8 +1,8 @@
 /* config/conditions.c - reads conditions and keys.
  *
- * A condition is a map with one subject and one operator, or one combination. `path`, `host` and `method` have no name behind
- * them, so their value may be left out ({ path, prefix: /x }), be the operator ({ path: { prefix: /x } }), or be what they
- * equal ({ method: POST }; a list: one of these). */
+ * A condition is a map with one subject and one operator, or one combination. `path`, `host` and `method` have no name
+ * behind them, so their value may be left out ({ path, prefix: /x }), be the operator ({ path: { prefix: /x } }), or
+ * be what they equal ({ method: POST }; a list: one of these). */
 #include "config/conditions.h"
 
 #include "config/formats.h"
@@ -74,7 +74,7 @@ struct parts {
     const struct operator_row *operator_row;
 };
 
-/* ---- keys that identify a user ------------------------------------------------------------------------------------ */
+/* ---- keys that identify a user ----------------------------------------------------------------------------------- */
 
 static const struct key_row *key_row_find(struct slice word)
 {
@@ -84,7 +84,7 @@ static const struct key_row *key_row_find(struct slice word)
     return NULL;
 }
 
-/* Names in queries are compared after decoding, so anything may stand in them. */
+/* Names in queries are compared as they were sent (http/message.h), so anything may stand in them. */
 static const struct text_format *name_format(const char *word)
 {
     if (strcmp(word, "header") == 0)
@@ -138,7 +138,7 @@ void key_read(struct fill *f, const struct node *node, const char *key, const st
     }
 }
 
-/* ---- finding out what the map's keys are -------------------------------------------------------------------------- */
+/* ---- finding out what the map's keys are ------------------------------------------------------------------------- */
 
 static const char *const condition_words[] = {
     "header", "cookie", "query",  "path",   "host",     "method", "source",  "segment", "sample", "between", "by",
@@ -215,7 +215,7 @@ static void sort_keys(struct fill *f, const struct node *map, const struct setti
     }
 }
 
-/* ---- operators ---------------------------------------------------------------------------------------------------- */
+/* ---- operators --------------------------------------------------------------------------------------------------- */
 
 /* A finite decimal number, whole text. */
 static bool read_number(struct slice text, double *out)
@@ -308,7 +308,7 @@ static void read_operator(struct fill *f, const struct operator_row *row, const 
         read_present(f, value, out);
 }
 
-/* ---- subjects ----------------------------------------------------------------------------------------------------- */
+/* ---- subjects ---------------------------------------------------------------------------------------------------- */
 
 static void refuse_operator(struct fill *f, const struct parts *parts)
 {
@@ -428,7 +428,7 @@ static void read_subject_whole(struct fill *f, const struct parts *parts, struct
     }
 }
 
-/* ---- conditions --------------------------------------------------------------------------------------------------- */
+/* ---- conditions -------------------------------------------------------------------------------------------------- */
 
 /* Recursion is bounded by the depth of the nodes. */
 static void read_children(struct fill *f, const struct parts *parts, struct condition_config *out)
@@ -476,7 +476,8 @@ static void refuse_mixture(struct fill *f, const struct parts *parts)
     err_hint(f->errors, e, "put it inside, as one of the conditions");
 }
 
-/* NULL only when nothing in the map says what is tested; after other mistakes the rest is read on, for more messages. */
+/* NULL only when nothing in the map says what is tested; after other mistakes the rest is read on, for more
+   messages. */
 struct condition_config *condition_read(struct fill *f, const struct node *node, const char *key,
                                         const struct setting_table *beside)
 {

@@ -1,4 +1,8 @@
-/* config/conditions.h - conditions and keys from nodes, and the words they are written with. */
+/* config/conditions.h - conditions and keys from nodes, and the words they are written with.
+ *
+ * Conditions are the one setting with a grammar of its own: a subject with an operator, or all, any, not of others.
+ * The words are rows, like settings, so that the schema and the reference list what is read. What a condition means
+ * when a request comes is route/condition.h. */
 #ifndef CONFIG_CONDITIONS_H
 #define CONFIG_CONDITIONS_H
 
@@ -41,8 +45,9 @@ extern const size_t operator_row_count;
 extern const struct key_row key_rows[];
 extern const size_t key_row_count;
 
-/* NULL when the node is not a condition; the problems are told. `key` is where it stands, for messages. Keys of `beside` in the same map are somebody else's (NULL:
-   there are none). segment_index stays CONFIG_NONE until names are resolved. */
+/* NULL when the node is not a condition; the problems are told. `key` is where it stands, for messages. Keys of
+   `beside` in the same map are somebody else's (NULL: there are none). segment_index stays CONFIG_NONE until names are
+   resolved. */
 struct condition_config *condition_read(struct fill *f, const struct node *node, const char *key,
                                         const struct setting_table *beside);
 /* Sets KEY_NONE when the node is not a key. */

@@ -1,4 +1,7 @@
-/* config/describe.h - the configuration described from the table that parses it: JSON Schema and reference. */
+/* config/describe.h - the configuration described from the table that parses it: JSON Schema and reference.
+ *
+ * `weir schema` and `weir reference`; docs/schema.json and docs/reference.md are their output, and .ci/run compares.
+ * They walk the same rows as the reader, so nothing can be documented that is not read, nor the other way round. */
 #ifndef CONFIG_DESCRIBE_H
 #define CONFIG_DESCRIBE_H
 

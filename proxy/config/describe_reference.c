@@ -41,7 +41,7 @@ static void add_units(struct text *out)
         text_printf(out, "| %s | %s |\n", units[i].noun, units[i].text);
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 static void add_choices(struct text *out, const struct setting_choice *choices)
 {
@@ -155,7 +155,7 @@ static void add_table(struct text *out, const struct setting_table *table)
         add_row(out, &table->rows[i]);
 }
 
-/* ---- conditions and keys ------------------------------------------------------------------------------------------ */
+/* ---- conditions and keys ----------------------------------------------------------------------------------------- */
 
 static void add_conditions(struct text *out)
 {
@@ -188,7 +188,7 @@ static void add_keys(struct text *out)
         text_printf(out, "| `%s` | %s |\n", key_rows[i].word, key_rows[i].doc);
 }
 
-/* ---- rules and reasons -------------------------------------------------------------------------------------------- */
+/* ---- rules and reasons ------------------------------------------------------------------------------------------- */
 
 /* The sentences stand beside the code that enforces them. */
 static void add_rules(struct text *out)

@@ -1,13 +1,13 @@
 /* config/describe_schema.c - the table as JSON Schema, draft 2020-12, for editors.
  *
- * The schema accepts every configuration that loads, and refuses wrong keys, types and ranges; rules across fields and the
- * fine print of addresses and paths are left to `weir check`. */
+ * The schema accepts every configuration that loads, and refuses wrong keys, types and ranges; rules across fields and
+ * the fine print of addresses and paths are left to `weir check`. */
 #include "config/describe.h"
 
 #include "config/conditions.h"
 #include "config/value.h"
 
-/* ---- JSON --------------------------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 /* A comma, unless this is the first item of its container or the value of a key. */
 static void item_begin(struct text *out)
@@ -71,7 +71,7 @@ static void add_word(struct text *out, const char *word)
         add_string(out, word);
 }
 
-/* ---- single values ------------------------------------------------------------------------------------------------ */
+/* ---- single values ----------------------------------------------------------------------------------------------- */
 
 static void add_choices(struct text *out, const struct setting_choice *choices)
 {
@@ -83,7 +83,8 @@ static void add_choices(struct text *out, const struct setting_choice *choices)
     text_add_char(out, ']');
 }
 
-/* YAML turns bare words into numbers and booleans, which the program reads as the texts they were: editors must take all three. */
+/* YAML turns bare words into numbers and booleans, which the program reads as the texts they were: editors must take
+   all three. */
 static void add_text_type(struct text *out, const struct text_format *format)
 {
     add_raw(out, "\"type\":[\"string\",\"number\",\"boolean\"]");
@@ -129,7 +130,7 @@ static void add_scalar(struct text *out, const struct setting *row)
     text_add_cstr(out, "},{\"$ref\":\"#/$defs/from_environment\"}]");
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static void add_description(struct text *out, const struct setting *row)
 {
@@ -221,7 +222,7 @@ static void add_row(struct text *out, const struct setting *row)
     text_add_char(out, '}');
 }
 
-/* ---- conditions and keys ------------------------------------------------------------------------------------------ */
+/* ---- conditions and keys ----------------------------------------------------------------------------------------- */
 
 static void add_word_property(struct text *out, const char *word, const char *doc, const char *schema)
 {
@@ -320,7 +321,7 @@ static void add_condition_definitions(struct text *out)
     text_add_char(out, '}');
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 /* Inline rows are left to the shapes of conditions and keys. */
 static void add_required(struct text *out, const struct setting_table *table)
@@ -341,7 +342,8 @@ static void add_required(struct text *out, const struct setting_table *table)
         text_add_char(out, ']');
 }
 
-/* A table with an inline condition or key has all of its words as keys of its own, so that editors can complete them. */
+/* A table with an inline condition or key has all of its words as keys of its own, so that editors can complete
+   them. */
 static void add_table(struct text *out, const struct setting_table *table)
 {
     enum setting_type inline_type = SETTING_TYPE_COUNT;
@@ -369,7 +371,7 @@ static void add_table(struct text *out, const struct setting_table *table)
         add_key_shape(out);
 }
 
-/* ---- layout ------------------------------------------------------------------------------------------------------- */
+/* ---- layout ------------------------------------------------------------------------------------------------------ */
 
 static void add_line(struct text *out, unsigned depth)
 {

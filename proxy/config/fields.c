@@ -1,11 +1,11 @@
 /* config/fields.c - THE table: every setting of the configuration, typed, with its default, range and sentence.
  *
- * Parsing, hints, checks, `weir schema`, `weir reference` and the masking of secrets all walk these rows, so a setting exists
- * exactly when it has one. To add a setting: add the member to config/model.h, then its row here, or in
+ * Parsing, hints, checks, `weir schema`, `weir reference` and the masking of secrets all walk these rows, so a setting
+ * exists exactly when it has one. To add a setting: add the member to config/model.h, then its row here, or in
  * config/fields_route.c for segments and routes. */
 #include "config/rows.h"
 
-/* ---- log, limits, admin ------------------------------------------------------------------------------------------- */
+/* ---- log, limits, admin ------------------------------------------------------------------------------------------ */
 
 static const struct setting_choice log_format_words[] = {
     { "json", LOG_FORMAT_JSON, "one JSON object a line" },
@@ -120,7 +120,7 @@ static const struct setting_table admin_table = {
     .finish = admin_finish,
 };
 
-/* ---- listeners and upstreams -------------------------------------------------------------------------------------- */
+/* ---- listeners and upstreams ------------------------------------------------------------------------------------- */
 
 static const struct setting listener_rows[] = {
     { ADDRESS("bind", struct listener_config, bind, bind_text), PLACE(struct listener_config, bind_place),
@@ -200,7 +200,7 @@ static const struct setting_table upstream_table = {
     .finish = upstream_finish,
 };
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static const struct setting config_rows[] = {
     { TEXT("user", struct config, user), .format = &format_name, .change = CHANGE_RESTART,

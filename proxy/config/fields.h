@@ -1,4 +1,9 @@
-/* config/fields.h - the shape of THE table: what one row says about one setting. */
+/* config/fields.h - the shape of THE table: what one row says about one setting.
+ *
+ * One row is all that the program knows about a setting, and everything that deals with settings walks rows: the
+ * reader (config/fill.c), the JSON Schema and the reference (config/describe_*.c), the hints for unknown keys, the
+ * masking of secrets, the tests. None of them has a case for a particular setting; what one setting means with another
+ * is the table's `finish` or a rule of config/check.c. */
 #ifndef CONFIG_FIELDS_H
 #define CONFIG_FIELDS_H
 
@@ -31,8 +36,8 @@ enum setting_type {
 };
 
 enum setting_flag {
-    SETTING_REQUIRED = 1,
-    SETTING_SECRET = 2, /* never quoted in messages; hidden by config_text_masked */
+    SETTING_REQUIRED = 1, /* told when the key is missing */
+    SETTING_SECRET = 2,   /* never quoted in messages; hidden by config_text_masked */
     SETTING_INLINE =
         4 /* a condition or key whose own keys stand in the same map as this table's; `name` is for people only */
 };
@@ -66,6 +71,7 @@ struct setting {
     size_t beside_offset; /* of the member beside; 0: none */
     size_t place_offset;  /* of a struct place that gets the value's; 0: none */
     const char *default_text, *min_text, *max_text;
+    /* default_text NULL: all zero. min_text, max_text NULL: whatever the member can hold. */
     const struct setting_choice *choices; /* CHOICE; ends in a NULL word */
     const struct setting_table *table;    /* TABLE, LIST, MAP */
     const struct text_format *format;     /* TEXT, each of TEXTS, the names of MAP, the text of ADDRESS; or NULL */
@@ -92,8 +98,9 @@ struct setting_table {
     const struct setting *rows;
     size_t row_count; /* at most 64 */
     enum table_form form;
-    const char *const *later; /* keys of capabilities that are not in this version; ends in NULL, or NULL */
-    const char *rule;         /* what `finish` sees to, as one sentence, or NULL */
+    /* Keys of capabilities that are not in this version, refused as such and not as unknown; ends in NULL, or NULL. */
+    const char *const *later;
+    const char *rule; /* what `finish` sees to, as one sentence, or NULL */
     /* What the rows mean together: runs once all of a map are read, before names are resolved. */
     void (*finish)(struct fill *fill, const struct node *map, void *target);
 };
@@ -101,7 +108,7 @@ struct setting_table {
 /* The whole configuration; every other table hangs on its rows. */
 extern const struct setting_table config_table;
 
-/* Every table, a table before those its rows name; returns how many. */
+/* For documents and tests. Every table once, a table before those its rows name; returns how many. */
 #define SETTING_TABLES_MAX 64u
 size_t setting_tables(const struct setting_table *out[SETTING_TABLES_MAX]);
 

@@ -1,7 +1,7 @@
 /* config/fields_route.c - THE table's second half: segments, routes and what belongs to them. */
 #include "config/rows.h"
 
-/* ---- ownership: the same five keys wherever something may be left behind ------------------------------------------ */
+/* ---- ownership: the same five keys wherever something may be left behind ----------------------------------------- */
 
 static const struct setting_choice kind_words[] = {
     { "release", RELEASE_RELEASE, "leads to one variant for everybody, then goes away" },
@@ -25,7 +25,7 @@ static const struct setting_choice kind_words[] = {
       .doc = "What to do when it makes trouble: a link." }
 /* clang-format on */
 
-/* ---- segments ----------------------------------------------------------------------------------------------------- */
+/* ---- segments ---------------------------------------------------------------------------------------------------- */
 
 static const struct setting segment_rows[] = {
     { CONDITION("CONDITION", struct segment_config, condition), .flags = SETTING_REQUIRED | SETTING_INLINE,
@@ -41,7 +41,7 @@ const struct setting_table config_segment_table = {
     ROWS(segment_rows),
 };
 
-/* ---- parts of a route --------------------------------------------------------------------------------------------- */
+/* ---- parts of a route -------------------------------------------------------------------------------------------- */
 
 /* Three ways to write one member: path_finish sees which key was used. */
 static const struct setting path_rows[] = {
@@ -239,7 +239,7 @@ static const struct setting_table route_limits_table = {
     .finish = route_limits_finish,
 };
 
-/* ---- routes ------------------------------------------------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------------------------------------------------ */
 
 static const struct setting_choice encoded_slash_words[] = {
     { "keep", ENCODED_SLASH_KEEP, "it is forwarded, and never separates segments" },

@@ -1,7 +1,7 @@
 /* config/fill.c - walks a table and a map side by side, and fills the struct.
  *
- * A value that is refused leaves its default, or zero: later checks pass over empty members, so that one mistake makes one
- * message. Recursion follows the tables, whose depth is fixed. */
+ * A value that is refused leaves its default, or zero: later checks pass over empty members, so that one mistake makes
+ * one message. Recursion follows the tables, whose depth is fixed. */
 #include "config/fill.h"
 
 #include "config/conditions.h"
@@ -12,7 +12,7 @@
 #define QUOTE_MAX_BYTES 60u
 #define HINTS_MAX       100u /* looking for the nearest word costs: not for each of 10,000 mistakes */
 
-/* ---- words -------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 struct slice fill_text(struct fill *f, const struct node *node)
 {
@@ -82,7 +82,7 @@ static const char *table_noun(struct fill *f, const struct setting_table *table)
     return arena_printf(f->errors->arena, "a map of %s", join_words(f, keys, table->row_count)).ptr;
 }
 
-/* ---- expectations ------------------------------------------------------------------------------------------------- */
+/* ---- expectations ------------------------------------------------------------------------------------------------ */
 
 bool fill_expect(struct fill *f, const struct node *node, enum node_kind kind, const char *key, const char *noun)
 {
@@ -132,7 +132,7 @@ struct slice fill_path(struct fill *f, struct slice path, struct place place)
     return arena_printf(f->arena, "%.*s/%.*s", SLICE_ARG(directory), SLICE_ARG(path));
 }
 
-/* ---- single values ------------------------------------------------------------------------------------------------ */
+/* ---- single values ----------------------------------------------------------------------------------------------- */
 
 static void hint_choices(struct fill *f, struct err *e, const struct setting *row, struct slice word)
 {
@@ -144,7 +144,8 @@ static void hint_choices(struct fill *f, struct err *e, const struct setting *ro
     hint_words(f, e, word, words, count);
 }
 
-/* "'KEY': 'TEXT' is not a duration", with the type's hint; for choices the words there are, or the one that was meant. */
+/* "'KEY': 'TEXT' is not a duration", with the type's hint; for choices the words there are, or the one that was
+   meant. */
 static void refuse_value(struct fill *f, const struct setting *row, const char *key, const struct node *node,
                          struct value_fault fault)
 {
@@ -197,7 +198,7 @@ static void fill_value(struct fill *f, const struct setting *row, const char *ke
         remember_secret(f, text);
 }
 
-/* ---- texts and networks ------------------------------------------------------------------------------------------- */
+/* ---- texts and networks ------------------------------------------------------------------------------------------ */
 
 /* One item, or the items of a list; false when it is neither, which is told. */
 static bool open_items(struct fill *f, const struct node *node, const char *key, enum setting_type type,
@@ -245,7 +246,7 @@ size_t fill_networks(struct fill *f, const struct node *node, const char *key, s
     return good_count;
 }
 
-/* ---- lists and maps of structs ------------------------------------------------------------------------------------ */
+/* ---- lists and maps of structs ----------------------------------------------------------------------------------- */
 
 static void fill_row(struct fill *f, const struct setting *row, const char *key, const struct node *node, void *target);
 
@@ -292,7 +293,7 @@ static void fill_items(struct fill *f, const struct setting *row, const struct n
     memcpy((char *)target + row->beside_offset, &count, sizeof count);
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* The two types that are one text or a list of texts. */
 static void fill_several(struct fill *f, const struct setting *row, const char *key, const struct node *node,
@@ -326,7 +327,8 @@ static void fill_key(struct fill *f, const struct setting *row, const struct nod
     memcpy((char *)target + row->offset, &key, sizeof key);
 }
 
-/* `key` is what messages call the value: the row's name, or the name of an item that is written as just its first row. */
+/* `key` is what messages call the value: the row's name, or the name of an item that is written as just its first
+   row. */
 static void fill_row(struct fill *f, const struct setting *row, const char *key, const struct node *node, void *target)
 {
     set_place(target, row->place_offset, node->place);
@@ -370,7 +372,7 @@ static void fill_row(struct fill *f, const struct setting *row, const char *key,
     }
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 static bool is_later(const struct setting_table *table, struct slice key)
 {
@@ -431,8 +433,8 @@ static void check_required(struct fill *f, const struct setting_table *table, co
     }
 }
 
-/* Defaults come first and for the whole struct, so that refused and absent values look alike. `finish` runs last, and also
-   after mistakes: what it checks is independent of most of them. */
+/* Defaults come first and for the whole struct, so that refused and absent values look alike. `finish` runs last, and
+   also after mistakes: what it checks is independent of most of them. */
 void fill_table(struct fill *f, const struct setting_table *table, const struct node *map, void *target)
 {
     const struct setting *inline_row = NULL;

@@ -1,4 +1,9 @@
-/* config/fill.h - fills structs from nodes as the table says, and words the problems. */
+/* config/fill.h - fills structs from nodes as the table says, and words the problems.
+ *
+ * The reader of everything: it knows types and tables, but no setting. What it cannot read it reports and leaves at
+ * its default, so that one mistake makes one message and the rest of the file is still looked at.
+ *
+ * Functions that return something for a node that does not suit have told so already. */
 #ifndef CONFIG_FILL_H
 #define CONFIG_FILL_H
 
@@ -20,16 +25,16 @@ struct secret {
 
 /* One load. Nodes live elsewhere and go away after it: what is kept is copied into the arena. */
 struct fill {
-    struct arena *arena; /* the configuration's */
+    struct arena *arena; /* the configuration's: what is stored in it is copied here */
     struct err_list *errors;
     const struct config_source *source;
     const struct file_set *files; /* where relative file names start */
-    struct secret *secrets;
+    struct secret *secrets;       /* found so far, the last one first */
     size_t secret_count;
 };
 
-/* Sets every member that a row of the table names: from the map, else from the row's default. map NULL: defaults alone. The
-   struct is all zero before. */
+/* Sets every member that a row of the table names: from the map, else from the row's default. map NULL: defaults
+   alone. The struct is all zero before. */
 void fill_table(struct fill *f, const struct setting_table *table, const struct node *map, void *target);
 
 /* The node's text, copied. */

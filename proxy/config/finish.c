@@ -1,7 +1,8 @@
 /* config/finish.c - the rules within one map, and what follows from its keys together.
  *
- * A hook sees its struct filled, defaults included, and the map for what a struct cannot tell: whether a key was written, and where.
- * Names of upstreams and segments are not resolved yet (config/resolve.c), because they may be defined further down. */
+ * A hook sees its struct filled, defaults included, and the map for what a struct cannot tell: whether a key was
+ * written, and where. Names of upstreams and segments are not resolved yet (config/resolve.c), because they may be
+ * defined further down. */
 #include "config/finish.h"
 
 #include "config/conditions.h"
@@ -10,7 +11,7 @@
 #define SPLIT_ENTRIES_MAX 64u    /* as route/block.h has it; a block's state is per worker and split */
 #define SPLIT_SUM_MAX     10000u /* the longest block */
 
-/* ---- log, admin, upstreams ---------------------------------------------------------------------------------------- */
+/* ---- log, admin, upstreams --------------------------------------------------------------------------------------- */
 
 /* One key says both whether and where: two words are reserved, anything else names a file. */
 void log_finish(struct fill *f, const struct node *map, void *target)
@@ -56,7 +57,7 @@ void upstream_finish(struct fill *f, const struct node *map, void *target)
     err_hint(f->errors, e, "name at least one: endpoints: [ 127.0.0.1:8080 ]");
 }
 
-/* ---- match -------------------------------------------------------------------------------------------------------- */
+/* ---- match ------------------------------------------------------------------------------------------------------- */
 
 /* All three keys write to match->path, so only the map tells which kind it is. */
 void path_finish(struct fill *f, const struct node *map, void *target)
@@ -101,7 +102,7 @@ void match_finish(struct fill *f, const struct node *map, void *target)
     }
 }
 
-/* ---- parts of a route --------------------------------------------------------------------------------------------- */
+/* ---- parts of a route -------------------------------------------------------------------------------------------- */
 
 void respond_finish(struct fill *f, const struct node *map, void *target)
 {
@@ -120,7 +121,8 @@ void rate_limit_finish(struct fill *f, const struct node *map, void *target)
         limit->burst = limit->count;
 }
 
-/* 0 means "no limit", also where the configuration's own limit is stricter; so that it was written must be kept apart. */
+/* 0 means "no limit", also where the configuration's own limit is stricter; so that it was written must be kept
+   apart. */
 void route_limits_finish(struct fill *f, const struct node *map, void *target)
 {
     (void)f;
@@ -128,7 +130,7 @@ void route_limits_finish(struct fill *f, const struct node *map, void *target)
     route->has_body_limit = node_get(map, "body") != NULL;
 }
 
-/* ---- split -------------------------------------------------------------------------------------------------------- */
+/* ---- split ------------------------------------------------------------------------------------------------------- */
 
 static uint32_t greatest_common_divisor(uint32_t a, uint32_t b)
 {
@@ -190,7 +192,7 @@ static void split_from_to(struct fill *f, struct route_config *route)
     route->split_count = 1;
 }
 
-/* ---- routes ------------------------------------------------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *key;

@@ -1,11 +1,14 @@
-/* config/finish.h - what the rows of one table mean together: hooks of config/fields.c. */
+/* config/finish.h - what the rows of one table mean together: hooks of config/fields.c.
+ *
+ * For what no row can say: a member that follows from which key was used, keys that exclude each other, a split of
+ * `to: X`. They run after every key of their map was read and told of, and before names are resolved. Each gets the
+ * struct of its table. */
 #ifndef CONFIG_FINISH_H
 #define CONFIG_FINISH_H
 
 struct fill;
 struct node;
 
-/* Each gets the struct of its table after every key of the map was read. */
 void log_finish(struct fill *f, const struct node *map, void *target);
 void token_finish(struct fill *f, const struct node *map, void *target);
 void admin_finish(struct fill *f, const struct node *map, void *target);

@@ -1,7 +1,7 @@
 /* config/formats.c - the texts that are refused, and why.
  *
- * http/ has its own, more lenient readers for what peers send. What an operator writes must be exact: a path or host that is not
- * in the form in which requests are compared would never match, in silence. */
+ * http/ has its own, more lenient readers for what peers send. What an operator writes must be exact: a path or host
+ * that is not in the form in which requests are compared would never match, in silence. */
 #include "config/formats.h"
 
 #include "base/check.h"
@@ -34,10 +34,10 @@ static bool is_made_of(struct slice s, const char *others)
     return s.len > 0;
 }
 
-/* ---- names and tokens --------------------------------------------------------------------------------------------- */
+/* ---- names and tokens -------------------------------------------------------------------------------------------- */
 
-/* Names appear in metric labels, in x-weir-upstream, in paths of the admin API and as NAME=WEIGHT on the command line: none of
-   these may need quoting. */
+/* Names appear in metric labels, in x-weir-upstream, in paths of the admin API and as NAME=WEIGHT on the command line:
+   none of these may need quoting. */
 static const char *name_fault(struct slice s)
 {
     if (s.len > NAME_MAX_BYTES)
@@ -65,8 +65,8 @@ static const char *pattern_fault(struct slice s)
     return s.len > 0 ? NULL : "is an empty pattern, which matches everything";
 }
 
-/* Methods are case-sensitive (RFC 9110 section 9.1), so "get" would match nothing that clients send. CONNECT is answered with
-   501 before routes are looked at. */
+/* Methods are case-sensitive (RFC 9110 section 9.1), so "get" would match nothing that clients send. CONNECT is
+   answered with 501 before routes are looked at. */
 static const char *method_fault(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++)
@@ -85,10 +85,10 @@ static const char *digest_fault(struct slice s)
     return is_hex ? NULL : "is not a SHA-256 digest";
 }
 
-/* ---- headers ------------------------------------------------------------------------------------------------------ */
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
 
-/* What a hop writes by itself (RFC 9110 section 7.6.1, RFC 9112 section 6): an edit could only make two parties disagree about
-   where a message ends. */
+/* What a hop writes by itself (RFC 9110 section 7.6.1, RFC 9112 section 6): an edit could only make two parties
+   disagree about where a message ends. */
 static const char *editable_header_fault(struct slice s)
 {
     static const char *const own[] = {
@@ -114,7 +114,7 @@ static const char *header_value_fault(struct slice s)
     return NULL;
 }
 
-/* ---- hosts and addresses ------------------------------------------------------------------------------------------ */
+/* ---- hosts and addresses ----------------------------------------------------------------------------------------- */
 
 static bool is_bracketed_ip(struct slice s)
 {
@@ -139,7 +139,8 @@ static bool is_host(struct slice s)
     return true;
 }
 
-/* Requests' hosts are compared without port and in lower case; config/finish.c takes the case and the final dot away. */
+/* Requests' hosts are compared without port and in lower case; config/finish.c takes the case and the final dot
+   away. */
 static const char *host_pattern_fault(struct slice s)
 {
     if (slice_equal(s, SLICE("*")))
@@ -183,8 +184,8 @@ static const char *redirect_fault(struct slice s)
     return authority_fault(slice_first(rest, host_len));
 }
 
-/* Only that a well-formed address suits: malformed ones are told by the type. A name to listen on could resolve to several
-   addresses, or to another one after the next reload. */
+/* Only that a well-formed address suits: malformed ones are told by the type. A name to listen on could resolve to
+   several addresses, or to another one after the next reload. */
 static const char *bind_fault(struct slice s)
 {
     struct endpoint_address address;
@@ -199,7 +200,7 @@ static const char *endpoint_fault(struct slice s)
     return is_portless ? "has port 0" : NULL;
 }
 
-/* ---- paths -------------------------------------------------------------------------------------------------------- */
+/* ---- paths ------------------------------------------------------------------------------------------------------- */
 
 static int hex_value(char c)
 {
@@ -249,7 +250,7 @@ static const char *path_fault(struct slice s)
     return has_dot_segment(s) ? "holds a . or .. segment" : NULL;
 }
 
-/* ---- the formats -------------------------------------------------------------------------------------------------- */
+/* ---- the formats ------------------------------------------------------------------------------------------------- */
 
 #define TOKEN_PATTERN "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 

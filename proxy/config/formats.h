@@ -1,4 +1,6 @@
-/* config/formats.h - what texts must look like: names, header names and values, hosts, paths, methods, addresses. */
+/* config/formats.h - what texts must look like: names, header names and values, hosts, paths, methods, addresses.
+ *
+ * The pattern of a format is for editors and may accept more than its function, which alone decides. */
 #ifndef CONFIG_FORMATS_H
 #define CONFIG_FORMATS_H
 

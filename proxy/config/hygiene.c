@@ -3,7 +3,7 @@
 
 #include "base/text.h"
 
-/* ---- unused ------------------------------------------------------------------------------------------------------- */
+/* ---- unused ------------------------------------------------------------------------------------------------------ */
 
 void hygiene_unused(struct check *c)
 {
@@ -18,7 +18,7 @@ void hygiene_unused(struct check *c)
                             SLICE_ARG(c->config->segments[i].name));
 }
 
-/* ---- expired ------------------------------------------------------------------------------------------------------ */
+/* ---- expired ----------------------------------------------------------------------------------------------------- */
 
 static void check_ownership(struct check *c, const struct ownership_config *ownership, const char *noun,
                             struct slice name, struct place place)
@@ -50,10 +50,10 @@ void hygiene_expired(struct check *c)
     }
 }
 
-/* ---- shadowed ----------------------------------------------------------------------------------------------------- */
+/* ---- shadowed ---------------------------------------------------------------------------------------------------- */
 
-/* Routes that take everything at a host and path, by key. Conditions, methods and regexes are not reasoned about, nor are
-   wildcards: a route that is not reported may still be unreachable, but not the other way round. */
+/* Routes that take everything at a host and path, by key. Conditions, methods and regexes are not reasoned about, nor
+   are wildcards: a route that is not reported may still be unreachable, but not the other way round. */
 struct takers {
     struct check *check;
     struct map by_key; /* -> const struct route_config */
@@ -81,8 +81,8 @@ static void add_taker(struct takers *t, struct route_config *route, struct slice
         map_put(&t->by_key, arena_copy(t->check->fill->arena, key), route);
 }
 
-/* The route that takes all requests of one host and path, or NULL: asks for the path, and for each prefix of it that ends at a
-   segment border. */
+/* The route that takes all requests of one host and path, or NULL: asks for the path, and for each prefix of it that
+   ends at a segment border. */
 static const struct route_config *find_taker_at(struct takers *t, const struct match_config *match, struct slice host)
 {
     bool is_plain = match->path_kind == PATH_EXACT || match->path_kind == PATH_PREFIX;

@@ -1,7 +1,7 @@
 /* config/include.c - reads a file and those it includes, and merges their trees.
  *
- * Names are kept as an operator would type them (the first as given, others relative to the file that includes them), so that
- * messages are short; the absolute path tells whether two names mean one file. */
+ * Names are kept as an operator would type them (the first as given, others relative to the file that includes them),
+ * so that messages are short; the absolute path tells whether two names mean one file. */
 #include "config/include.h"
 
 #include "base/map.h"
@@ -23,7 +23,7 @@ struct reading {
     unsigned depth;
 };
 
-/* ---- paths -------------------------------------------------------------------------------------------------------- */
+/* ---- paths ------------------------------------------------------------------------------------------------------- */
 
 /* "a/b.yaml" -> "a/"; "b.yaml" -> "". */
 static struct slice folder_of(struct slice path)
@@ -79,7 +79,7 @@ const struct config_file *file_set_find(const struct file_set *set, const char *
     return file;
 }
 
-/* ---- one file ----------------------------------------------------------------------------------------------------- */
+/* ---- one file ---------------------------------------------------------------------------------------------------- */
 
 static struct config_file *file_add(struct reading *r, const char *name, struct slice absolute, struct slice bytes)
 {
@@ -118,7 +118,7 @@ static void parse_file(struct reading *r, struct config_file *file)
     }
 }
 
-/* ---- what it includes --------------------------------------------------------------------------------------------- */
+/* ---- what it includes -------------------------------------------------------------------------------------------- */
 
 static void follow_includes(struct reading *r, struct config_file *file);
 
@@ -155,7 +155,7 @@ static void read_file_from(struct reading *r, const char *name, struct place fro
     struct slice bytes, absolute = absolute_path(r, name);
     if (!may_read(r, name, absolute, from))
         return;
-    errno = 0;
+    errno = 0; /* sources of tests may not set it */
     if (!r->source->read_file(r->source->arg, name, r->arena, &bytes)) {
         err_add(r->errors, from, "could not read '%s': %s", name, strerror(errno));
         return;
@@ -208,7 +208,7 @@ static void follow_includes(struct reading *r, struct config_file *file)
     r->depth--;
 }
 
-/* ---- the set ------------------------------------------------------------------------------------------------------ */
+/* ---- the set ----------------------------------------------------------------------------------------------------- */
 
 static void reading_begin(struct reading *r, struct file_set *set)
 {
@@ -248,7 +248,7 @@ void include_read_bytes(struct file_set *set, struct arena *arena, struct arena 
     map_fini(&r.by_path);
 }
 
-/* ---- merging ------------------------------------------------------------------------------------------------------ */
+/* ---- merging ----------------------------------------------------------------------------------------------------- */
 
 /* Moves the children of one container behind those of another of its kind. */
 static void append_children(struct node *into, struct node *from)

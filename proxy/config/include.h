@@ -1,4 +1,7 @@
-/* config/include.h - the files of a configuration: read, parsed, expanded and merged into one tree. */
+/* config/include.h - the files of a configuration: read, parsed, expanded and merged into one tree.
+ *
+ * Files add to each other, they never override: what stands twice is an error with both places, so that the order of
+ * files means nothing but the order of routes. */
 #ifndef CONFIG_INCLUDE_H
 #define CONFIG_INCLUDE_H
 
@@ -32,8 +35,8 @@ void include_read(struct file_set *set, struct arena *arena, struct arena *scrat
 void include_read_bytes(struct file_set *set, struct arena *arena, struct arena *scratch, const char *file,
                         struct slice bytes, const struct config_source *source, struct err_list *errors);
 
-/* One tree of all files' trees, or NULL when none has one. Maps of further files add their keys, lists their items; a key
-   that stands twice is reported with both places. Nodes are moved, not copied. */
+/* One tree of all files' trees, or NULL when none has one. Maps of further files add their keys, lists their items; a
+   key that stands twice is reported with both places. Nodes are moved, not copied. */
 struct node *include_merge(struct file_set *set, struct arena *scratch, struct err_list *errors);
 
 /* The file a place is in. */

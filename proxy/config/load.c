@@ -90,7 +90,7 @@ struct config *config_load_bytes(struct arena *arena, const char *file, struct s
     return load_finish(&l, file);
 }
 
-/* ---- masking ------------------------------------------------------------------------------------------------------ */
+/* ---- masking ----------------------------------------------------------------------------------------------------- */
 
 /* The secret that the text begins with; an empty slice when none. */
 static struct slice secret_at(const struct config *config, struct slice text)

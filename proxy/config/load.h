@@ -1,4 +1,12 @@
-/* config/load.h - reads a configuration file and everything it includes into a struct config. */
+/* config/load.h - reads a configuration file and everything it includes into a struct config.
+ *
+ * From bytes to a checked configuration, in one call. Pure: files, environment and time come from a source, which a
+ * test can make up. Costs what the files cost to read, once per reload, on the main thread; workers never load.
+ *
+ *   include_read -> yaml_parse, expand_values    per file
+ *   include_merge                                one tree
+ *   fill_table                                   structs, values, finish
+ *   check_run                                    names, rules, warnings */
 #ifndef CONFIG_LOAD_H
 #define CONFIG_LOAD_H
 
@@ -23,10 +31,12 @@ struct config_source {
     void *arg;
 };
 
+/* The process's environment and files, and the system's clock; patterns are not looked at. */
 extern const struct config_source config_source_system;
 
-/* Loads, checks every rule within and across fields, and resolves names. All problems are in `errors`; the result is
-   NULL when one of them is an error (warnings do not fail it). The config lives in `arena`, as do the errors' strings. */
+/* Loads, checks every rule within and across fields, and resolves names. All problems are in `errors`; the result
+   is NULL when one of them is an error (warnings do not fail it). The config lives in `arena`, as do the errors'
+   strings. */
 struct config *config_load(struct arena *arena, const char *file, const struct config_source *source,
                            struct err_list *errors);
 

@@ -1,4 +1,12 @@
-/* config/model.h - the loaded configuration as plain structs: what the table of fields fills in and everyone reads. */
+/* config/model.h - the loaded configuration as plain structs: what the table of fields fills in and everyone reads.
+ *
+ * One struct per kind of thing in the file, with the names of the file. Nothing in it is checked again by those who
+ * read it: what is here has passed every rule (config/check.h), names are indexes, paths are absolute, hosts and paths
+ * are in the form in which requests are compared. What a value of 0 or an empty text means stands with its member; its
+ * default and range stand in config/fields.c.
+ *
+ * Owner: the arena of the snapshot it belongs to. Written by the load alone; after it, nobody writes, so any thread
+ * may read. */
 #ifndef CONFIG_MODEL_H
 #define CONFIG_MODEL_H
 
@@ -13,8 +21,8 @@
 #include "base/slice.h"
 #include "base/units.h"
 
-/* Everything below is immutable after load, lives in one arena, and may be read by any thread. Slices end in a NUL.
-   Lists are pointer + count; an absent list is NULL, 0. Indexes into upstreams[] and segments[] are resolved by load. */
+/* Slices end in a NUL that their length does not count. Lists are pointer and count; an absent list is NULL, 0. A
+   `place` is where the thing itself was written, `x_place` where its member x was: for messages. */
 
 #define CONFIG_NONE UINT32_MAX /* an index that names nothing */
 
@@ -23,7 +31,7 @@ struct slice_list {
     size_t count;
 };
 
-/* ---- conditions and keys ------------------------------------------------------------------------------------------ */
+/* ---- conditions and keys ----------------------------------------------------------------------------------------- */
 
 enum key_kind { KEY_NONE, KEY_COOKIE, KEY_HEADER, KEY_QUERY, KEY_SOURCE_IP };
 
@@ -34,6 +42,7 @@ struct key_config {
     struct place place;
 };
 
+/* ALL of none is true, ANY of none false; the load refuses both. */
 enum condition_kind { CONDITION_TEST, CONDITION_ALL, CONDITION_ANY, CONDITION_NOT };
 
 enum condition_subject {
@@ -64,26 +73,27 @@ enum condition_operator {
 struct condition_config {
     enum condition_kind kind;
     struct place place;
-    struct condition_config *children; /* ALL, ANY; NOT has one */
+    struct condition_config *children; /* ALL, ANY, in the order written; NOT has one */
     size_t child_count;
 
     enum condition_subject subject; /* CONDITION_TEST, as all below */
     enum condition_operator op;
-    struct slice name;        /* header, cookie, query, segment */
-    struct slice_list values; /* EQUALS, PREFIX, SUFFIX, CONTAINS, REGEX: one; IN: any number */
-    struct place value_place; /* of the operator's value, for regex errors */
-    bool is_present;
-    double low, high;
-    struct ip_network *networks;
+    struct slice name;           /* header, cookie, query, segment */
+    struct slice_list values;    /* EQUALS, PREFIX, SUFFIX, CONTAINS, REGEX: one; IN: any number */
+    struct place value_place;    /* of the operator's value, for regex errors */
+    bool is_present;             /* PRESENT */
+    double low, high;            /* RANGE: low <= number < high, both finite */
+    struct ip_network *networks; /* SOURCE */
     size_t network_count;
-    uint32_t segment_index;
-    uint32_t share_ppm;
-    struct key_config sample_key;
-    struct wall_time from, until;
+    uint32_t segment_index;       /* SEGMENT, else CONFIG_NONE */
+    uint32_t share_ppm;           /* SAMPLE: 0..1,000,000 */
+    struct key_config sample_key; /* SAMPLE: of what */
+    struct wall_time from, until; /* BETWEEN: from <= now < until */
 };
 
-/* ---- shared pieces ------------------------------------------------------------------------------------------------- */
+/* ---- shared pieces ----------------------------------------------------------------------------------------------- */
 
+/* What a rule, segment or route is for, and so how long it should live: `ctl hygiene` lists what has outstayed. */
 enum release_kind { RELEASE_UNSET, RELEASE_RELEASE, RELEASE_OPERATIONAL, RELEASE_EXPERIMENT };
 
 /* Who answers for a rule, segment or route, and until when. */
@@ -97,13 +107,14 @@ struct header_set {
     struct slice name, value;
 };
 
+/* Removed first, then set: a name in both is set. Names of the connection itself were refused (config/formats.c). */
 struct header_edits_config {
     struct header_set *set;
     size_t set_count;
     struct slice_list remove;
 };
 
-/* ---- top level ----------------------------------------------------------------------------------------------------- */
+/* ---- top level --------------------------------------------------------------------------------------------------- */
 
 enum access_log_kind { ACCESS_STDOUT, ACCESS_OFF, ACCESS_FILE };
 enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
@@ -124,6 +135,7 @@ struct limits_config {
     int64_t header_timeout_ms, idle_timeout_ms, max_connection_age_ms; /* age 0: none */
 };
 
+/* Each includes those before it. */
 enum role { ROLE_VIEWER, ROLE_OPERATOR, ROLE_APPROVER, ROLE_ADMIN };
 
 struct token_config {
@@ -181,7 +193,7 @@ struct segment_config {
     struct place place;
 };
 
-/* ---- routes -------------------------------------------------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------------------------------------------------ */
 
 enum path_match_kind { PATH_ANY, PATH_EXACT, PATH_PREFIX, PATH_REGEX };
 
@@ -214,7 +226,7 @@ struct split_entry_config {
 
 struct sticky_config {
     struct key_config key; /* KEY_NONE: not sticky */
-    int64_t ttl_ms;        /* of the issued cookie */
+    int64_t ttl_ms;        /* of the issued cookie; other keys are nobody's to issue */
 };
 
 enum route_action { ROUTE_FORWARD, ROUTE_REDIRECT, ROUTE_RESPOND };
@@ -258,7 +270,8 @@ struct route_config {
     struct respond_config respond;
     struct rewrite_config rewrite;
     struct header_edits_config request_headers, response_headers;
-    int64_t timeout_ms, stream_idle_timeout_ms;
+    int64_t timeout_ms;             /* from the request's last byte to the answer's head */
+    int64_t stream_idle_timeout_ms; /* without a byte either way, before and after that, and in tunnels */
     bool is_websocket_allowed;
     struct rate_limit_config rate_limit;
     bool has_body_limit;
@@ -276,7 +289,7 @@ struct config {
     size_t file_count;
     struct slice text;         /* all files' bytes, concatenated with a line "# FILE" before each: the stored version */
     struct slice digest;       /* SipHash of text as 16 hex digits: `unchanged` reloads are told by it */
-    struct slice_list secrets; /* values that config_text_masked hides wherever the text is shown */
+    struct slice_list secrets; /* as written; config_text_masked hides them wherever the text is shown */
     struct slice_list include; /* as written */
 
     struct slice user, state_dir; /* state_dir absolute */

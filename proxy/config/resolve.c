@@ -4,7 +4,7 @@
 #define SEGMENT_DEPTH_MAX                                                                                              \
     16u /* route/ compiles segments inside each other: depth costs it stack, and time per request */
 
-/* ---- upstreams ---------------------------------------------------------------------------------------------------- */
+/* ---- upstreams --------------------------------------------------------------------------------------------------- */
 
 /* An empty name was refused before. */
 static uint32_t find_upstream(struct check *c, struct slice name, struct place place)
@@ -39,7 +39,7 @@ void resolve_upstreams(struct check *c)
     }
 }
 
-/* ---- segments ----------------------------------------------------------------------------------------------------- */
+/* ---- segments ---------------------------------------------------------------------------------------------------- */
 
 static void find_segment(struct check *c, struct condition_config *condition)
 {
@@ -81,7 +81,7 @@ void resolve_segments(struct check *c)
     }
 }
 
-/* ---- segments within segments ------------------------------------------------------------------------------------- */
+/* ---- segments within segments ------------------------------------------------------------------------------------ */
 
 enum visit { VISIT_NONE, VISIT_OPEN, VISIT_DONE };
 

@@ -1,4 +1,9 @@
-/* config/rows.h - how the rows of THE table are written: one macro a type, checked against the member it fills. */
+/* config/rows.h - how the rows of THE table are written: one macro a type, checked against the member it fills.
+ *
+ * A row says two things about its member, type and size, that the compiler knows as well. These macros ask it, so that
+ * a member whose type was changed without its row does not compile, instead of being filled with something else.
+ *
+ *   { DURATION("timeout", struct route_config, timeout_ms), .default_text = "30s", .doc = "..." }, */
 #ifndef CONFIG_ROWS_H
 #define CONFIG_ROWS_H
 

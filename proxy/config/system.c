@@ -31,8 +31,8 @@ static ssize_t read_fully(int fd, char *bytes, size_t capacity)
     return (ssize_t)used;
 }
 
-/* One byte more than a configuration may have: longer files are refused by yaml_parse, which sees that it is there. Pipes have no
-   size, and are read into the full capacity. */
+/* One byte more than a configuration may have: longer files are refused by yaml_parse, which sees that it is there.
+   Pipes have no size, and are read into the full capacity. */
 static bool read_regular(int fd, struct arena *arena, struct slice *out)
 {
     struct stat status;
@@ -67,7 +67,8 @@ static bool system_read_file(void *arg, const char *path, struct arena *arena, s
     return is_read;
 }
 
-/* No match, and a folder that cannot be read, are both an empty list: the pattern's own message says that nothing matched. */
+/* No match, and a folder that cannot be read, are both an empty list: the pattern's own message says that nothing
+   matched. */
 static size_t system_expand_glob(void *arg, const char *pattern, struct arena *arena, struct slice **out)
 {
     (void)arg;

@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 
-/* ---- reading, type by type ---------------------------------------------------------------------------------------- */
+/* ---- reading, type by type --------------------------------------------------------------------------------------- */
 
 static bool read_bool(const struct setting *row, struct slice text, struct value *out)
 {
@@ -104,6 +104,7 @@ static bool read_address(const struct setting *row, struct slice text, struct va
     return endpoint_address_parse(text, &out->address);
 }
 
+/* noun, fault, hint, JSON Schema, reader. */
 const struct value_type value_types[SETTING_TYPE_COUNT] = {
     [SETTING_BOOL] = { "true or false", "is neither true nor false", "write true or false, without quotes",
                        "\"type\": \"boolean\"", read_bool },
@@ -138,7 +139,7 @@ const struct value_type value_types[SETTING_TYPE_COUNT] = {
     [SETTING_MAP] = { "a map", NULL, NULL, NULL, NULL },
 };
 
-/* ---- ranges ------------------------------------------------------------------------------------------------------- */
+/* ---- ranges ------------------------------------------------------------------------------------------------------ */
 
 static int64_t limit_number(const struct setting *row, const char *text)
 {
@@ -183,7 +184,7 @@ struct value_fault value_read(const struct setting *row, struct slice text, stru
     return fault.fault ? fault : check_format(row->format, text);
 }
 
-/* ---- storing ------------------------------------------------------------------------------------------------------ */
+/* ---- storing ----------------------------------------------------------------------------------------------------- */
 
 /* A number in the member's own size; true for bool, 0/1. */
 static void store_number(void *member, size_t size_bytes, int64_t number)

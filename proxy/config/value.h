@@ -1,4 +1,8 @@
-/* config/value.h - one text as a typed value: the same reading for what a user wrote and for defaults, minima and maxima. */
+/* config/value.h - one text as a typed value: the same reading for what a user wrote and for defaults, minima and
+ * maxima.
+ *
+ * Defaults and bounds are texts in the table and come through here too: there is one reader per type, a default that
+ * would be refused to a user fails the tests, and documents show defaults as a user would write them. */
 #ifndef CONFIG_VALUE_H
 #define CONFIG_VALUE_H
 

@@ -1,7 +1,8 @@
 /* config/yaml.c - turns libyaml's events into nodes, and refuses what YAML has beyond plain maps, lists and texts.
  *
- * libyaml's own parser of documents is not used: it builds no columns and resolves aliases, which lets a short file grow without
- * bound. Here memory is a constant times the file's length, and depth is bounded before anything recurses over the tree. */
+ * libyaml's own parser of documents is not used: it builds no columns and resolves aliases, which lets a short file
+ * grow without bound. Here memory is a constant times the file's length, and depth is bounded before anything recurses
+ * over the tree. */
 #include "config/yaml.h"
 
 #include "base/map.h"
@@ -29,7 +30,7 @@ static struct place place_of(const struct reader *r, const yaml_mark_t *mark)
     return (struct place){ r->file, (uint32_t)mark->line + 1, (uint32_t)mark->column + 1 };
 }
 
-/* ---- nodes -------------------------------------------------------------------------------------------------------- */
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
 void node_append(struct node *parent, struct node *child)
 {
@@ -42,6 +43,7 @@ void node_append(struct node *parent, struct node *child)
     parent->child_count++;
 }
 
+/* Maps of settings have a dozen keys; maps of names are walked, not searched. */
 struct node *node_get(const struct node *map, const char *key)
 {
     struct slice wanted = slice_from_cstr(key);
@@ -76,8 +78,9 @@ const char *node_kind_name(const struct node *node)
     return node_is_null(node) ? "nothing" : "a text";
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
+/* For what makes the rest meaningless or dangerous to read: the tree so far is given up. */
 static struct err *stop(struct reader *r, struct place place, const char *message)
 {
     r->is_done = true;
@@ -190,7 +193,7 @@ static void on_alias(struct reader *r, const yaml_event_t *event)
     attach(r, node);
 }
 
-/* ---- keys that stand twice ---------------------------------------------------------------------------------------- */
+/* ---- keys that stand twice --------------------------------------------------------------------------------------- */
 
 #define SCAN_MAX 12u /* maps up to this size are searched key by key */
 
@@ -241,7 +244,7 @@ static void on_close(struct reader *r)
         node_drop_repeated(node, r->errors);
 }
 
-/* ---- the stream --------------------------------------------------------------------------------------------------- */
+/* ---- the stream -------------------------------------------------------------------------------------------------- */
 
 static void on_document(struct reader *r, const yaml_event_t *event)
 {

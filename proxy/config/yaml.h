@@ -1,11 +1,15 @@
-/* config/yaml.h - YAML text as a tree of nodes that know their line and column. */
+/* config/yaml.h - YAML text as a tree of nodes that know their line and column.
+ *
+ * Numbers and booleans are not told apart here: every scalar is the text that was written, and the type of its setting
+ * decides what it means. So "0x10", "1e3", "yes" and "012" surprise nobody, and a name may be "true". */
 #ifndef CONFIG_YAML_H
 #define CONFIG_YAML_H
 
 #include "base/arena.h"
 #include "base/err.h"
 
-/* What a file may cost. Past each: an error, and the file is not read further. */
+/* libyaml would take more; a configuration never needs it, and what reads the tree may recurse. What a file may cost.
+   Past each: an error, and the file is not read further. */
 #define YAML_BYTES_MAX ((size_t)32 << 20)
 #define YAML_DEPTH_MAX 32u
 #define YAML_NODES_MAX ((size_t)1 << 20)
@@ -30,8 +34,9 @@ struct node {
     size_t child_count;
 };
 
-/* The document's root; NULL when the text is empty, which is no error here, or when a problem ended the reading. The subset of
-   YAML is the one that cannot surprise: one document, no anchors, aliases, tags or merge keys, and plain words as keys. */
+/* The document's root; NULL when the text is empty, which is no error here, or when a problem ended the reading. The
+   subset of YAML is the one that cannot surprise: one document, no anchors, aliases, tags or merge keys, and plain
+   words as keys. */
 struct node *yaml_parse(struct arena *arena, const char *file, struct slice bytes, struct err_list *errors);
 
 /* Reports every key of a map that was there before, with both places, and drops it. */

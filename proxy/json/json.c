@@ -45,7 +45,7 @@ void json_destroy(struct json *root)
     json_decref(to_jansson(root));
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------------ */
+/* ---- building ---------------------------------------------------------------------------------------------------- */
 
 /* jansson refuses strings that are not UTF-8; ours may hold what a peer or an operator sent. text_add_json replaces the
    faulty bytes, and parsing its output undoes the escapes. */
@@ -181,7 +181,7 @@ struct json *json_push_object(struct json *array)
     return push(array, json_object());
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* jansson recurses up to 2,048 levels; what a peer sends is looked at before. Brackets inside strings do not count. */
 static bool is_too_deep(struct slice bytes)
@@ -311,7 +311,7 @@ const struct json *json_next(const struct json *object, void **cursor, struct sl
     return from_jansson_const(json_object_iter_value(*cursor));
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static int append(const char *bytes, size_t len, void *arg)
 {

@@ -26,7 +26,7 @@ enum json_kind {
     JSON_KIND_OBJECT
 };
 
-/* ---- building ------------------------------------------------------------------------------------------------------ */
+/* ---- building ---------------------------------------------------------------------------------------------------- */
 
 /* The maker's own until json_put hands it over. */
 struct json *json_create_object(void);
@@ -57,7 +57,7 @@ void json_push_string(struct json *array, struct slice value);
 void json_push_i64(struct json *array, int64_t value);
 struct json *json_push_object(struct json *array);
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* Parses one document (any value); NULL with a sentence that says where otherwise. Refuses duplicate keys, NUL in
    strings and nesting deeper than JSON_MAX_DEPTH. */
@@ -83,7 +83,7 @@ const struct json *json_at(const struct json *array, size_t index);
 /* Walks an object in the order written: start with *cursor = NULL; NULL at the end. */
 const struct json *json_next(const struct json *object, void **cursor, struct slice *key);
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Members in the order they were put. */
 void json_write(const struct json *value, struct text *out);        /* one line, no newline */
