@@ -1,4 +1,8 @@
-/* front/accept.h - where a connection enters: the listeners of one worker. */
+/* front/accept.h - where a connection enters: the listeners of one worker.
+ *
+ * A listener of the configuration is one socket here, this worker's of its SO_REUSEPORT group; the kernel chooses the
+ * worker a connection goes to. Descriptors come from the main thread (server/sockets.h) and go back to it: nothing
+ * here opens or closes a listening socket. */
 #ifndef FRONT_ACCEPT_H
 #define FRONT_ACCEPT_H
 

@@ -1,4 +1,8 @@
-/* front/access.h - the access log: one line per request, into a buffer the worker hands on. */
+/* front/access.h - the access log: one line per request, into a buffer the worker hands on.
+ *
+ * Owner: the worker, which gives the buffers and takes them away when they are full or old (server/worker.c). Adding a
+ * line is copying bytes; a full buffer is handed on and replaced. That the log is slow or full is the business of
+ * server/access_writer.h, not of the request. */
 #ifndef FRONT_ACCESS_H
 #define FRONT_ACCESS_H
 
@@ -17,7 +21,8 @@ struct access_log {
     void *arg;
 };
 
-/* Adds the line of a finished request, in the configured format. A line longer than a buffer is cut to its main fields. */
+/* Adds the line of a finished request, in the configured format. A line longer than a buffer is cut to its main
+   fields. */
 void access_add(struct access_log *log, const struct request *r);
 /* Hands on what is there. */
 void access_flush(struct access_log *log);

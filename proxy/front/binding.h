@@ -1,7 +1,11 @@
 /* front/binding.h - a snapshot as one worker uses it: its upstreams, blocks and pins.
  *
- * Owner: the front. A request pins the binding it was decided with, by a plain count; when the count of an outdated binding
- * reaches zero it is destroyed after the turn and the main thread is told.
+ *   snapshot (main's) <-- binding (this worker's) <-- pin -- request
+ *                           |-- upstreams of the worker, found again by name: pools outlive reloads
+ *                           \-- draw: what is left of each split's block
+ *
+ * Owner: the front. A request pins the binding it was decided with, by a plain count; when the count of an outdated
+ * binding reaches zero it is destroyed after the turn and the main thread is told.
  */
 #ifndef FRONT_BINDING_H
 #define FRONT_BINDING_H
@@ -24,13 +28,14 @@ struct binding {
     uint32_t magic;
     struct list link;
     struct front *front;
-    struct snapshot *snapshot; /* borrowed until on_binding_unused */
-    const struct weights *weights;
-    struct upstream **upstreams; /* by index of config->upstreams */
+    struct snapshot *snapshot;     /* borrowed until on_binding_unused */
+    const struct weights *weights; /* in force for it; replaced by front_set_weights while it is current */
+    struct upstream **upstreams;   /* by index of config->upstreams */
     struct draw draw;
-    struct h1_limits request_limits;
-    uint32_t pin_count;
-    bool is_current, is_leaving;
+    struct h1_limits request_limits; /* readers of requests point to it */
+    uint32_t pin_count;              /* requests that began with it and are not finished */
+    bool is_current;                 /* new requests pin it */
+    bool is_leaving;                 /* destroyed at the end of this turn */
     struct deferred deferred;
 };
 

@@ -4,6 +4,9 @@
  *               |                     |  \--answered, last---------> LINGERING --FIN or time--> CLOSED
  *               +-- idle_timeout -----+---- error, abort ------------------------------------> CLOSED
  *
+ * Owner: the front; freed after the turn in which it is closed. Thread: the worker's. client_set_state alone moves it
+ * from list to list. It knows bytes and messages; what is done with a request is front/request.h's.
+ *
  *   invariants
  *   L1 request is set exactly in ACTIVE
  *   L2 in IDLE the inbox holds no chunk and the write queue is empty or draining
@@ -29,9 +32,9 @@ struct client {
     struct list link; /* in front->clients[state] */
     struct front *front;
     struct front_listener *listener;
-    struct request *request;
-    struct inbox inbox;
-    struct timer timer; /* IDLE: idle_timeout; ACTIVE: header_timeout, half-close; LINGERING: its end */
+    struct request *request; /* ACTIVE, else NULL */
+    struct inbox inbox;      /* read and not yet understood: the next request may be there already */
+    struct timer timer;      /* IDLE: idle_timeout; ACTIVE: header_timeout, half-close; LINGERING: its end */
     struct mono_time accepted;
     struct ip_address source; /* the peer of the socket */
     struct deferred deferred;

@@ -1,4 +1,7 @@
-/* front/edits.h - header edits of a route, the same way for requests and responses. */
+/* front/edits.h - header edits of a route, the same way for requests and responses.
+ *
+ * Pure. Names and values were held against what may be edited when the configuration was loaded (config/formats.c), so
+ * no edit can touch framing or break a head. */
 #ifndef FRONT_EDITS_H
 #define FRONT_EDITS_H
 

@@ -1,16 +1,22 @@
-/* front/forward.h - sends a request on: prepares its head, runs the exchange, hands what comes back to respond. */
+/* front/forward.h - sends a request on: prepares its head, runs the exchange, hands what comes back to respond.
+ *
+ * The message itself is changed on its way out, not copied: fields of this hop are dropped, the proxy's own are added,
+ * values are replaced. What was received stays in head_chunk, so that the target can go on byte for byte.
+ *
+ * A second try sends the same head again: nothing here runs twice for one request. */
 #ifndef FRONT_FORWARD_H
 #define FRONT_FORWARD_H
 
 #include "front/request.h"
 
-/* The request as it leaves: source address, X-Forwarded-*, Via, trace, request id, edits of the route; and the target. */
+/* The request as it leaves: source address, X-Forwarded-*, Via, trace, request id, edits of the route; and the
+   target. */
 void forward_prepare(struct request *r);
 /* Starts the exchange. REASON_NONE: under way. */
 enum reason forward_begin(struct request *r) MUST_CHECK;
 
-/* The client's address as routing and limits see it: the peer, or the rightmost untrusted X-Forwarded-For entry when the peer is a
-   trusted proxy. *is_trusted tells whether the peer is one. */
+/* The client's address as routing and limits see it: the peer, or the rightmost untrusted X-Forwarded-For entry when
+   the peer is a trusted proxy. *is_trusted tells whether the peer is one. */
 struct ip_address forward_source(const struct request *r, bool *is_trusted);
 
 #endif

@@ -43,18 +43,19 @@ struct front_listener {
 
 struct request;
 
+/* Everything a request can reach without asking another thread. */
 struct front {
     uint32_t magic;
-    uint32_t worker_index;
+    uint32_t worker_index; /* 0 and up */
     struct loop *loop;
     struct stats_worker *stats;
     struct upstream_set upstreams;
     struct binding *current; /* the newest snapshot's: new requests pin it */
     struct list bindings;    /* all that are still pinned, the current one too */
     struct list listeners;
-    struct list clients[CLIENT_STATE_COUNT];
-    uint32_t client_count, request_count;
-    struct request *free_requests;
+    struct list clients[CLIENT_STATE_COUNT]; /* by enum client_state */
+    uint32_t client_count, request_count;    /* alive; closed clients that wait to be freed are not */
+    struct request *free_requests;           /* kept for reuse */
     uint32_t free_request_count;
     struct limits *limits; /* shared by all workers, lock-free */
     struct access_log access;
@@ -77,7 +78,8 @@ void front_fini(struct front *f);
 void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights);
 /* Weights of the current snapshot. */
 void front_set_weights(struct front *f, const struct weights *weights);
-/* Answers go out with Connection: close, idle clients are closed, on_drained is called when none is left (maybe at once). */
+/* Answers go out with Connection: close, idle clients are closed, on_drained is called when none is left (maybe at
+   once). */
 void front_drain(struct front *f);
 
 #endif

@@ -1,7 +1,7 @@
 /* front/limits.h - limits that all workers share: connections, connections per source, request rates.
  *
- * The one place where workers meet outside a mailbox: fixed tables of atomics, no locks, no waiting. A limit that each worker
- * kept for itself would depend on how the kernel spreads connections.
+ * One of the few places where workers meet (design.md, Threads): fixed tables of atomics, no locks, no waiting. A limit
+ * that each worker kept for itself would depend on how the kernel spreads connections.
  */
 #ifndef FRONT_LIMITS_H
 #define FRONT_LIMITS_H
@@ -14,14 +14,14 @@
 #include "base/units.h"
 #include "config/model.h"
 
-struct limits;
+struct limits; /* about 2 MiB, whatever the traffic */
 
 /* One for the process, on the main thread, before the workers start. */
 struct limits *limits_create(void);
 void limits_destroy(struct limits *l);
 
-/* A connection wants in: false when limits.connections or connections_per_source (0: none) is used up. True must be followed
-   by limits_leave with the same source. */
+/* A connection wants in: false when limits.connections or connections_per_source (0: none) is used up. True must be
+   followed by limits_leave with the same source. */
 bool limits_enter(struct limits *l, const struct ip_address *source, uint32_t most, uint32_t most_per_source);
 void limits_leave(struct limits *l, const struct ip_address *source);
 

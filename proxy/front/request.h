@@ -1,4 +1,12 @@
-/* front/request.h - one request's life, from its first byte to its line in the access log. */
+/* front/request.h - one request's life, from its first byte to its line in the access log.
+ *
+ * Owner: the client, which creates it with a request's first byte and is told when it is finished; front/request.c has
+ * the steps in between. Thread: the worker's. Freed at once when it is finished (its memory goes to the front's free
+ * list), so whoever calls a function below that may finish it does not touch it afterwards: request_on_head,
+ * request_on_data, request_on_error, request_on_client_eof, request_abort, request_resume, request_refuse.
+ *
+ * While it lives it pins the binding it began with: configuration and upstreams do not change under it. Weights are
+ * looked at once, by `decide`. */
 #ifndef FRONT_REQUEST_H
 #define FRONT_REQUEST_H
 
@@ -14,8 +22,8 @@
 
 #define REQUEST_MAGIC 0x52455155u
 
-/* Everything the slices point to lives in head_chunk or arena. Up to `view` a new request is all zero; behind it stands what
-   its step fills in before anybody reads it. */
+/* Everything the slices point to lives in head_chunk or arena. Up to `view` a new request is all zero; behind it
+   stands what its step fills in before anybody reads it. */
 struct request {
     uint32_t magic;
     uint8_t step;              /* index into the table of steps in request.c; 0: its head is being read */
@@ -25,8 +33,8 @@ struct request {
     struct binding *binding;
     struct chunk *head_chunk; /* one reference: the head's slices borrow from it */
     struct arena arena;
-    struct timer timer; /* response timeout, then stream idle timeout */
-    struct mono_time begun;
+    struct timer timer;     /* response timeout, then stream idle timeout */
+    struct mono_time begun; /* its first byte */
     struct h1_reader reader;
     struct decision decision;
     enum reason reason;                  /* why it did not get its upstream's answer */

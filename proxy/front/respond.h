@@ -1,4 +1,8 @@
-/* front/respond.h - what goes back to the client: relayed answers and the proxy's own. */
+/* front/respond.h - what goes back to the client: relayed answers and the proxy's own.
+ *
+ * Everything is queued on the client's stream, never written at once: the head and what there is of the body leave
+ * together, when the exchange has delivered a whole read (on_batch) or the request is finished. None of these
+ * closes the client: that its connection is broken is found when it is flushed. */
 #ifndef FRONT_RESPOND_H
 #define FRONT_RESPOND_H
 
@@ -6,7 +10,8 @@
 
 /* An interim (1xx) head from the upstream. */
 void respond_interim(struct request *r, struct message *response);
-/* The final head from the upstream; a 101 turns the request into a tunnel. false: not acceptable (REASON_UPSTREAM_INVALID). */
+/* The final head from the upstream; a 101 turns the request into a tunnel. false: not acceptable
+   (REASON_UPSTREAM_INVALID). */
 bool respond_head(struct request *r, struct message *response);
 void respond_data(struct request *r, struct chunk *chunk, uint32_t offset, uint32_t length);
 void respond_end(struct request *r, struct message *trailers);

@@ -1,4 +1,7 @@
-/* front/series.h - which counters a request counts in: ids of (route, upstream) pairs, handed out by the main thread. */
+/* front/series.h - which counters a request counts in: ids of (route, upstream) pairs, handed out by the main thread.
+ *
+ * Labels are put together once, when a configuration is published, so that counting a request is finding a number by
+ * the indexes of its decision (Speed 7). The main thread builds the map; workers only read it. */
 #ifndef FRONT_SERIES_H
 #define FRONT_SERIES_H
 
@@ -8,7 +11,8 @@
 #include "route/decide.h"
 #include "stats/stats.h"
 
-/* Immutable, belongs to a snapshot (snapshot->series). Ids are the same for the same names as long as the process lives. */
+/* Immutable, belongs to a snapshot (snapshot->series). Ids are the same for the same names as long as the process
+   lives. */
 struct series_map {
     uint32_t no_route;        /* requests that met no route */
     uint32_t *route_first;    /* per route: index into ids of its row */

@@ -1,4 +1,7 @@
-/* net/holder.h - which process holds a TCP port, for the message when binding fails. */
+/* net/holder.h - which process holds a TCP port, for the message when binding fails.
+ *
+ * "Address already in use" leaves an operator searching; /proc knows which process it is. For error messages only:
+ * slow (it walks all processes) and best effort. */
 #ifndef NET_HOLDER_H
 #define NET_HOLDER_H
 

@@ -2,8 +2,11 @@
  *
  *   chunk->bytes:  [0, at) consumed   [at, used) waiting   [used, capacity) room
  *
- * What waits is contiguous, so that parsers can borrow from it; who borrows holds a reference to the chunk. An idle
- * connection's inbox holds no chunk.
+ * What waits is contiguous, so that parsers can borrow from it; who borrows holds a reference to the chunk, and then
+ * the bytes stay where they are: room is made in another chunk. An idle connection's inbox holds no chunk.
+ *
+ * Embedded in a client or an upstream connection, which owns it; bodies that need nothing contiguous go past it
+ * (stream_read_bulk).
  */
 #ifndef NET_INBOX_H
 #define NET_INBOX_H
@@ -13,7 +16,7 @@
 
 struct inbox {
     struct chunk *chunk; /* NULL when nothing waits and nobody reads */
-    uint32_t at;
+    uint32_t at;         /* where the waiting bytes begin */
 };
 
 /* What waits. */
@@ -42,8 +45,8 @@ static inline uint32_t inbox_offset(const struct inbox *b, const char *ptr)
     return (uint32_t)(ptr - b->chunk->bytes);
 }
 
-/* Reads once. What waits may move to another chunk to make room, up to max_waiting_bytes of it; beyond that the caller must have refused.
-   *is_drained: the read was short, nothing more is there now. */
+/* Reads once. What waits may move to another chunk to make room, up to max_waiting_bytes of it; beyond that the caller
+   must have refused. *is_drained: the read was short, nothing more is there now. */
 enum stream_status inbox_fill(struct inbox *b, struct stream *s, uint32_t max_waiting_bytes, bool *is_drained);
 /* Gives the chunk back when nothing waits. */
 void inbox_release_if_empty(struct inbox *b);

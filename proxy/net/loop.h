@@ -1,4 +1,13 @@
-/* net/loop.h - one thread's event loop: turns, time, deferred frees, and the pools its connections share. */
+/* net/loop.h - one thread's event loop: turns, time, deferred frees, and the pools its connections share.
+ *
+ * A turn is everything between two waits for the kernel, and the unit in which this program thinks: time stands still
+ * in it (loop_now), orders take effect at its border, and memory of what was closed in it goes at its end, in this
+ * order:
+ *
+ *   wait -> callbacks of ready descriptors and due timers -> turn hooks -> deferred frees -> the scratch chunk -> wait
+ *
+ * So a client or an upstream connection that was closed inside a callback can still be read until the turn ends
+ * (R3). */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -22,7 +31,7 @@ struct out_block;
 /* Something to be freed when no callback is on the stack (R3). Embedded in what is freed. */
 struct deferred {
     struct deferred *next;
-    void (*destroy)(struct deferred *d);
+    void (*destroy)(struct deferred *d); /* frees what `d` is embedded in */
 };
 
 /* Called once at the end of every turn in which anything happened, registration order. */
@@ -35,18 +44,18 @@ struct turn_hook {
 /* Owner: the thread that runs it; nobody else touches it. */
 struct loop {
     uint32_t magic;
-    struct event_base *base;
-    struct mono_time now; /* read lazily, once a turn, by loop_now */
+    struct event_base *base; /* libevent's, without locks (Speed 2) */
+    struct mono_time now;    /* read lazily, once a turn, by loop_now */
     bool is_now_known, is_stopping;
     struct wheel wheel;
-    struct chunk_pool chunks;
-    struct arena_pool arenas;
+    struct chunk_pool chunks;          /* of all connections */
+    struct arena_pool arenas;          /* of all requests */
     struct out_block *free_out_blocks; /* of net/stream's write queues */
     uint32_t free_out_block_count;
-    struct chunk *scratch; /* small pieces of all write queues are packed here; NULL between turns */
-    struct deferred *deferred;
-    struct turn_hook *hooks;
-    struct rng rng;
+    struct chunk *scratch;      /* small pieces of all write queues are packed here; NULL between turns */
+    struct deferred *deferred;  /* what goes at this turn's end */
+    struct turn_hook *hooks;    /* in the order of registration */
+    struct rng rng;             /* for balancing, splits and ids: not secret */
     struct stats_worker *stats; /* may be NULL (control thread) */
 };
 
@@ -55,6 +64,7 @@ struct loop *loop_create(struct stats_worker *stats);
 void loop_destroy(struct loop *loop);
 /* Runs turns until loop_stop. */
 void loop_run(struct loop *loop);
+/* The turn that runs is the last one. From the loop's own thread: others send mail. */
 void loop_stop(struct loop *loop);
 /* One turn: waits for events, runs callbacks, frees what was deferred, runs hooks. For tests and loop_run. */
 void loop_turn(struct loop *loop);
@@ -70,11 +80,13 @@ static inline struct mono_time loop_now(struct loop *loop)
     return loop->is_now_known ? loop->now : loop_now_slow(loop);
 }
 
-/* A chunk with at least min_bytes of room, to be filled at bytes + used and pushed piecewise; borrowed for this turn. */
+/* A chunk with at least min_bytes of room, to be filled at bytes + used and pushed piecewise; borrowed for this
+   turn. */
 struct chunk *loop_scratch(struct loop *loop, uint32_t min_bytes);
 
 /* d->destroy runs at the end of this turn. */
 void loop_after_turn(struct loop *loop, struct deferred *d);
+/* The hook is embedded in its owner and never removed: it lives as long as the loop. */
 void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook);
 
 #endif

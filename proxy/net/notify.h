@@ -1,4 +1,7 @@
-/* net/notify.h - signals, file changes and plain readable descriptors as callbacks of a loop. */
+/* net/notify.h - signals, file changes and plain readable descriptors as callbacks of a loop.
+ *
+ * For the main thread: what the system tells a process outside of any connection. Start and stop in the thread of the
+ * loop. A callback may stop its own notification. */
 #ifndef NET_NOTIFY_H
 #define NET_NOTIFY_H
 

@@ -1,8 +1,8 @@
 /* net/resolve.h - names of endpoints to addresses, asked again as their TTL ends.
  *
- * Owner and thread: main. Workers never resolve: they are told (server/worker.h, ORDER_ADDRESS). /etc/hosts and the name servers and
- * search list of /etc/resolv.conf are used as libevent's evdns reads them. A name that cannot be resolved keeps its last
- * addresses and is asked for again with a growing pause.
+ * Owner and thread: main. Workers never resolve: they are told (server/worker.h, ORDER_ADDRESS). /etc/hosts and the
+ * name servers and search list of /etc/resolv.conf are used as libevent's evdns reads them. A name that cannot be
+ * resolved keeps its last addresses and is asked for again with a growing pause. Nothing here blocks.
  */
 #ifndef NET_RESOLVE_H
 #define NET_RESOLVE_H
@@ -14,8 +14,8 @@
 
 struct resolver;
 
-/* One answer: the first address of the name, with the port. Called for each name that was added, whenever its address changes;
-   address NULL: it could not be resolved so far, `problem` says why. Never from inside resolver_add. */
+/* One answer: the first address of the name, with the port. Called for each name that was added, whenever its address
+   changes; address NULL: it could not be resolved so far, `problem` says why. Never from inside resolver_add. */
 typedef void (*resolver_fn)(void *arg, const char *key, const struct sockaddr *address, socklen_t length,
                             const char *problem);
 

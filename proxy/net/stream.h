@@ -2,7 +2,13 @@
  *
  * Reading is pulled: on_readable says that bytes wait, the owner reads into a chunk of its choice. Read interest stays
  * registered for the stream's whole life unless paused, so steady traffic makes no epoll_ctl. Writing is queued as
- * (chunk, offset, length) and leaves in one writev per stream_flush; write interest exists only after the kernel said EAGAIN.
+ * (chunk, offset, length) and leaves in one writev per stream_flush; write interest exists only after the kernel said
+ * EAGAIN.
+ *
+ *   write queue:  out_first [first, last) -> ... -> out_last [first, last)     pieces, each with its chunk's reference
+ *
+ * Owner: the client or upstream connection it is embedded in. Thread: the loop's. Back-pressure is the owner's to
+ * apply: a stream tells that it is full and when it is not any more, and never drops bytes of a connection that works.
  *
  *   invariants
  *   S1 a closed stream has fd -1, no events, an empty queue, and calls nobody
@@ -42,17 +48,17 @@ struct stream {
     struct loop *loop;
     const struct stream_events *events;
     struct out_block *out_first, *out_last; /* write queue; NULL when empty */
-    uint32_t queued_bytes;
-    bool is_connecting;
-    bool is_read_paused;
-    bool is_above_high;   /* owner was told to wait for on_drained */
-    bool is_shutdown_due; /* SHUT_WR once the queue is empty */
-    bool has_shut_down;
-    bool is_write_armed; /* write interest is registered */
-    bool has_failed;     /* a write failed: errno in failure; the owner learns from stream_flush or on_drained */
+    uint32_t queued_bytes;                  /* not yet taken by the kernel */
+    bool is_connecting;                     /* on_connected is still to come */
+    bool is_read_paused;                    /* no read interest: paused, connecting or closed */
+    bool is_above_high;                     /* owner was told to wait for on_drained */
+    bool is_shutdown_due;                   /* SHUT_WR once the queue is empty */
+    bool has_shut_down;                     /* it was sent */
+    bool is_write_armed;                    /* write interest is registered */
+    bool has_failed; /* a write failed: errno in failure; the owner learns from stream_flush or on_drained */
     int failure;
     struct event *write_event; /* made at the first EAGAIN, freed with the stream */
-    struct event read_event;
+    struct event read_event;   /* inside, since every stream has one for its whole life */
 };
 
 /* Takes over a connected, non-blocking fd and starts listening for bytes. */
@@ -72,7 +78,8 @@ enum stream_status {
     STREAM_ERROR  /* reset or another failure: errno in s->failure */
 };
 
-/* Reads into the chunk's free room; *count bytes were added to chunk->used. A read shorter than the room means drained. */
+/* Reads into the chunk's free room; *count bytes were added to chunk->used. A read shorter than the room means
+   drained. */
 enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *count);
 /* Do bytes, or the peer's FIN, wait to be read? One system call. */
 bool stream_has_bytes(const struct stream *s);

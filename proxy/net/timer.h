@@ -1,4 +1,16 @@
-/* net/timer.h - deadlines on a hashed wheel: arming is a few pointer writes, never a system call. */
+/* net/timer.h - deadlines on a hashed wheel: arming is a few pointer writes, never a system call.
+ *
+ * A proxy arms a timer for every request and every idle connection and sees nearly none of them fire. So arming must
+ * cost nothing and firing may cost a little: a slot for each tick, a list in each slot, and one timer of the kernel's
+ * for the first slot that is not empty.
+ *
+ *   slots[tick % WHEEL_SLOTS]    ..current_tick] have been run    (current_tick..+WHEEL_SLOTS) hold what is due then
+ *
+ * What is farther away than the wheel is long stands in the last slot, is looked at there and put on again.
+ * Postponing, the commonest call (a byte moved), writes the deadline and nothing else: the timer keeps its slot, and
+ * is put where it belongs when that slot comes up.
+ *
+ * Owner: whoever embeds the timer. Thread: the loop's. */
 #ifndef NET_TIMER_H
 #define NET_TIMER_H
 
@@ -27,10 +39,10 @@ struct timer {
 
 struct wheel {
     struct loop *loop;
-    struct event *event;    /* the one libevent timer behind all of them */
-    int64_t current_tick;   /* all slots up to here have been run */
-    int64_t scheduled_tick; /* when `event` will run; INT64_MAX: not scheduled */
-    uint64_t occupied[WHEEL_SLOTS / 64];
+    struct event *event;                 /* the one libevent timer behind all of them */
+    int64_t current_tick;                /* all slots up to here have been run */
+    int64_t scheduled_tick;              /* when `event` will run; INT64_MAX: not scheduled */
+    uint64_t occupied[WHEEL_SLOTS / 64]; /* a bit per slot: clear means empty; set, that something was put there */
     struct list slots[WHEEL_SLOTS];
 };
 

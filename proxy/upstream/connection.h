@@ -4,6 +4,10 @@
  *        \________________________ | ________________________________________/
  *                            connection_close --> CLOSED (freed after the turn)
  *
+ * Owner: itself: it lives from connection_open until the end of the turn in which it is closed, and holds a reference
+ * to its upstream. Endpoint and exchange point to it and are pointed to; connection_close cuts both sides at once.
+ * Thread: the worker's.
+ *
  *   invariants
  *   C1 exchange is set exactly in BUSY, and in CONNECTING unless the connection was opened as a probe
  *   C2 an IDLE connection is on endpoint->idle, has an empty inbox and queue, and any byte or FIN closes it
@@ -23,12 +27,12 @@ enum connection_state { CONNECTION_CONNECTING, CONNECTION_BUSY, CONNECTION_IDLE,
 struct upstream_connection {
     uint32_t magic;
     enum connection_state state;
-    struct endpoint *endpoint;
-    struct exchange *exchange;
-    struct list link; /* IDLE: in endpoint->idle */
-    struct inbox inbox;
-    struct h1_reader reader;
-    struct timer timer; /* CONNECTING: connect_timeout; IDLE: idle_timeout */
+    struct endpoint *endpoint; /* NULL once closed */
+    struct exchange *exchange; /* the one it serves or connects for; NULL when idle, probing or closed */
+    struct list link;          /* IDLE: in endpoint->idle */
+    struct inbox inbox;        /* of the answer; BUSY only */
+    struct h1_reader reader;   /* of the answer under way; begun by the exchange when its head is sent */
+    struct timer timer;        /* CONNECTING: connect_timeout; IDLE: idle_timeout */
     struct deferred deferred;
     uint32_t exchange_count; /* served so far: > 0 means reused */
     bool is_reusable;        /* the response in progress lets it be kept */

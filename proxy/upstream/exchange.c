@@ -1,4 +1,4 @@
-/* upstream/exchange.c - one request forwarded to one endpoint, and its response; the second try when the first cannot have been seen. */
+/* upstream/exchange.c - one request forwarded to one endpoint, its response, and its second try. */
 #include "upstream/exchange.h"
 
 #include "base/check.h"

@@ -1,16 +1,27 @@
-/* upstream/exchange.h - one request forwarded to one endpoint, and its response; the second try when the first cannot have been seen.
+/* upstream/exchange.h - one request forwarded to one endpoint, its response, and its second try.
  *
- *            exchange_begin
- *                 |
- *   +---------- (pick) ----------+--------------------+
- *   v  max_connections reached   v new connection     v pooled connection
- * PENDING --connection_freed-> CONNECTING --on_connected-> WAITING --final head--> STREAMING --response END--> DONE
- *   |                            |  ^                     |                        |
- *   +-- exchange_cancel, failures (retried at most once: back to CONNECTING) ------+--> DONE
+ *   exchange_begin --> exchange_try ----------> PENDING     when max_connections is reached
+ *                                   ----------> CONNECTING  on a new connection
+ *                                   ----------> WAITING     on a pooled one, the head is queued
+ *   PENDING    -- exchange_leave_queue -------> exchange_try
+ *   CONNECTING -- exchange_on_connected ------> WAITING
+ *   WAITING    -- connection_on_head ---------> STREAMING   with a final head
+ *   STREAMING  -- connection_on_end ----------> DONE
+ *   CONNECTING -- exchange_on_connect_failed -> exchange_try, or DONE
+ *   WAITING    -- exchange_on_lost -----------> exchange_try, or DONE
+ *   STREAMING  -- exchange_on_lost -----------> DONE
+ *   any        -- exchange_cancel ------------> DONE
+ *
+ * Owner: the request it is embedded in, which fills in what to send and hears what comes back. Thread: the worker's.
+ * It borrows a connection and gives it back or closes it; it never outlives its request.
+ *
+ * What is tried again, and why that is safe: a connect that failed, elsewhere and thrice at most, since nothing was
+ * sent; a request that was sent on a reused connection which turns out to be closed, once and on a new connection,
+ * when the method is idempotent and there was no body (RFC 9110 9.2.2, RFC 9112 9.3.1).
  *
  *   invariants
  *   X1 `connection` is set exactly in CONNECTING, WAITING, STREAMING
- *   X2 exactly one of on_end, on_failed is called after exchange_begin answered REASON_NONE, unless exchange_cancel came first
+ *   X2 exactly one of on_end, on_failed follows a begin that answered REASON_NONE, unless exchange_cancel comes first
  *   X3 no callback runs inside exchange_begin, exchange_send, exchange_end_request, exchange_cancel, exchange_resume
  */
 #ifndef UPSTREAM_EXCHANGE_H
@@ -32,7 +43,8 @@ struct upstream_connection;
 
 /* What the owner hears. The exchange's owner may cancel it inside any of them. */
 struct exchange_events {
-    /* A head: 1xx ones too (an END follows only the final one). Its slices borrow from the connection until it returns. */
+    /* A head: 1xx ones too (an END follows only the final one). Its slices borrow from the connection until it
+       returns. */
     void (*on_head)(struct exchange *x, struct message *response);
     void (*on_data)(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length);
     void (*on_trailers)(struct exchange *x, struct message *trailers);

@@ -1,7 +1,14 @@
 /* upstream/upstream.h - one worker's view of an upstream: its endpoints, their connections, who waits for one.
  *
- * Owner: the worker; thread: the worker's. An upstream lives as long as a snapshot of this worker names it; across reloads
- * it is found again by name and updated, so that its pooled connections stay. Exchanges borrow it.
+ * Owner: the worker; thread: the worker's. An upstream lives as long as a snapshot of this worker names it; across
+ * reloads it is found again by name and updated, so that its pooled connections stay. Exchanges borrow it.
+ *
+ *   binding (one per snapshot) --ref--> upstream --> endpoint --> connections
+ *                                          ^ ref ------------------/
+ *
+ * max_connections and max_pending are limits of the process: each worker keeps its part (rounded up), so that none has
+ * to ask another. Whether an endpoint is up is each worker's own finding: a connect that failed marks it down for a
+ * second, then two, up to sixteen; one that works marks it up.
  *
  *   invariants
  *   U1 connection_count is the number of connections of all endpoints, connecting ones included
@@ -33,15 +40,15 @@ struct endpoint {
     struct list link; /* in upstream->leaving, when no longer configured */
     char *label;      /* address as written: the metrics' label */
     struct sockaddr_storage address;
-    socklen_t address_length; /* 0: the name is not resolved (yet) */
-    uint32_t weight;
-    int64_t round_robin_credit; /* smooth weighted round robin */
+    socklen_t address_length;   /* 0: the name is not resolved (yet) */
+    uint32_t weight;            /* 1 and more, relative to the upstream's others */
+    int64_t round_robin_credit; /* smooth weighted round robin: what it has saved up */
     uint32_t in_flight_count;   /* exchanges that use it now */
-    uint32_t connection_count;
-    struct list idle; /* pooled connections, newest first */
-    bool is_down;     /* the last connect failed; tried again after down_until */
+    uint32_t connection_count;  /* connecting, busy and idle */
+    struct list idle;           /* pooled connections, newest first */
+    bool is_down;               /* the last connect failed; tried again after down_until */
     struct mono_time down_until;
-    uint32_t connect_failures; /* in a row */
+    uint32_t connect_failures; /* in a row; 0 when up */
     uint32_t stats_id;
 };
 
@@ -50,8 +57,8 @@ struct upstream {
     struct list link; /* in upstream_set's list */
     struct upstream_set *set;
     char *name;
-    uint32_t ref_count; /* bindings that name it, and connections */
-    struct endpoint **endpoints;
+    uint32_t ref_count;          /* bindings that name it, and connections */
+    struct endpoint **endpoints; /* in the order of the configuration */
     uint32_t endpoint_count;
     enum balance_kind balance;
     int64_t connect_timeout_ms, idle_timeout_ms;
