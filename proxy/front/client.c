@@ -351,6 +351,13 @@ void client_pause(struct client *c)
     stream_pause(&c->stream);
 }
 
+void client_begin_tunnel(struct client *c)
+{
+    client_resume(c);
+    if (c->state == CLIENT_ACTIVE && c->has_ended)
+        request_on_client_eof(c->request);
+}
+
 bool client_discard_body(struct client *c)
 {
     struct request *r = c->request;

@@ -56,6 +56,8 @@ void client_on_request_finished(struct client *c);
 /* Bytes of its body are wanted again. */
 void client_resume(struct client *c);
 void client_pause(struct client *c);
+/* The request became a tunnel: what the peer has sent behind it, a FIN too, belongs to the other side. */
+void client_begin_tunnel(struct client *c);
 /* Writes out what the request queued. */
 void client_flush(struct client *c);
 /* Reads and drops what is left of the request's body from what has already arrived; true when it is complete. */

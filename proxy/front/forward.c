@@ -210,12 +210,17 @@ static struct request *request_of(struct exchange *x)
 static void on_head(struct exchange *x, struct message *response)
 {
     struct request *r = request_of(x);
-    if (response->status < 200 && response->status != 101)
+    if (response->status < 200 && response->status != 101) {
         respond_interim(r, response);
-    else if (!respond_head(r, response))
+        return;
+    }
+    if (!respond_head(r, response)) {
         request_refuse(r, REASON_UPSTREAM_INVALID);
-    else
-        request_watch(r);
+        return;
+    }
+    request_watch(r);
+    if (r->is_tunnel)
+        client_begin_tunnel(r->client);
 }
 
 static void on_data(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)

@@ -1,8 +1,9 @@
 # e2e/harness/waiting.py - waits for conditions; a test never sleeps for luck.
+import os
 import time
 
 # Past it something hangs: generous, because sanitizers are slow and machines are shared.
-DEADLINE_S = 30
+DEADLINE_S = float(os.environ.get("E2E_DEADLINE_S", "30"))
 
 
 def wait_for(condition, what, deadline_s=DEADLINE_S):
