@@ -1,4 +1,8 @@
-/* route/condition.h - conditions compiled to a small program, run without allocation. */
+/* route/condition.h - conditions compiled to a small program, run without allocation.
+ *
+ * Configuration in, program out (condition_compile.c, once a load); program and request in, answer out (condition.c,
+ * for every request that gets so far). In between is route/program.h. What operators mean is said below, once, and
+ * `weir explain` tells of each test what it saw. */
 #ifndef ROUTE_CONDITION_H
 #define ROUTE_CONDITION_H
 

@@ -209,7 +209,8 @@ static uint16_t emit_test(struct emitter *e, const struct condition_config *c, u
 
 static uint16_t emit(struct emitter *e, const struct condition_config *c, uint16_t on_true, uint16_t on_false);
 
-/* The last child decides; each one before it goes on to the next or leaves early. */
+/* all: [a, b] is  a ? (b ? T : F) : F;   any: [a, b] is  a ? T : (b ? T : F).
+   The last child decides; each one before it goes on to the next or leaves early. */
 static uint16_t emit_children(struct emitter *e, const struct condition_config *c, uint16_t on_true, uint16_t on_false)
 {
     bool is_all = c->kind == CONDITION_ALL;

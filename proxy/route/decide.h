@@ -1,4 +1,11 @@
-/* route/decide.h - chooses the upstream for a request, and says why. */
+/* route/decide.h - chooses the upstream for a request, and says why.
+ *
+ * The one question of this folder. What goes in: the compiled routes, the request in normal form, the weights in
+ * force, and the worker's randomness. What comes out: a decision that says where, why and by which weights; `weir
+ * explain`, the access log, the counters and the forwarding all read the same struct. It knows nothing of endpoints:
+ * whether the upstream can take the request is found out later.
+ *
+ * A decision is made once for a request: retries stay with its upstream. */
 #ifndef ROUTE_DECIDE_H
 #define ROUTE_DECIDE_H
 

@@ -13,8 +13,8 @@
      ANY_HOST                            root of the routes without a host --...
 
    A request walks each root that its host leads to, as deep as the configured paths go, never deeper: the operator's
-   patterns set what it costs, not the number of routes nor what a peer sends. That a list is met says that host and path
-   fit (regexes apart), not which route wins: the order of the file says that, so index_next merges the lists. */
+   patterns set what it costs, not the number of routes nor what a peer sends. That a list is met says that host and
+   path fit (regexes apart), not which route wins: the order of the file says that, so index_next merges the lists. */
 enum { NODE_EXACT_HOSTS, NODE_WILD_HOSTS, NODE_ANY_HOST, NODE_FIXED_COUNT };
 
 /* The lists of a node, by how a path must go on behind the segments that lead to it. */
@@ -34,7 +34,8 @@ struct node {
     bool has_edges; /* else nobody need hash a label to find out that it leads nowhere */
 };
 
-/* Slot of the hash table of all edges: open addressing, linear probing. child 0: free. */
+/* Labels point into the routes, which outlive the index. Slot of the hash table of all edges: open addressing, linear
+   probing. child 0: free. */
 struct edge {
     const char *bytes;
     uint32_t len, parent, child;
@@ -257,7 +258,7 @@ static void add_run(const struct route_index *x, struct index_cursor *cursor, ui
     struct list_range range = x->nodes[node].lists[kind];
     if (range.count == 0)
         return;
-    if (cursor->run_count == INDEX_MAX_LISTS) {
+    if (cursor->run_count == INDEX_MAX_LISTS) { /* rather slow than wrong */
         cursor->is_everything = true;
         return;
     }

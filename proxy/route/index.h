@@ -1,4 +1,7 @@
-/* route/index.h - finds the routes that a host and a path may meet, in file order, without looking at the others. */
+/* route/index.h - finds the routes that a host and a path may meet, in file order, without looking at the others.
+ *
+ * With 10,000 routes most requests concern a handful of them. The index answers which ones may match, by host and path
+ * alone; the caller tests the rest (methods, regexes, conditions) and stops at the first that fits. */
 #ifndef ROUTE_INDEX_H
 #define ROUTE_INDEX_H
 

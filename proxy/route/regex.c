@@ -70,6 +70,7 @@ static void add_error(struct slice pattern, int code, size_t offset, struct plac
             (const char *)text, offset + 1);
 }
 
+/* `$` is the very end, not the newline before it; ( ) only group, since nobody reads captures; bytes stay bytes. */
 static pcre2_code *code_create(struct slice pattern, struct place place, struct err_list *errors)
 {
     if (pattern.len > PATTERN_MAX_BYTES) {

@@ -1,4 +1,8 @@
-/* route/regex.h - PCRE2 behind two functions: bytes, not characters; a bounded search that allocates nothing. */
+/* route/regex.h - PCRE2 behind two functions: bytes, not characters; a bounded search that allocates nothing.
+ *
+ * Two of the things a pattern can do to a proxy are shut out: it cannot take for ever (steps, depth and heap of a
+ * search are limited, and a search past them has not matched), and it cannot fail on bytes that are no UTF-8, since it
+ * is never told that they are characters. */
 #ifndef ROUTE_REGEX_H
 #define ROUTE_REGEX_H
 

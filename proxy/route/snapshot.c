@@ -12,6 +12,7 @@ struct snapshot *snapshot_create(const char *file, const struct config_source *s
     s->magic = SNAPSHOT_MAGIC;
     s->generation = generation;
     arena_init(&s->arena, NULL, 0);
+    /* config/ cannot see PCRE2: it is lent the check, so that bad patterns are told beside all other problems. */
     struct config_source with_patterns = *source;
     with_patterns.check_pattern = regex_check;
     s->config = config_load(&s->arena, file, &with_patterns, errors);

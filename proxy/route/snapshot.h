@@ -1,4 +1,7 @@
-/* route/snapshot.h - one generation of configuration with its compiled routes: immutable, shared by all workers. */
+/* route/snapshot.h - one generation of configuration with its compiled routes: immutable, shared by all workers.
+ *
+ * Everything a worker needs to decide, made by one call and never written again, so that any number of threads may
+ * read it without a lock. A failed load leaves nothing behind but its errors: what is in force is not touched. */
 #ifndef ROUTE_SNAPSHOT_H
 #define ROUTE_SNAPSHOT_H
 

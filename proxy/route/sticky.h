@@ -1,4 +1,11 @@
-/* route/sticky.h - sticky splits: the same key, the same upstream, on every worker, restart and host. */
+/* route/sticky.h - sticky splits: the same key, the same upstream, on every worker, restart and host.
+ *
+ * Nothing is stored: a user's upstream follows from the key, the route's name and the upstreams' names and weights. So
+ * it survives restarts, is the same on every host, and changes for exactly those users whom a changed weight concerns.
+ * Renaming a route or an upstream moves users; the order of entries, and adding one, moves nobody between the others.
+ *
+ * Constants and functions here never change: users would change sides at an upgrade. Golden values in the test hold
+ * them. */
 #ifndef ROUTE_STICKY_H
 #define ROUTE_STICKY_H
 

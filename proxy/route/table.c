@@ -135,7 +135,7 @@ struct route_table *route_table_build(struct arena *arena, const struct config *
     for (uint32_t i = 0; i < t->route_count; i++)
         compile_route(&b, i, &t->routes[i]);
     if (errors->error_count > errors_before)
-        return NULL;
+        return NULL; /* the index takes hosts and paths to be in normal form */
     t->index = index_build(arena, t->routes, t->route_count, errors);
     return t;
 }

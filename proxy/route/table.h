@@ -1,4 +1,7 @@
-/* route/table.h - the compiled routes: host and path index in file order, conditions, series. */
+/* route/table.h - the compiled routes: host and path index in file order, conditions, series.
+ *
+ * A compiled route is the configured one with everything worked out that does not depend on the request: normal forms,
+ * programs, hashes. The first match in file order wins; the index makes that cheap, it never changes it. */
 #ifndef ROUTE_TABLE_H
 #define ROUTE_TABLE_H
 

@@ -1,4 +1,7 @@
-/* route/weights.h - the weights in force: the second small immutable object, published beside the snapshot. */
+/* route/weights.h - the weights in force: the second small immutable object, published beside the snapshot.
+ *
+ * Not part of the snapshot, so that setting a weight compiles nothing and a reload carries it over. Owner: the main
+ * thread (server/publisher.h); a worker reads it through its binding, from one turn's border to another's. */
 #ifndef ROUTE_WEIGHTS_H
 #define ROUTE_WEIGHTS_H
 
