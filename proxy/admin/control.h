@@ -61,6 +61,7 @@ struct process_status {
     struct wall_time applied_at; /* of the configuration in force */
     struct slice source, by;     /* that brought it */
     const struct reload_outcome *last_reload;
+    uint64_t applied_count, unchanged_count, rejected_count; /* reloads */
     uint64_t access_dropped_count;
     struct slice *restart_needed; /* settings that changed in the file and wait for a restart */
     size_t restart_needed_count;

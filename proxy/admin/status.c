@@ -46,14 +46,12 @@ static void put_last_reload(struct json *root, const struct reload_outcome *outc
     put_list(last, "problems", outcome->problems, outcome->problem_count);
 }
 
-static void put_reloads(struct json *root, const struct admin_control *control)
+static void put_reloads(struct json *root, const struct process_status *status)
 {
-    struct metrics_facts facts;
-    control->metrics(control->arg, &facts);
     struct json *reloads = json_put_object(root, "reloads");
-    json_put_u64(reloads, "applied", facts.config.applied_count);
-    json_put_u64(reloads, "unchanged", facts.config.unchanged_count);
-    json_put_u64(reloads, "rejected", facts.config.rejected_count);
+    json_put_u64(reloads, "applied", status->applied_count);
+    json_put_u64(reloads, "unchanged", status->unchanged_count);
+    json_put_u64(reloads, "rejected", status->rejected_count);
 }
 
 static void put_listeners(struct json *root, const struct process_status *status)
@@ -118,7 +116,7 @@ void api_status(struct admin_call *call)
     json_put_i64(root, "uptime_ms", status.uptime_ms);
     put_config(root, control, &status);
     put_last_reload(root, status.last_reload);
-    put_reloads(root, control);
+    put_reloads(root, &status);
     put_listeners(root, &status);
     put_optional(json_put_object(root, "admin"), "address", slice_from_cstr(status.admin_address));
     put_workers(root, &status);

@@ -100,6 +100,9 @@ static void get_status(void *arg, struct arena *arena, struct process_status *ou
         .source = slice_from_cstr(s->applied_source),
         .by = slice_from_cstr(s->applied_by),
         .last_reload = &s->last_reload,
+        .applied_count = s->applied_count,
+        .unchanged_count = s->unchanged_count,
+        .rejected_count = s->rejected_count,
         .admin_address = admin_address(s->admin),
         .access_dropped_count = access_writer_dropped_count(s->access_writer),
     };

@@ -42,7 +42,7 @@ struct publisher {
     struct list waiters;
     bool is_ending; /* the workers are being stopped: what they report does not matter any more */
     struct timer settled_timer;
-    /* Every worker uses what was published last. */
+    /* Every worker uses what was published last, and touches no socket that it does not name. */
     void (*on_settled)(void *arg);
     /* The last worker has stopped accepting. */
     void (*on_not_accepting)(void *arg);

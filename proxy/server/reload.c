@@ -204,7 +204,7 @@ static bool prepare(struct server *s, const struct config *config, struct err_li
         return true;
     CHECK(sockets_open(&s->sockets, publisher_snapshot(&s->publisher)->config, errors)); /* all are there */
     if (publisher_is_settled(&s->publisher)) /* else it happens when they settle */
-        server_on_settled(s);
+        sockets_close_unwanted(&s->sockets);
     return false;
 }
 
