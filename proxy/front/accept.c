@@ -1,4 +1,7 @@
-/* front/accept.c - where a connection enters: the listeners of one worker. */
+/* front/accept.c - where a connection enters: the listeners of one worker.
+ *
+ * A listener outlives its place in the configuration while it has clients: they count in its metrics, and it is
+ * freed with the last. */
 #include "front/accept.h"
 
 #include "base/check.h"

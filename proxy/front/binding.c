@@ -1,4 +1,7 @@
-/* front/binding.c - a snapshot as one worker uses it: its upstreams, blocks and pins. */
+/* front/binding.c - a snapshot as one worker uses it: its upstreams, blocks and pins.
+ *
+ * Made when a worker switches, destroyed when the last request that began with it has finished; then, and not
+ * before, the main thread hears that this worker does not use the snapshot any more. */
 #include "front/binding.h"
 
 #include "base/check.h"

@@ -1,4 +1,8 @@
-/* front/client.c - a downstream HTTP/1.1 connection: reads requests one after the other, in order. */
+/* front/client.c - a downstream HTTP/1.1 connection: reads requests one after the other, in order.
+ *
+ * Bytes come in by client_on_readable, are understood by client_process, and reach the one request as events by
+ * client_deliver. Whoever finishes the request on the way (a refusal, an answer that was ready) comes back to that
+ * loop through client_on_request_finished: pipelined requests are a loop, never a recursion. */
 #include "front/client.h"
 
 #include "base/check.h"

@@ -1,4 +1,7 @@
-/* front/front.c - what one worker needs to serve clients: set up, swapped, drained, taken down. */
+/* front/front.c - what one worker needs to serve clients: set up, swapped, drained, taken down.
+ *
+ * Order matters in both directions: clients hold requests, requests hold exchanges and pin bindings, bindings hold
+ * upstreams; taking down goes the same way, from the clients on. */
 #include "front/front.h"
 
 #include "base/check.h"

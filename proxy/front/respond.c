@@ -1,4 +1,8 @@
-/* front/respond.c - what goes back to the client: relayed answers and the proxy's own. */
+/* front/respond.c - what goes back to the client: relayed answers and the proxy's own.
+ *
+ * Relayed or our own, an answer's framing is decided here by what the client can read (HTTP/1.0 knows no chunks),
+ * not by how the upstream sent it; the codec writes it. An answer that was begun is never replaced: what goes wrong
+ * later cuts the connection. */
 #include "front/respond.h"
 
 #include "base/check.h"

@@ -1,4 +1,7 @@
-/* net/holder.c - which process holds a TCP port, for the message when binding fails. */
+/* net/holder.c - which process holds a TCP port, for the message when binding fails.
+ *
+ * Two steps: /proc/net/tcp and tcp6 give the inode of the socket that listens on the port, /proc/PID/fd gives the
+ * process that has a socket with that inode open. Other users' processes show no fds to us: then nothing is said. */
 #include "net/holder.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,8 @@
-/* net/inbox.c - bytes read from a stream and not yet understood: one chunk and a cursor. */
+/* net/inbox.c - bytes read from a stream and not yet understood: one chunk and a cursor.
+ *
+ * A chunk whose bytes are all consumed is used again from its start when nobody else holds it; where room runs
+ * short, what waits moves to a fresh one: heads borrow from the chunk they lie in, and must find it unchanged.
+ * Chunks of more than CHUNK_BYTES are for heads that need them, up to what the limits allow. */
 #include "net/inbox.h"
 
 /* Below it a read is not worth its system call. */

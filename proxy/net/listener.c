@@ -1,4 +1,7 @@
-/* net/listener.c - listening sockets: opened once, kept across reloads, one per worker by SO_REUSEPORT. */
+/* net/listener.c - listening sockets: opened once, kept across reloads, one per worker by SO_REUSEPORT.
+ *
+ * Accepting is bounded per turn, so that those who are in go on while others come; running out of descriptors stops
+ * it for a while instead of spinning on a queue that cannot be taken from. */
 #include "net/listener.h"
 
 #include "base/check.h"

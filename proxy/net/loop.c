@@ -1,4 +1,7 @@
-/* net/loop.c - one thread's event loop: turns, time, deferred frees, and the pools its connections share. */
+/* net/loop.c - one thread's event loop: turns, time, deferred frees, and the pools its connections share.
+ *
+ * libevent is asked for one turn at a time, because what happens between turns is ours: hooks, frees, pools. Free
+ * lists are bounded; beyond their bounds memory goes back to the heap, so that a burst does not stay. */
 #include "net/loop.h"
 
 #include "base/memory.h"

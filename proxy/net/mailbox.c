@@ -1,4 +1,8 @@
-/* net/mailbox.c - the only way between threads: messages into a loop, from any thread, without locks. */
+/* net/mailbox.c - the only way between threads: messages into a loop, from any thread, without locks.
+ *
+ * Senders push on a stack, the receiver takes all of it at once: no sender waits for another, and the order of each
+ * one is restored by reversing. Only the sender that finds the box empty writes to the eventfd, so a burst costs
+ * one wake-up. */
 #include "net/mailbox.h"
 
 #include "base/check.h"

@@ -1,4 +1,8 @@
-/* net/resolve.c - names of endpoints to addresses, asked again as their TTL ends. */
+/* net/resolve.c - names of endpoints to addresses, asked again as their TTL ends.
+ *
+ * Each name has one timer and asks again when it fires: after its TTL, or after a pause that doubles with each
+ * failure. A name that a reload gave up while a question was under way is freed after the answer: libevent holds a
+ * pointer to it until then. */
 #include "net/resolve.h"
 
 #include "base/check.h"

@@ -1,4 +1,9 @@
-/* net/stream.c - a connected byte stream with an exact write queue and back-pressure; plain TCP or a UNIX socket. */
+/* net/stream.c - a connected byte stream with an exact write queue and back-pressure; plain TCP or a UNIX socket.
+ *
+ * The write queue is a list of blocks of pieces, since most queues hold one or two and a few hold hundreds; a piece
+ * that continues the last one in the same chunk makes it longer. Small writes of all streams are packed into one
+ * scratch chunk per turn, so that a head and a short body are one run of bytes, and sending them costs no
+ * allocation. */
 #include "net/stream.h"
 
 #include "base/memory.h"

@@ -1,4 +1,7 @@
-/* upstream/balance.c - chooses an endpoint of an upstream. */
+/* upstream/balance.c - chooses an endpoint of an upstream.
+ *
+ * First among the endpoints that are usable; then, when none is, among those that are down, because what is known
+ * of them is old and the alternative is a certain 503. With one endpoint there is nothing to choose. */
 #include "upstream/balance.h"
 
 /* Who takes part in a choice. */

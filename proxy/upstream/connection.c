@@ -1,4 +1,8 @@
-/* upstream/connection.c - one connection to an endpoint: connecting, serving one exchange, or pooled. */
+/* upstream/connection.c - one connection to an endpoint: connecting, serving one exchange, or pooled.
+ *
+ * What comes in is parsed and handed to the exchange event by event. The exchange's owner may end it inside any of
+ * them, and the connection with it, so each step looks afterwards whether it still serves the same exchange (enum
+ * liveness). */
 #include "upstream/connection.h"
 
 #include "base/check.h"

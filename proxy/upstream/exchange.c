@@ -1,4 +1,8 @@
-/* upstream/exchange.c - one request forwarded to one endpoint, its response, and its second try. */
+/* upstream/exchange.c - one request forwarded to one endpoint, its response, and its second try.
+ *
+ * Callbacks to the owner come only from a connection's events and timers or from the turn's end (the queue of those
+ * who wait), never from inside a call of the owner's: so a request never finds itself finished in the middle of its
+ * own step. */
 #include "upstream/exchange.h"
 
 #include "base/check.h"

@@ -1,4 +1,10 @@
-/* upstream/upstream.c - one worker's view of an upstream: its endpoints, their connections, who waits for one. */
+/* upstream/upstream.c - one worker's view of an upstream: its endpoints, their connections, who waits for one.
+ *
+ * A reload hands in the new configuration of an upstream; endpoints are matched by their text and keep their
+ * connections, those that are gone leave when their last connection does. Nothing here closes a connection that an
+ * exchange uses.
+ *
+ * Who waits for a connection is served at the turn's end, outside of any callback, oldest first. */
 #include "upstream/upstream.h"
 
 #include "base/check.h"
