@@ -71,7 +71,7 @@ def write_script(bench):
             "}\n"
             "function init(args)\n"
             "  for i, place in ipairs(places) do\n"
-            '    requests[i] = wrk.format(nil, place[2], { host = place[1] })\n'
+            '    requests[i] = wrk.format(nil, place[2], { Host = place[1] })\n'
             "  end\n"
             "end\n"
             "function request()\n"
