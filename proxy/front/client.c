@@ -30,6 +30,11 @@ static const struct limits_config *client_limits(const struct client *c)
     return &c->front->current->snapshot->config->limits;
 }
 
+static bool is_head_pending(const struct request *r)
+{
+    return r->step == 0;
+}
+
 static void client_set_state(struct client *c, enum client_state state)
 {
     CHECK(c->state != CLIENT_CLOSED);
@@ -151,17 +156,19 @@ void client_drain(struct client *c)
         timer_start(c->front->loop, &c->timer, DRAIN_GRACE_MS);
 }
 
+void client_cut_off(struct client *c)
+{
+    CHECK(c->state == CLIENT_ACTIVE);
+    if (!is_head_pending(c->request))
+        request_on_error(c->request, REASON_DRAINING);
+}
+
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
 
 static void client_begin_request(struct client *c)
 {
     client_set_state(c, CLIENT_ACTIVE);
     c->request = request_create(c);
-}
-
-static bool is_head_pending(const struct request *r)
-{
-    return r->step == 0;
 }
 
 /* An incomplete head: its time runs from its first byte. */

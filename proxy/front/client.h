@@ -51,6 +51,9 @@ void client_reset(struct client *c);
 /* The proxy is stopping: an idle client goes, unless a request of it waits to be read. */
 void client_drain(struct client *c);
 
+/* The proxy ends: a request under way is answered with that reason, or broken off. */
+void client_cut_off(struct client *c);
+
 /* From the request. */
 void client_on_request_finished(struct client *c);
 /* Bytes of its body are wanted again. */

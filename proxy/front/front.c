@@ -50,8 +50,12 @@ void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, 
 
 static void close_clients(struct list *clients)
 {
-    LIST_FOREACH_SAFE (link, clients)
-        client_close(LIST_ITEM(link, struct client, link));
+    LIST_FOREACH_SAFE (link, clients) {
+        struct client *c = LIST_ITEM(link, struct client, link);
+        if (c->state == CLIENT_ACTIVE)
+            client_cut_off(c);
+        client_close(c);
+    }
 }
 
 void front_fini(struct front *f)

@@ -177,6 +177,14 @@ class Proxy:
     def __enter__(self):
         return self.start()
 
+    def kill(self):
+        """For proxies whose end was the test."""
+        self.close_clients()
+        if self.is_running():
+            self.process.kill()
+            self.process.wait()
+        self.directory.cleanup()
+
     def end(self):
         """Its origins may serve others and stay."""
         try:
