@@ -1,4 +1,7 @@
-/* config/check.c - rules across fields, each with the sentence that the reference prints. */
+/* config/check.c - rules across fields, each with the sentence that the reference prints.
+ *
+ * Each rule walks what it needs by itself: they are few, a load is rare, and a rule that can be read alone can be
+ * changed alone. */
 #include "config/check.h"
 
 #include "base/units.h"
@@ -11,7 +14,8 @@ struct first_use {
     struct slice name;
 };
 
-/* The use before this one, or NULL. The key is borrowed until the map goes. */
+/* The use before this one, or NULL: then this is the first and is remembered. The key is borrowed until the map
+   goes. */
 static const struct first_use *use_once(struct check *c, struct map *uses, struct slice key, struct slice name,
                                         struct place place)
 {

@@ -129,6 +129,7 @@ static const struct setting listener_rows[] = {
       .doc = "Whose X-Forwarded-* and Forwarded fields count; from anyone else they are replaced." },
 };
 
+/* Keys a user may have read of elsewhere: "not in this version" tells more than "unknown". */
 static const char *const listener_later[] = { "tls", "proxy_protocol", NULL };
 
 static const struct setting_table listener_table = {

@@ -1,4 +1,7 @@
-/* config/hygiene.c - warnings: what is left over, expired, or can never take effect. */
+/* config/hygiene.c - warnings: what is left over, expired, or can never take effect.
+ *
+ * None of these makes a load fail: what they find works as written. They run only on configurations without errors,
+ * since after a mistake half of what they would say is its consequence. */
 #include "config/check.h"
 
 #include "base/text.h"

@@ -1,4 +1,8 @@
-/* config/load.c - a configuration from its files: read, merge, fill, check. */
+/* config/load.c - a configuration from its files: read, merge, fill, check.
+ *
+ * Two arenas: the caller's keeps what outlives the load (the configuration, its texts, the errors), scratch holds
+ * the nodes and is gone at the end. The steps go on after a mistake, each with what the one before could make of
+ * the files, so that one run tells everything. */
 #include "config/load.h"
 
 #include "base/hash.h"
@@ -24,7 +28,9 @@ static void keep_files(struct load *l, struct config *config)
     config->file_count = count;
 }
 
-/* The stored version: what `config restore` writes back and `unchanged` compares. */
+/* All files in the order they were read, each under its name. It is the text as written, before ${NAME} was expanded:
+   what was substituted is neither stored nor shown, and a changed variable alone is no changed configuration. The
+   stored version: what `config restore` writes back and `unchanged` compares. */
 static void keep_text(struct load *l, struct config *config)
 {
     struct text text;
@@ -92,7 +98,8 @@ struct config *config_load_bytes(struct arena *arena, const char *file, struct s
 
 /* ---- masking ----------------------------------------------------------------------------------------------------- */
 
-/* The secret that the text begins with; an empty slice when none. */
+/* The secret that the text begins with; an empty slice when none. Secrets are looked for by value, so that they are
+   hidden in comments and in other settings as well. */
 static struct slice secret_at(const struct config *config, struct slice text)
 {
     for (size_t i = 0; i < config->secrets.count; i++)

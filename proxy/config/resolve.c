@@ -1,4 +1,8 @@
-/* config/resolve.c - names of upstreams and segments become indexes, wherever in the files they are defined. */
+/* config/resolve.c - names of upstreams and segments become indexes, wherever in the files they are defined.
+ *
+ * A second pass, because names may be used before they are defined and across files. What is not found is told
+ * once, where it is used, with the name that was probably meant; the index stays CONFIG_NONE, and no configuration
+ * with one of these is ever returned. */
 #include "config/check.h"
 
 #define SEGMENT_DEPTH_MAX                                                                                              \

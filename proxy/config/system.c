@@ -1,4 +1,7 @@
-/* config/system.c - the source of a real load: the process's environment, its files and the system's time. */
+/* config/system.c - the source of a real load: the process's environment, its files and the system's time.
+ *
+ * All that this folder sees of the system, but for the working directory (include.c): everything else works on what is
+ * handed in. */
 #include "config/load.h"
 
 #include "config/yaml.h"

@@ -1,4 +1,8 @@
-/* config/value.c - reads, bounds and stores single values. */
+/* config/value.c - reads, bounds and stores single values.
+ *
+ * Reading never writes to the configuration and storing never looks at what is stored, so a value is either wholly
+ * in its struct or not at all. Types whose values are more than one text (lists, conditions, tables) have no reader
+ * here: config/fill.c knows them. */
 #include "config/value.h"
 
 #include "base/check.h"
@@ -186,7 +190,8 @@ struct value_fault value_read(const struct setting *row, struct slice text, stru
 
 /* ---- storing ----------------------------------------------------------------------------------------------------- */
 
-/* A number in the member's own size; true for bool, 0/1. */
+/* A number in the member's own size, which its range has made sure of; memcpy, because the table knows offsets and
+   sizes and no types. Enums are as large as uint32_t. */
 static void store_number(void *member, size_t size_bytes, int64_t number)
 {
     uint16_t half = (uint16_t)number;

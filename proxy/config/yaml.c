@@ -152,6 +152,7 @@ static void refuse_extras(struct reader *r, const yaml_event_t *event, const yam
     }
 }
 
+/* A NUL is refused here, so that no slice of a configuration ever ends before its length. */
 static void on_scalar(struct reader *r, const yaml_event_t *event)
 {
     struct node *node = node_create(r, NODE_TEXT, &event->start_mark);
@@ -237,6 +238,7 @@ void node_drop_repeated(struct node *map, struct err_list *errors)
     map_fini(&seen);
 }
 
+/* Only now are all keys of the map there to be compared. */
 static void on_close(struct reader *r)
 {
     struct node *node = r->open[--r->depth];

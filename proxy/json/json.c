@@ -61,6 +61,7 @@ static json_t *string_repaired(struct slice value)
     return made;
 }
 
+/* Valid UTF-8 is the rule: the repair is for what peers and operators sent. */
 static json_t *string_create(struct slice value)
 {
     json_t *made = json_stringn(value.len ? value.ptr : "", value.len);
@@ -222,6 +223,7 @@ struct json *json_parse(struct slice bytes, struct text *error)
     return from_jansson(parsed);
 }
 
+/* jansson answers NULL for what is no object, and for NULL: look-ups can be chained without a check in between. */
 const struct json *json_get(const struct json *object, const char *key)
 {
     return from_jansson_const(json_object_get(to_jansson_const(object), key));
@@ -279,6 +281,7 @@ bool json_as_bool(const struct json *value, bool *out)
     return true;
 }
 
+/* json_array_size answers 0 for what is no array, and for NULL. */
 size_t json_count(const struct json *value)
 {
     const json_t *v = to_jansson_const(value);

@@ -1,4 +1,7 @@
-/* stats/counters.c - pages of counters, and the end of a request. */
+/* stats/counters.c - pages of counters, and the end of a request.
+ *
+ * What the worker's thread does more than an add for: the first use of a page, and the end of a request. Everything
+ * else is inline in the header. */
 #include "stats/counters.h"
 
 #include "base/memory.h"

@@ -1,4 +1,7 @@
-/* stats/registry.c - hands out stable ids for names. */
+/* stats/registry.c - hands out stable ids for names.
+ *
+ * Names are copied once and for all into the registry's arena; only the table of entries moves when it grows. A
+ * reload with the names of the one before allocates nothing that stays. */
 #include "stats/registry.h"
 
 #include "base/check.h"

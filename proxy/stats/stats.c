@@ -1,4 +1,8 @@
-/* stats/stats.c - names, and sums over the workers. */
+/* stats/stats.c - names, and sums over the workers.
+ *
+ * Sums read every worker's cells while they count: each cell whole (it is atomic), the cells of one request maybe
+ * not together. So a sum is right at some moment during the call, and two sums may disagree by what happened
+ * between them. */
 #include "stats/stats.h"
 
 #include "base/memory.h"
@@ -61,6 +65,7 @@ uint32_t stats_listener_id(struct stats *s, struct slice listener)
     return registry_id(&s->listeners, listener, SLICE(""));
 }
 
+/* Relaxed: no other memory is reached through a cell. Pages are, and need acquire. */
 static uint64_t cell_read(const stats_cell *cell)
 {
     return atomic_load_explicit(cell, memory_order_relaxed);
