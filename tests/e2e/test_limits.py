@@ -59,7 +59,8 @@ def fixture_house():
         route("full", to="full"),
         route("unknown", to="unknown"),
         route("narrow", to="narrow"),
-        route("queue", to="queue", timeout="500ms"),
+        route("queue", to="queue"),
+        route("hurry", to="queue", timeout=SHORT),
         route("brief", to="brief"),
         route("chat", websocket=False),
         route("timeout", timeout=SHORT),
@@ -399,13 +400,13 @@ def test_requests_wait_for_a_connection_in_turn(proxy):
 def test_waiting_ends_with_the_timeout(proxy):
     queue, go_on = proxy.origins[2], threading.Event()
     queue.answer = [[go_on, reply()], [reply()]]
-    first = proxy.client().send(request("/queue/hangs"))
+    first = proxy.client().send(request("/queue/first"))
     queue.wait_requests(1)
-    response = proxy.get("/queue/waits")
+    response = proxy.get("/hurry/waits")
     assert (response.status, response.error) == REASONS["RESPONSE_TIMEOUT"]
-    assert first.response().status == 504
     go_on.set()
-    assert proxy.get("/queue").status == 200
+    assert first.response().status == 200
+    assert proxy.get("/hurry").status == 200
 
 
 def test_who_leaves_the_queue_makes_room(proxy):
