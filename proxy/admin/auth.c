@@ -1,7 +1,9 @@
 /* admin/auth.c - peers of the UNIX socket and bearer tokens. */
 #include "admin/auth.h"
 
+#include "base/units.h"
 #include "crypto/digest.h"
+#include "http/validate.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -27,6 +29,18 @@ struct actor auth_unix_peer(int fd, char name[AUTH_NAME_BYTES])
     else
         snprintf(name, AUTH_NAME_BYTES, "unix:%u", (unsigned)peer.uid);
     return (struct actor){ slice_from_cstr(name), ROLE_ADMIN };
+}
+
+bool auth_host_is_local(const struct message *request)
+{
+    char buffer[256];
+    struct ip_address ignored;
+    if (request->authority.len >= sizeof buffer)
+        return false;
+    struct slice host = host_normalise(request->authority, buffer);
+    if (host.len > 2 && host.ptr[0] == '[')
+        host = slice_from(host.ptr + 1, host.len - 2);
+    return slice_equal(host, SLICE("localhost")) || ip_parse(host, &ignored);
 }
 
 /* The token of "Bearer TOKEN" (RFC 6750 2.1; the scheme is case-insensitive). */

@@ -21,6 +21,10 @@ enum auth_verdict {
    token it is, and whether it is one. */
 enum auth_verdict auth_tcp_request(const struct admin_config *config, const struct message *request, struct actor *out);
 
+/* Without tokens everybody who reaches the socket reads, and that would be any page in a browser of this machine whose name was
+   rebound to loopback: so the Host must be an address or "localhost". */
+bool auth_host_is_local(const struct message *request);
+
 static inline bool auth_allows(const struct actor *actor, enum role needed)
 {
     return actor->role >= needed;

@@ -87,6 +87,16 @@ static void refuse_stranger(struct admin_call *call, enum auth_verdict verdict)
     }
 }
 
+static bool host_check(struct admin_call *call, const struct admin_config *config, bool is_unix)
+{
+    if (is_unix || config->token_count > 0 || auth_host_is_local(call->request))
+        return true;
+    reply_error(call->reply, 403, "foreign_host",
+                "without admin.tokens the API answers to addresses and localhost, not to the name %.*s",
+                SLICE_ARG(call->request->authority));
+    return false;
+}
+
 /* Without tokens, TCP is read-only: design.md, "Who asks". */
 static bool role_check(struct admin_call *call, const struct admin_config *config, const struct endpoint_row *row,
                        bool is_unix)
@@ -173,6 +183,7 @@ void dispatch(struct admin_call *call, const struct admin_config *config, const 
         refuse_stranger(call, verdict);
         return;
     }
-    if (row != NULL && role_check(call, config, row, unix_actor != NULL))
+    bool is_unix = unix_actor != NULL;
+    if (row != NULL && host_check(call, config, is_unix) && role_check(call, config, row, is_unix))
         row_run(call, row, body);
 }

@@ -115,15 +115,22 @@ void server_on_not_accepting(void *arg)
 void server_signals_start(struct server *s)
 {
     static const int numbers[SERVER_SIGNAL_COUNT] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGUSR2, SIG_IGN); /* whose default would end the process */
     for (size_t i = 0; i < SERVER_SIGNAL_COUNT; i++)
         notify_signal_start(&s->signals[i], s->loop, numbers[i], on_signal, s);
+}
+
+/* Before anything is written. What their defaults would do to the process is never wanted. */
+static void signals_ignore(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its size limit fails its write, and nothing else */
+    signal(SIGUSR2, SIG_IGN);
 }
 
 int server_run(const struct server_options *options)
 {
     struct server s = { .options = options };
+    signals_ignore();
     bool is_good = server_start(&s);
     if (is_good)
         loop_run(s.loop);

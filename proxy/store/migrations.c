@@ -25,6 +25,7 @@ static const char *const steps[] = {
     "CREATE TABLE config_texts ("
     "  digest TEXT PRIMARY KEY,"
     "  text TEXT NOT NULL,"
+    "  text_bytes INTEGER NOT NULL,"
     "  file_count INTEGER NOT NULL"
     ") STRICT;"
     "CREATE TABLE config_versions ("

@@ -36,7 +36,8 @@ static bool database_open(struct store *s)
 static bool database_configure(struct store *s)
 {
     return statement_run(s, "PRAGMA journal_mode = WAL") && statement_run(s, "PRAGMA synchronous = FULL") &&
-           statement_run(s, "PRAGMA foreign_keys = ON") && statement_run(s, "PRAGMA trusted_schema = OFF");
+           statement_run(s, "PRAGMA foreign_keys = ON") && statement_run(s, "PRAGMA trusted_schema = OFF") &&
+           statement_run(s, "PRAGMA cache_size = -256"); /* KiB: a few rows now and then need no more */
 }
 
 /* Before the first use, since damage found in the middle of a change would leave half of it told. The quick form reads

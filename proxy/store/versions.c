@@ -5,15 +5,17 @@
 
 #define COLUMNS                                                                                                        \
     "v.generation, v.digest, v.applied_at_unix_ms, v.source, v.applied_by, t.file_count,"                              \
-    " length(CAST(t.text AS BLOB))"
+    " t.text_bytes"
 #define TABLES " FROM config_versions v JOIN config_texts t ON t.digest = v.digest"
 
 static bool text_insert(struct store *s, const struct version *v, struct slice text)
 {
     struct statement st;
-    statement_begin(&st, s, "INSERT OR IGNORE INTO config_texts (digest, text, file_count) VALUES (?, ?, ?)");
+    statement_begin(&st, s,
+                    "INSERT OR IGNORE INTO config_texts (digest, text, text_bytes, file_count) VALUES (?, ?, ?, ?)");
     statement_bind_text(&st, v->digest);
     statement_bind_text(&st, text);
+    statement_bind_i64(&st, (int64_t)text.len);
     statement_bind_i64(&st, (int64_t)v->file_count);
     statement_step(&st);
     return statement_end(&st);
@@ -39,9 +41,13 @@ static bool old_delete(struct store *s)
 {
     struct statement st;
     statement_begin(&st, s,
-                    "DELETE FROM config_versions WHERE generation <="
-                    " (SELECT max(generation) FROM config_versions) - ?");
+                    "DELETE FROM config_versions WHERE generation IN (SELECT generation FROM ("
+                    "  SELECT v.generation, row_number() OVER newest_first AS place,"
+                    "    sum(t.text_bytes) OVER newest_first AS bytes" TABLES
+                    "  WINDOW newest_first AS (ORDER BY v.generation DESC)"
+                    ") WHERE place > ? OR (place > 1 AND bytes > ?))");
     statement_bind_i64(&st, VERSIONS_KEPT);
+    statement_bind_i64(&st, VERSIONS_BYTES_KEPT);
     statement_step(&st);
     return statement_end(&st) && statement_run(s, "DELETE FROM config_texts WHERE digest NOT IN"
                                                   " (SELECT digest FROM config_versions)");

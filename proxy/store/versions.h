@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "store/store.h"
 
-#define VERSIONS_KEPT 200 /* older ones are forgotten when a new one is stored */
+/* Older ones are forgotten when a new one is stored; the newest is always kept. */
+#define VERSIONS_KEPT       200
+#define VERSIONS_BYTES_KEPT (64ll * 1024 * 1024) /* of texts, each counted as often as it was in force */
 
 struct version {
     uint64_t generation; /* never reused, over restarts too */

@@ -3,6 +3,7 @@ import hashlib
 import http.client
 import json
 import os
+import pwd
 import re
 import sqlite3
 import subprocess
@@ -313,6 +314,17 @@ def test_without_tokens_tcp_reads_and_never_writes(shop):
     assert shop.admin("GET", "/api/v1/audit")[1]["lines"] == []
 
 
+def test_without_tokens_a_foreign_name_in_host_reads_nothing(shop):
+    """A page whose name was rebound to loopback is a stranger, though its browser is not."""
+    host, port = shop.status()["admin"]["address"].rsplit(":", 1)
+    for name, status in (("evil.example", 403), (f"evil.example:{port}", 403), ("localhost", 200), (f"{host}:{port}", 200),
+                         ("[::1]:80", 200)):
+        client = Client((host, int(port)))
+        shop.clients.append(client)
+        assert client.get("/api/v1/config", host=name).status == status, name
+    assert raw(shop).get("/api/v1/config", host="anything").status == 200
+
+
 @pytest.fixture
 def guarded(start):
     a, b = two_origins()
@@ -581,6 +593,54 @@ def test_a_stale_socket_is_taken_over(start, origin):
     assert os.path.exists(proxy.admin_path)
     proxy.start()
     assert proxy.admin("GET", "/readyz")[0] == 200
+
+
+def test_root_becomes_the_user_and_gives_it_the_state(start, origin):
+    """Started by anybody else, `user` changes nothing and says so."""
+    proxy = start(origin, user="nobody")
+    assert proxy.get().status == 200
+    with open(f"/proc/{proxy.pid}/status", encoding="ascii") as file:
+        uids = set(re.search(r"^Uid:\s+(.*)$", file.read(), re.MULTILINE)[1].split())
+    if os.getuid() != 0:
+        assert uids == {str(os.getuid())} and "user: nobody changes nothing" in proxy.error_log()
+        return
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert uids == {str(nobody)}
+    for name in ("state", "state/weir.db", "state/weir.lock", "state/admin.sock"):
+        assert os.stat(proxy.path(name)).st_uid == nobody, name
+    os.chmod(proxy.directory.name, 0o755)
+    assert proxy.admin("POST", "/api/v1/reload", {"reason": "it can still write"})[0] == 200
+
+
+def test_a_user_that_does_not_exist_is_an_error_for_root(start, origin):
+    proxy = start(origin, user="no-such-user" if os.getuid() != 0 else "nobody")
+    if os.getuid() == 0:
+        proxy.stop()
+        proxy.config["user"] = "no-such-user"
+        proxy.write_config()
+        ended = run_to_the_end(proxy)
+        assert ended.returncode == 1 and "there is no user 'no-such-user' to become" in ended.stderr
+
+
+def test_a_disk_that_is_full_stops_changes_and_no_traffic(start, origin):
+    """A limit of 8 KiB for each file stands for the disk."""
+    proxy = Proxy(origin)
+    os.makedirs(proxy.config["state_dir"])
+    proxy.chosen = set()
+    proxy.choose_ports()
+    proxy.write_config()
+    process = subprocess.Popen(["bash", "-c", f"ulimit -f 8; exec {WEIR} run -c {proxy.path('weir.yaml')}"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: proxy.has_admin() and can_connect(proxy), "it serves")
+        assert proxy.get().status == 200
+        assert proxy.admin("POST", "/api/v1/reload", {"reason": "x"})[0] == 503
+        assert proxy.get().status == 200
+    finally:
+        process.terminate()
+        errors = process.communicate(timeout=30)[1]
+    assert process.returncode == 0 and "nothing can be stored" in errors
+    proxy.directory.cleanup()
 
 
 # ---- openapi ------------------------------------------------------------------------------------------------------------------

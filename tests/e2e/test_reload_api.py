@@ -458,7 +458,7 @@ def test_tokens_are_reloaded(start):
 
     def status_over_tcp():
         with socket.create_connection((host, int(port)), 30) as sock:
-            sock.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            sock.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return int(sock.makefile("rb").readline().split()[1])
 
     assert status_over_tcp() == 200

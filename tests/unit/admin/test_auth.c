@@ -71,3 +71,17 @@ Test(auth, roles_contain_those_below)
             cr_assert_eq(auth_allows(&actor, (enum role)needs), has >= needs);
         }
 }
+
+static bool is_local(const char *host)
+{
+    struct message m = { .authority = slice_from_cstr(host) };
+    return auth_host_is_local(&m);
+}
+
+Test(auth, only_addresses_and_localhost_are_local_names)
+{
+    cr_assert(is_local("localhost") && is_local("LOCALHOST:9901") && is_local("localhost."));
+    cr_assert(is_local("127.0.0.1") && is_local("127.0.0.1:80") && is_local("[::1]") && is_local("[::1]:9901"));
+    cr_assert_not(is_local("example.com") || is_local("localhost.example.com") || is_local("127.0.0.1.example.com"));
+    cr_assert_not(is_local("") || is_local("[]") || is_local("xn--127"));
+}

@@ -1,6 +1,7 @@
 /* tests/unit/admin/test_dispatch.c - the table of endpoints: its patterns, and what every row must have. */
 #include "admin/dispatch.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
@@ -71,4 +72,27 @@ Test(dispatch, percent_decoding_refuses_what_is_broken)
     cr_assert_not(percent_decode(SLICE("%4g"), &arena, &out));
     cr_assert_not(percent_decode(SLICE("%00"), &arena, &out));
     arena_reset(&arena);
+}
+
+static void assert_documented(const struct text *page, const struct endpoint_row *row)
+{
+    struct text cell = { 0 };
+    text_printf(&cell, "| `%s %s` | %s", row->method, row->path,
+                row->access == ACCESS_ROLE ? role_names[row->role] : "");
+    cr_assert(slice_contains(text_slice(page), text_slice(&cell)), "docs/admin-api.md lacks \"%s\"", cell.bytes);
+    text_fini(&cell);
+}
+
+Test(dispatch, the_documentation_has_every_row_with_its_role)
+{
+    char bytes[4096];
+    struct text page = { 0 };
+    FILE *f = fopen(TOP_SRCDIR "/docs/admin-api.md", "r");
+    cr_assert_not_null(f);
+    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
+        text_add(&page, slice_from(bytes, n));
+    fclose(f);
+    for (size_t i = 0; i < endpoint_row_count; i++)
+        assert_documented(&page, &endpoint_rows[i]);
+    text_fini(&page);
 }

@@ -1,6 +1,7 @@
 /* tests/unit/store/test_versions.c - configuration versions: texts once, newest first, old ones forgotten. */
 #include "store/fixture.h"
 
+#include "base/memory.h"
 #include "store/versions.h"
 
 TestSuite(versions, .init = fixture_init, .fini = fixture_fini);
@@ -66,6 +67,26 @@ Test(versions, the_list_is_newest_first_and_ends_at_the_bound)
     cr_assert_eq(list[count - 1].generation, 6);
     cr_assert(versions_newest(s, &arena, &newest));
     cr_assert_eq(newest.generation, VERSIONS_KEPT + 5);
+    store_close(s);
+}
+
+Test(versions, large_texts_are_kept_up_to_a_number_of_bytes)
+{
+    struct version *list;
+    size_t count;
+    size_t bytes = 20 * 1024 * 1024;
+    char *text = memory_alloc(bytes + 1), digest[24];
+    memset(text, 'x', bytes);
+    text[bytes] = '\0';
+    struct store *s = open_good();
+    for (uint64_t g = 1; g <= 5; g++) {
+        snprintf(digest, sizeof digest, "%llu", (unsigned long long)g);
+        put(s, g, digest, text);
+    }
+    cr_assert(versions_list(s, &arena, &list, &count));
+    cr_assert_eq(count, VERSIONS_BYTES_KEPT / bytes);
+    cr_assert_eq(list[0].generation, 5);
+    memory_free(text);
     store_close(s);
 }
 
