@@ -6,7 +6,8 @@ HOSTS = 1000
 PATHS = 10
 CONDITIONS = 20
 ROUTES = HOSTS * PATHS
-PLAIN = ROUTES - CONDITIONS  # the routes with a condition stand in front of a plain one of the same place
+# The routes with a condition stand in front of a plain one of the same place; the last route takes the rest.
+PLAIN = ROUTES - CONDITIONS - 1
 SPLIT = "split: { a: 90, b: 10 }"
 
 # Every one is evaluated by the requests of its place, and none is true for the bench's requests.
@@ -54,6 +55,7 @@ def text():
         place = number * (PLAIN // CONDITIONS)
         lines.append(route(f"c{number}", place, f", when: {when}"))
     lines += [route(f"r{place}", place) for place in range(PLAIN)]
+    lines.append(f"  - {{ name: rest, {SPLIT} }}")
     return "\n".join(lines)
 
 
