@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "crypto/random.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 /* tag 0: free. A tag is 64 bits of a keyed hash: two keys meet by accident about once in 2^45 tables. */
 struct limit_slot {
     _Atomic uint64_t tag;
-    _Atomic int64_t value; /* connections: how many; rates: when the bucket is empty again (microseconds, monotonic) */
+    _Atomic int64_t value; /* connections: how many; rates: when the bucket is empty again (nanoseconds, monotonic) */
 };
 
 struct limits {
@@ -31,8 +32,7 @@ struct limits {
 struct limits *limits_create(void)
 {
     struct limits *l = memory_zalloc(sizeof(*l));
-    uint64_t seed = (uint64_t)clock_mono().us ^ ((uint64_t)clock_wall().unix_ms << 20) ^ (uint64_t)(uintptr_t)l;
-    l->key = (struct hash_key){ hash_mix(seed), hash_mix(seed + 1) };
+    l->key = (struct hash_key){ random_u64(), random_u64() };
     return l;
 }
 
@@ -116,21 +116,22 @@ void limits_leave(struct limits *l, const struct ip_address *source)
 bool limits_take(struct limits *l, const struct rate_limit_config *rate, uint64_t route_salt, struct slice key,
                  struct mono_time now, int64_t *retry_after_ms)
 {
+    int64_t now_ns = now.us * 1000;
     uint64_t parts[2] = { route_salt, key.len > 0 ? hash_siphash(l->key, key.ptr, key.len) : 0 };
-    struct limit_slot *slot = slot_take(l->rates, tag_of(l, parts, sizeof(parts)), now.us);
+    struct limit_slot *slot = slot_take(l->rates, tag_of(l, parts, sizeof(parts)), now_ns);
     if (slot == NULL)
         return true;
     /* Generic cell rate algorithm (ITU-T I.371): each request moves the bucket's empty time by one interval; it may run ahead of now by
        `burst` intervals. One atomic number holds all of it. */
-    int64_t interval_us = (int64_t)rate->period_ms * 1000 / rate->count;
-    int64_t ahead_us = interval_us * (rate->burst > 0 ? rate->burst : 1);
-    int64_t empty_us = atomic_load_explicit(&slot->value, memory_order_relaxed), next_us;
+    int64_t interval_ns = (int64_t)rate->period_ms * 1000000 / rate->count;
+    int64_t ahead_ns = interval_ns * (rate->burst > 0 ? rate->burst : 1);
+    int64_t empty_ns = atomic_load_explicit(&slot->value, memory_order_relaxed), next_ns;
     do {
-        next_us = (empty_us > now.us ? empty_us : now.us) + interval_us;
-        if (next_us - now.us > ahead_us) {
-            *retry_after_ms = (next_us - now.us - ahead_us + 999) / 1000;
+        next_ns = (empty_ns > now_ns ? empty_ns : now_ns) + interval_ns;
+        if (next_ns - now_ns > ahead_ns) {
+            *retry_after_ms = (next_ns - now_ns - ahead_ns + 999999) / 1000000;
             return false;
         }
-    } while (!atomic_compare_exchange_weak(&slot->value, &empty_us, next_us));
+    } while (!atomic_compare_exchange_weak(&slot->value, &empty_ns, next_ns));
     return true;
 }

@@ -406,20 +406,40 @@ static uint64_t queued_bytes(const struct request *r)
     return ((uint64_t)r->client->stream.queued_bytes << 32) + (c != NULL ? c->stream.queued_bytes : 0);
 }
 
-/* The request is out and the answer has not begun: route.timeout. Else bytes must move: stream_idle_timeout. */
+/* What has to happen next. The first two have a deadline that no retry and no new connection moves: route.timeout. */
+enum request_wait { WAIT_FOR_BYTES, WAIT_FOR_CONNECTION, WAIT_FOR_ANSWER };
+
+static enum request_wait awaited(const struct request *r)
+{
+    if (r->is_answer_begun)
+        return WAIT_FOR_BYTES;
+    if (r->is_body_done)
+        return WAIT_FOR_ANSWER;
+    return exchange_is_ready(&r->exchange) ? WAIT_FOR_BYTES : WAIT_FOR_CONNECTION;
+}
+
 void request_watch(struct request *r)
 {
     const struct route_config *route = request_route(r);
-    bool is_answer_due = !r->is_answer_begun && (r->is_body_done || !exchange_is_ready(&r->exchange));
+    struct mono_time now = loop_now(r->front->loop);
+    enum request_wait wait = awaited(r);
     r->watched_bytes = queued_bytes(r);
-    timer_start(r->front->loop, &r->timer, is_answer_due ? route->timeout_ms : route->stream_idle_timeout_ms);
+    if (wait == WAIT_FOR_BYTES) {
+        r->waits_for = WAIT_FOR_BYTES;
+        timer_start(r->front->loop, &r->timer, route->stream_idle_timeout_ms);
+        return;
+    }
+    if (r->waits_for != wait)
+        r->answer_due = mono_add_ms(now, route->timeout_ms);
+    r->waits_for = (uint8_t)wait;
+    timer_start(r->front->loop, &r->timer, (mono_diff_us(r->answer_due, now) + 999) / 1000);
 }
 
 static enum reason timeout_reason(const struct request *r)
 {
     if (r->is_answer_begun)
         return r->client->stream.queued_bytes > 0 ? REASON_CLIENT_SLOW : REASON_STREAM_IDLE;
-    if (r->is_body_done || !exchange_is_ready(&r->exchange))
+    if (awaited(r) != WAIT_FOR_BYTES)
         return REASON_RESPONSE_TIMEOUT;
     return r->exchange.connection->stream.queued_bytes > 0 ? REASON_STREAM_IDLE : REASON_BODY_TIMEOUT;
 }
@@ -429,7 +449,7 @@ static void request_on_timer(void *arg)
     struct request *r = arg;
     CHECK_MAGIC(r, REQUEST_MAGIC);
     bool has_moved = r->watched_bytes != queued_bytes(r);
-    if (has_moved && (r->is_answer_begun || !r->is_body_done))
+    if (has_moved && awaited(r) == WAIT_FOR_BYTES)
         request_watch(r);
     else
         request_refuse(r, timeout_reason(r));

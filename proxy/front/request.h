@@ -33,8 +33,10 @@ struct request {
     struct binding *binding;
     struct chunk *head_chunk; /* one reference: the head's slices borrow from it */
     struct arena arena;
-    struct timer timer;     /* response timeout, then stream idle timeout */
-    struct mono_time begun; /* its first byte */
+    struct timer timer;          /* response timeout, then stream idle timeout */
+    struct mono_time answer_due; /* route.timeout runs out then: set when `waits_for` changes */
+    uint8_t waits_for;           /* enum request_wait */
+    struct mono_time begun;      /* its first byte */
     struct h1_reader reader;
     struct decision decision;
     enum reason reason;                  /* why it did not get its upstream's answer */

@@ -234,7 +234,7 @@ static void own_redirect(struct request *r, struct own_answer *own)
     const struct redirect_config *redirect = &request_route(r)->redirect;
     const struct message *m = &r->message;
     struct slice to = redirect->to;
-    if (!has_path(to))
+    if (!has_path(to) && !slice_equal(m->path, SLICE("*")))
         to = arena_printf(&r->arena, "%.*s%.*s%s%.*s", SLICE_ARG(to), SLICE_ARG(m->path),
                           m->query.ptr != NULL ? "?" : "", SLICE_ARG(m->query));
     own_begin(r, own, redirect->code);

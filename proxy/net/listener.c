@@ -100,9 +100,8 @@ int listener_open_socket(const struct endpoint_address *bind, bool reuse_port, i
 static void accept_failed(struct listener *l, int error)
 {
     stats_add(l->loop->stats, STATS_ACCEPT_FAILURES, 1);
-    static struct log_limit limit; /* logging only; shared by threads harmlessly */
     if (error == EMFILE || error == ENFILE) {
-        log_line_limited(&limit, 5000, LOG_ERROR, "accept: %s; raise the open files limit (RLIMIT_NOFILE)",
+        log_line_limited(&l->complaints, 5000, LOG_ERROR, "accept: %s; raise the open files limit (RLIMIT_NOFILE)",
                          strerror(error));
         timer_start(l->loop, &l->retry, 100);
         event_del(l->event);

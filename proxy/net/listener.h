@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/units.h"
 #include "net/loop.h"
 
@@ -25,9 +26,10 @@ struct listener {
     uint32_t magic;
     int fd; /* borrowed; -1: stopped */
     struct loop *loop;
-    struct event *event; /* NULL: stopped */
-    bool is_paused;      /* accepts nothing until listener_resume */
-    struct timer retry;  /* accepts again after the process ran out of descriptors */
+    struct event *event;         /* NULL: stopped */
+    bool is_paused;              /* accepts nothing until listener_resume */
+    struct log_limit complaints; /* about descriptors that ran out */
+    struct timer retry;          /* accepts again after the process ran out of descriptors */
     /* Called for each accepted, non-blocking, TCP_NODELAY fd; the callee owns it. */
     void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer, socklen_t peer_length);
     void *owner;

@@ -9,6 +9,7 @@
 #include "stats/counters.h"
 
 #include <event2/event.h>
+#include <sys/random.h>
 
 #define FREE_CHUNKS_MAX      256 /* 4 MiB kept per worker */
 #define FREE_ARENA_PAGES_MAX 256
@@ -27,6 +28,14 @@ static struct event_base *base_create(void)
     return base;
 }
 
+/* From the kernel: ids that are drawn from it shall not be guessed from the time. */
+static uint64_t seed(void)
+{
+    uint64_t bits;
+    CHECK(getrandom(&bits, sizeof(bits), 0) == (ssize_t)sizeof(bits));
+    return bits;
+}
+
 struct loop *loop_create(struct stats_worker *stats)
 {
     struct loop *loop = memory_zalloc(sizeof(*loop));
@@ -35,7 +44,7 @@ struct loop *loop_create(struct stats_worker *stats)
     loop->stats = stats;
     chunk_pool_init(&loop->chunks, FREE_CHUNKS_MAX);
     arena_pool_init(&loop->arenas, ARENA_PAGE_BYTES, FREE_ARENA_PAGES_MAX);
-    rng_init(&loop->rng, hash_mix((uint64_t)clock_mono().us ^ (uint64_t)(uintptr_t)loop));
+    rng_init(&loop->rng, seed());
     wheel_init(&loop->wheel, loop);
     return loop;
 }

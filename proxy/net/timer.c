@@ -73,10 +73,12 @@ static void wheel_on_time(evutil_socket_t fd, short what, void *arg)
     struct wheel *w = arg;
     int64_t now_tick = loop_now(w->loop).us / WHEEL_TICK_US;
     w->scheduled_tick = INT64_MAX;
+    w->is_running = true;
     for (int64_t tick; (tick = wheel_next_tick(w)) <= now_tick;) {
         w->current_tick = tick;
         wheel_run_slot(w, tick);
     }
+    w->is_running = false;
     if (now_tick > w->current_tick)
         w->current_tick = now_tick;
     int64_t next = wheel_next_tick(w);
@@ -116,10 +118,10 @@ void timer_start(struct loop *loop, struct timer *t, int64_t delay_ms)
             return; /* its slot comes up first and will put it where it belongs */
         list_remove(&t->link);
     }
-    if (w->scheduled_tick == INT64_MAX) /* the wheel stood still: nothing is in its past */
+    if (w->scheduled_tick == INT64_MAX && !w->is_running) /* the wheel stood still: nothing is in its past */
         w->current_tick = loop_now(loop).us / WHEEL_TICK_US;
     wheel_place(w, t);
-    if (t->slot_tick < w->scheduled_tick)
+    if (t->slot_tick < w->scheduled_tick && !w->is_running) /* else it is scheduled when the due slots are done */
         wheel_schedule(w, t->slot_tick);
 }
 

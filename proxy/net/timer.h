@@ -39,9 +39,10 @@ struct timer {
 
 struct wheel {
     struct loop *loop;
-    struct event *event;                 /* the one libevent timer behind all of them */
-    int64_t current_tick;                /* all slots up to here have been run */
-    int64_t scheduled_tick;              /* when `event` will run; INT64_MAX: not scheduled */
+    struct event *event;    /* the one libevent timer behind all of them */
+    int64_t current_tick;   /* all slots up to here have been run */
+    int64_t scheduled_tick; /* when `event` will run; INT64_MAX: not scheduled */
+    bool is_running;        /* due slots are being run: current_tick is the one at work, and may be in the past */
     uint64_t occupied[WHEEL_SLOTS / 64]; /* a bit per slot: clear means empty; set, that something was put there */
     struct list slots[WHEEL_SLOTS];
 };

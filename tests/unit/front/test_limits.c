@@ -80,6 +80,18 @@ Test(limits, over_a_minute_the_rate_holds_exactly)
     limits_destroy(l);
 }
 
+Test(limits, rates_beyond_a_million_a_second_are_kept_too)
+{
+    struct limits *l = limits_create();
+    struct rate_limit_config rate = { .count = 4000000, .period_ms = 1000, .burst = 1 };
+    int64_t wait_ms;
+    int passed = 0;
+    for (int i = 0; i < 10; i++)
+        passed += take(l, &rate, "k", 8000000, &wait_ms);
+    cr_assert_eq(passed, 1, "all at one instant: the burst and no more");
+    limits_destroy(l);
+}
+
 Test(limits, routes_do_not_share_buckets)
 {
     struct limits *l = limits_create();

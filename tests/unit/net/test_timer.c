@@ -4,6 +4,7 @@
 #include "net/loop.h"
 
 #include <criterion/criterion.h>
+#include <unistd.h>
 
 struct probe {
     struct timer timer;
@@ -141,5 +142,44 @@ Test(timer, many_timers_fire_in_the_order_of_their_ticks)
         run_until_stopped(loop);
     for (int i = 0; i < COUNT; i++)
         cr_assert_eq(probes[i].fired_count, 1, "timer %d", i);
+    loop_destroy(loop);
+}
+
+struct sleeper {
+    struct timer timer;
+    struct loop *loop;
+};
+
+static void oversleep(void *arg)
+{
+    (void)arg;
+    usleep(60000); /* a stall of several ticks */
+}
+
+static void rearm_once(void *arg)
+{
+    struct sleeper *s = arg;
+    timer_init(&s->timer, oversleep, s);
+    timer_start(s->loop, &s->timer, 200);
+}
+
+Test(timer, a_stall_and_a_callback_that_arms_skip_no_slot)
+{
+    struct loop *loop = loop_create(NULL);
+    struct timer stall;
+    struct sleeper rearming = { .loop = loop };
+    struct probe last;
+    timer_init(&stall, oversleep, NULL);
+    timer_init(&rearming.timer, rearm_once, &rearming);
+    probe_init(&last, loop);
+    timer_start(loop, &stall, 5);
+    timer_start(loop, &rearming.timer, 20);
+    timer_start(loop, &last.timer, 40);
+    struct mono_time begun = clock_mono();
+    run_until_stopped(loop);
+    cr_assert_eq(last.fired_count, 1);
+    cr_assert_lt(mono_diff_us(last.fired_at, begun), WHEEL_TICK_US * (WHEEL_SLOTS / 2),
+                 "not a whole turn of the wheel later");
+    timer_stop(loop, &rearming.timer);
     loop_destroy(loop);
 }
