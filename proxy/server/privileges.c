@@ -11,7 +11,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define OTHER_FDS 64 /* database, logs, admin, event loops */
+#define OTHER_FDS   64  /* database, logs, admin, event loops */
+#define CLIENTS_FEW 256 /* allowing fewer is worth a warning, whatever limits.connections says */
 
 bool identity_find(struct identity *id, const struct config *config, struct err_list *errors)
 {
@@ -62,6 +63,21 @@ static uint64_t clients_possible(uint64_t fds, const struct config *config, uint
     return fds > fixed ? (fds - fixed) / 2 : 0;
 }
 
+static void fd_limit_tell(const struct config *config, uint64_t fds, uint64_t clients, bool is_below_limit)
+{
+    unsigned long long limit = fds, possible = clients;
+    if (config->limits.connections != 0 && is_below_limit)
+        log_warn("start: RLIMIT_NOFILE is %llu, which allows about %llu clients at once; limits.connections is %u: "
+                 "raise it with LimitNOFILE= or ulimit -Hn",
+                 limit, possible, config->limits.connections);
+    else if (possible < CLIENTS_FEW)
+        log_warn("start: RLIMIT_NOFILE is %llu, which allows about %llu clients at once: raise it with LimitNOFILE= "
+                 "or ulimit -Hn",
+                 limit, possible);
+    else
+        log_info("start: RLIMIT_NOFILE is %llu, which allows about %llu clients at once", limit, possible);
+}
+
 void fd_limit_raise(const struct config *config, uint32_t worker_count)
 {
     struct rlimit limit;
@@ -71,12 +87,6 @@ void fd_limit_raise(const struct config *config, uint32_t worker_count)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         log_warn("start: the limit of open files could not be raised: %s", strerror(errno));
     getrlimit(RLIMIT_NOFILE, &limit);
-    uint64_t possible = clients_possible(limit.rlim_cur, config, worker_count);
-    if (config->limits.connections != 0 && limit.rlim_cur < fds_needed(config, worker_count))
-        log_warn("start: RLIMIT_NOFILE is %llu, which allows about %llu clients at once; limits.connections is %u: "
-                 "raise it with LimitNOFILE= or ulimit -Hn",
-                 (unsigned long long)limit.rlim_cur, (unsigned long long)possible, config->limits.connections);
-    else
-        log_info("start: RLIMIT_NOFILE is %llu, which allows about %llu clients at once",
-                 (unsigned long long)limit.rlim_cur, (unsigned long long)possible);
+    fd_limit_tell(config, limit.rlim_cur, clients_possible(limit.rlim_cur, config, worker_count),
+                  limit.rlim_cur < fds_needed(config, worker_count));
 }
