@@ -252,8 +252,10 @@ static enum liveness client_process(struct client *c)
         client_linger(c); /* the requests in front of its FIN are answered */
         return CLOSED;
     }
-    if (c->request != NULL && !is_head_pending(c->request))
+    if (c->request != NULL && !is_head_pending(c->request)) {
         exchange_flush(&c->request->exchange);
+        request_on_flushed(c->request);
+    }
     inbox_release_if_empty(&c->inbox);
     return ALIVE;
 }

@@ -242,11 +242,11 @@ static void on_batch(struct exchange *x)
 {
     struct request *r = request_of(x);
     struct client *c = r->client;
-    if (r->is_answer_begun)
-        request_watch(r);
     if (stream_is_full(&c->stream))
         exchange_pause(x);
     client_flush(c);
+    if (c->request == r && r->is_answer_begun)
+        request_watch(r);
 }
 
 static void on_end(struct exchange *x)

@@ -322,9 +322,15 @@ void request_on_data(struct request *r, struct chunk *chunk, uint32_t offset, ui
         return;
     }
     exchange_send(&r->exchange, chunk, offset, length);
-    request_watch(r);
     if (exchange_is_full(&r->exchange))
         client_pause(r->client);
+}
+
+void request_on_flushed(struct request *r)
+{
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    if (exchange_is_ready(&r->exchange) && (r->is_tunnel || !r->is_body_done))
+        request_watch(r);
 }
 
 void request_on_end(struct request *r)

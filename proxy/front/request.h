@@ -75,6 +75,8 @@ void request_free_all(struct front *f);
 /* The head is complete: runs the steps. */
 void request_on_head(struct request *r);
 void request_on_data(struct request *r, struct chunk *chunk, uint32_t offset, uint32_t length);
+/* What came was flushed to the endpoint. Watched from here: what a flush takes at once must not count as movement later. */
+void request_on_flushed(struct request *r);
 void request_on_end(struct request *r);
 /* The message cannot be read on: answers with the reason if nothing was answered yet. */
 void request_on_error(struct request *r, enum reason reason);
