@@ -57,7 +57,7 @@ static const struct setting limits_rows[] = {
     { COUNT("connections_per_source", struct limits_config, connections_per_source), .default_text = "0",
       .unit = "0: no limit", .doc = "Most client connections at once from one address; past it: 503 and close." },
     { SIZE("memory", struct limits_config, memory_bytes), .default_text = "0", .unit = "0: no limit",
-      .doc = "Memory of the process above which new connections get 503." },
+      .doc = "Memory of what is on its way through, over all workers, above which requests get 503." },
     { DURATION("max_connection_age", struct limits_config, max_connection_age_ms), .default_text = "0s",
       .max_text = "365d", .unit = "0s: no limit",
       .doc = "Age at which a client's connection is closed after the answer under way." },
