@@ -268,9 +268,9 @@ static struct condition_program *finish(struct emitter *e, uint16_t entry, struc
 }
 
 static struct condition_program *compile(struct condition_compiler *compiler, const struct condition_config *condition,
-                                         uint64_t sample_salt)
+                                         struct slice segment_name)
 {
-    struct emitter e = { .compiler = compiler, .sample_salt = sample_salt };
+    struct emitter e = { .compiler = compiler, .sample_salt = sticky_salt(segment_name) };
     uint16_t entry = emit(&e, condition, TARGET_TRUE, TARGET_FALSE);
     struct condition_program *program = finish(&e, entry, condition->place);
     memory_free(e.tests);
@@ -288,7 +288,13 @@ void condition_compiler_init(struct condition_compiler *c, struct arena *arena, 
 
 struct condition_program *condition_compiler_run(struct condition_compiler *c, const struct condition_config *condition)
 {
-    return compile(c, condition, sticky_salt(SLICE("")));
+    return compile(c, condition, SLICE(""));
+}
+
+struct condition_program *condition_compiler_run_part(struct condition_compiler *c, const struct condition_config *part,
+                                                      struct slice segment_name)
+{
+    return compile(c, part, segment_name);
 }
 
 const struct condition_program *condition_compiler_segment(struct condition_compiler *c, uint32_t segment_index,
@@ -303,7 +309,7 @@ const struct condition_program *condition_compiler_segment(struct condition_comp
     }
     if (compiled->state == SEGMENT_UNTOUCHED) {
         compiled->state = SEGMENT_COMPILING;
-        compiled->program = compile(c, segment->condition, sticky_salt(segment->name));
+        compiled->program = compile(c, segment->condition, segment->name);
         compiled->state = compiled->program != NULL ? SEGMENT_COMPILED : SEGMENT_FAULTY;
     }
     return compiled->program;

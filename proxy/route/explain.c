@@ -2,7 +2,8 @@
  *
  * A sentence is a fact about the request ("header x-staff is "0"") and what was asked for instead (", not "1""). Of an
  * `all` the first part that failed speaks, of an `any` every part. Whether a part matches is found by compiling and
- * running it alone, so that an explanation cannot disagree with the decision. */
+ * running it alone, with the samples of the segment it stands in, so that an explanation cannot disagree with the
+ * decision. */
 #include "route/pattern.h"
 #include "route/program.h"
 #include "route/table.h"
@@ -198,14 +199,15 @@ static struct slice value_text(struct arena *arena, const struct condition_confi
 
 struct explanation {
     struct arena *arena;
-    const struct config *config;
     const struct route_request *request;
-    struct err_list errors; /* stays empty: every part compiled before, as part of the whole */
+    struct condition_compiler compiler;
+    struct err_list errors;    /* stays empty: every part compiled before, as part of the whole */
+    struct slice segment_name; /* of the innermost segment that explain() is in; "" outside */
 };
 
 static bool matches(struct explanation *x, const struct condition_config *c)
 {
-    const struct condition_program *program = condition_compile(x->arena, x->config, c, &x->errors);
+    const struct condition_program *program = condition_compiler_run_part(&x->compiler, c, x->segment_name);
     return program != NULL && condition_matches(program, x->request);
 }
 
@@ -223,12 +225,20 @@ static struct slice fact_text(struct explanation *x, const struct condition_conf
     return arena_printf(x->arena, "%.*s is %.*s", SLICE_ARG(subject), SLICE_ARG(value));
 }
 
+static struct slice explain_segment(struct explanation *x, const struct condition_config *c)
+{
+    const struct segment_config *segment = &x->compiler.config->segments[c->segment_index];
+    struct slice outer_name = x->segment_name;
+    x->segment_name = segment->name;
+    struct slice why = explain(x, segment->condition);
+    x->segment_name = outer_name;
+    return arena_printf(x->arena, "segment %.*s: %.*s", SLICE_ARG(c->name), SLICE_ARG(why));
+}
+
 static struct slice explain_test(struct explanation *x, const struct condition_config *c)
 {
-    if (c->subject == SUBJECT_SEGMENT) {
-        struct slice why = explain(x, x->config->segments[c->segment_index].condition);
-        return arena_printf(x->arena, "segment %.*s: %.*s", SLICE_ARG(c->name), SLICE_ARG(why));
-    }
+    if (c->subject == SUBJECT_SEGMENT)
+        return explain_segment(x, c);
     struct slice fact = fact_text(x, c);
     if (c->op == OPERATOR_PRESENT || value_text(x->arena, c, x->request).len == 0)
         return fact;
@@ -277,8 +287,9 @@ struct slice condition_explain(struct arena *arena, const struct config *config,
 {
     if (condition_matches(program, request))
         return SLICE("it matches");
-    struct explanation x = { .arena = arena, .config = config, .request = request };
+    struct explanation x = { .arena = arena, .request = request, .segment_name = SLICE("") };
     err_list_init(&x.errors, arena);
+    condition_compiler_init(&x.compiler, arena, config, &x.errors);
     return explain(&x, condition);
 }
 

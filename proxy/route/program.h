@@ -75,6 +75,9 @@ void condition_compiler_init(struct condition_compiler *c, struct arena *arena, 
                              struct err_list *errors);
 struct condition_program *condition_compiler_run(struct condition_compiler *c,
                                                  const struct condition_config *condition);
+/* A part of a segment's condition, alone: its samples draw the keys they draw in that segment. "": in no segment. */
+struct condition_program *condition_compiler_run_part(struct condition_compiler *c, const struct condition_config *part,
+                                                      struct slice segment_name);
 /* The program of a segment, compiled at its first use; NULL when it has a fault, which is reported once. */
 const struct condition_program *condition_compiler_segment(struct condition_compiler *c, uint32_t segment_index,
                                                            struct place place);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "route/fixture.h"
+#include "route/sticky.h"
 
 /* `why` NULL: it matches; else the explanation. */
 static void expect(struct fixture *f, struct condition_config *c, const struct route_request *r, const char *why,
@@ -340,6 +341,58 @@ Test(condition, explains_the_part_that_failed)
            "segment everyone matches, which is excluded", "not segment");
     expect(&f, CONDITION_GROUP(&f, CONDITION_NOT, CONDITION_GROUP(&f, CONDITION_ANY, a)), r,
            "what it excludes does match", "not any");
+    fixture_fini(&f);
+}
+
+/* A sample of half the users, and of half of those by another key. */
+static struct condition_config *quarter_of_users(struct fixture *f)
+{
+    return CONDITION_GROUP(f, CONDITION_ALL, condition_sample(f, 500000, KEY_COOKIE, "id"),
+                           condition_sample(f, 500000, KEY_COOKIE, "team"));
+}
+
+/* What quarter_of_users in this segment ("": in none) has to say about user i, by the draw itself; NULL: it matches. */
+static const char *quarter_complaint(struct fixture *f, const char *segment, int i)
+{
+    uint64_t salt = sticky_salt(slice_from_cstr(segment));
+    static const char *const keys[] = { "id", "team" };
+    for (size_t k = 0; k < ARRAY_COUNT(keys); k++) {
+        struct slice value = arena_printf(&f->arena, "%s%d", keys[k], i);
+        if (!sticky_is_within(salt, value, 500000))
+            return arena_printf(&f->arena, "cookie %s is \"%s\", not in the sample of 50%%", keys[k], value.ptr).ptr;
+    }
+    return NULL;
+}
+
+static const struct route_request *request_of_user(struct fixture *f, int i)
+{
+    return request_make(f, "GET h /", arena_printf(&f->arena, "cookie: id=id%d; team=team%d", i, i).ptr);
+}
+
+/* In an `all`, that of a segment, that of a segment in a segment, and behind a segment again outside of it. */
+Test(condition, explains_samples_as_the_segment_they_stand_in_draws_them)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    fixture_segment(&f, "inner", quarter_of_users(&f));
+    struct condition_config *use_inner = condition_segment(&f, 0);
+    fixture_segment(
+        &f, "outer",
+        CONDITION_GROUP(&f, CONDITION_ANY, CONDITION_GROUP(&f, CONDITION_ALL, use_inner), quarter_of_users(&f)));
+    struct condition_config *c = CONDITION_GROUP(
+        &f, CONDITION_ANY, CONDITION_GROUP(&f, CONDITION_ALL, condition_segment(&f, 1)), quarter_of_users(&f));
+    int match_count = 0;
+    for (int i = 0; i < 2000; i++) {
+        const char *inner = quarter_complaint(&f, "inner", i), *outer = quarter_complaint(&f, "outer", i);
+        const char *outside = quarter_complaint(&f, "", i), *why = NULL;
+        if (inner != NULL && outer != NULL && outside != NULL)
+            why = arena_printf(&f.arena, "none of (segment outer: none of (segment inner: %s; %s); %s)", inner, outer,
+                               outside)
+                      .ptr;
+        match_count += why == NULL;
+        expect(&f, c, request_of_user(&f, i), why, "user");
+    }
+    cr_assert(match_count > 1000 && match_count < 1310, "1 - (3/4)^3 of them: %d", match_count);
     fixture_fini(&f);
 }
 
