@@ -106,6 +106,17 @@ static const struct route_config *find_taker(struct takers *t, const struct matc
     return found == NULL && host.len > 0 ? find_taker_at(t, match, host) : found;
 }
 
+/* The warning names the route's file, so the hint names the taker's only when that is another one. */
+static void warn_taken(struct err_list *errors, const struct route_config *route, const struct route_config *taker)
+{
+    struct err *e = err_add_warning(errors, route->place, "route '%.*s' never matches: '%.*s' takes its requests first",
+                                    SLICE_ARG(route->name), SLICE_ARG(taker->name));
+    if (strcmp(route->place.file, taker->place.file) == 0)
+        err_hint(errors, e, "move it before line %u", taker->place.line);
+    else
+        err_hint(errors, e, "move it before %s:%u", taker->place.file, taker->place.line);
+}
+
 /* Only when each of its hosts is taken. */
 static void check_taken(struct takers *t, const struct route_config *route)
 {
@@ -116,12 +127,8 @@ static void check_taken(struct takers *t, const struct route_config *route)
         if (taker == NULL)
             return;
     }
-    if (taker == NULL)
-        return;
-    struct err *e = err_add_warning(t->check->fill->errors, route->place,
-                                    "route '%.*s' never matches: '%.*s' takes its requests first",
-                                    SLICE_ARG(route->name), SLICE_ARG(taker->name));
-    err_hint(t->check->fill->errors, e, "move it before line %u", taker->place.line);
+    if (taker != NULL)
+        warn_taken(t->check->fill->errors, route, taker);
 }
 
 void hygiene_shadowed(struct check *c)
