@@ -40,9 +40,6 @@ struct worker_report_mail {
     uint32_t swap_us;
 };
 
-/* Live objects of one worker: zero after a drain but for idle upstream connections. Read by the main thread at any time
-   (relaxed atomics in the worker's stats block). */
-
 struct worker_options {
     uint32_t index;
     struct mailbox *to_main;             /* outlives the worker */
