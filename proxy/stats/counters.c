@@ -37,20 +37,19 @@ void *stats_page_make(stats_page_slot *slot, size_t block_bytes)
     return page;
 }
 
-/* The cell of a status code, claiming a slot for a new one. A code is written before anything is counted under it, and
-   nobody else writes, so no two slots ever hold the same code. */
+/* The cell of a status code, claiming a slot for a new one. A claimed slot stands before every free one and nobody else
+   writes, so no two slots ever hold the same code. */
 static stats_cell *status_cell(struct stats_series *s, uint16_t status)
 {
     if (status >= STATS_STATUS_END)
         return &s->status_other;
-    uint16_t tag = (uint16_t)(status + 1);
+    uint64_t tag = (uint64_t)status + 1;
     for (unsigned i = 0; i < STATS_STATUS_SLOTS; i++) {
-        unsigned slot = (status + i) % STATS_STATUS_SLOTS;
-        uint16_t held = atomic_load_explicit(&s->status_codes[slot], memory_order_relaxed);
+        uint64_t held = atomic_load_explicit(&s->statuses[i], memory_order_relaxed);
         if (held == 0)
-            atomic_store_explicit(&s->status_codes[slot], tag, memory_order_relaxed);
-        if (held == 0 || held == tag)
-            return &s->status_counts[slot];
+            atomic_store_explicit(&s->statuses[i], tag << STATS_STATUS_COUNT_BITS, memory_order_relaxed);
+        if (held == 0 || held >> STATS_STATUS_COUNT_BITS == tag)
+            return &s->statuses[i];
     }
     return &s->status_other;
 }

@@ -150,9 +150,9 @@ static void statuses_add(struct series_statuses *out, const struct stats_series 
 {
     out->other += cell_read(&block->status_other);
     for (unsigned slot = 0; slot < STATS_STATUS_SLOTS; slot++) {
-        uint16_t tag = atomic_load_explicit(&block->status_codes[slot], memory_order_relaxed);
-        if (tag != 0)
-            out->by_status[tag - 1] += cell_read(&block->status_counts[slot]);
+        uint64_t cell = cell_read(&block->statuses[slot]);
+        if (cell != 0)
+            out->by_status[(cell >> STATS_STATUS_COUNT_BITS) - 1] += cell & STATS_STATUS_COUNT_MASK;
     }
 }
 

@@ -146,3 +146,10 @@ Test(stats, upstreams_and_listeners_are_summed)
     stats_listener_close(stats->workers[0], l, STATS_HTTP1);
     cr_assert_eq(stats_sum_listener(stats, l, STATS_HTTP1), 1);
 }
+
+Test(stats, what_most_requests_write_stands_in_the_first_line)
+{
+    cr_assert_leq(offsetof(struct stats_series, statuses) + sizeof(stats_cell), STATS_CACHE_LINE_BYTES);
+    cr_assert_eq(sizeof(struct stats_series) % STATS_CACHE_LINE_BYTES, 0,
+                 "else later blocks of a page are not aligned");
+}
