@@ -37,9 +37,9 @@ enum key_kind { KEY_NONE, KEY_COOKIE, KEY_HEADER, KEY_QUERY, KEY_SOURCE_IP };
 
 /* What identifies a user: of a sample, a sticky split, a rate limit. */
 struct key_config {
-    enum key_kind kind;
     struct slice name; /* of the cookie, header or query argument */
     struct place place;
+    enum key_kind kind;
 };
 
 /* ALL of none is true, ANY of none false; the load refuses both. */
@@ -225,8 +225,8 @@ struct split_entry_config {
 };
 
 struct sticky_config {
-    struct key_config key; /* KEY_NONE: not sticky */
     int64_t ttl_ms;        /* of the issued cookie; other keys are nobody's to issue */
+    struct key_config key; /* KEY_NONE: not sticky */
 };
 
 enum route_action { ROUTE_FORWARD, ROUTE_REDIRECT, ROUTE_RESPOND };
@@ -255,29 +255,34 @@ struct rate_limit_config {
 
 enum encoded_slash { ENCODED_SLASH_KEEP, ENCODED_SLASH_REJECT };
 
+/* In the order of use, not of the file: with many routes each cache line of one that a request reads is a miss. From
+   the end of `sticky` (its key's kind) to the beginning of `rate_limit` (its count) stands what every request reads,
+   in 200 bytes; before and behind them what the load, the few and the messages read. */
 struct route_config {
-    struct slice name;
     struct match_config match;
-    enum route_action action;
-    struct rule_config *rules;
-    size_t rule_count;
     struct slice to; /* as written; `split` has it too */
     struct place to_place;
-    struct split_entry_config *split; /* ROUTE_FORWARD: at least one; `to: X` is a split of one */
-    size_t split_count;
-    struct sticky_config sticky;
     struct redirect_config redirect;
     struct respond_config respond;
-    struct rewrite_config rewrite;
-    struct header_edits_config request_headers, response_headers;
+    struct sticky_config sticky;
+
+    struct split_entry_config *split; /* ROUTE_FORWARD: at least one; `to: X` is a split of one */
+    size_t split_count;
+    struct rule_config *rules;
+    size_t rule_count;
+    enum route_action action;
+    enum encoded_slash encoded_slash;
+    bool is_websocket_allowed;
+    bool is_variant_exposed;
+    bool has_body_limit;
+    uint64_t body_limit_bytes;      /* `limits: { body: }` of the route; 0: none */
     int64_t timeout_ms;             /* from the request's last byte to the answer's head */
     int64_t stream_idle_timeout_ms; /* without a byte either way, before and after that, and in tunnels */
-    bool is_websocket_allowed;
+    struct rewrite_config rewrite;
+    struct header_edits_config request_headers, response_headers;
+    struct slice name; /* in each line of the access log */
+
     struct rate_limit_config rate_limit;
-    bool has_body_limit;
-    uint64_t body_limit_bytes; /* `limits: { body: }` of the route; 0: none */
-    enum encoded_slash encoded_slash;
-    bool is_variant_exposed;
     struct ownership_config ownership;
     struct place place;
 };

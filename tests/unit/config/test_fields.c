@@ -207,3 +207,11 @@ Test(fields, secrets_are_never_quoted)
     cr_assert_not_null(strstr(problems, "weir.yaml:1:52: 'sha256': the value is not a SHA-256 digest"), "%s", problems);
     cr_assert_null(strstr(problems, "hunter2"));
 }
+
+Test(fields, what_every_request_reads_of_a_route_stands_together)
+{
+    size_t first = offsetof(struct route_config, sticky.key.kind);
+    size_t end = offsetof(struct route_config, rate_limit.count) + sizeof(uint32_t);
+    cr_assert_leq(end - first, 200);
+    cr_assert(offsetof(struct route_config, split) > first && offsetof(struct route_config, name) < end);
+}

@@ -229,7 +229,7 @@ struct condition_config *condition_sample(struct fixture *f, uint32_t share_ppm,
 {
     struct condition_config *c = condition_make(f, SUBJECT_SAMPLE, NULL, OPERATOR_NONE);
     c->share_ppm = share_ppm;
-    c->sample_key = (struct key_config){ kind, copy(f, name), somewhere };
+    c->sample_key = (struct key_config){ .name = copy(f, name), .place = somewhere, .kind = kind };
     return c;
 }
 
