@@ -197,7 +197,8 @@ static enum step_result step_decide(struct request *r)
 {
     struct binding *b = r->binding;
     route_decide(b->snapshot->table, &r->view, b->weights, &b->draw, &r->decision);
-    stats_request_begin(r->front->stats, series_of(b->snapshot->series, &r->decision));
+    r->series = series_of(b->snapshot->series, &r->decision);
+    stats_request_begin(r->front->stats, r->series);
     r->is_counted = true;
     return r->decision.route == NULL ? refuse(r, REASON_NO_ROUTE) : NEXT;
 }
@@ -273,12 +274,11 @@ static enum step_result step_respond(struct request *r)
 static enum step_result step_record(struct request *r)
 {
     struct front *f = r->front;
-    uint32_t series = r->is_counted ? series_of(r->binding->snapshot->series, &r->decision) : 0;
     if (!r->is_counted)
-        stats_request_begin(f->stats, series);
+        stats_request_begin(f->stats, r->series);
     int64_t duration_us = mono_diff_us(loop_now(f->loop), r->begun);
-    stats_request_end(f->stats, series, r->status, r->reason, (uint64_t)duration_us);
-    stats_request_bytes(f->stats, series, r->received_bytes, r->sent_bytes);
+    stats_request_end(f->stats, r->series, r->status, r->reason, (uint64_t)duration_us);
+    stats_request_bytes(f->stats, r->series, r->received_bytes, r->sent_bytes);
     stats_add(f->stats, STATS_REQUESTS, 1);
     if (request_config(r)->log.access != ACCESS_OFF)
         access_add(&f->access, r);

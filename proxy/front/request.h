@@ -39,6 +39,7 @@ struct request {
     struct mono_time begun;      /* its first byte */
     struct h1_reader reader;
     struct decision decision;
+    uint32_t series;                     /* what it counts in, from `decide` on; 0: what met no route */
     enum reason reason;                  /* why it did not get its upstream's answer */
     uint16_t status;                     /* sent to the client; 0: none yet */
     enum body_framing response_framing;  /* as written to the client */

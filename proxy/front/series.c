@@ -6,9 +6,10 @@ static uint32_t *series_array(struct arena *arena, size_t count)
     return arena_zalloc_array(arena, count + 1, sizeof(uint32_t));
 }
 
-static void add_route(struct series_map *map, const struct route_config *route, uint32_t first, struct stats *stats)
+static void add_route(struct series_map *map, const struct compiled_route *compiled, struct stats *stats)
 {
-    uint32_t *row = map->ids + first;
+    const struct route_config *route = compiled->config;
+    uint32_t *row = map->ids + compiled->first_slot;
     for (size_t i = 0; i < route->split_count; i++)
         *row++ = stats_series_id(stats, route->name, route->split[i].upstream);
     for (size_t i = 0; i < route->rule_count; i++)
@@ -16,17 +17,12 @@ static void add_route(struct series_map *map, const struct route_config *route, 
     *row = stats_series_id(stats, route->name, SLICE_NONE);
 }
 
-static void add_routes(struct series_map *map, struct arena *arena, const struct config *config, struct stats *stats)
+static void add_routes(struct series_map *map, struct arena *arena, const struct route_table *table,
+                       struct stats *stats)
 {
-    size_t total = 0;
-    map->route_first = series_array(arena, config->route_count);
-    for (size_t r = 0; r < config->route_count; r++) {
-        map->route_first[r] = (uint32_t)total;
-        total += config->routes[r].split_count + config->routes[r].rule_count + 1;
-    }
-    map->ids = series_array(arena, total);
-    for (size_t r = 0; r < config->route_count; r++)
-        add_route(map, &config->routes[r], map->route_first[r], stats);
+    map->ids = series_array(arena, table->slot_count);
+    for (uint32_t r = 0; r < table->route_count; r++)
+        add_route(map, &table->routes[r], stats);
 }
 
 static void add_upstreams(struct series_map *map, struct arena *arena, const struct config *config, struct stats *stats)
@@ -46,11 +42,12 @@ static void add_upstreams(struct series_map *map, struct arena *arena, const str
                 stats_endpoint_id(stats, config->upstreams[u].name, config->upstreams[u].endpoints[e].address_text);
 }
 
-struct series_map *series_map_build(struct arena *arena, const struct config *config, struct stats *stats)
+struct series_map *series_map_build(struct arena *arena, const struct route_table *table, struct stats *stats)
 {
+    const struct config *config = table->config;
     struct series_map *map = arena_zalloc(arena, sizeof(*map));
     stats_begin_generation(stats);
-    add_routes(map, arena, config, stats);
+    add_routes(map, arena, table, stats);
     add_upstreams(map, arena, config, stats);
     map->listeners = series_array(arena, config->listener_count);
     for (size_t i = 0; i < config->listener_count; i++)
@@ -62,10 +59,10 @@ uint32_t series_of(const struct series_map *map, const struct decision *decision
 {
     if (decision->route == NULL)
         return 0;
-    const struct route_config *route = decision->route->config;
-    const uint32_t *row = map->ids + map->route_first[decision->route->index];
+    const uint32_t *row = map->ids + decision->route->first_slot;
     if (decision->split_index != CONFIG_NONE)
         return row[decision->split_index];
+    const struct route_config *route = decision->route->config;
     if (decision->rule_index != CONFIG_NONE)
         return row[route->split_count + decision->rule_index];
     return row[route->split_count + route->rule_count];

@@ -15,8 +15,7 @@
    lives. */
 struct series_map {
     uint32_t no_route;        /* requests that met no route */
-    uint32_t *route_first;    /* per route: index into ids of its row */
-    uint32_t *ids;            /* a row: split entries, rules, then one for answers of the proxy itself */
+    uint32_t *ids;            /* per route, from its first_slot: split entries, rules, one for the proxy's answers */
     uint32_t *upstreams;      /* per upstream: its own series */
     uint32_t *endpoint_first; /* per upstream: index into endpoints */
     uint32_t *endpoints;
@@ -24,7 +23,7 @@ struct series_map {
 };
 
 /* On the main thread. Allocates in the arena (the snapshot's). */
-struct series_map *series_map_build(struct arena *arena, const struct config *config, struct stats *stats);
+struct series_map *series_map_build(struct arena *arena, const struct route_table *table, struct stats *stats);
 
 uint32_t series_of(const struct series_map *map, const struct decision *decision);
 

@@ -132,8 +132,11 @@ struct route_table *route_table_build(struct arena *arena, const struct config *
     t->config = config;
     t->route_count = (uint32_t)config->route_count;
     t->routes = arena_zalloc_array(arena, t->route_count, sizeof *t->routes);
-    for (uint32_t i = 0; i < t->route_count; i++)
+    for (uint32_t i = 0; i < t->route_count; i++) {
         compile_route(&b, i, &t->routes[i]);
+        t->routes[i].first_slot = t->slot_count;
+        t->slot_count += (uint32_t)(config->routes[i].split_count + config->routes[i].rule_count + 1);
+    }
     if (errors->error_count > errors_before)
         return NULL; /* the index takes hosts and paths to be in normal form */
     t->index = index_build(arena, t->routes, t->route_count, errors);

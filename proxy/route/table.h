@@ -21,16 +21,19 @@ struct compiled_rule {
 struct compiled_route {
     const struct route_config *config;
     uint32_t index;                 /* in config->routes, the file order */
-    struct condition_program *when; /* NULL: always */
-    struct slice *hosts;            /* match.host in normal form */
-    size_t host_count;
-    struct slice path;              /* match.path in normal form: use this one, not the configuration's */
-    const struct regex *path_regex; /* PATH_REGEX, else NULL */
+    uint32_t first_slot;            /* in any array with a slot per split entry, per rule and one more, of each route */
     uint32_t method_mask;           /* bit per enum method; 0: any. OTHER: compare names */
+    const struct regex *path_regex; /* PATH_REGEX, else NULL */
+    struct condition_program *when; /* NULL: always */
+    uint32_t *file_weights;         /* per split entry */
     struct compiled_rule *rules;
-    uint64_t salt;          /* of sticky choices */
     uint64_t *entry_hashes; /* per split entry */
-    uint32_t *file_weights; /* per split entry */
+    uint64_t salt;          /* of sticky choices */
+
+    /* What the index has answered for nearly every request. */
+    struct slice *hosts; /* match.host in normal form */
+    size_t host_count;
+    struct slice path; /* match.path in normal form: use this one, not the configuration's */
 };
 
 struct route_index;
@@ -40,6 +43,7 @@ struct route_table {
     const struct config *config;
     struct compiled_route *routes;
     uint32_t route_count;
+    uint32_t slot_count; /* of all routes, see first_slot */
     struct route_index *index;
 };
 

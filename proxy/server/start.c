@@ -51,7 +51,7 @@ static void publish_first(struct server *s, struct snapshot *snapshot)
 {
     bool is_known;
     choose_generation(s, snapshot, &is_known);
-    snapshot->series = series_map_build(&snapshot->arena, snapshot->config, s->stats);
+    snapshot->series = series_map_build(&snapshot->arena, snapshot->table, s->stats);
     override_set_reconcile(&s->overrides, snapshot);
     struct weights_set *weights = weights_set_create(&s->publisher);
     override_set_apply(&s->overrides, snapshot, &weights->arena, &weights->weights);

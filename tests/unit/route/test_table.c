@@ -419,3 +419,18 @@ Test(table, all_faults_are_reported_together)
     cr_assert_null(e, "a faulty segment is reported once, not per use");
     fixture_fini(&f);
 }
+
+Test(table, slots_of_routes_stand_one_after_the_other)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    fixture_route(&f, "a", NULL, "");
+    fixture_rule(&f, fixture_route(&f, "b", NULL, "v1=90 v2=10"), "v3", NULL);
+    fixture_route(&f, "c", NULL, "v1=1");
+    fixture_build(&f);
+    cr_assert_eq(f.table->routes[0].first_slot, 0);
+    cr_assert_eq(f.table->routes[1].first_slot, 1);
+    cr_assert_eq(f.table->routes[2].first_slot, 1 + 2 + 1 + 1);
+    cr_assert_eq(f.table->slot_count, 7);
+    fixture_fini(&f);
+}
