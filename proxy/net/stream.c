@@ -16,9 +16,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define STREAM_MAGIC    0x5354524du
-#define OUT_PIECES      31
-#define FREE_BLOCKS_MAX 256
+#define STREAM_MAGIC     0x5354524du
+#define OUT_PIECES       31
+#define FREE_BLOCKS_MAX  256
+#define PACK_BELOW_BYTES 4096 /* a queued chunk of 16 KiB is a quarter full at least: the high mark bounds memory too */
 
 struct out_piece {
     struct chunk *chunk; /* one reference held */
@@ -78,6 +79,8 @@ static void queue_clear(struct stream *s)
     }
     s->out_last = NULL;
     s->queued_bytes = 0;
+    if (s->pack != NULL)
+        chunk_unref(TAKE(&s->pack));
 }
 
 /* ---- events --------------------------------------------------------------------------------------------------------- */
@@ -106,6 +109,13 @@ static void stream_finish_connect(struct stream *s)
     s->events->on_connected(s, error);
 }
 
+static void write_event_disarm(struct stream *s)
+{
+    if (s->is_write_armed)
+        event_del(s->write_event);
+    s->is_write_armed = false;
+}
+
 static void stream_write_cb(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -120,27 +130,24 @@ static void stream_write_cb(evutil_socket_t fd, short what, void *arg)
         s->events->on_drained(s); /* the owner finds has_failed */
         return;
     }
-    if (s->queued_bytes == 0 || (s->is_above_high && s->queued_bytes < STREAM_LOW_BYTES)) {
-        s->is_above_high = false;
-        s->events->on_drained(s);
-    }
+    if (s->queued_bytes > 0 && !(s->is_above_high && s->queued_bytes < STREAM_LOW_BYTES))
+        return;
+    s->is_above_high = false;
+    if (s->queued_bytes == 0)
+        write_event_disarm(s);
+    s->events->on_drained(s);
 }
 
 static void write_event_arm(struct stream *s)
 {
+    if (s->is_write_armed)
+        return;
     if (s->write_event == NULL) {
         s->write_event = event_new(s->loop->base, s->fd, EV_WRITE | EV_PERSIST, stream_write_cb, s);
         CHECK(s->write_event != NULL);
     }
     event_add(s->write_event, NULL);
     s->is_write_armed = true;
-}
-
-static void write_event_disarm(struct stream *s)
-{
-    if (s->is_write_armed)
-        event_del(s->write_event);
-    s->is_write_armed = false;
 }
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */
@@ -157,6 +164,7 @@ static void stream_reset_fields(struct stream *s, struct loop *loop, int fd, con
         false;
     s->is_read_paused = true;
     s->failure = 0;
+    s->pack = NULL;
     s->write_event = NULL;
 }
 
@@ -289,11 +297,8 @@ static struct out_piece *queue_next_piece(struct stream *s)
     return &s->out_last->pieces[s->out_last->last++];
 }
 
-void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)
+static void queue_append(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
-    CHECK(offset + length <= chunk->capacity);
-    if (length == 0 || s->fd < 0 || s->has_failed)
-        return;
     s->queued_bytes += length;
     if (s->out_last != NULL && s->out_last->last > s->out_last->first) {
         struct out_piece *tail = &s->out_last->pieces[s->out_last->last - 1];
@@ -306,6 +311,35 @@ void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_
     piece->chunk = chunk_ref(chunk);
     piece->offset = offset;
     piece->length = length;
+}
+
+/* The peer does not keep up: small pieces are copied together, or each would hold a chunk of its turn until it leaves. */
+static void queue_pack(struct stream *s, const char *bytes, uint32_t length)
+{
+    while (length > 0) {
+        if (s->pack != NULL && chunk_room(s->pack) == 0)
+            chunk_unref(TAKE(&s->pack));
+        if (s->pack == NULL)
+            s->pack = chunk_create(&s->loop->chunks);
+        struct chunk *pack = s->pack;
+        uint32_t offset = pack->used, part = length < chunk_room(pack) ? length : chunk_room(pack);
+        memcpy(pack->bytes + offset, bytes, part);
+        pack->used += part;
+        queue_append(s, pack, offset, part);
+        bytes += part;
+        length -= part;
+    }
+}
+
+void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)
+{
+    CHECK(offset + length <= chunk->capacity);
+    if (length == 0 || s->fd < 0 || s->has_failed)
+        return;
+    if (s->is_write_armed && length < PACK_BELOW_BYTES)
+        queue_pack(s, chunk->bytes + offset, length);
+    else
+        queue_append(s, chunk, offset, length);
 }
 
 char *stream_reserve(struct stream *s, uint32_t min_bytes)
@@ -387,7 +421,12 @@ static enum stream_status stream_fail(struct stream *s, int error)
 
 static void stream_on_queue_empty(struct stream *s)
 {
-    write_event_disarm(s);
+    if (s->pack != NULL)
+        chunk_unref(TAKE(&s->pack));
+    if (s->is_above_high)
+        write_event_arm(s); /* somebody waits for on_drained, which comes from the loop */
+    else
+        write_event_disarm(s);
     if (s->is_shutdown_due && !s->has_shut_down) {
         s->has_shut_down = true;
         shutdown(s->fd, SHUT_WR);

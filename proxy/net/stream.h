@@ -12,7 +12,7 @@
  *
  *   invariants
  *   S1 a closed stream has fd -1, no events, an empty queue, and calls nobody
- *   S2 the write event is registered only while the queue is not empty or a connect is in progress
+ *   S2 the write event is registered only while the queue is not empty, on_drained is owed, or a connect is in progress
  *   S3 queued_bytes is the sum of the queued lengths
  */
 #ifndef NET_STREAM_H
@@ -48,14 +48,15 @@ struct stream {
     struct loop *loop;
     const struct stream_events *events;
     struct out_block *out_first, *out_last; /* write queue; NULL when empty */
-    uint32_t queued_bytes;                  /* not yet taken by the kernel */
-    bool is_connecting;                     /* on_connected is still to come */
-    bool is_read_paused;                    /* no read interest: paused, connecting or closed */
-    bool is_above_high;                     /* owner was told to wait for on_drained */
-    bool is_shutdown_due;                   /* SHUT_WR once the queue is empty */
-    bool has_shut_down;                     /* it was sent */
-    bool is_write_armed;                    /* write interest is registered */
-    bool has_failed; /* a write failed: errno in failure; the owner learns from stream_flush or on_drained */
+    struct chunk *pack;    /* where small pieces for a slow peer are copied together; NULL: none are queued */
+    uint32_t queued_bytes; /* not yet taken by the kernel */
+    bool is_connecting;    /* on_connected is still to come */
+    bool is_read_paused;   /* no read interest: paused, connecting or closed */
+    bool is_above_high;    /* owner was told to wait for on_drained */
+    bool is_shutdown_due;  /* SHUT_WR once the queue is empty */
+    bool has_shut_down;    /* it was sent */
+    bool is_write_armed;   /* write interest is registered */
+    bool has_failed;       /* a write failed: errno in failure; the owner learns from stream_flush or on_drained */
     int failure;
     struct event *write_event; /* made at the first EAGAIN, freed with the stream */
     struct event read_event;   /* inside, since every stream has one for its whole life */
@@ -86,7 +87,8 @@ bool stream_has_bytes(const struct stream *s);
 /* Reads into several buffers at once. */
 enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count, size_t *count);
 
-/* Queue bytes [offset, offset + length) of a chunk; takes a reference of its own. */
+/* Queue bytes [offset, offset + length) of a chunk: by a reference of its own, or by a copy when they are few and wait for
+   a slow peer. */
 void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length);
 /* Queue a copy, packed behind earlier copies. For framing and short bodies. */
 void stream_push_copy(struct stream *s, const void *bytes, uint32_t length);

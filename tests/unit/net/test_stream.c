@@ -5,6 +5,8 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -145,6 +147,56 @@ Test(stream, shutdown_waits_for_the_queue)
     cr_assert(p.stream.has_shut_down);
     cr_assert_eq(read_peer(&p, got, sizeof(got)), 3);
     cr_assert_eq(read(p.peer, got, sizeof(got)), 0, "then FIN");
+    pair_close(&p);
+}
+
+Test(stream, full_and_then_flushed_at_once_is_told_too)
+{
+    struct pair p;
+    static char got[CHUNK_BYTES];
+    pair_open(&p);
+    size_t pushed = fill(&p), received = 0;
+    cr_assert(stream_is_full(&p.stream));
+    while (p.stream.queued_bytes > 0) { /* the peer reads, and the owner flushes before the loop comes by */
+        received += read_peer(&p, got, sizeof(got));
+        cr_assert_eq(stream_flush(&p.stream), STREAM_OK);
+    }
+    cr_assert_eq(p.drained_count, 0, "not from inside a stream function");
+    while (received < pushed)
+        received += read_peer(&p, got, sizeof(got));
+    loop_turn(p.loop);
+    cr_assert_eq(p.drained_count, 1, "who paused its source must hear that it may go on");
+    cr_assert_not(stream_is_full(&p.stream));
+    cr_assert_not(p.stream.is_write_armed);
+    pair_close(&p);
+}
+
+Test(stream, small_pieces_for_a_slow_peer_share_chunks)
+{
+    struct pair p;
+    pair_open(&p);
+    while (!p.stream.is_write_armed) {
+        stream_push_copy(&p.stream, "0123456789abcdef", 16);
+        cr_assert_eq(stream_flush(&p.stream), STREAM_OK);
+    }
+    uint32_t queued_before = p.stream.queued_bytes;
+    for (int i = 0; i < 4096; i++) { /* each in a turn of its own */
+        char piece[17];
+        snprintf(piece, sizeof(piece), "%016d", i);
+        stream_push_copy(&p.stream, piece, 16);
+        loop_turn_now(p.loop);
+    }
+    cr_assert_eq(p.stream.queued_bytes, queued_before + 65536);
+    cr_assert_leq(p.loop->chunks.live_count, 8, "%u chunks hold 64 KiB", p.loop->chunks.live_count);
+    int seen = 0;
+    char piece[17] = "";
+    while (seen < 4096) { /* what went before is no number */
+        size_t count = 0;
+        while ((count += read_peer(&p, piece + count, 16 - count)) < 16)
+            loop_turn(p.loop);
+        if (memcmp(piece, "0123456789abcdef", 16) != 0)
+            cr_assert_eq(atoi(piece), seen++);
+    }
     pair_close(&p);
 }
 
