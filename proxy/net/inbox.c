@@ -13,7 +13,8 @@ static uint32_t next_capacity(uint32_t waiting, uint32_t max_waiting_bytes)
     if (waiting + MIN_ROOM_BYTES <= CHUNK_BYTES)
         return CHUNK_BYTES;
     uint32_t doubled = waiting * 2 + MIN_ROOM_BYTES;
-    uint32_t most = max_waiting_bytes + MIN_ROOM_BYTES;
+    /* More may wait than is allowed now: a reload lowers limits in the middle of a head. */
+    uint32_t most = (waiting > max_waiting_bytes ? waiting : max_waiting_bytes) + MIN_ROOM_BYTES;
     return doubled < most ? doubled : most;
 }
 

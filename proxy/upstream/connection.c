@@ -220,8 +220,8 @@ static enum liveness connection_read_bulk(struct upstream_connection *c, enum st
 
 static enum liveness connection_read_inbox(struct upstream_connection *c, enum stream_status *status, bool *is_drained)
 {
-    const struct h1_limits *limits = c->reader.limits;
-    *status = inbox_fill(&c->inbox, &c->stream, limits->request_line_bytes + limits->head_bytes, is_drained);
+    uint32_t most_bytes = c->limits.request_line_bytes + c->limits.head_bytes;
+    *status = inbox_fill(&c->inbox, &c->stream, most_bytes, is_drained);
     if (*status != STREAM_OK)
         return ALIVE;
     c->exchange->is_response_begun = true;

@@ -31,6 +31,7 @@ struct upstream_connection {
     struct exchange *exchange; /* the one it serves or connects for; NULL when idle, probing or closed */
     struct list link;          /* IDLE: in endpoint->idle */
     struct inbox inbox;        /* of the answer; BUSY only */
+    struct h1_limits limits;   /* of the response being read: a reload does not change them in the middle of it */
     struct h1_reader reader;   /* of the answer under way; begun by the exchange when its head is sent */
     struct timer timer;        /* CONNECTING: connect_timeout; IDLE: idle_timeout */
     struct deferred deferred;

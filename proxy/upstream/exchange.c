@@ -44,7 +44,8 @@ static void exchange_send_head(struct exchange *x)
     size_t written = h1_write_request(x->request, x->target, &x->write, out, room);
     CHECK(written > 0);
     stream_commit(&c->stream, (uint32_t)written);
-    h1_reader_init_response(&c->reader, &x->upstream->set->response_limits, x->request->method);
+    c->limits = x->upstream->set->response_limits;
+    h1_reader_init_response(&c->reader, &c->limits, x->request->method);
     x->state = EXCHANGE_WAITING;
     x->is_request_complete = x->write.framing == BODY_NONE;
 }

@@ -266,3 +266,20 @@ Test(inbox, a_bulk_read_takes_no_more_than_the_body)
         chunk_unref(chunks[i]);
     pair_close(&p);
 }
+
+Test(inbox, a_limit_that_shrank_does_not_cut_what_waits)
+{
+    struct pair p;
+    struct inbox in = { NULL, 0 };
+    static char bytes[15000];
+    bool is_drained;
+    pair_open(&p);
+    memset(bytes, 'w', sizeof(bytes));
+    cr_assert_eq(write(p.peer, bytes, sizeof(bytes)), (ssize_t)sizeof(bytes));
+    cr_assert_eq(inbox_fill(&in, &p.stream, 49152, &is_drained), STREAM_OK);
+    cr_assert_eq(write(p.peer, bytes, 1000), 1000);
+    cr_assert_eq(inbox_fill(&in, &p.stream, 2048, &is_drained), STREAM_OK, "a reload came in between");
+    cr_assert_eq(inbox_bytes(&in).len, sizeof(bytes) + 1000);
+    inbox_fini(&in);
+    pair_close(&p);
+}
