@@ -242,9 +242,9 @@ static void on_batch(struct exchange *x)
 {
     struct request *r = request_of(x);
     struct client *c = r->client;
-    if (stream_is_full(&c->stream))
-        exchange_pause(x);
     client_flush(c);
+    if (c->state != CLIENT_CLOSED && stream_is_full(&c->stream)) /* closed, it took the request along */
+        exchange_pause(x);
     if (c->request == r && r->is_answer_begun)
         request_watch(r);
 }
