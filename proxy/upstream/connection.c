@@ -9,6 +9,8 @@
 #include "base/memory.h"
 #include "upstream/internal.h"
 
+#include <errno.h>
+
 #define CONNECTION_MAGIC 0x55434f4eu
 
 /* Reads of one callback: beyond them other connections get their turn. */
@@ -38,6 +40,8 @@ static void connection_attach(struct upstream_connection *c, struct exchange *x)
 
 static void connection_detach(struct upstream_connection *c)
 {
+    if (c->endpoint->probe == c)
+        c->endpoint->probe = NULL;
     if (c->exchange == NULL)
         return;
     c->exchange->connection = NULL;
@@ -88,8 +92,9 @@ static void connection_pool(struct upstream_connection *c)
 
 static bool connection_may_be_pooled(const struct upstream_connection *c)
 {
+    const struct endpoint *e = c->endpoint;
     return c->is_reusable && !c->stream.has_failed && c->stream.queued_bytes == 0 && inbox_is_empty(&c->inbox) &&
-           !endpoint_is_leaving(c->endpoint) && !c->endpoint->upstream->set->is_draining;
+           c->address_number == e->address_number && !endpoint_is_leaving(e) && !e->upstream->set->is_draining;
 }
 
 void connection_release(struct upstream_connection *c)
@@ -124,9 +129,10 @@ static void connection_fail(struct upstream_connection *c, enum reason reason)
 {
     struct exchange *x = c->exchange;
     bool was_reused = c->exchange_count > 0;
+    const struct endpoint *e = endpoint_is_leaving(c->endpoint) ? NULL : c->endpoint;
     connection_close(c);
     if (x != NULL)
-        exchange_on_lost(x, reason, was_reused);
+        exchange_on_lost(x, reason, was_reused, e);
 }
 
 static void connection_on_end(struct upstream_connection *c, bool has_rest)
@@ -170,7 +176,6 @@ static enum liveness connection_deliver(struct upstream_connection *c, struct ch
             connection_on_head(c);
             break;
         case H1_DATA:
-            x->received_body_bytes += c->reader.data.len;
             x->events->on_data(x, chunk, (uint32_t)(c->reader.data.ptr - chunk->bytes), (uint32_t)c->reader.data.len);
             break;
         case H1_TRAILERS:
@@ -238,7 +243,9 @@ static void connection_on_eof(struct upstream_connection *c)
         c->exchange->events->on_half_closed(c->exchange);
         return;
     }
-    if (event == H1_END)
+    /* A failed write may have taken the reset's error off the socket: what reads like FIN then is none. */
+    bool was_reset = c->stream.has_failed && c->stream.failure == ECONNRESET;
+    if (event == H1_END && !was_reset)
         connection_on_end(c, false);
     else
         connection_fail(c, REASON_UPSTREAM_RESET);
@@ -279,49 +286,55 @@ static void connection_on_readable(struct stream *s)
 
 /* ---- connecting and writing ------------------------------------------------------------------------------------------ */
 
+static void connection_fail_connect(struct upstream_connection *c, enum reason reason)
+{
+    struct exchange *x = c->exchange;
+    if (c->address_number == c->endpoint->address_number)
+        endpoint_on_connect_failed(c->endpoint);
+    connection_close(c);
+    if (x != NULL)
+        exchange_on_connect_failed(x, reason);
+}
+
 static void connection_on_connected(struct stream *s, int error)
 {
     struct upstream_connection *c = CONNECTION_OF(s);
     struct exchange *x = c->exchange;
     if (error != 0) {
-        endpoint_on_connect_failed(c->endpoint);
-        connection_close(c);
-        if (x != NULL)
-            exchange_on_connect_failed(x, REASON_CONNECT_FAILED);
+        connection_fail_connect(c, REASON_CONNECT_FAILED);
         return;
     }
     endpoint_on_connected(c->endpoint);
     timer_stop(s->loop, &c->timer);
     c->state = CONNECTION_BUSY;
-    if (x != NULL)
+    if (x != NULL) {
         exchange_on_connected(x);
-    else if (endpoint_is_leaving(c->endpoint))
-        connection_close(c);
-    else
+    } else {
+        connection_detach(c);
         connection_pool(c);
+    }
 }
 
 static void connection_on_drained(struct stream *s)
 {
     struct upstream_connection *c = CONNECTION_OF(s);
-    /* After a failed write there may still be an answer to read; reading will find the end. */
-    if (c->exchange != NULL && !s->has_failed)
+    if (c->exchange == NULL)
+        return;
+    if (!s->has_failed)
         c->exchange->events->on_drained(c->exchange);
+    else if (c->exchange->is_tunnel)
+        connection_fail(c, REASON_UPSTREAM_RESET);
+    /* Else there may still be an answer to read; reading will find the end. */
 }
 
 static void connection_on_timer(void *arg)
 {
     struct upstream_connection *c = arg;
     CHECK_MAGIC(c, CONNECTION_MAGIC);
-    if (c->state == CONNECTION_IDLE) {
+    if (c->state == CONNECTION_IDLE)
         connection_close(c);
-    } else if (c->state == CONNECTION_CONNECTING) {
-        struct exchange *x = c->exchange;
-        endpoint_on_connect_failed(c->endpoint);
-        connection_close(c);
-        if (x != NULL)
-            exchange_on_connect_failed(x, REASON_CONNECT_TIMEOUT);
-    }
+    else if (c->state == CONNECTION_CONNECTING)
+        connection_fail_connect(c, REASON_CONNECT_TIMEOUT);
 }
 
 static const struct stream_events connection_events = {
@@ -338,6 +351,7 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     c->state = CONNECTION_CONNECTING;
     c->endpoint = e;
     c->is_reusable = true;
+    c->address_number = e->address_number;
     c->deferred.destroy = connection_destroy;
     list_init(&c->link);
     timer_init(&c->timer, connection_on_timer, c);
@@ -349,6 +363,8 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     stats_upstream_add(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_CONNECTS, 1);
     if (x != NULL)
         connection_attach(c, x);
+    else
+        e->probe = c;
     stream_connect(&c->stream, u->set->loop, (const struct sockaddr *)&e->address, e->address_length,
                    &connection_events);
     timer_start(u->set->loop, &c->timer, u->connect_timeout_ms);

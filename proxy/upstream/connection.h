@@ -9,7 +9,7 @@
  * Thread: the worker's.
  *
  *   invariants
- *   C1 exchange is set exactly in BUSY, and in CONNECTING unless the connection was opened as a probe
+ *   C1 exchange is set exactly in BUSY, and in CONNECTING unless the connection is endpoint->probe
  *   C2 an IDLE connection is on endpoint->idle, has an empty inbox and queue, and any byte or FIN closes it
  *   C3 read interest stays registered in IDLE and BUSY, except under back-pressure
  */
@@ -36,6 +36,7 @@ struct upstream_connection {
     struct timer timer;        /* CONNECTING: connect_timeout; IDLE: idle_timeout */
     struct deferred deferred;
     uint32_t exchange_count; /* served so far: > 0 means reused */
+    uint32_t address_number; /* of the endpoint when it was opened */
     bool is_reusable;        /* the response in progress lets it be kept */
     struct stream stream;
 };

@@ -96,10 +96,10 @@ enum reason exchange_begin(struct exchange *x)
     x->endpoint = NULL;
     x->connection = NULL;
     list_init(&x->pending_link);
-    x->sent_body_bytes = x->received_body_bytes = 0;
     x->try_count = x->informational_count = 0;
     x->is_request_complete = x->is_response_begun = x->is_tunnel = x->is_retried = x->is_new_connection_due = false;
-    enum reason reason = exchange_try(x, NULL);
+    bool is_first = list_is_empty(&x->upstream->pending); /* U3: what is free this turn belongs to those who wait */
+    enum reason reason = is_first ? exchange_try(x, NULL) : exchange_wait(x);
     if (reason == REASON_NONE)
         x->upstream->set->exchange_count++;
     else
@@ -109,21 +109,12 @@ enum reason exchange_begin(struct exchange *x)
 
 /* ---- from the connection ------------------------------------------------------------------------------------------- */
 
-/* The head stands in the queue: the owner adds what it has of the body, and all leaves together. */
-static void exchange_go(struct exchange *x)
-{
-    struct upstream_connection *c = x->connection;
-    x->events->on_drained(x);
-    if (x->connection == c)
-        exchange_flush(x);
-}
-
 void exchange_on_connected(struct exchange *x)
 {
     CHECK_MAGIC(x, EXCHANGE_MAGIC);
     CHECK(x->state == EXCHANGE_CONNECTING);
     exchange_send_head(x);
-    exchange_go(x);
+    x->events->on_drained(x);
 }
 
 static void exchange_try_again(struct exchange *x, const struct endpoint *avoid)
@@ -132,7 +123,7 @@ static void exchange_try_again(struct exchange *x, const struct endpoint *avoid)
     if (reason != REASON_NONE)
         exchange_fail(x, reason);
     else if (x->state == EXCHANGE_WAITING)
-        exchange_go(x);
+        x->events->on_drained(x);
 }
 
 void exchange_leave_queue(struct exchange *x)
@@ -163,17 +154,17 @@ void exchange_on_connect_failed(struct exchange *x, enum reason reason)
    idempotent one without a body is sent once more, on a connection of its own. */
 static bool exchange_may_repeat(const struct exchange *x, bool was_reused)
 {
-    return was_reused && !x->is_response_begun && x->is_request_complete && x->sent_body_bytes == 0 &&
-           !x->is_new_connection_due && method_is_idempotent(x->request->method);
+    return was_reused && !x->is_response_begun && x->write.framing == BODY_NONE && !x->is_new_connection_due &&
+           method_is_idempotent(x->request->method);
 }
 
-void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused)
+void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused, const struct endpoint *lost_by)
 {
     CHECK(x->connection == NULL);
     if (reason == REASON_UPSTREAM_RESET && exchange_may_repeat(x, was_reused)) {
         x->is_retried = true;
         x->is_new_connection_due = true;
-        exchange_try_again(x, NULL);
+        exchange_try_again(x, lost_by);
         return;
     }
     exchange_fail(x, reason);
@@ -191,6 +182,11 @@ bool exchange_is_full(struct exchange *x)
     return x->connection != NULL && stream_is_full(&x->connection->stream);
 }
 
+bool exchange_is_sending(const struct exchange *x)
+{
+    return x->connection != NULL && x->connection->stream.queued_bytes > 0;
+}
+
 static void push_piece(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
     if (length < COPY_BELOW_BYTES)
@@ -203,7 +199,6 @@ void exchange_send(struct exchange *x, struct chunk *chunk, uint32_t offset, uin
 {
     CHECK(exchange_is_ready(x));
     struct stream *s = &x->connection->stream;
-    x->sent_body_bytes += length;
     bool is_chunked = x->write.framing == BODY_CHUNKED && !x->is_tunnel;
     if (is_chunked) {
         char size[18];

@@ -52,7 +52,8 @@ struct exchange_events {
     void (*on_batch)(struct exchange *x);
     void (*on_end)(struct exchange *x);
     void (*on_failed)(struct exchange *x, enum reason reason);
-    /* The queue to the endpoint has room again (after exchange_is_full), or the connection has just been made. */
+    /* The queue to the endpoint has room again (after exchange_is_full), or the head has just been queued: the owner adds
+       what it has of the body and flushes, so that all leaves together. */
     void (*on_drained)(struct exchange *x);
     /* Tunnels: the endpoint sent FIN; nothing more is read. The owner ends the exchange by exchange_cancel. */
     void (*on_half_closed)(struct exchange *x);
@@ -82,7 +83,6 @@ struct exchange {
     struct upstream_connection *connection;
     struct list pending_link;
     struct message response;
-    uint64_t sent_body_bytes, received_body_bytes;
     uint8_t informational_count; /* 1xx heads so far */
     uint8_t try_count;           /* tries begun */
     bool is_request_complete;    /* its last byte was queued */
@@ -107,6 +107,8 @@ void exchange_shutdown(struct exchange *x);
 /* Can body bytes be taken now? */
 bool exchange_is_ready(const struct exchange *x);
 bool exchange_is_full(struct exchange *x);
+/* Does anything wait to be written to the endpoint? */
+bool exchange_is_sending(const struct exchange *x);
 
 /* Stops and goes on reading the response. */
 void exchange_pause(struct exchange *x);

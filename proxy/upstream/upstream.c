@@ -67,10 +67,14 @@ static struct endpoint *endpoint_create(struct upstream *u, const struct endpoin
     return e;
 }
 
-static void endpoint_close_idle(struct endpoint *e)
+/* Connections that serve nobody. */
+static void endpoint_close_unused(struct endpoint *e)
 {
+    struct upstream_connection *probe = e->probe;
     LIST_FOREACH_SAFE (link, &e->idle)
         connection_close(LIST_ITEM(link, struct upstream_connection, link));
+    if (probe != NULL)
+        connection_close(probe);
 }
 
 static void endpoint_destroy(struct endpoint *e)
@@ -86,8 +90,11 @@ static void endpoint_destroy(struct endpoint *e)
 /* The endpoint is not configured any more: its last connection takes it along. */
 static void endpoint_leave(struct endpoint *e)
 {
-    list_append(&e->upstream->leaving, &e->link);
-    endpoint_close_idle(e); /* may close the last one and free it */
+    endpoint_close_unused(e);
+    if (e->connection_count == 0)
+        endpoint_destroy(e);
+    else
+        list_append(&e->upstream->leaving, &e->link);
 }
 
 void endpoint_forget_connection(struct endpoint *e)
@@ -151,9 +158,7 @@ static void upstream_update_endpoints(struct upstream *u, const struct upstream_
         fresh[i]->weight = config->endpoints[i].weight;
     }
     for (uint32_t i = 0; i < u->endpoint_count; i++)
-        if (u->endpoints[i] != NULL && u->endpoints[i]->connection_count == 0)
-            endpoint_destroy(u->endpoints[i]);
-        else if (u->endpoints[i] != NULL)
+        if (u->endpoints[i] != NULL)
             endpoint_leave(u->endpoints[i]);
     memory_free(u->endpoints);
     u->endpoints = fresh;
@@ -206,8 +211,20 @@ void upstream_detach(struct upstream *u)
     bool is_last_binding = u->ref_count - 1 == u->connection_count;
     /* The reference is held while its connections go. */
     for (uint32_t i = 0; is_last_binding && i < u->endpoint_count; i++)
-        endpoint_close_idle(u->endpoints[i]);
+        endpoint_close_unused(u->endpoints[i]);
     upstream_unref(u);
+}
+
+static bool is_below_limit(const struct upstream *u)
+{
+    return u->max_connections == 0 || u->connection_count < u->max_connections;
+}
+
+/* One connection, so that a dead endpoint is known before the first request. */
+static void endpoint_probe(struct endpoint *e)
+{
+    if (e->connection_count == 0 && e->address_length != 0 && is_below_limit(e->upstream))
+        connection_open(e, NULL);
 }
 
 static void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, socklen_t length)
@@ -216,12 +233,13 @@ static void endpoint_set_address(struct endpoint *e, const struct sockaddr *addr
     bool is_first = e->address_length == 0;
     if (e->address_length == length && memcmp(&e->address, address, length) == 0)
         return;
-    endpoint_close_idle(e);
+    endpoint_close_unused(e);
     memcpy(&e->address, address, length);
     e->address_length = length;
+    e->address_number++;
     e->is_down = false;
     if (is_first)
-        connection_open(e, NULL); /* a dead one is known before the first request */
+        endpoint_probe(e);
 }
 
 void upstream_set_resolved(struct upstream_set *set, const char *name, const char *label,
@@ -235,11 +253,8 @@ void upstream_set_resolved(struct upstream_set *set, const char *name, const cha
 
 void upstream_probe(struct upstream *u)
 {
-    for (uint32_t i = 0; i < u->endpoint_count; i++) {
-        struct endpoint *e = u->endpoints[i];
-        if (e->connection_count == 0 && e->address_length != 0)
-            connection_open(e, NULL);
-    }
+    for (uint32_t i = 0; i < u->endpoint_count; i++)
+        endpoint_probe(u->endpoints[i]);
 }
 
 /* ---- who waits ------------------------------------------------------------------------------------------------------- */
@@ -250,26 +265,28 @@ void upstream_on_room(struct upstream *u)
         u->set->is_room_announced = true;
 }
 
-bool upstream_has_room(struct upstream *u)
+/* Of one endpoint the connection that was unused for longest, or its probe; NULL when there is neither. */
+static struct upstream_connection *upstream_find_unused(const struct upstream *u)
 {
-    if (u->max_connections == 0 || u->connection_count < u->max_connections)
-        return true;
     for (uint32_t i = 0; i < u->endpoint_count; i++) {
-        struct list *idle = &u->endpoints[i]->idle;
-        if (list_is_empty(idle))
-            continue;
-        connection_close(LIST_ITEM(idle->prev, struct upstream_connection, link)); /* the longest unused */
-        return true;
+        const struct endpoint *e = u->endpoints[i];
+        if (!list_is_empty(&e->idle))
+            return LIST_ITEM(e->idle.prev, struct upstream_connection, link);
+        if (e->probe != NULL)
+            return e->probe;
     }
-    return false;
+    return NULL;
 }
 
-static bool upstream_has_idle(const struct upstream *u)
+bool upstream_has_room(struct upstream *u)
 {
-    for (uint32_t i = 0; i < u->endpoint_count; i++)
-        if (!list_is_empty(&u->endpoints[i]->idle))
-            return true;
-    return false;
+    while (!is_below_limit(u)) { /* more than one too many: a reload lowered the limit */
+        struct upstream_connection *unused = upstream_find_unused(u);
+        if (unused == NULL)
+            return false;
+        connection_close(unused);
+    }
+    return true;
 }
 
 /* Connections became free in this turn: those who wait go on, oldest first. Runs outside of any callback. */
@@ -281,8 +298,7 @@ static void upstream_set_serve_pending(void *arg)
     set->is_room_announced = false;
     LIST_FOREACH_SAFE (link, &set->upstreams) {
         struct upstream *u = LIST_ITEM(link, struct upstream, link);
-        while (!list_is_empty(&u->pending) &&
-               (u->max_connections == 0 || u->connection_count < u->max_connections || upstream_has_idle(u)))
+        while (!list_is_empty(&u->pending) && (is_below_limit(u) || upstream_find_unused(u) != NULL))
             exchange_leave_queue(LIST_ITEM(u->pending.next, struct exchange, pending_link));
     }
 }
@@ -300,7 +316,7 @@ void upstream_set_close_idle(struct upstream_set *set)
     LIST_FOREACH_SAFE (link, &set->upstreams) {
         struct upstream *u = LIST_ITEM(link, struct upstream, link);
         for (uint32_t i = 0; i < u->endpoint_count; i++)
-            endpoint_close_idle(u->endpoints[i]);
+            endpoint_close_unused(u->endpoints[i]);
     }
 }
 

@@ -12,7 +12,8 @@
  *
  *   invariants
  *   U1 connection_count is the number of connections of all endpoints, connecting ones included
- *   U2 an exchange is pending only while connection_count >= max_connections (0: never)
+ *   U2 between turns an exchange is pending only while connection_count >= max_connections (0: never)
+ *   U3 who comes while others are pending waits behind them
  */
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
@@ -40,13 +41,15 @@ struct endpoint {
     struct list link; /* in upstream->leaving, when no longer configured */
     char *label;      /* address as written: the metrics' label */
     struct sockaddr_storage address;
-    socklen_t address_length;   /* 0: the name is not resolved (yet) */
-    uint32_t weight;            /* 1 and more, relative to the upstream's others */
-    int64_t round_robin_credit; /* smooth weighted round robin: what it has saved up */
-    uint32_t in_flight_count;   /* exchanges that use it now */
-    uint32_t connection_count;  /* connecting, busy and idle */
-    struct list idle;           /* pooled connections, newest first */
-    bool is_down;               /* the last connect failed; tried again after down_until */
+    socklen_t address_length;          /* 0: the name is not resolved (yet) */
+    uint32_t weight;                   /* 1 and more, relative to the upstream's others */
+    int64_t round_robin_credit;        /* smooth weighted round robin: what it has saved up */
+    uint32_t in_flight_count;          /* exchanges that use it now */
+    uint32_t connection_count;         /* connecting, busy and idle */
+    struct list idle;                  /* pooled connections, newest first */
+    struct upstream_connection *probe; /* being connected for nobody yet; NULL: none */
+    uint32_t address_number;           /* grows when a name's address changes: older connections are not pooled */
+    bool is_down;                      /* the last connect failed; tried again after down_until */
     struct mono_time down_until;
     uint32_t connect_failures; /* in a row; 0 when up */
     uint32_t stats_id;
@@ -86,7 +89,7 @@ void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t wor
 /* Every upstream must be detached and every connection closed before. */
 void upstream_set_fini(struct upstream_set *set);
 
-/* Closes every pooled connection, of all upstreams. */
+/* Closes every pooled connection and every probe, of all upstreams. */
 void upstream_set_close_idle(struct upstream_set *set);
 
 /* The upstream with that name, made or brought up to date with the configuration. Takes a reference. */
@@ -99,7 +102,8 @@ void upstream_detach(struct upstream *u);
 void upstream_set_resolved(struct upstream_set *set, const char *name, const char *label,
                            const struct sockaddr *address, socklen_t length);
 
-/* Opens one connection to each endpoint that has none, so that a dead one is known before the first request. */
+/* Opens one connection to each endpoint that has none, so that a dead one is known before the first request; as many as
+   max_connections allows. */
 void upstream_probe(struct upstream *u);
 
 bool endpoint_is_usable(const struct endpoint *e, struct mono_time now);
