@@ -10,46 +10,53 @@
 
 #include <stdio.h>
 
-#define LINE_MAX_BYTES 4096
-#define TEXT_MAX_BYTES 512 /* of one value that a peer wrote; longer ones are cut */
+#define LINE_MAX_BYTES   4096
+#define LINE_END_BYTES   2   /* closing brace and line end: always there is room for them */
+#define TEXT_MAX_BYTES   512 /* of one value that a peer wrote; longer ones are cut */
+#define KEY_MORE_BYTES   4
+#define ESCAPE_MAX_BYTES 6
+#define NUMBER_MAX_BYTES 32
 
-/* A line under construction: [at, end) is free. Writing past the end is ignored. */
+/* A line under construction: [at, end) is free. Who puts something has asked has_room before, so that what does not fit is left out
+   or cut between two characters, and the line stays well-formed. */
 struct line {
     char *at, *end;
     bool is_json, is_first;
 };
 
+static bool has_room(const struct line *l, size_t bytes)
+{
+    return (size_t)(l->end - l->at) >= bytes;
+}
+
 static void put(struct line *l, const char *bytes, size_t length)
 {
-    if (length > (size_t)(l->end - l->at))
-        length = (size_t)(l->end - l->at);
+    CHECK(has_room(l, length));
     memcpy(l->at, bytes, length);
     l->at += length;
 }
 
 static void put_char(struct line *l, char c)
 {
-    if (l->at < l->end)
-        *l->at++ = c;
+    put(l, &c, 1);
 }
 
 /* Quotes, backslashes and everything outside printable ASCII as JSON escapes: bytes above it are read as Latin-1. */
-static void put_escaped(struct line *l, struct slice s)
+static void put_escaped(struct line *l, unsigned char c)
 {
-    for (size_t i = 0; i < s.len && i < TEXT_MAX_BYTES; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c == '"' || c == '\\') {
+    static const char digits[] = "0123456789abcdef";
+    if (c >= 0x20 && c < 0x7f) {
+        if (c == '"' || c == '\\')
             put_char(l, '\\');
-            put_char(l, (char)c);
-        } else if (c >= 0x20 && c < 0x7f) {
-            put_char(l, (char)c);
-        } else {
-            char escape[8];
-            put(l, escape, (size_t)snprintf(escape, sizeof(escape), "\\u%04x", c));
-        }
+        put_char(l, (char)c);
+    } else {
+        put(l, "\\u00", 4);
+        put_char(l, digits[c >> 4]);
+        put_char(l, digits[c & 15]);
     }
 }
 
+/* With its separator, quotes and colon at most KEY_MORE_BYTES longer than the key. */
 static void put_key(struct line *l, const char *key)
 {
     if (!l->is_first)
@@ -63,24 +70,29 @@ static void put_key(struct line *l, const char *key)
 
 static void put_text(struct line *l, const char *key, struct slice value)
 {
-    if (value.len == 0)
+    if (value.len == 0 || !has_room(l, strlen(key) + KEY_MORE_BYTES + 2))
         return; /* what is not known is left out */
     put_key(l, key);
     put_char(l, '"');
-    put_escaped(l, value);
+    for (size_t i = 0; i < value.len && i < TEXT_MAX_BYTES && has_room(l, ESCAPE_MAX_BYTES + 1); i++)
+        put_escaped(l, (unsigned char)value.ptr[i]);
     put_char(l, '"');
 }
 
 static void put_number(struct line *l, const char *key, uint64_t value)
 {
-    char digits[24];
+    char digits[NUMBER_MAX_BYTES];
+    if (!has_room(l, strlen(key) + KEY_MORE_BYTES + NUMBER_MAX_BYTES))
+        return;
     put_key(l, key);
     put(l, digits, (size_t)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)value));
 }
 
 static void put_ms(struct line *l, const char *key, int64_t us)
 {
-    char digits[32];
+    char digits[NUMBER_MAX_BYTES];
+    if (!has_room(l, strlen(key) + KEY_MORE_BYTES + NUMBER_MAX_BYTES))
+        return;
     put_key(l, key);
     put(l, digits,
         (size_t)snprintf(digits, sizeof(digits), "%lld.%03lld", (long long)(us / 1000), (long long)(us % 1000)));
@@ -130,17 +142,17 @@ void access_add(struct access_log *log, const struct request *r)
     if (log->capacity - log->used < LINE_MAX_BYTES)
         log->hand_on(log, log->arg);
     struct line l = { .at = log->bytes + log->used,
-                      .end = log->bytes + log->used + LINE_MAX_BYTES - 2,
+                      .end = log->bytes + log->used + LINE_MAX_BYTES - LINE_END_BYTES,
                       .is_json = request_config(r)->log.format == LOG_FORMAT_JSON,
                       .is_first = true };
     if (l.is_json)
         put_char(&l, '{');
     put_outcome(&l, r); /* what matters stands in front of what a peer can make long */
     put_request(&l, r);
-    CHECK(l.end - l.at >= 0);
+    l.end += LINE_END_BYTES;
     if (l.is_json)
-        *l.at++ = '}';
-    *l.at++ = '\n';
+        put_char(&l, '}');
+    put_char(&l, '\n');
     log->used = (uint32_t)(l.at - log->bytes);
     log->line_count++;
 }
