@@ -95,10 +95,17 @@ static int64_t idle_ms(struct client *c)
     return left_ms < limits->idle_timeout_ms ? left_ms : limits->idle_timeout_ms;
 }
 
+/* Without a request: ends in delay_ms, unless the last answer is still on its way then, and moves. */
+static void client_close_in(struct client *c, int64_t delay_ms)
+{
+    c->watched_bytes = c->stream.queued_bytes;
+    timer_start(c->front->loop, &c->timer, delay_ms);
+}
+
 static void client_wait(struct client *c)
 {
     client_set_state(c, CLIENT_IDLE);
-    timer_start(c->front->loop, &c->timer, idle_ms(c));
+    client_close_in(c, idle_ms(c));
 }
 
 /* The last answer is queued. What the peer still sends is read and dropped for a while: closing at once would make the kernel send a
@@ -114,8 +121,7 @@ static void client_linger(struct client *c)
     }
     if (!c->has_ended)
         stream_resume(&c->stream);
-    int64_t wait_ms = c->stream.queued_bytes > 0 ? client_limits(c)->idle_timeout_ms : LINGER_MS;
-    timer_start(c->front->loop, &c->timer, wait_ms);
+    client_close_in(c, c->stream.queued_bytes > 0 ? client_limits(c)->idle_timeout_ms : LINGER_MS);
 }
 
 static void client_read_lingering(struct client *c)
@@ -150,10 +156,12 @@ void client_drain(struct client *c)
     CHECK(c->state == CLIENT_IDLE);
     if (!inbox_is_empty(&c->inbox) || stream_has_bytes(&c->stream))
         return; /* answered with Connection: close, or found closed */
-    if (c->has_been_served)
+    if (c->stream.queued_bytes > 0)
+        client_linger(c); /* its answer is still on its way */
+    else if (c->has_been_served)
         client_close(c);
     else
-        timer_start(c->front->loop, &c->timer, DRAIN_GRACE_MS);
+        client_close_in(c, DRAIN_GRACE_MS);
 }
 
 void client_cut_off(struct client *c)
@@ -171,10 +179,34 @@ static void client_begin_request(struct client *c)
     c->request = request_create(c);
 }
 
-/* An incomplete head: its time runs from its first byte. */
+/* The FIN came inside a request: it can never be completed. Answers to those in front of it may still be on their way. */
+static void client_give_up(struct client *c)
+{
+    if (c->request->is_answer_begun || c->stream.queued_bytes == 0) {
+        client_close(c);
+        return;
+    }
+    c->is_close_due = true;
+    request_abort(TAKE(&c->request), REASON_CLIENT_ABORTED);
+    if (c->state == CLIENT_ACTIVE) /* it never became a request */
+        client_linger(c);
+}
+
+/* What the head's slices point to. They are made when its first lines are read, and anew when it is complete. */
+static void client_hold_head(struct client *c)
+{
+    struct request *r = c->request;
+    if (r->head_chunk != NULL)
+        chunk_unref(r->head_chunk);
+    r->head_chunk = chunk_ref(c->inbox.chunk);
+}
+
+/* An incomplete head: its time runs from its first byte. The inbox may move on to another chunk meanwhile. */
 static void client_await_head(struct client *c)
 {
     struct request *r = c->request;
+    if (r->head_chunk == NULL && r->reader.line_count > 0)
+        client_hold_head(c);
     if (r->is_head_timed)
         return;
     r->is_head_timed = true;
@@ -186,7 +218,7 @@ static void client_deliver(struct client *c, enum h1_event event)
     struct request *r = c->request;
     switch (event) {
     case H1_HEAD:
-        r->head_chunk = chunk_ref(c->inbox.chunk);
+        client_hold_head(c);
         request_on_head(r);
         return;
     case H1_DATA:
@@ -202,10 +234,27 @@ static void client_deliver(struct client *c, enum h1_event event)
         request_on_error(r, r->reader.reason);
         return;
     case H1_MORE:
-        if (is_head_pending(r))
+        if (c->has_ended)
+            client_give_up(c);
+        else if (is_head_pending(r))
             client_await_head(c);
         return;
     }
+}
+
+/* Bytes as they are; then, once, the FIN behind them. */
+static enum progress client_step_tunnel(struct client *c)
+{
+    struct request *r = c->request;
+    struct slice rest = inbox_bytes(&c->inbox);
+    if (rest.len == 0 && c->has_ended && !r->has_client_ended)
+        request_on_client_eof(r);
+    if (rest.len == 0 || !request_wants_body(r))
+        return STOP;
+    uint32_t offset = c->inbox.at;
+    c->inbox.at = c->inbox.chunk->used;
+    request_on_data(r, c->inbox.chunk, offset, (uint32_t)rest.len);
+    return GO_ON;
 }
 
 /* Takes one event off what was read. */
@@ -219,15 +268,8 @@ static enum progress client_step(struct client *c)
     if (c->request == NULL)
         client_begin_request(c);
     struct request *r = c->request;
-    if (r->is_tunnel) {
-        struct slice rest = inbox_bytes(&c->inbox);
-        if (rest.len == 0 || !request_wants_body(r))
-            return STOP;
-        uint32_t offset = c->inbox.at;
-        c->inbox.at = c->inbox.chunk->used;
-        request_on_data(r, c->inbox.chunk, offset, (uint32_t)rest.len);
-        return GO_ON;
-    }
+    if (r->is_tunnel)
+        return client_step_tunnel(c);
     if (r->is_body_done || (!is_head_pending(r) && !request_wants_body(r)))
         return STOP;
     struct slice rest = inbox_bytes(&c->inbox);
@@ -246,18 +288,14 @@ static enum liveness client_process(struct client *c)
     while (client_step(c) == GO_ON)
         ;
     c->is_processing = false;
-    if (c->state == CLIENT_CLOSED)
-        return CLOSED;
-    if (c->has_ended && c->state == CLIENT_IDLE) {
+    if (c->has_ended && c->state == CLIENT_IDLE && inbox_is_empty(&c->inbox))
         client_linger(c); /* the requests in front of its FIN are answered */
-        return CLOSED;
-    }
     if (c->request != NULL && !is_head_pending(c->request)) {
         exchange_flush(&c->request->exchange);
         request_on_flushed(c->request);
     }
     inbox_release_if_empty(&c->inbox);
-    return ALIVE;
+    return c->state == CLIENT_CLOSED ? CLOSED : ALIVE;
 }
 
 /* Is there use for more bytes now? */
@@ -295,20 +333,18 @@ static enum stream_status client_read_bulk(struct client *c, bool *is_drained)
     return status;
 }
 
-static void client_on_eof(struct client *c)
+static enum liveness client_on_eof(struct client *c)
 {
     struct request *r = c->request;
     c->has_ended = true;
     stream_pause(&c->stream);
-    if (r == NULL && inbox_is_empty(&c->inbox)) {
-        client_close(c);
-    } else if (r != NULL && r->is_tunnel) {
-        request_on_client_eof(r);
-    } else if (r == NULL || !r->is_body_done) {
-        client_close(c); /* the message can never be completed */
-    } else if (!r->is_answer_begun) {
+    if (r == NULL && inbox_is_empty(&c->inbox))
+        client_linger(c); /* what is queued goes out first */
+    else if (r != NULL && !r->is_body_done)
+        client_give_up(c);
+    else if (r != NULL && !r->is_answer_begun)
         timer_start(c->front->loop, &c->timer, HALF_CLOSE_GRACE_MS);
-    }
+    return client_process(c);
 }
 
 /* Reads once and understands what came. */
@@ -321,10 +357,8 @@ static enum liveness client_read_once(struct client *c, bool *is_drained)
                                           (uint32_t)(limits->request_line_bytes + limits->headers_bytes), is_drained);
     if (c->state == CLIENT_CLOSED)
         return CLOSED;
-    if (status == STREAM_EOF) {
-        client_on_eof(c);
-        return CLOSED;
-    }
+    if (status == STREAM_EOF)
+        return client_on_eof(c);
     if (status == STREAM_ERROR) {
         client_close(c);
         return CLOSED;
@@ -364,13 +398,6 @@ void client_pause(struct client *c)
     stream_pause(&c->stream);
 }
 
-void client_begin_tunnel(struct client *c)
-{
-    client_resume(c);
-    if (c->state == CLIENT_ACTIVE && c->has_ended)
-        request_on_client_eof(c->request);
-}
-
 bool client_discard_body(struct client *c)
 {
     struct request *r = c->request;
@@ -400,12 +427,13 @@ static void client_on_drained(struct stream *s)
         if (c->has_ended)
             client_close(c);
         else
-            timer_start(s->loop, &c->timer, LINGER_MS);
+            client_close_in(c, LINGER_MS);
     } else {
         if (c->request != NULL)
             request_on_drained(c->request);
-        if (c->state != CLIENT_CLOSED)
-            client_resume(c);
+        else
+            client_close_in(c, idle_ms(c));
+        client_resume(c);
     }
 }
 
@@ -415,7 +443,9 @@ static void client_on_timer(void *arg)
 {
     struct client *c = arg;
     CHECK_MAGIC(c, CLIENT_MAGIC);
-    if (c->state != CLIENT_ACTIVE)
+    if (c->state != CLIENT_ACTIVE && c->watched_bytes != c->stream.queued_bytes)
+        client_close_in(c, client_limits(c)->idle_timeout_ms);
+    else if (c->state != CLIENT_ACTIVE)
         client_close(c);
     else if (is_head_pending(c->request))
         request_on_error(c->request, REASON_HEADER_TIMEOUT);
@@ -447,5 +477,5 @@ void client_create(struct front_listener *l, int fd, const struct ip_address *so
     l->client_count++;
     stats_listener_open(f->stats, l->stats_id, STATS_HTTP1);
     stream_open(&c->stream, f->loop, fd, &client_events);
-    timer_start(f->loop, &c->timer, idle_ms(c));
+    client_close_in(c, idle_ms(c));
 }

@@ -29,7 +29,8 @@ struct client {
     bool has_been_served; /* a request of it was answered */
     bool is_close_due;    /* after this answer */
     uint16_t source_port;
-    struct list link; /* in front->clients[state] */
+    uint32_t watched_bytes; /* without a request: queued when the timer was armed */
+    struct list link;       /* in front->clients[state] */
     struct front *front;
     struct front_listener *listener;
     struct request *request; /* ACTIVE, else NULL */
@@ -59,8 +60,6 @@ void client_on_request_finished(struct client *c);
 /* Bytes of its body are wanted again. */
 void client_resume(struct client *c);
 void client_pause(struct client *c);
-/* The request became a tunnel: what the peer has sent behind it, a FIN too, belongs to the other side. */
-void client_begin_tunnel(struct client *c);
 /* Writes out what the request queued. */
 void client_flush(struct client *c);
 /* Reads and drops what is left of the request's body from what has already arrived; true when it is complete. */

@@ -30,6 +30,25 @@ static struct slice take_last_item(struct slice *list)
     return item;
 }
 
+/* An entry of X-Forwarded-For: an address, maybe with a port or in brackets, as some proxies write it. */
+static bool parse_entry(struct slice entry, struct ip_address *out)
+{
+    size_t bracket = slice_find(entry, ']'), colon = slice_find(entry, ':');
+    struct slice address = entry, port = SLICE_NONE;
+    uint64_t number;
+    if (entry.len > 0 && entry.ptr[0] == '[') {
+        address = slice_after(slice_first(entry, bracket), 1);
+        if (bracket == entry.len)
+            return false;
+        port = slice_after(entry, bracket + 1);
+    } else if (colon < entry.len && slice_find(slice_after(entry, colon + 1), ':') == entry.len - colon - 1) {
+        address = slice_first(entry, colon); /* one colon: not IPv6 */
+        port = slice_after(entry, colon);
+    }
+    bool is_port_good = port.len == 0 || (port.ptr[0] == ':' && slice_to_u64(slice_after(port, 1), &number));
+    return is_port_good && ip_parse(address, out);
+}
+
 /* Goes through the X-Forwarded-For lines from the right, past trusted proxies; *source is the last address believed. An entry that is no
    address ends the search: what stands left of it was not written by anybody we trust. */
 static void follow_forwarded_for(const struct message *m, const struct listener_config *l, struct ip_address *source)
@@ -39,7 +58,7 @@ static void follow_forwarded_for(const struct message *m, const struct listener_
         struct slice rest = f->value;
         while (f->id == FIELD_X_FORWARDED_FOR && !f->is_dropped && rest.len > 0) {
             struct ip_address entry;
-            if (!ip_parse(take_last_item(&rest), &entry))
+            if (!parse_entry(take_last_item(&rest), &entry))
                 return;
             *source = entry;
             if (!is_in_networks(&entry, l->trusted_proxies, l->trusted_proxy_count))
@@ -108,7 +127,8 @@ static void hex_u64(uint64_t value, char *out)
 static void forward_request_id(struct request *r)
 {
     struct field *f = message_field(&r->message, FIELD_X_REQUEST_ID);
-    if (f != NULL && f->value.len > 0 && f->value.len <= 128 && is_token(f->value)) {
+    bool is_one = f != NULL && message_next_field(&r->message, f) == NULL;
+    if (is_one && f->value.len <= 128 && is_token(f->value)) {
         r->request_id = f->value;
         return;
     }
@@ -136,7 +156,7 @@ static void forward_max_forwards(struct request *r)
     uint64_t hops;
     if (f == NULL || (m->method != METHOD_TRACE && m->method != METHOD_OPTIONS) || !slice_to_u64(f->value, &hops))
         return;
-    f->value = arena_printf(&r->arena, "%llu", (unsigned long long)(hops > 0 ? hops - 1 : 0));
+    f->value = arena_printf(&r->arena, "%llu", (unsigned long long)hops - 1);
 }
 
 /* An HTTP/1.0 request may come without any host; HTTP/1.1 needs one: the first address of where it goes. */
@@ -223,7 +243,7 @@ static void on_head(struct exchange *x, struct message *response)
     }
     request_watch(r);
     if (r->is_tunnel)
-        client_begin_tunnel(r->client);
+        client_resume(r->client); /* what it sent ahead of our consent */
 }
 
 static void on_data(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)
@@ -274,9 +294,7 @@ static void on_half_closed(struct exchange *x)
     struct request *r = request_of(x);
     r->has_upstream_ended = true;
     stream_shutdown(&r->client->stream);
-    if (r->has_client_ended)
-        request_resume(r);
-    else
+    if (!request_end_tunnel(r))
         client_flush(r->client);
 }
 
@@ -300,7 +318,8 @@ enum reason forward_begin(struct request *r)
     x->upstream = r->binding->upstreams[r->decision.upstream_index];
     x->arena = &r->arena;
     x->request = m;
-    x->target = prefix.len > 0 ? rewritten_target(r, prefix) : received_target(r);
+    bool is_rewritten = prefix.len > 0 && !slice_equal(m->path, SLICE("*"));
+    x->target = is_rewritten ? rewritten_target(r, prefix) : received_target(r);
     x->write = (struct h1_write){ .framing = m->framing,
                                   .content_length = m->content_length,
                                   .has_content_length = m->has_content_length,

@@ -99,8 +99,7 @@ struct request *request_create(struct client *c)
     struct request *r = request_alloc(f);
     /* Not the whole of it: the messages inside are large and are filled in when a head is complete. */
     memset(r, 0, offsetof(struct request, view));
-    r->message.method_name = r->message.target = SLICE_NONE;
-    r->message.field_count = 0;
+    message_init(&r->message, NULL, 0); /* a head that fails on its first line is logged too */
     r->magic = REQUEST_MAGIC;
     r->client = c;
     r->front = f;
@@ -249,7 +248,9 @@ static bool is_last_hop(const struct request *r)
 {
     const struct message *m = &r->message;
     struct field *f = message_field(m, FIELD_MAX_FORWARDS);
-    return f != NULL && (m->method == METHOD_OPTIONS || m->method == METHOD_TRACE) && slice_equal(f->value, SLICE("0"));
+    uint64_t hops;
+    return f != NULL && (m->method == METHOD_OPTIONS || m->method == METHOD_TRACE) && slice_to_u64(f->value, &hops) &&
+           hops == 0;
 }
 
 static enum step_result step_forward(struct request *r)
@@ -329,6 +330,8 @@ void request_on_data(struct request *r, struct chunk *chunk, uint32_t offset, ui
 void request_on_flushed(struct request *r)
 {
     CHECK_MAGIC(r, REQUEST_MAGIC);
+    if (request_end_tunnel(r))
+        return;
     if (exchange_is_ready(&r->exchange) && (r->is_tunnel || !r->is_body_done))
         request_watch(r);
 }
@@ -373,6 +376,8 @@ bool request_wants_body(struct request *r)
 
 void request_on_drained(struct request *r)
 {
+    if (r->step != STEP_FORWARD)
+        return; /* the queue held an earlier answer: this head is incomplete */
     request_watch(r);
     exchange_resume(&r->exchange);
 }
@@ -381,8 +386,14 @@ void request_on_client_eof(struct request *r)
 {
     r->has_client_ended = true;
     exchange_shutdown(&r->exchange);
-    if (r->has_upstream_ended)
-        request_resume(r);
+}
+
+bool request_end_tunnel(struct request *r)
+{
+    if (!r->has_client_ended || !r->has_upstream_ended || exchange_is_sending(&r->exchange))
+        return false;
+    request_resume(r);
+    return true;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------------------------------- */

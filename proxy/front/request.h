@@ -76,7 +76,8 @@ void request_free_all(struct front *f);
 /* The head is complete: runs the steps. */
 void request_on_head(struct request *r);
 void request_on_data(struct request *r, struct chunk *chunk, uint32_t offset, uint32_t length);
-/* What came was flushed to the endpoint. Watched from here: what a flush takes at once must not count as movement later. */
+/* What came was flushed to the endpoint. Watched from here: what a flush takes at once must not count as movement later. May end a
+   tunnel, and the request with it. */
 void request_on_flushed(struct request *r);
 void request_on_end(struct request *r);
 /* The message cannot be read on: answers with the reason if nothing was answered yet. */
@@ -94,8 +95,10 @@ void request_watch(struct request *r);
 bool request_wants_body(struct request *r);
 /* The client's write queue has room again. */
 void request_on_drained(struct request *r);
-/* Tunnels: the client sent FIN. */
+/* Tunnels: the client sent FIN; request_on_flushed follows. */
 void request_on_client_eof(struct request *r);
+/* Ends a tunnel when both sides have, and the endpoint's queue is empty: closing would drop it. False: it goes on. */
+bool request_end_tunnel(struct request *r);
 
 static inline const struct route_config *request_route(const struct request *r)
 {

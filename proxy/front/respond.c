@@ -90,8 +90,8 @@ static enum body_framing relayed_framing(const struct request *r, const struct m
 
 static bool begin_tunnel(struct request *r, struct message *response)
 {
-    if (!r->message.is_upgrade)
-        return false; /* nobody asked for it (RFC 9110 15.2.2) */
+    if (!r->message.is_upgrade || !r->is_body_done)
+        return false; /* nobody asked for it (RFC 9110 15.2.2), or has asked to the end (7.8) */
     struct slice protocol = arena_copy(&r->arena, response->upgrade);
     hop_by_hop_drop(response);
     apply_route(r, response);

@@ -23,7 +23,7 @@ struct inbox {
 static inline struct slice inbox_bytes(const struct inbox *b)
 {
     if (b->chunk == NULL)
-        return SLICE_NONE;
+        return SLICE("");
     return slice_from(b->chunk->bytes + b->at, b->chunk->used - b->at);
 }
 
