@@ -115,18 +115,20 @@ class Reader:
         return Message(self.until(b"\r\n\r\n"))
 
     def chunked_body(self, message):
+        raw = []
         while True:
             line = self.until(b"\r\n")
             assert re.fullmatch(rb"[0-9a-fA-F]{1,16}\r\n", line), f"not a chunk size: {line!r}"
+            raw.append(line)
             size = int(line, 16)
-            message.raw_body += line
             if size == 0:
                 break
             data = self.exactly(size)
             assert self.exactly(2) == b"\r\n", "a chunk does not end with CRLF"
-            message.raw_body += data + b"\r\n"
-            message.body += data
+            raw += [data, b"\r\n"]
             message.chunks.append(data)
+        message.body = b"".join(message.chunks)
+        message.raw_body = b"".join(raw)
         while (line := self.until(b"\r\n")) != b"\r\n":
             message.raw_body += line
             field = FIELD.fullmatch(line[:-2])

@@ -114,14 +114,16 @@ class Origin:
     def __init__(self, answer=None, backlog=512):
         self.answer = self.default = answer if answer is not None else reply()
         self.requests, self.connections, self.failures = [], [], []
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
         self.backlog = backlog
-        self.port = self.listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
+        self.port = 0
         self.listen()
+        self.address = f"127.0.0.1:{self.port}"
 
     def listen(self):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", self.port))
+        self.port = self.listener.getsockname()[1]
         self.listener.listen(self.backlog)
         threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
 
@@ -181,7 +183,4 @@ class Origin:
 
     def restart(self):
         """Listens again where it was."""
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", self.port))
         self.listen()
