@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from harness import Origin, Proxy, reply, request
+from harness import Origin, Proxy, reply, request, wait_for
 
 NAMES = ["a", "b", "c"]
 
@@ -311,12 +311,15 @@ def test_random_by_weight(proxy):
 
 def test_least_request_avoids_the_busy_one(proxy):
     first, second = proxy.origins[3], proxy.origins[4]
-    go_on = threading.Event()
-    first.answer = [go_on, reply(b"slow")]
+    go_on = [threading.Event(), threading.Event()]
+    first.answer, second.answer = [go_on[0], reply(b"slow")], [go_on[1], reply(b"quick")]
     clients = [proxy.client().send(request("/lr")) for _ in range(2)]
     first.wait_requests(1)
+    second.wait_requests(1)  # neither got both
+    go_on[1].set()
+    wait_for(lambda: proxy.metric("weir_requests_in_flight", route="lr") == 1, "one is answered")
     for _ in range(10):
-        assert proxy.get("/lr").status == 200
-    assert len(first.requests) == 1 and len(second.requests) >= 10
-    go_on.set()
-    assert {c.response().status for c in clients} == {200}
+        assert proxy.get("/lr").body == b"quick"
+    assert (len(first.requests), len(second.requests)) == (1, 11)
+    go_on[0].set()
+    assert {c.response().body for c in clients} == {b"slow", b"quick"}
