@@ -83,6 +83,33 @@ Test(watch, a_burst_is_one_change)
     cr_assert_eq(change_count, 2);
 }
 
+/* Turns, one by one, until the change that waits is known. */
+static void turn_until_armed(void)
+{
+    struct timer guard; /* so that no turn waits for ever */
+    bool ignored;
+    timer_init(&guard, on_time, &ignored);
+    for (int i = 0; i < 100 && !timer_is_armed(&watch.quiet); i++) {
+        timer_start(loop, &guard, 0);
+        loop_turn(loop);
+    }
+    timer_stop(loop, &guard);
+    cr_assert(timer_is_armed(&watch.quiet));
+}
+
+Test(watch, an_event_waits_for_the_next_but_never_longer_than_the_bound)
+{
+    touch("weir.yaml");
+    turn_until_armed();
+    cr_assert_eq(mono_diff_us(watch.quiet.deadline, watch.first_event), WATCH_QUIET_MS * 1000);
+    timer_stop(loop, &watch.quiet);
+    watch.first_event.us -= (WATCH_LONGEST_MS - 10) * 1000; /* as if events had come all that time */
+    touch("weir.yaml");
+    turn_until_armed();
+    cr_assert_leq(mono_diff_us(watch.quiet.deadline, watch.first_event), (WATCH_LONGEST_MS + 1) * 1000);
+    cr_assert_eq(change_count, 0);
+}
+
 Test(watch, other_files_of_the_folder_are_none_of_our_business)
 {
     touch("other.log");
