@@ -1,16 +1,17 @@
-/* front/client.h - a downstream HTTP/1.1 connection: reads requests one after the other, in order.
+/* front/client.h - a downstream connection: its life from accept to close, whatever protocol it speaks.
  *
  *   accept --> IDLE --first byte--> ACTIVE --answered, keep-alive--> IDLE
  *               |                     |  \--answered, last---------> LINGERING --FIN or time--> CLOSED
  *               +-- idle_timeout -----+---- error, abort ------------------------------------> CLOSED
  *
  * Owner: the front; freed after the turn in which it is closed. Thread: the worker's. client_set_state alone moves it
- * from list to list. It knows bytes and messages; what is done with a request is front/request.h's.
+ * from list to list. It knows bytes and time; messages are its protocol's (front/client_h1.c), and what is done with a
+ * request is front/request.h's.
  *
  *   invariants
- *   L1 request is set exactly in ACTIVE
+ *   L1 in ACTIVE there is a request, in the other states there is none
  *   L2 in IDLE the inbox holds no chunk and the write queue is empty or draining
- *   L3 requests of one connection never overlap: the next one is parsed when the last is finished
+ *   L3 HTTP/1.1: requests of one connection never overlap: the next one is parsed when the last is finished
  */
 #ifndef FRONT_CLIENT_H
 #define FRONT_CLIENT_H
@@ -20,11 +21,54 @@
 #include "net/inbox.h"
 #include "net/stream.h"
 #include "net/timer.h"
+#include "stats/counters.h"
+
+struct client;
+struct message;
+struct request;
+
+/* How a protocol carries requests over a client's connection. */
+struct client_protocol {
+    enum stats_protocol stats;
+
+    /* From the connection. Each may close the client. */
+    void (*on_readable)(struct client *c); /* not in LINGERING */
+    void (*on_drained)(struct client *c);  /* the write queue has room, or is empty; not in LINGERING */
+    void (*on_timer)(struct client *c);    /* in ACTIVE */
+    /* The client is closing: aborts its requests and lets go of what it holds of its own. */
+    void (*on_close)(struct client *c);
+    /* The proxy ends: requests under way are answered with REASON_DRAINING, or broken off. */
+    void (*cut_off)(struct client *c);
+
+    /* From a request: the answer. All but `flush` only queue. `m` says by its framing what body follows; a 101 has none:
+       what follows is the tunnel. */
+    void (*send_interim)(struct request *r, const struct message *m);
+    void (*send_head)(struct request *r, const struct message *m);
+    void (*send_data)(struct request *r, struct chunk *chunk, uint32_t offset, uint32_t length);
+    void (*send_end)(struct request *r, const struct message *trailers); /* NULL: none */
+    void (*shutdown)(struct request *r);                                 /* a tunnel's FIN, behind what is queued */
+    /* Lets what was queued go. May close the client, and abort the request with it. */
+    void (*flush)(struct request *r);
+    bool (*is_full)(struct request *r); /* pause the source until request_on_drained */
+    uint32_t (*queued_bytes)(const struct request *r);
+
+    /* From a request: its body, or what a tunnel brings. */
+    void (*pause)(struct request *r);
+    void (*resume)(struct request *r);
+    /* Reads and drops what is left of the body from what has already arrived; true when it is complete. */
+    bool (*discard_body)(struct request *r);
+
+    /* The request was recorded and is about to be freed: `finish` lets go of it, frees it by request_free, and goes on
+       with the connection. r->is_cut: the answer broke off and must not look complete. */
+    void (*finish)(struct request *r);
+};
+
+extern const struct client_protocol client_h1;
 
 struct client {
     uint32_t magic;
     uint8_t state;        /* enum client_state */
-    bool is_processing;   /* client_process is on the stack: finishing a request does not recurse into it */
+    bool is_processing;   /* HTTP/1.1: client_process is on the stack: finishing a request does not recurse into it */
     bool has_ended;       /* the peer sent FIN */
     bool has_been_served; /* a request of it was answered */
     bool is_close_due;    /* after this answer */
@@ -33,7 +77,8 @@ struct client {
     struct list link;       /* in front->clients[state] */
     struct front *front;
     struct front_listener *listener;
-    struct request *request; /* ACTIVE, else NULL */
+    const struct client_protocol *protocol;
+    struct request *request; /* HTTP/1.1: in ACTIVE, else NULL */
     struct inbox inbox;      /* read and not yet understood: the next request may be there already */
     struct timer timer;      /* IDLE: idle_timeout; ACTIVE: header_timeout, half-close; LINGERING: its end */
     struct mono_time accepted;
@@ -41,6 +86,8 @@ struct client {
     struct deferred deferred;
     struct stream stream;
 };
+
+#define CLIENT_MAGIC 0x434c4945u
 
 /* Takes the accepted fd over. limits_enter was called for the source; the client leaves again. */
 void client_create(struct front_listener *l, int fd, const struct ip_address *source, uint16_t source_port);
@@ -51,18 +98,26 @@ void client_reset(struct client *c);
 
 /* The proxy is stopping: an idle client goes, unless a request of it waits to be read. */
 void client_drain(struct client *c);
-
 /* The proxy ends: a request under way is answered with that reason, or broken off. */
 void client_cut_off(struct client *c);
 
-/* From the request. */
-void client_on_request_finished(struct client *c);
-/* Bytes of its body are wanted again. */
-void client_resume(struct client *c);
-void client_pause(struct client *c);
-/* Writes out what the request queued. */
+/* ---- for the protocols ---------------------------------------------------------------------------------------------- */
+
+/* The only way from state to state. */
+void client_set_state(struct client *c, enum client_state state);
+/* No request is left: IDLE, for as long as idle_timeout and max_connection_age allow. */
+void client_wait(struct client *c);
+/* The last answer is queued. What the peer still sends is read and dropped for a while: closing at once would make the kernel send a
+   reset, which may destroy the answer on its way (RFC 9112 9.6). */
+void client_linger(struct client *c);
+/* Does max_connection_age end it with the answer under way? */
+bool client_is_too_old(struct client *c);
+/* Writes out what is queued; closes the client when its peer is gone. */
 void client_flush(struct client *c);
-/* Reads and drops what is left of the request's body from what has already arrived; true when it is complete. */
-bool client_discard_body(struct client *c);
+
+static inline const struct limits_config *client_limits(const struct client *c)
+{
+    return &c->front->current->snapshot->config->limits;
+}
 
 #endif

@@ -243,7 +243,7 @@ static void on_head(struct exchange *x, struct message *response)
     }
     request_watch(r);
     if (r->is_tunnel)
-        client_resume(r->client); /* what it sent ahead of our consent */
+        r->client->protocol->resume(r); /* what it sent ahead of our consent */
 }
 
 static void on_data(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)
@@ -262,10 +262,12 @@ static void on_batch(struct exchange *x)
 {
     struct request *r = request_of(x);
     struct client *c = r->client;
-    client_flush(c);
-    if (c->state != CLIENT_CLOSED && stream_is_full(&c->stream)) /* closed, it took the request along */
+    c->protocol->flush(r);
+    if (c->state == CLIENT_CLOSED)
+        return; /* and took the request along */
+    if (c->protocol->is_full(r))
         exchange_pause(x);
-    if (c->request == r && r->is_answer_begun)
+    if (r->is_answer_begun)
         request_watch(r);
 }
 
@@ -286,16 +288,16 @@ static void on_drained(struct exchange *x)
 {
     struct request *r = request_of(x);
     request_watch(r);
-    client_resume(r->client);
+    r->client->protocol->resume(r);
 }
 
 static void on_half_closed(struct exchange *x)
 {
     struct request *r = request_of(x);
     r->has_upstream_ended = true;
-    stream_shutdown(&r->client->stream);
+    r->client->protocol->shutdown(r);
     if (!request_end_tunnel(r))
-        client_flush(r->client);
+        r->client->protocol->flush(r);
 }
 
 static const struct exchange_events forward_events = {

@@ -116,7 +116,7 @@ struct request *request_create(struct client *c)
     return r;
 }
 
-static void request_free(struct request *r)
+void request_free(struct request *r)
 {
     struct front *f = r->front;
     timer_stop(f->loop, &r->timer);
@@ -288,20 +288,7 @@ static enum step_result step_record(struct request *r)
 
 static enum step_result step_finish(struct request *r)
 {
-    struct client *c = r->client;
-    bool is_cut = r->is_cut;
-    c->is_close_due = c->is_close_due || r->is_close_due || !r->is_body_done;
-    request_free(r);
-    if (c->state == CLIENT_CLOSED)
-        return END; /* the client is closing and has let go of the request already */
-    c->request = NULL;
-    if (is_cut) {
-        client_reset(c);
-        return END;
-    }
-    client_flush(c);
-    if (c->state != CLIENT_CLOSED)
-        client_on_request_finished(c);
+    r->client->protocol->finish(r);
     return END;
 }
 
@@ -324,7 +311,7 @@ void request_on_data(struct request *r, struct chunk *chunk, uint32_t offset, ui
     }
     exchange_send(&r->exchange, chunk, offset, length);
     if (exchange_is_full(&r->exchange))
-        client_pause(r->client);
+        r->client->protocol->pause(r);
 }
 
 void request_on_flushed(struct request *r)
@@ -390,7 +377,7 @@ void request_on_client_eof(struct request *r)
 
 bool request_end_tunnel(struct request *r)
 {
-    if (!r->has_client_ended || !r->has_upstream_ended || exchange_is_sending(&r->exchange))
+    if (!r->has_client_ended || !r->has_upstream_ended || exchange_queued_bytes(&r->exchange) > 0)
         return false;
     request_resume(r);
     return true;
@@ -419,8 +406,7 @@ void request_refuse(struct request *r, enum reason reason)
 /* Bytes queued to either side: while the number changes, somebody reads. */
 static uint64_t queued_bytes(const struct request *r)
 {
-    const struct upstream_connection *c = r->exchange.connection;
-    return ((uint64_t)r->client->stream.queued_bytes << 32) + (c != NULL ? c->stream.queued_bytes : 0);
+    return ((uint64_t)r->client->protocol->queued_bytes(r) << 32) + exchange_queued_bytes(&r->exchange);
 }
 
 /* What has to happen next. The first two have a deadline that no retry and no new connection moves: route.timeout. */
@@ -455,10 +441,10 @@ void request_watch(struct request *r)
 static enum reason timeout_reason(const struct request *r)
 {
     if (r->is_answer_begun)
-        return r->client->stream.queued_bytes > 0 ? REASON_CLIENT_SLOW : REASON_STREAM_IDLE;
+        return r->client->protocol->queued_bytes(r) > 0 ? REASON_CLIENT_SLOW : REASON_STREAM_IDLE;
     if (awaited(r) != WAIT_FOR_BYTES)
         return REASON_RESPONSE_TIMEOUT;
-    return r->exchange.connection->stream.queued_bytes > 0 ? REASON_STREAM_IDLE : REASON_BODY_TIMEOUT;
+    return exchange_queued_bytes(&r->exchange) > 0 ? REASON_STREAM_IDLE : REASON_BODY_TIMEOUT;
 }
 
 static void request_on_timer(void *arg)

@@ -70,6 +70,9 @@ struct request {
 /* A request begins with its first byte. */
 struct request *request_create(struct client *c);
 
+/* For client_protocol.finish: nothing of it may be touched afterwards. */
+void request_free(struct request *r);
+
 /* Gives the free list back to the heap. */
 void request_free_all(struct front *f);
 

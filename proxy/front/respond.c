@@ -1,8 +1,7 @@
 /* front/respond.c - what goes back to the client: relayed answers and the proxy's own.
  *
- * Relayed or our own, an answer's framing is decided here by what the client can read (HTTP/1.0 knows no chunks),
- * not by how the upstream sent it; the codec writes it. An answer that was begun is never replaced: what goes wrong
- * later cuts the connection. */
+ * Relayed or our own, an answer is a neutral message here; how it is framed is the client's protocol's matter. An answer
+ * that was begun is never replaced: what goes wrong later cuts it off. */
 #include "front/respond.h"
 
 #include "base/check.h"
@@ -11,48 +10,12 @@
 
 #include <time.h>
 
-#define HEAD_MARGIN_BYTES 256
-#define COPY_BELOW_BYTES  1024 /* shorter pieces are copied behind the head: one write of one run of bytes */
-
 /* ---- heads --------------------------------------------------------------------------------------------------------- */
-
-static void queue_head(struct request *r, const struct message *m, const struct h1_write *w)
-{
-    struct stream *s = &r->client->stream;
-    uint32_t room = (uint32_t)h1_head_bytes(m) + HEAD_MARGIN_BYTES;
-    char *out = stream_reserve(s, room);
-    size_t written = h1_write_response(m, w, out, room);
-    CHECK(written > 0);
-    stream_commit(s, (uint32_t)written);
-}
-
-/* Does the connection end with this answer? */
-static bool is_last_answer(struct request *r)
-{
-    const struct limits_config *limits = &request_config(r)->limits;
-    struct client *c = r->client;
-    struct front *f = r->front;
-    int64_t age_ms = mono_diff_us(loop_now(f->loop), c->accepted) / 1000;
-    bool is_too_old = limits->max_connection_age_ms != 0 && age_ms >= limits->max_connection_age_ms;
-    return r->is_close_due || c->is_close_due || !r->message.is_keep_alive || f->is_draining || is_too_old;
-}
-
-static struct h1_write write_of(struct request *r, enum body_framing framing)
-{
-    bool is_1_0 = r->message.version_minor == 0;
-    r->is_close_due = is_last_answer(r) || framing == BODY_UNTIL_CLOSE;
-    return (struct h1_write){ .framing = framing,
-                              .is_close = r->is_close_due,
-                              .is_keep_alive_1_0 = is_1_0 && !r->is_close_due };
-}
 
 void respond_interim(struct request *r, struct message *response)
 {
-    if (r->message.version_minor == 0 || (response->status == 100 && !r->message.expects_continue))
-        return; /* RFC 9110 15.2: HTTP/1.0 does not know them; a 100 that nobody waits for says nothing */
     hop_by_hop_drop(response);
-    struct h1_write w = { .framing = BODY_NONE };
-    queue_head(r, response, &w);
+    r->client->protocol->send_interim(r, response);
 }
 
 /* The user's place in a sticky split, for the requests to come. */
@@ -79,44 +42,19 @@ static void apply_route(struct request *r, struct message *response)
                     request_config(r)->upstreams[r->decision.upstream_index].name);
 }
 
-/* How the client gets a body that the upstream sends so. */
-static enum body_framing relayed_framing(const struct request *r, const struct message *response)
-{
-    bool is_of_open_length = response->framing == BODY_CHUNKED || response->framing == BODY_UNTIL_CLOSE;
-    if (!is_of_open_length)
-        return response->framing;
-    return r->message.version_minor == 0 ? BODY_UNTIL_CLOSE : BODY_CHUNKED;
-}
-
-static bool begin_tunnel(struct request *r, struct message *response)
-{
-    if (!r->message.is_upgrade || !r->is_body_done)
-        return false; /* nobody asked for it (RFC 9110 15.2.2), or has asked to the end (7.8) */
-    struct slice protocol = arena_copy(&r->arena, response->upgrade);
-    hop_by_hop_drop(response);
-    apply_route(r, response);
-    struct h1_write w = { .framing = BODY_NONE, .upgrade = protocol };
-    queue_head(r, response, &w);
-    r->is_tunnel = r->is_close_due = true;
-    return true;
-}
-
 bool respond_head(struct request *r, struct message *response)
 {
+    bool is_tunnel = response->status == 101;
     r->endpoint =
         arena_copy(&r->arena, slice_from_cstr(r->exchange.endpoint->label)); /* which may leave before we do */
-    if (response->status == 101) {
-        if (!begin_tunnel(r, response))
-            return false;
-    } else {
-        hop_by_hop_drop(response);
-        apply_route(r, response);
-        r->response_framing = relayed_framing(r, response);
-        struct h1_write w = write_of(r, r->response_framing);
-        w.has_content_length = response->has_content_length;
-        w.content_length = response->content_length;
-        queue_head(r, response, &w);
-    }
+    if (is_tunnel && (!r->message.is_upgrade || !r->is_body_done))
+        return false; /* nobody asked for it (RFC 9110 15.2.2), or has asked to the end (7.8) */
+    if (is_tunnel)
+        response->upgrade = arena_copy(&r->arena, response->upgrade);
+    hop_by_hop_drop(response);
+    apply_route(r, response);
+    r->client->protocol->send_head(r, response);
+    r->is_tunnel = is_tunnel;
     r->status = response->status;
     r->is_answer_begun = true;
     return true;
@@ -126,32 +64,15 @@ bool respond_head(struct request *r, struct message *response)
 
 void respond_data(struct request *r, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
-    struct stream *s = &r->client->stream;
-    bool is_chunked = r->response_framing == BODY_CHUNKED && !r->is_tunnel;
     r->sent_bytes += length;
-    if (is_chunked) {
-        char size[18];
-        stream_push_copy(s, size, (uint32_t)h1_write_chunk_size(length, size));
-    }
-    if (length < COPY_BELOW_BYTES)
-        stream_push_copy(s, chunk->bytes + offset, length);
-    else
-        stream_push(s, chunk, offset, length);
-    if (is_chunked)
-        stream_push_copy(s, "\r\n", 2);
+    r->client->protocol->send_data(r, chunk, offset, length);
 }
 
 void respond_end(struct request *r, struct message *trailers)
 {
-    if (r->response_framing != BODY_CHUNKED || r->is_tunnel)
-        return;
-    struct stream *s = &r->client->stream;
     if (trailers != NULL)
         trailers_filter(trailers);
-    uint32_t room = (uint32_t)(trailers != NULL ? h1_head_bytes(trailers) : 0) + HEAD_MARGIN_BYTES;
-    size_t written = h1_write_last_chunk(trailers, stream_reserve(s, room), room);
-    CHECK(written > 0);
-    stream_commit(s, (uint32_t)written);
+    r->client->protocol->send_end(r, trailers);
 }
 
 /* ---- answers of our own ---------------------------------------------------------------------------------------------- */
@@ -186,23 +107,34 @@ static struct slice http_date(struct request *r)
     return slice_from(text, strftime(text, 32, "%a, %d %b %Y %H:%M:%S GMT", &tm));
 }
 
+/* The body goes the way of a relayed one: in a chunk, here the turn's. */
+static void own_queue_body(struct request *r, struct slice body)
+{
+    uint32_t length = (uint32_t)body.len;
+    struct chunk *chunk = chunk_ref(loop_scratch(r->front->loop, length));
+    uint32_t offset = chunk->used;
+    memcpy(chunk->bytes + offset, body.ptr, length);
+    chunk->used += length;
+    respond_data(r, chunk, offset, length);
+    chunk_unref(chunk);
+}
+
 static void own_queue(struct request *r, struct own_answer *own)
 {
-    bool is_bodiless = own->head.status == 204 || own->head.status == 304;
+    struct message *head = &own->head;
+    bool is_bodiless = head->status == 204 || head->status == 304;
+    bool has_body = own->body.len > 0 && !is_bodiless && r->message.method != METHOD_HEAD;
     own_add(r, own, FIELD_DATE, http_date(r));
-    apply_route(r, &own->head);
-    struct h1_write w = write_of(r, own->body.len > 0 && !is_bodiless ? BODY_LENGTH : BODY_NONE);
-    w.has_content_length = !is_bodiless;
-    w.content_length = own->body.len;
-    if (r->message.method == METHOD_HEAD)
-        w.framing = BODY_NONE;
-    queue_head(r, &own->head, &w);
-    if (w.framing == BODY_LENGTH) {
-        stream_push_copy(&r->client->stream, own->body.ptr, (uint32_t)own->body.len);
-        r->sent_bytes = own->body.len;
-    }
-    r->status = own->head.status;
+    apply_route(r, head);
+    head->framing = has_body ? BODY_LENGTH : BODY_NONE;
+    head->has_content_length = !is_bodiless;
+    head->content_length = own->body.len;
+    r->client->protocol->send_head(r, head);
+    r->status = head->status;
     r->is_answer_begun = true;
+    if (has_body)
+        own_queue_body(r, own->body);
+    respond_end(r, NULL);
 }
 
 static void own_reason(struct request *r, struct own_answer *own)
@@ -262,7 +194,7 @@ void respond_own(struct request *r)
 {
     struct own_answer own;
     if (!r->is_body_done)
-        r->is_body_done = client_discard_body(r->client);
+        r->is_body_done = r->client->protocol->discard_body(r);
     if (!r->is_body_done)
         r->is_close_due = true; /* what is left of the body must not be read as a request */
     if (r->reason != REASON_NONE)

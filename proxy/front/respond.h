@@ -1,6 +1,6 @@
 /* front/respond.h - what goes back to the client: relayed answers and the proxy's own.
  *
- * Everything is queued on the client's stream, never written at once: the head and what there is of the body leave
+ * Everything is queued on the client's connection, never written at once: the head and what there is of the body leave
  * together, when the exchange has delivered a whole read (on_batch) or the request is finished. None of these
  * closes the client: that its connection is broken is found when it is flushed. */
 #ifndef FRONT_RESPOND_H

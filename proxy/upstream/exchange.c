@@ -182,9 +182,9 @@ bool exchange_is_full(struct exchange *x)
     return x->connection != NULL && stream_is_full(&x->connection->stream);
 }
 
-bool exchange_is_sending(const struct exchange *x)
+uint32_t exchange_queued_bytes(const struct exchange *x)
 {
-    return x->connection != NULL && x->connection->stream.queued_bytes > 0;
+    return x->connection != NULL ? x->connection->stream.queued_bytes : 0;
 }
 
 static void push_piece(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)

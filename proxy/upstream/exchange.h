@@ -107,8 +107,8 @@ void exchange_shutdown(struct exchange *x);
 /* Can body bytes be taken now? */
 bool exchange_is_ready(const struct exchange *x);
 bool exchange_is_full(struct exchange *x);
-/* Does anything wait to be written to the endpoint? */
-bool exchange_is_sending(const struct exchange *x);
+/* Bytes that wait to be written to the endpoint. */
+uint32_t exchange_queued_bytes(const struct exchange *x);
 
 /* Stops and goes on reading the response. */
 void exchange_pause(struct exchange *x);
