@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from functools import cached_property
 
 from lib.process import Failure, Process, started, wait_for
 
@@ -18,7 +19,7 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def build_tool(name, *flags):
+def build_tool(name, *flags, libraries=()):
     """The bench program of that name: as make left it in build/bench, or compiled here, with -O2."""
     source = os.path.join(FOLDER, f"{os.path.splitext(name)[0]}.c")
     target = os.path.join(BUILD, name)
@@ -26,7 +27,7 @@ def build_tool(name, *flags):
     if os.path.exists(target) and os.path.getmtime(target) >= max(map(os.path.getmtime, sources)):
         return target
     os.makedirs(BUILD, exist_ok=True)
-    command = ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", *flags, "-o", target, source]
+    command = ["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", *flags, "-o", target, source, *libraries]
     if subprocess.run(command).returncode != 0:
         raise Failure(f"{name} does not compile")
     return target
@@ -78,6 +79,25 @@ class Bench:
         self._origins.append(origin)
         line = wait_for(f"origin {name} prints its port", lambda: read_line(log), process=origin)
         self.origin_ports.append(int(line))
+
+    @cached_property
+    def handshakes_path(self):
+        return build_tool("handshakes", libraries=("-lssl", "-lcrypto"))
+
+    @cached_property
+    def pem_path(self):
+        """A certificate for bench.example.com and its P-256 key, in one file."""
+        key, certificate, both = (self.path(name) for name in ("key.pem", "certificate.pem", "site.pem"))
+        how = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30"
+        names = ["-subj", "/CN=bench.example.com", "-addext", "subjectAltName=DNS:bench.example.com"]
+        made = subprocess.run([*how.split(), "-keyout", key, "-out", certificate, *names], capture_output=True)
+        if made.returncode != 0:
+            raise Failure(f"openssl made no certificate:\n{made.stderr.decode()}")
+        with open(both, "wb") as pem:
+            for part in (certificate, key):
+                with open(part, "rb") as file:
+                    pem.write(file.read())
+        return both
 
     def path(self, name):
         return os.path.join(self.directory, name)

@@ -6,6 +6,7 @@ per request needs a known number of requests and no connection opened or closed 
 
 import select
 import socket
+import ssl
 
 from lib.process import Failure
 
@@ -42,6 +43,64 @@ class Connection:
         self.socket.close()
 
 
+def tls_context():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+TLS = tls_context()
+
+
+class TlsConnection(Connection):
+    """The same over TLS; ALPN offers HTTP/1.1 alone."""
+
+    def __init__(self, port):
+        super().__init__(port)
+        self.socket = TLS.wrap_socket(self.socket, server_hostname="bench.example.com")
+
+
+class Http2Connection(Connection):
+    """One connection in HTTP/2 with prior knowledge, frames by hand: enough for a request after the other."""
+
+    PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    ACK = bytes([0, 0, 0, 4, 1, 0, 0, 0, 0])
+    # Static table: GET, http, /; a literal :authority without indexing.
+    HEAD = bytes([0x82, 0x86, 0x84, 0x01, 17]) + b"bench.example.com"
+    SETTINGS, END_STREAM = 4, 1
+
+    def __init__(self, port):
+        super().__init__(port)
+        self._stream = -1
+        self.socket.sendall(self.PREFACE)
+
+    def send(self):
+        self._stream += 2
+        flags = 0x5  # END_STREAM, END_HEADERS
+        frame = len(self.HEAD).to_bytes(3, "big") + bytes([1, flags]) + self._stream.to_bytes(4, "big")
+        self.socket.sendall(frame + self.HEAD)
+
+    def receive(self):
+        """Reads once; true when the last frame of the response is there."""
+        data = self.socket.recv(1 << 16)
+        if not data:
+            raise Failure("a connection was closed before its response was complete")
+        self._received += data
+        is_complete = False
+        while len(self._received) >= 9:
+            end = 9 + int.from_bytes(self._received[:3], "big")
+            if len(self._received) < end:
+                break
+            kind, flags = self._received[3], self._received[4]
+            stream = int.from_bytes(self._received[5:9], "big")
+            self._received = self._received[end:]
+            if kind == self.SETTINGS and not flags & 1:
+                self.socket.sendall(self.ACK)
+            is_complete |= stream == self._stream and kind in (0, 1) and bool(flags & self.END_STREAM)
+        return is_complete
+
+
 def response_bytes(received):
     """Length of a whole response by its content-length; 0 while the head is incomplete."""
     head, end, _ = received.partition(b"\r\n\r\n")
@@ -56,8 +115,9 @@ def response_bytes(received):
 class Client:
     """A set of connections, closed together at the end of a `with`."""
 
-    def __init__(self, port, connections):
+    def __init__(self, port, connections, kind=Connection):
         self._port = port
+        self._kind = kind
         self._connections = []
         self.open_more(connections)
 
@@ -69,7 +129,7 @@ class Client:
             connection.close()
 
     def open_more(self, count):
-        self._connections += [Connection(self._port) for _ in range(count)]
+        self._connections += [self._kind(self._port) for _ in range(count)]
 
     def visit_last(self, count):
         """One request on each of the connections opened last, never two at the same time."""

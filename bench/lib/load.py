@@ -68,6 +68,23 @@ def run_wrk(bench, port, seconds, path="/", script=None):
         return parse_wrk(read_all(wrk.log_path))
 
 
+H2_CLIENTS, H2_STREAMS = 32, 32
+
+
+def run_h2_saturating(bench, url, seconds=None, requests=None):
+    """h2load with 32 connections of 32 streams, for a time or for a number of requests. Latencies are not read."""
+    how = [f"-D{max(1, round(seconds))}"] if seconds else [f"-n{requests}"]
+    argv = ["h2load", "-t1", f"-c{H2_CLIENTS}", f"-m{H2_STREAMS}", *how, url]
+    with bench.load_process("h2load", argv) as h2load:
+        h2load.popen.wait((seconds or 30) + 30)
+        text = read_all(h2load.log_path)
+    counts = re.search(r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded", text)
+    if not counts:
+        raise Failure(f"h2load said nothing of its requests:\n{text}")
+    done, succeeded = map(int, counts.groups())
+    return Load(done, done - succeeded, find_number(r"finished in [^,]*, ([0-9.]+) req/s", text), 0.0, 0.0)
+
+
 class EndlessWrk:
     """Load for as long as something else takes: stop() interrupts it and returns what it saw."""
 

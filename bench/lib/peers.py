@@ -14,6 +14,10 @@ from lib.process import Process, pick_port, wait_for
 # What --bare leaves out of the peers' configurations: the fields that weir adds too.
 ADDED_FIELD = re.compile(r"forwarded|forwardfor|request.id", re.I)
 SPLICING = "haproxy-splice"  # HAProxy with the option that large bodies gain most from
+# A line `@MODE@ text` of a template stands only in that mode; `@h2,tls@ text` in either.
+#   h1   clear text, HTTP/1.1 both ways          h2  clear text, HTTP/2 with prior knowledge to HTTP/1.1
+#   tls  TLS, HTTP/2 and HTTP/1.1 by ALPN        h2h2  as h2, to HTTP/2 upstreams
+MODE_LINE = re.compile(r"@([a-z0-9,]+)@ (.*)", re.S)
 ONE_ROUTE = "  - { name: all, match: { path: { prefix: / } }, split: { a: 90, b: 10 } }"
 
 
@@ -57,16 +61,18 @@ class Peer:
         match = re.search(r"\d+\.\d+[\w.+~-]*", run.stdout + run.stderr)
         return f"{self.name} {match.group(0) if match else 'unknown'}"
 
-    def configure(self, bench, port, directory, routes, workers):
+    def configure(self, bench, port, directory, routes, workers, mode, origins):
         if not self.template:
             return ""
         with open(os.path.join(FOLDER, "peers", self.template)) as file:
-            text = "".join(line for line in file if not (bench.options.bare and ADDED_FIELD.search(line)))
+            lines = (in_mode(line, mode) for line in file)
+            text = "".join(line for line in lines if not (bench.options.bare and ADDED_FIELD.search(line)))
         values = {
             "PORT": port,
             "DIR": directory,
-            "A": bench.origin_ports[0],
-            "B": bench.origin_ports[1],
+            "PEM": bench.pem_path if mode == "tls" else "",
+            "A": origins[0],
+            "B": origins[1],
             "USER": "user root;" if os.geteuid() == 0 else "",
             "ROUTES": routes,
             "WORKERS": workers,
@@ -80,16 +86,18 @@ class Peer:
         return path
 
     @contextmanager
-    def running(self, bench, routes=ONE_ROUTE, workers=1, wrap=(), env=None, patience_s=10):
+    def running(
+        self, bench, routes=ONE_ROUTE, workers=1, wrap=(), env=None, patience_s=10, mode="h1", origins=None
+    ):
         """A fresh life of this proxy on the proxy core, answering; `wrap` goes before its command."""
         port = pick_port()
         directory = bench.new_directory(self.name)
-        config = self.configure(bench, port, directory, routes, workers)
+        config = self.configure(bench, port, directory, routes, workers, mode, origins or bench.origin_ports)
         argv = [*wrap, self.path, *self.argv(config, port, bench)]
         log = os.path.join(directory, "output.log")
         process = Process(self.name, argv, {bench.proxy_core}, log, env)
         try:
-            wait_for(f"{self.name} answers", lambda: answers(port), patience_s, process)
+            wait_for(f"{self.name} answers", lambda: answers(port, mode), patience_s, process)
             yield Proxy(process, port, directory, config)
             process.check_alive()
             bench.check_origins()
@@ -103,7 +111,17 @@ def find_in_sbin(program):
     return path if os.path.exists(path) else ""
 
 
-def answers(port):
+def in_mode(line, mode):
+    match = MODE_LINE.match(line.lstrip())
+    if not match:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    return indent + match.group(2) if mode in match.group(1).split(",") else ""
+
+
+def answers(port, mode):
+    if mode != "h1":
+        return answers_curl(port, mode)
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         connection.request("GET", "/")
@@ -112,6 +130,12 @@ def answers(port):
         return ok
     except (OSError, http.client.HTTPException):
         return False
+
+
+def answers_curl(port, mode):
+    how = ["-k", f"https://127.0.0.1:{port}/"] if mode == "tls" else ["--http2-prior-knowledge", f"http://127.0.0.1:{port}/"]
+    run = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "2", *how], capture_output=True)
+    return run.stdout == b"200"
 
 
 def floor_argv(_, port, bench):

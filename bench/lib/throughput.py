@@ -36,6 +36,11 @@ def measure(bench, proxy, path="/", script=None):
     begin = time.monotonic()
     busy_before, before = core_busy_us(bench.proxy_core), proxy.process.cpu()
     result = load.run_wrk(bench, proxy.port, bench.seconds, path, script)
+    return sample_of(bench, proxy, result, begin, busy_before, before)
+
+
+def sample_of(bench, proxy, result, begin, busy_before, before):
+    """The figures of a stretch of load that began with these readings; None when a request failed."""
     used = proxy.process.cpu() - before
     wall_us = (time.monotonic() - begin) * 1_000_000
     foreign_us = core_busy_us(bench.proxy_core) - busy_before - used.total_us
@@ -67,7 +72,7 @@ def run_rounds(bench, lives, rounds):
     return samples
 
 
-def add_row(section, name, samples):
+def add_row(section, name, samples, has_latencies=True):
     """User and sys: the exact total, shared out by the ticks of all rounds together."""
     if None in samples:
         section.add_void(name, samples.count(None))
@@ -81,11 +86,14 @@ def add_row(section, name, samples):
         f"{user_us:.2f}",
         f"{middle['cpu_us'] - user_us:.2f}",
         f"{middle['rate']:.0f}",
-        f"{middle['p50_us'] / 1000:.2f}",
-        f"{middle['p99_us'] / 1000:.2f}",
+        *(f"{middle[key] / 1000:.2f}" for key in ("p50_us", "p99_us") if has_latencies),
         f"{100 * middle['busy']:.0f}",
         f"{100 * middle['foreign']:.0f}",
     )
+
+
+def middle_cpu(samples):
+    return median(sample.cpu_us for sample in samples)
 
 
 def cpu_ratios(samples, above, below):
