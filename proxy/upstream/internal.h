@@ -10,10 +10,20 @@ static inline bool endpoint_is_leaving(const struct endpoint *e)
     return list_is_linked(&e->link);
 }
 
+struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_config *config, uint32_t stats_id);
+void endpoint_destroy(struct endpoint *e);
+/* It is not configured any more: its last connection takes it along. */
+void endpoint_leave(struct endpoint *e);
+/* Connections that serve nobody. */
+void endpoint_close_unused(struct endpoint *e);
+void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, socklen_t length);
+/* One connection, so that a dead endpoint is known before the first request. */
+void endpoint_probe(struct endpoint *e);
 /* A connection of it is gone: counts, and frees what only it held. */
 void endpoint_forget_connection(struct endpoint *e);
 
 void upstream_unref(struct upstream *u);
+bool upstream_is_below_limit(const struct upstream *u);
 /* A connection may have become free: the pending are looked at when the turn ends. */
 void upstream_on_room(struct upstream *u);
 /* May a new connection be opened? Gives up an idle one of another endpoint if need be. */

@@ -8,7 +8,6 @@
 #include "upstream/upstream.h"
 
 #include "base/check.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "upstream/connection.h"
 #include "upstream/internal.h"
@@ -16,99 +15,6 @@
 #include <string.h>
 
 #define UPSTREAM_MAGIC 0x55505354u
-#define ENDPOINT_MAGIC 0x454e4450u
-
-#define DOWN_FIRST_MS 1000 /* after one failed connect; doubled with each further one */
-#define DOWN_MOST_MS  16000
-
-/* ---- endpoints ------------------------------------------------------------------------------------------------------ */
-
-bool endpoint_is_usable(const struct endpoint *e, struct mono_time now)
-{
-    return e->address_length != 0 && (!e->is_down || !mono_is_before(now, e->down_until));
-}
-
-void endpoint_on_connect_failed(struct endpoint *e)
-{
-    struct upstream_set *set = e->upstream->set;
-    unsigned doublings = e->connect_failures < 4 ? e->connect_failures : 4;
-    int64_t wait_ms = (int64_t)DOWN_FIRST_MS << doublings;
-    if (!e->is_down)
-        log_warn("upstream %s: endpoint %s is unhealthy: could not connect", e->upstream->name, e->label);
-    e->connect_failures++;
-    e->is_down = true;
-    e->down_until = mono_add_ms(loop_now(set->loop), wait_ms < DOWN_MOST_MS ? wait_ms : DOWN_MOST_MS);
-    stats_endpoint_set_health(set->loop->stats, e->stats_id, STATS_UNHEALTHY);
-    stats_upstream_add(set->loop->stats, e->upstream->stats_id, STATS_UPSTREAM_CONNECT_FAILURES, 1);
-}
-
-void endpoint_on_connected(struct endpoint *e)
-{
-    if (e->is_down)
-        log_info("upstream %s: endpoint %s is healthy again", e->upstream->name, e->label);
-    e->is_down = false;
-    e->connect_failures = 0;
-    stats_endpoint_set_health(e->upstream->set->loop->stats, e->stats_id, STATS_HEALTHY);
-}
-
-static struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_config *config, uint32_t stats_id)
-{
-    struct endpoint *e = memory_zalloc(sizeof(*e));
-    e->magic = ENDPOINT_MAGIC;
-    e->upstream = u;
-    e->label = memory_strdup(config->address_text.ptr);
-    e->stats_id = stats_id;
-    list_init(&e->link);
-    list_init(&e->idle);
-    if (config->address.kind != ADDRESS_NAME)
-        e->address_length = endpoint_address_to_sockaddr(&config->address, &e->address);
-    if (e->address_length == 0) /* healthy when the name has an address and a connection was made */
-        stats_endpoint_set_health(u->set->loop->stats, stats_id, STATS_UNHEALTHY);
-    return e;
-}
-
-/* Connections that serve nobody. */
-static void endpoint_close_unused(struct endpoint *e)
-{
-    struct upstream_connection *probe = e->probe;
-    LIST_FOREACH_SAFE (link, &e->idle)
-        connection_close(LIST_ITEM(link, struct upstream_connection, link));
-    if (probe != NULL)
-        connection_close(probe);
-}
-
-static void endpoint_destroy(struct endpoint *e)
-{
-    CHECK_MAGIC(e, ENDPOINT_MAGIC);
-    CHECK(e->connection_count == 0 && list_is_empty(&e->idle));
-    list_remove(&e->link);
-    memory_free(e->label);
-    e->magic = 0;
-    memory_free(e);
-}
-
-/* The endpoint is not configured any more: its last connection takes it along. */
-static void endpoint_leave(struct endpoint *e)
-{
-    endpoint_close_unused(e);
-    if (e->connection_count == 0)
-        endpoint_destroy(e);
-    else
-        list_append(&e->upstream->leaving, &e->link);
-}
-
-void endpoint_forget_connection(struct endpoint *e)
-{
-    struct upstream *u = e->upstream;
-    CHECK(e->connection_count > 0 && u->connection_count > 0);
-    e->connection_count--;
-    u->connection_count--;
-    u->set->connection_count--;
-    if (e->connection_count == 0 && endpoint_is_leaving(e))
-        endpoint_destroy(e);
-    upstream_on_room(u);
-    upstream_unref(u);
-}
 
 /* ---- upstreams ------------------------------------------------------------------------------------------------------ */
 
@@ -215,33 +121,6 @@ void upstream_detach(struct upstream *u)
     upstream_unref(u);
 }
 
-static bool is_below_limit(const struct upstream *u)
-{
-    return u->max_connections == 0 || u->connection_count < u->max_connections;
-}
-
-/* One connection, so that a dead endpoint is known before the first request. */
-static void endpoint_probe(struct endpoint *e)
-{
-    if (e->connection_count == 0 && e->address_length != 0 && is_below_limit(e->upstream))
-        connection_open(e, NULL);
-}
-
-static void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, socklen_t length)
-{
-    CHECK(length <= sizeof(e->address));
-    bool is_first = e->address_length == 0;
-    if (e->address_length == length && memcmp(&e->address, address, length) == 0)
-        return;
-    endpoint_close_unused(e);
-    memcpy(&e->address, address, length);
-    e->address_length = length;
-    e->address_number++;
-    e->is_down = false;
-    if (is_first)
-        endpoint_probe(e);
-}
-
 void upstream_set_resolved(struct upstream_set *set, const char *name, const char *label,
                            const struct sockaddr *address, socklen_t length)
 {
@@ -255,6 +134,11 @@ void upstream_probe(struct upstream *u)
 {
     for (uint32_t i = 0; i < u->endpoint_count; i++)
         endpoint_probe(u->endpoints[i]);
+}
+
+bool upstream_is_below_limit(const struct upstream *u)
+{
+    return u->max_connections == 0 || u->connection_count < u->max_connections;
 }
 
 /* ---- who waits ------------------------------------------------------------------------------------------------------- */
@@ -280,7 +164,7 @@ static struct upstream_connection *upstream_find_unused(const struct upstream *u
 
 bool upstream_has_room(struct upstream *u)
 {
-    while (!is_below_limit(u)) { /* more than one too many: a reload lowered the limit */
+    while (!upstream_is_below_limit(u)) { /* more than one too many: a reload lowered the limit */
         struct upstream_connection *unused = upstream_find_unused(u);
         if (unused == NULL)
             return false;
@@ -298,7 +182,7 @@ static void upstream_set_serve_pending(void *arg)
     set->is_room_announced = false;
     LIST_FOREACH_SAFE (link, &set->upstreams) {
         struct upstream *u = LIST_ITEM(link, struct upstream, link);
-        while (!list_is_empty(&u->pending) && (is_below_limit(u) || upstream_find_unused(u) != NULL))
+        while (!list_is_empty(&u->pending) && (upstream_is_below_limit(u) || upstream_find_unused(u) != NULL))
             exchange_leave_queue(LIST_ITEM(u->pending.next, struct exchange, pending_link));
     }
 }
