@@ -94,6 +94,7 @@ void front_drain(struct front *f)
 {
     CHECK_MAGIC(f, FRONT_MAGIC);
     f->is_draining = true;
+    upstream_set_stop_probing(&f->upstreams);
     LIST_FOREACH_SAFE (link, &f->clients[CLIENT_IDLE])
         client_drain(LIST_ITEM(link, struct client, link));
 }

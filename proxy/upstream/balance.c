@@ -1,14 +1,14 @@
 /* upstream/balance.c - chooses an endpoint of an upstream.
  *
- * First among the endpoints that are usable; then, when none is, among those that are down, because what is known
- * of them is old and the alternative is a certain 503. With one endpoint there is nothing to choose. */
+ * First among the endpoints that are usable: whether another is up again is found out by probes, not by requests. Then,
+ * when none is, among those that are down, because what is known of them is old and the alternative is a certain 503.
+ * With one endpoint there is nothing to choose. */
 #include "upstream/balance.h"
 
 /* Who takes part in a choice. */
 struct candidates {
     struct upstream *upstream;
     const struct endpoint *avoid;
-    struct mono_time now;
     bool are_down_welcome;
 };
 
@@ -16,7 +16,7 @@ static bool is_candidate(const struct candidates *c, const struct endpoint *e)
 {
     if (e->address_length == 0 || e == c->avoid)
         return false;
-    return c->are_down_welcome || endpoint_is_usable(e, c->now);
+    return c->are_down_welcome || endpoint_is_usable(e);
 }
 
 /* Smooth weighted round robin: each gains its weight, the richest pays the total. Spreads a heavy endpoint's turns. */
@@ -97,14 +97,14 @@ struct endpoint *balance_pick(struct upstream *u, const struct endpoint *avoid)
         struct endpoint *only = u->endpoints[0];
         return only->address_length != 0 ? only : NULL;
     }
-    struct candidates c = { u, avoid, loop_now(u->set->loop), false };
+    struct candidates c = { u, avoid, false };
     struct endpoint *e = pick(&c);
-    if (e == NULL) {
-        c.are_down_welcome = true;
-        e = pick(&c);
-    }
     if (e == NULL && avoid != NULL) {
         c.avoid = NULL;
+        e = pick(&c);
+    }
+    if (e == NULL) {
+        c.are_down_welcome = true;
         e = pick(&c);
     }
     return e;

@@ -40,8 +40,10 @@ static void connection_attach(struct upstream_connection *c, struct exchange *x)
 
 static void connection_detach(struct upstream_connection *c)
 {
-    if (c->endpoint->probe == c)
+    if (c->endpoint->probe == c) {
         c->endpoint->probe = NULL;
+        c->endpoint->is_probe_firm = false;
+    }
     if (c->exchange == NULL)
         return;
     c->exchange->connection = NULL;

@@ -14,23 +14,35 @@
 #define DOWN_FIRST_MS 1000 /* after one failed connect; doubled with each further one */
 #define DOWN_MOST_MS  16000
 
-bool endpoint_is_usable(const struct endpoint *e, struct mono_time now)
+bool endpoint_is_usable(const struct endpoint *e)
 {
-    return e->address_length != 0 && (!e->is_down || !mono_is_before(now, e->down_until));
+    return e->address_length != 0 && !e->is_down;
+}
+
+/* ---- up and down ------------------------------------------------------------------------------------------------------ */
+
+/* Until the next probe, twice as long as before. */
+static void endpoint_leave_alone(struct endpoint *e)
+{
+    unsigned doublings = e->down_period_count < 4 ? e->down_period_count : 4;
+    int64_t wait_ms = (int64_t)DOWN_FIRST_MS << doublings;
+    e->down_period_count++;
+    timer_start(e->upstream->set->loop, &e->probe_timer, wait_ms < DOWN_MOST_MS ? wait_ms : DOWN_MOST_MS);
 }
 
 void endpoint_on_connect_failed(struct endpoint *e)
 {
     struct upstream_set *set = e->upstream->set;
-    unsigned doublings = e->connect_failures < 4 ? e->connect_failures : 4;
-    int64_t wait_ms = (int64_t)DOWN_FIRST_MS << doublings;
+    stats_upstream_add(set->loop->stats, e->upstream->stats_id, STATS_UPSTREAM_CONNECT_FAILURES, 1);
+    if (endpoint_is_leaving(e))
+        return;
     if (!e->is_down)
         log_warn("upstream %s: endpoint %s is unhealthy: could not connect", e->upstream->name, e->label);
-    e->connect_failures++;
     e->is_down = true;
-    e->down_until = mono_add_ms(loop_now(set->loop), wait_ms < DOWN_MOST_MS ? wait_ms : DOWN_MOST_MS);
+    /* Many may fail together, and requests fail too while nothing is up: that is one period all the same. */
+    if (!timer_is_armed(&e->probe_timer) && !list_is_linked(&e->probe_link))
+        endpoint_leave_alone(e);
     stats_endpoint_set_health(set->loop->stats, e->stats_id, STATS_UNHEALTHY);
-    stats_upstream_add(set->loop->stats, e->upstream->stats_id, STATS_UPSTREAM_CONNECT_FAILURES, 1);
 }
 
 void endpoint_on_connected(struct endpoint *e)
@@ -38,9 +50,50 @@ void endpoint_on_connected(struct endpoint *e)
     if (e->is_down)
         log_info("upstream %s: endpoint %s is healthy again", e->upstream->name, e->label);
     e->is_down = false;
-    e->connect_failures = 0;
+    e->down_period_count = 0;
+    timer_stop(e->upstream->set->loop, &e->probe_timer);
+    list_remove(&e->probe_link);
     stats_endpoint_set_health(e->upstream->set->loop->stats, e->stats_id, STATS_HEALTHY);
 }
+
+/* ---- probes ----------------------------------------------------------------------------------------------------------- */
+
+void endpoint_probe(struct endpoint *e)
+{
+    bool is_known = e->connection_count > 0 && !e->is_down;
+    if (is_known || e->address_length == 0 || e->probe != NULL || e->upstream->set->is_probing_stopped)
+        return;
+    if (upstream_is_below_limit(e->upstream))
+        connection_open(e, NULL);
+}
+
+void endpoint_owe_probe(struct endpoint *e)
+{
+    if (!list_is_linked(&e->probe_link))
+        list_append(&e->upstream->owed_probes, &e->probe_link);
+    upstream_on_room(e->upstream);
+}
+
+void endpoint_probe_owed(struct endpoint *e)
+{
+    list_remove(&e->probe_link);
+    if (e->upstream->set->is_probing_stopped || e->probe != NULL)
+        return;
+    e->is_probe_firm = true;
+    connection_open(e, NULL);
+}
+
+static void endpoint_on_probe_due(void *arg)
+{
+    struct endpoint *e = arg;
+    CHECK_MAGIC(e, ENDPOINT_MAGIC);
+    CHECK(e->is_down && !endpoint_is_leaving(e));
+    endpoint_probe(e);
+    if (e->probe == NULL && !e->upstream->set->is_probing_stopped)
+        endpoint_owe_probe(e);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------- */
 
 struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_config *config, uint32_t stats_id)
 {
@@ -51,6 +104,8 @@ struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_confi
     e->stats_id = stats_id;
     list_init(&e->link);
     list_init(&e->idle);
+    list_init(&e->probe_link);
+    timer_init(&e->probe_timer, endpoint_on_probe_due, e);
     if (config->address.kind != ADDRESS_NAME)
         e->address_length = endpoint_address_to_sockaddr(&config->address, &e->address);
     if (e->address_length == 0) /* healthy when the name has an address and a connection was made */
@@ -61,6 +116,8 @@ struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_confi
 void endpoint_close_unused(struct endpoint *e)
 {
     struct upstream_connection *probe = e->probe;
+    timer_stop(e->upstream->set->loop, &e->probe_timer);
+    list_remove(&e->probe_link);
     LIST_FOREACH_SAFE (link, &e->idle)
         connection_close(LIST_ITEM(link, struct upstream_connection, link));
     if (probe != NULL)
@@ -71,6 +128,7 @@ void endpoint_destroy(struct endpoint *e)
 {
     CHECK_MAGIC(e, ENDPOINT_MAGIC);
     CHECK(e->connection_count == 0 && list_is_empty(&e->idle));
+    CHECK(!timer_is_armed(&e->probe_timer) && !list_is_linked(&e->probe_link));
     list_remove(&e->link);
     memory_free(e->label);
     e->magic = 0;
@@ -99,12 +157,6 @@ void endpoint_forget_connection(struct endpoint *e)
     upstream_unref(u);
 }
 
-void endpoint_probe(struct endpoint *e)
-{
-    if (e->connection_count == 0 && e->address_length != 0 && upstream_is_below_limit(e->upstream))
-        connection_open(e, NULL);
-}
-
 void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, socklen_t length)
 {
     CHECK(length <= sizeof(e->address));
@@ -116,6 +168,7 @@ void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, so
     e->address_length = length;
     e->address_number++;
     e->is_down = false;
+    e->down_period_count = 0;
     if (is_first)
         endpoint_probe(e);
 }

@@ -137,10 +137,9 @@ void exchange_on_connect_failed(struct exchange *x, enum reason reason)
 {
     CHECK(x->connection == NULL);
     struct upstream *u = x->upstream;
-    struct mono_time now = loop_now(u->set->loop);
     bool has_other = false;
     for (uint32_t i = 0; i < u->endpoint_count && !has_other; i++)
-        has_other = endpoint_is_usable(u->endpoints[i], now);
+        has_other = endpoint_is_usable(u->endpoints[i]);
     /* Nothing was sent: trying elsewhere is always safe. The one that failed is down now and not usable. */
     if (!has_other || x->try_count >= MAX_TRIES) {
         exchange_fail(x, reason);

@@ -14,17 +14,22 @@ struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_confi
 void endpoint_destroy(struct endpoint *e);
 /* It is not configured any more: its last connection takes it along. */
 void endpoint_leave(struct endpoint *e);
-/* Connections that serve nobody. */
+/* Closes connections that serve nobody; no probe is due any more. */
 void endpoint_close_unused(struct endpoint *e);
 void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, socklen_t length);
-/* One connection, so that a dead endpoint is known before the first request. */
+/* One connection when there is none, so that a dead endpoint is known before the first request, or when it is down; if
+   there is room. */
 void endpoint_probe(struct endpoint *e);
+/* Its probe is due and has no room, or gave way to a request. */
+void endpoint_owe_probe(struct endpoint *e);
+/* There is room. */
+void endpoint_probe_owed(struct endpoint *e);
 /* A connection of it is gone: counts, and frees what only it held. */
 void endpoint_forget_connection(struct endpoint *e);
 
 void upstream_unref(struct upstream *u);
 bool upstream_is_below_limit(const struct upstream *u);
-/* A connection may have become free: the pending are looked at when the turn ends. */
+/* A connection may have become free: who waits is looked at when the turn ends. */
 void upstream_on_room(struct upstream *u);
 /* May a new connection be opened? Gives up an idle one of another endpoint if need be. */
 bool upstream_has_room(struct upstream *u);

@@ -36,6 +36,7 @@ static struct upstream *upstream_create(struct upstream_set *set, struct slice n
     u->name = memory_strdup(name.ptr);
     u->stats_id = stats_id;
     list_init(&u->pending);
+    list_init(&u->owed_probes);
     list_init(&u->leaving);
     list_append(&set->upstreams, &u->link);
     return u;
@@ -145,21 +146,30 @@ bool upstream_is_below_limit(const struct upstream *u)
 
 void upstream_on_room(struct upstream *u)
 {
-    if (!list_is_empty(&u->pending))
+    if (!list_is_empty(&u->pending) || !list_is_empty(&u->owed_probes))
         u->set->is_room_announced = true;
 }
 
-/* Of one endpoint the connection that was unused for longest, or its probe; NULL when there is neither. */
+/* Of one endpoint the connection that was unused for longest, or a probe that gives way; NULL when there is neither. */
 static struct upstream_connection *upstream_find_unused(const struct upstream *u)
 {
     for (uint32_t i = 0; i < u->endpoint_count; i++) {
         const struct endpoint *e = u->endpoints[i];
         if (!list_is_empty(&e->idle))
             return LIST_ITEM(e->idle.prev, struct upstream_connection, link);
-        if (e->probe != NULL)
+        if (e->probe != NULL && !e->is_probe_firm)
             return e->probe;
     }
     return NULL;
+}
+
+static void upstream_give_up(struct upstream_connection *unused)
+{
+    struct endpoint *e = unused->endpoint;
+    bool is_probe = e->probe == unused;
+    connection_close(unused);
+    if (is_probe && e->is_down)
+        endpoint_owe_probe(e);
 }
 
 bool upstream_has_room(struct upstream *u)
@@ -168,9 +178,18 @@ bool upstream_has_room(struct upstream *u)
         struct upstream_connection *unused = upstream_find_unused(u);
         if (unused == NULL)
             return false;
-        connection_close(unused);
+        upstream_give_up(unused);
     }
     return true;
+}
+
+/* Owed probes first: one connection each, and no more until the next is due. */
+static void upstream_serve_waiting(struct upstream *u)
+{
+    while (!list_is_empty(&u->owed_probes) && upstream_has_room(u))
+        endpoint_probe_owed(LIST_ITEM(u->owed_probes.next, struct endpoint, probe_link));
+    while (!list_is_empty(&u->pending) && (upstream_is_below_limit(u) || upstream_find_unused(u) != NULL))
+        exchange_leave_queue(LIST_ITEM(u->pending.next, struct exchange, pending_link));
 }
 
 /* Connections became free in this turn: those who wait go on, oldest first. Runs outside of any callback. */
@@ -180,11 +199,8 @@ static void upstream_set_serve_pending(void *arg)
     if (!set->is_room_announced)
         return;
     set->is_room_announced = false;
-    LIST_FOREACH_SAFE (link, &set->upstreams) {
-        struct upstream *u = LIST_ITEM(link, struct upstream, link);
-        while (!list_is_empty(&u->pending) && (upstream_is_below_limit(u) || upstream_find_unused(u) != NULL))
-            exchange_leave_queue(LIST_ITEM(u->pending.next, struct exchange, pending_link));
-    }
+    LIST_FOREACH_SAFE (link, &set->upstreams)
+        upstream_serve_waiting(LIST_ITEM(link, struct upstream, link));
 }
 
 void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t worker_count)
@@ -193,6 +209,11 @@ void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t wor
     list_init(&set->upstreams);
     set->pending_hook = (struct turn_hook){ .run = upstream_set_serve_pending, .arg = set };
     loop_add_turn_hook(loop, &set->pending_hook);
+}
+
+void upstream_set_stop_probing(struct upstream_set *set)
+{
+    set->is_probing_stopped = true;
 }
 
 void upstream_set_close_idle(struct upstream_set *set)

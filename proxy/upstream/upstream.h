@@ -42,8 +42,9 @@ struct upstream {
     int64_t connect_timeout_ms, idle_timeout_ms;
     uint32_t max_connections, max_pending; /* this worker's part of it; max_connections 0: none */
     uint32_t connection_count, pending_count;
-    struct list pending; /* exchanges that wait for a connection, oldest first */
-    struct list leaving; /* endpoints no longer configured */
+    struct list pending;     /* exchanges that wait for a connection, oldest first */
+    struct list owed_probes; /* endpoints whose probe waits for room, oldest first */
+    struct list leaving;     /* endpoints no longer configured */
     uint32_t stats_id;
 };
 
@@ -56,6 +57,7 @@ struct upstream_set {
     uint32_t connection_count; /* live, of all */
     uint32_t exchange_count;   /* begun and not finished */
     bool is_room_announced;    /* a connection became free while somebody waited */
+    bool is_probing_stopped;   /* the worker drains */
     bool is_draining;          /* nothing is pooled any more */
     struct turn_hook pending_hook;
 };
@@ -64,6 +66,8 @@ void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t wor
 /* Every upstream must be detached and every connection closed before. */
 void upstream_set_fini(struct upstream_set *set);
 
+/* The worker drains: whoever is down stays it, as far as this worker knows, until a request finds otherwise. */
+void upstream_set_stop_probing(struct upstream_set *set);
 /* Closes every pooled connection and every probe, of all upstreams. */
 void upstream_set_close_idle(struct upstream_set *set);
 
@@ -77,8 +81,8 @@ void upstream_detach(struct upstream *u);
 void upstream_set_resolved(struct upstream_set *set, const char *name, const char *label,
                            const struct sockaddr *address, socklen_t length);
 
-/* Opens one connection to each endpoint that has none, so that a dead one is known before the first request; as many as
-   max_connections allows. */
+/* Opens one connection to each endpoint that has none or is down, so that a dead one is known before the first request; as
+   many as max_connections allows. */
 void upstream_probe(struct upstream *u);
 
 #endif

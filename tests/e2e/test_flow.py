@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import CLOSE, HOLD, RESET, Origin, Proxy, reply, request, wait_for
+from harness import CLOSE, DEADLINE_S, HOLD, RESET, Client, Origin, Proxy, reply, request, wait_for
 from harness.proxy import free_port
 
 MIB = 1 << 20
@@ -454,3 +454,78 @@ def test_an_origin_may_be_down_at_the_start(start):
     assert "healthy again" in proxy.error_log()
     origin.stop()
     origin.hang_up()
+
+
+def connect_failures(proxy):
+    return proxy.metric("weir_upstream_connect_failures_total", upstream="a")
+
+
+def test_an_endpoint_that_is_up_again_is_found_without_traffic(start):
+    origin = Origin()
+    origin.stop()
+    proxy = start(origin, workers=2)
+    wait_for(lambda: connect_failures(proxy) >= 4, "each worker has tried twice by itself")
+    assert proxy.metric("weir_upstream_healthy", upstream="a") == 0
+    origin.restart()
+    wait_for(lambda: proxy.metric("weir_upstream_healthy", upstream="a") == 1, "both workers have found it")
+    wait_for(lambda: proxy.metric("weir_upstream_connections", upstream="a", state="idle") == 2, "what was probed is kept")
+    assert proxy.get("/").status == 200
+    assert len(origin.connections) == 2 and origin.requests[0].target == "/"
+    origin.stop()
+
+
+def test_no_request_finds_out_whether_an_endpoint_is_up_again(start):
+    """The request that tried it would be late, or lost; while another endpoint is up, only probes try."""
+    alive, dead = Origin(), Origin()
+    dead.stop()
+    proxy = start(alive, dead)
+    wait_for(lambda: connect_failures(proxy) >= 1, "it is known to be down")
+    client, deadline = proxy.client(), time.monotonic() + DEADLINE_S
+    while connect_failures(proxy) < 3:
+        assert client.get("/").status == 200
+        assert time.monotonic() < deadline, "nobody tries the dead endpoint"
+    assert proxy.metric("weir_retries_total", upstream="a") == 0
+    alive.stop()
+
+
+def test_all_endpoints_down_are_tried_by_requests(start):
+    """What is known of them may be old, and the alternative is a certain error."""
+    first, second = Origin(), Origin()
+    first.stop()
+    second.stop()
+    proxy = start(first, second)
+    wait_for(lambda: connect_failures(proxy) >= 2, "both are known to be down")
+    second.restart()
+    wait_for(lambda: proxy.get("/").status == 200, "a request gets through")
+    assert len(second.requests) == 1
+    second.stop()
+
+
+@pytest.mark.parametrize("pending", [0, 4])
+def test_a_full_upstream_still_finds_its_lost_endpoint(start, pending):
+    """One connection in all, and it is never unused: the probe has its turn, and requests have theirs."""
+    alive, lost = Origin(), Origin()
+    lost.stop()
+    proxy = start(upstreams={"a": {"endpoints": [alive, lost], "max_connections": 1, "max_pending": pending}})
+    stop, statuses = threading.Event(), set()
+
+    def ask():
+        client = Client(proxy.address())
+        while not stop.is_set():
+            statuses.add(client.get("/").status)
+        client.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: connect_failures(proxy) >= 2, "it is tried while requests wait")
+    lost.restart()
+    wait_for(lambda: proxy.metric("weir_upstream_healthy", upstream="a") == 2, "it is found")
+    served = len(lost.requests)
+    wait_for(lambda: len(lost.requests) > served, "it serves")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert 200 in statuses and statuses <= {200, 503}
+    alive.stop()
+    lost.stop()
