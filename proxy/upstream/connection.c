@@ -6,15 +6,20 @@
 #include "upstream/connection.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "upstream/internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define CONNECTION_MAGIC 0x55434f4eu
 
 /* Reads of one callback: beyond them other connections get their turn. */
 #define READS_PER_TURN 4
+
+/* Between two lines that say that this machine has no room for connections. */
+#define COMPLAINT_INTERVAL_MS 5000
 
 #define CONNECTION_OF(s) CONTAINER_OF(s, struct upstream_connection, stream)
 
@@ -52,11 +57,11 @@ static void connection_detach(struct upstream_connection *c)
     c->endpoint->in_flight_count--;
 }
 
-/* Moves the connection from one gauge to the other, or in and out of the first. */
-static void connection_count(struct upstream_connection *c, enum stats_upstream_cell gauge, int64_t change)
+/* Gauges: from one to the other, or in and out of the first. */
+static void connection_count(struct upstream_connection *c, enum stats_upstream_cell cell, int64_t change)
 {
     struct upstream *u = c->endpoint->upstream;
-    stats_upstream_add(u->set->loop->stats, u->stats_id, gauge, (uint64_t)change);
+    stats_upstream_add(u->set->loop->stats, u->stats_id, cell, (uint64_t)change);
 }
 
 void connection_close(struct upstream_connection *c)
@@ -291,11 +296,30 @@ static void connection_on_readable(struct stream *s)
 static void connection_fail_connect(struct upstream_connection *c, enum reason reason)
 {
     struct exchange *x = c->exchange;
+    connection_count(c, STATS_UPSTREAM_CONNECT_FAILURES, 1);
     if (c->address_number == c->endpoint->address_number)
         endpoint_on_connect_failed(c->endpoint);
     connection_close(c);
     if (x != NULL)
-        exchange_on_connect_failed(x, reason);
+        exchange_on_connect_failed(x, reason, NULL);
+}
+
+/* Something of this machine's own is used up: the endpoint is what it was. Another may have a pooled connection, or
+   ports left. */
+static void connection_give_up_connect(struct upstream_connection *c, int error, const char *limit)
+{
+    struct exchange *x = c->exchange;
+    struct endpoint *e = c->endpoint;
+    struct upstream_set *set = e->upstream->set;
+    log_line_limited(&set->complaints, COMPLAINT_INTERVAL_MS, LOG_ERROR, "upstream %s: no connection to %s: %s; %s",
+                     e->upstream->name, e->label, strerror(error), limit);
+    connection_count(c, STATS_UPSTREAM_CONNECT_FAILURES, 1);
+    endpoint_on_not_tried(e);
+    if (endpoint_is_leaving(e))
+        e = NULL;
+    connection_close(c);
+    if (x != NULL)
+        exchange_on_connect_failed(x, REASON_LOCAL_LIMIT, e);
 }
 
 static void connection_on_connected(struct stream *s, int error)
@@ -303,7 +327,12 @@ static void connection_on_connected(struct stream *s, int error)
     struct upstream_connection *c = CONNECTION_OF(s);
     struct exchange *x = c->exchange;
     if (error != 0) {
-        connection_fail_connect(c, REASON_CONNECT_FAILED);
+        const struct endpoint *e = c->endpoint;
+        const char *limit = stream_local_limit(error, (const struct sockaddr *)&e->address, e->address_length);
+        if (limit != NULL)
+            connection_give_up_connect(c, error, limit);
+        else
+            connection_fail_connect(c, REASON_CONNECT_FAILED);
         return;
     }
     endpoint_on_connected(c->endpoint);

@@ -21,28 +21,31 @@ bool endpoint_is_usable(const struct endpoint *e)
 
 /* ---- up and down ------------------------------------------------------------------------------------------------------ */
 
-/* Until the next probe, twice as long as before. */
-static void endpoint_leave_alone(struct endpoint *e)
+/* Until the next probe. Many may fail together, and requests fail too while nothing is up: that is one period all the
+   same. */
+static void endpoint_leave_alone(struct endpoint *e, int64_t period_ms)
 {
-    unsigned doublings = e->down_period_count < 4 ? e->down_period_count : 4;
-    int64_t wait_ms = (int64_t)DOWN_FIRST_MS << doublings;
-    e->down_period_count++;
-    timer_start(e->upstream->set->loop, &e->probe_timer, wait_ms < DOWN_MOST_MS ? wait_ms : DOWN_MOST_MS);
+    if (timer_is_armed(&e->probe_timer) || list_is_linked(&e->probe_link))
+        return;
+    e->down_period_ms = period_ms < DOWN_MOST_MS ? period_ms : DOWN_MOST_MS;
+    timer_start(e->upstream->set->loop, &e->probe_timer, e->down_period_ms);
 }
 
 void endpoint_on_connect_failed(struct endpoint *e)
 {
-    struct upstream_set *set = e->upstream->set;
-    stats_upstream_add(set->loop->stats, e->upstream->stats_id, STATS_UPSTREAM_CONNECT_FAILURES, 1);
     if (endpoint_is_leaving(e))
         return;
     if (!e->is_down)
         log_warn("upstream %s: endpoint %s is unhealthy: could not connect", e->upstream->name, e->label);
     e->is_down = true;
-    /* Many may fail together, and requests fail too while nothing is up: that is one period all the same. */
-    if (!timer_is_armed(&e->probe_timer) && !list_is_linked(&e->probe_link))
-        endpoint_leave_alone(e);
-    stats_endpoint_set_health(set->loop->stats, e->stats_id, STATS_UNHEALTHY);
+    endpoint_leave_alone(e, e->down_period_ms == 0 ? DOWN_FIRST_MS : 2 * e->down_period_ms);
+    stats_endpoint_set_health(e->upstream->set->loop->stats, e->stats_id, STATS_UNHEALTHY);
+}
+
+void endpoint_on_not_tried(struct endpoint *e)
+{
+    if (e->is_down && !endpoint_is_leaving(e))
+        endpoint_leave_alone(e, e->down_period_ms);
 }
 
 void endpoint_on_connected(struct endpoint *e)
@@ -50,7 +53,7 @@ void endpoint_on_connected(struct endpoint *e)
     if (e->is_down)
         log_info("upstream %s: endpoint %s is healthy again", e->upstream->name, e->label);
     e->is_down = false;
-    e->down_period_count = 0;
+    e->down_period_ms = 0;
     timer_stop(e->upstream->set->loop, &e->probe_timer);
     list_remove(&e->probe_link);
     stats_endpoint_set_health(e->upstream->set->loop->stats, e->stats_id, STATS_HEALTHY);
@@ -168,7 +171,7 @@ void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, so
     e->address_length = length;
     e->address_number++;
     e->is_down = false;
-    e->down_period_count = 0;
+    e->down_period_ms = 0;
     if (is_first)
         endpoint_probe(e);
 }

@@ -51,7 +51,7 @@ struct endpoint {
     uint32_t address_number;    /* grows when a name's address changes: older connections are not pooled */
     uint32_t stats_id;
     bool is_down;                      /* the last connect failed */
-    uint32_t down_period_count;        /* how often in a row it was left alone for a while; 0 when up */
+    int64_t down_period_ms;            /* for which it is left alone, or was last; 0 when up */
     struct upstream_connection *probe; /* being connected for nobody yet; NULL: none */
     bool is_probe_firm;                /* it gives way to no request */
     struct timer probe_timer;          /* armed while it is down and left alone */
@@ -61,6 +61,8 @@ struct endpoint {
 /* Has an address, and is not known to be down. */
 bool endpoint_is_usable(const struct endpoint *e);
 void endpoint_on_connect_failed(struct endpoint *e);
+/* A connect did not get as far as the endpoint: what is known of it stays, and a probe is due again. */
+void endpoint_on_not_tried(struct endpoint *e);
 void endpoint_on_connected(struct endpoint *e);
 
 #endif

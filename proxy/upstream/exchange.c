@@ -133,20 +133,20 @@ void exchange_leave_queue(struct exchange *x)
     exchange_try_again(x, NULL);
 }
 
-void exchange_on_connect_failed(struct exchange *x, enum reason reason)
+void exchange_on_connect_failed(struct exchange *x, enum reason reason, const struct endpoint *avoid)
 {
     CHECK(x->connection == NULL);
     struct upstream *u = x->upstream;
     bool has_other = false;
     for (uint32_t i = 0; i < u->endpoint_count && !has_other; i++)
-        has_other = endpoint_is_usable(u->endpoints[i]);
-    /* Nothing was sent: trying elsewhere is always safe. The one that failed is down now and not usable. */
+        has_other = u->endpoints[i] != avoid && endpoint_is_usable(u->endpoints[i]);
+    /* Nothing was sent: trying elsewhere is always safe. The one that failed is down now, or to be avoided. */
     if (!has_other || x->try_count >= MAX_TRIES) {
         exchange_fail(x, reason);
         return;
     }
     x->is_retried = true;
-    exchange_try_again(x, NULL);
+    exchange_try_again(x, avoid);
 }
 
 /* RFC 9110 9.2.2 and 9112 9.3.1: a pooled connection may have been closed while the request was under way; an

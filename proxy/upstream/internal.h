@@ -38,7 +38,7 @@ bool upstream_has_room(struct upstream *u);
 void exchange_leave_queue(struct exchange *x);
 /* From the connection. Each may end in callbacks to the exchange's owner. */
 void exchange_on_connected(struct exchange *x);
-void exchange_on_connect_failed(struct exchange *x, enum reason reason);
+void exchange_on_connect_failed(struct exchange *x, enum reason reason, const struct endpoint *avoid);
 void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused, const struct endpoint *lost_by);
 void exchange_finish(struct exchange *x);
 /* The outcome of a second try, if there was one. */

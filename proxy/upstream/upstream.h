@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 
 #include "base/list.h"
+#include "base/log.h"
 #include "config/model.h"
 #include "http/codec.h"
 #include "net/loop.h"
@@ -54,11 +55,12 @@ struct upstream_set {
     uint32_t worker_count;
     struct h1_limits response_limits;
     struct list upstreams;
-    uint32_t connection_count; /* live, of all */
-    uint32_t exchange_count;   /* begun and not finished */
-    bool is_room_announced;    /* a connection became free while somebody waited */
-    bool is_probing_stopped;   /* the worker drains */
-    bool is_draining;          /* nothing is pooled any more */
+    uint32_t connection_count;   /* live, of all */
+    uint32_t exchange_count;     /* begun and not finished */
+    bool is_room_announced;      /* a connection became free while somebody waited */
+    bool is_probing_stopped;     /* the worker drains */
+    bool is_draining;            /* nothing is pooled any more */
+    struct log_limit complaints; /* of connects that failed for want of something local */
     struct turn_hook pending_hook;
 };
 

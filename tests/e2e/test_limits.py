@@ -1,6 +1,7 @@
 # e2e/test_limits.py - every limit and timeout: its status, its code, and that log, header and metric tell the same.
 import os
 import re
+import resource
 import socket
 import threading
 import time
@@ -206,6 +207,7 @@ REACH = {
 REACHED_ELSEWHERE = {
     "CONNECTION_LIMIT": "test_connections_are_limited",
     "DRAINING": "test_what_drain_timeout_cuts_off_is_told",
+    "LOCAL_LIMIT": "test_no_descriptor_left_is_no_fault_of_the_endpoint",
     "INTERNAL": "test_a_request_has_only_so_much_memory",
 }
 
@@ -423,6 +425,36 @@ def test_who_leaves_the_queue_makes_room(proxy):
     go_on.set()
     assert first.response().status == 200
     assert len(queue.requests) == 1
+
+
+def take_free_descriptors(proxy):
+    """Lowers the limit to the first descriptor that is free: the proxy can open nothing from now on."""
+    def lower():
+        used = {int(name) for name in os.listdir(f"/proc/{proxy.pid}/fd")}
+        free = next(n for n in range(len(used) + 1) if n not in used)
+        resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+        return all(os.path.exists(f"/proc/{proxy.pid}/fd/{n}") for n in range(free))
+
+    before = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)
+    wait_for(lower, "every descriptor below the limit is used")
+    return before
+
+
+def test_no_descriptor_left_is_no_fault_of_the_endpoint(start, origin):
+    proxy = start(origin)
+    client = proxy.client()
+    assert client.get("/").status == 200
+    origin.hang_up()
+    before = take_free_descriptors(proxy)
+    answers = [client.get("/none") for _ in range(3)]
+    resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, before)
+    assert [(a.status, a.error) for a in answers] == [REASONS["LOCAL_LIMIT"]] * 3
+    assert proxy.metric("weir_upstream_healthy", upstream="a") == 1
+    assert client.get("/again").status == 200
+    complaints = [line for line in proxy.error_log().splitlines() if "RLIMIT_NOFILE" in line and "upstream a" in line]
+    assert len(complaints) == 1 and "Too many open files" in complaints[0]
+    assert "unhealthy" not in proxy.error_log()
+    assert errors_of(proxy, "local_limit") == 3
 
 
 # ---- times -----------------------------------------------------------------------------------------------------------------------

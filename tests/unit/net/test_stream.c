@@ -4,7 +4,9 @@
 #include "net/inbox.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -282,4 +284,24 @@ Test(inbox, a_limit_that_shrank_does_not_cut_what_waits)
     cr_assert_eq(inbox_bytes(&in).len, sizeof(bytes) + 1000);
     inbox_fini(&in);
     pair_close(&p);
+}
+
+/* Of a connect to an IPv4 address. */
+static const char *local_limit(int error, uint32_t address)
+{
+    struct sockaddr_in peer = { .sin_family = AF_INET, .sin_port = htons(80), .sin_addr = { htonl(address) } };
+    return stream_local_limit(error, (const struct sockaddr *)&peer, sizeof(peer));
+}
+
+Test(stream, what_this_machine_lacks_is_told_from_what_the_peer_does)
+{
+    cr_assert(strstr(local_limit(EMFILE, INADDR_LOOPBACK), "RLIMIT_NOFILE") != NULL);
+    cr_assert(strstr(local_limit(ENFILE, INADDR_LOOPBACK), "fs.file-max") != NULL);
+    cr_assert_not_null(local_limit(ENOBUFS, INADDR_LOOPBACK));
+    cr_assert(strstr(local_limit(EADDRNOTAVAIL, INADDR_LOOPBACK), "ip_local_port_range") != NULL);
+    cr_assert_null(local_limit(EADDRNOTAVAIL, INADDR_BROADCAST),
+                   "no address to reach it from: the ports are not the matter");
+    cr_assert_null(local_limit(ECONNREFUSED, INADDR_LOOPBACK));
+    cr_assert_null(local_limit(ETIMEDOUT, INADDR_LOOPBACK));
+    cr_assert_null(local_limit(EHOSTUNREACH, INADDR_LOOPBACK));
 }
