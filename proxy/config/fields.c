@@ -183,9 +183,11 @@ static const struct setting upstream_rows[] = {
     { DURATION("idle_timeout", struct upstream_config, idle_timeout_ms), .default_text = "60s", .min_text = "1ms",
       .max_text = "1d", .doc = "How long an unused connection is kept for the next request." },
     { COUNT("max_connections", struct upstream_config, max_connections), .default_text = "1024", .unit = "0: no limit",
-      .doc = "Most connections to it at once, of the whole process; past it requests wait." },
+      .doc = "Most connections to it at once; past it requests wait. They are divided evenly among the workers, at "
+             "least one "
+             "each: a worker that has used up its part waits, even while another has connections to spare." },
     { COUNT("max_pending", struct upstream_config, max_pending), .default_text = "1024",
-      .doc = "Most requests that wait for a connection; past it: 503 at once." },
+      .doc = "Most requests that wait for a connection, in all workers together; past it: 503 at once." },
 };
 
 static const char *const upstream_later[] = { "tls", "hash_by", "retries", "health", "outlier", "slow_start", NULL };

@@ -182,7 +182,7 @@ struct upstream_config {
     enum upstream_protocol protocol;
     enum balance_kind balance;
     int64_t connect_timeout_ms, idle_timeout_ms;
-    uint32_t max_connections, max_pending; /* per process; max_connections 0: none */
+    uint32_t max_connections, max_pending; /* of the process; max_connections 0: no limit */
     struct place place;
 };
 

@@ -39,7 +39,7 @@ void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, 
     f->worker_index = worker_index;
     f->loop = loop;
     f->stats = stats;
-    upstream_set_init(&f->upstreams, loop, worker_count);
+    upstream_set_init(&f->upstreams, loop, worker_index, worker_count);
     list_init(&f->bindings);
     list_init(&f->listeners);
     for (size_t i = 0; i < CLIENT_STATE_COUNT; i++)

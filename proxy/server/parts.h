@@ -20,6 +20,7 @@
 #define SERVER_SIGNAL_COUNT 4
 
 struct limits;
+struct places;
 struct resolver;
 
 /* What a restart would read differently: compared at each reload. */
@@ -34,6 +35,7 @@ struct server {
     struct mailbox inbox; /* reports of the workers */
     struct stats *stats;
     struct limits *limits;
+    struct places *places;
     struct state_dir state_dir;
     struct socket_set sockets;
     struct store *store;

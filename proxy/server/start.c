@@ -9,6 +9,7 @@
 #include "front/series.h"
 #include "server/privileges.h"
 #include "store/versions.h"
+#include "upstream/places.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -76,6 +77,7 @@ static void worker_begin(struct server *s, uint32_t index, int *fds)
         .weights = weights,
         .stats = s->stats->workers[index],
         .limits = s->limits,
+        .places = s->places,
         .via = slice_from_cstr(s->via),
         .worker_count = s->worker_count,
     };
@@ -155,6 +157,7 @@ static void publisher_begin(struct server *s)
 {
     s->stats = stats_create(s->worker_count);
     s->limits = limits_create();
+    s->places = places_create();
     publisher_init(&s->publisher, s->loop, s->worker_count);
     s->publisher.on_settled = server_on_settled;
     s->publisher.on_not_accepting = server_on_not_accepting;
@@ -237,6 +240,7 @@ static void serving_end(struct server *s)
     override_set_fini(&s->overrides);
     publisher_fini(&s->publisher);
     limits_destroy(s->limits);
+    places_destroy(s->places);
     stats_destroy(s->stats);
 }
 

@@ -12,6 +12,7 @@
 #include "stats/counters.h"
 
 struct limits;
+struct places;
 struct worker;
 
 /* From the main thread to a worker. All of them take effect at a turn's boundary. */
@@ -50,8 +51,9 @@ struct worker_options {
     const struct weights *weights; /* the first; borrowed until replaced and reported */
     struct stats_worker *stats;    /* owned by the main thread */
     struct limits *limits;         /* shared by all workers; owned by the main thread */
+    struct places *places;         /* likewise */
     struct slice via;              /* "1.1 weir-5f3a9c21": names this process; outlives the worker */
-    uint32_t worker_count;         /* limits of upstreams are split among so many */
+    uint32_t worker_count;         /* max_connections of upstreams are divided among so many */
 };
 
 /* Starts the thread; returns when it serves. The listeners' fds and the snapshot must exist; access lines are submitted only

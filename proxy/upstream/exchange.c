@@ -9,6 +9,7 @@
 #include "upstream/balance.h"
 #include "upstream/connection.h"
 #include "upstream/internal.h"
+#include "upstream/places.h"
 
 #define EXCHANGE_MAGIC    0x58434847u
 #define MAX_TRIES         3   /* connects that failed, on different endpoints */
@@ -54,17 +55,16 @@ static void exchange_unqueue(struct exchange *x)
 {
     struct upstream *u = x->upstream;
     list_remove(&x->pending_link);
-    u->pending_count--;
+    places_give(u->set->places, u->stats_id);
     stats_upstream_sub(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_PENDING, 1);
 }
 
 static enum reason exchange_wait(struct exchange *x)
 {
     struct upstream *u = x->upstream;
-    if (u->pending_count >= u->max_pending)
+    if (!places_take(u->set->places, u->stats_id, u->max_pending))
         return REASON_OVERLOADED;
     list_append(&u->pending, &x->pending_link);
-    u->pending_count++;
     stats_upstream_add(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_PENDING, 1);
     x->state = EXCHANGE_PENDING;
     return REASON_NONE;

@@ -72,10 +72,11 @@ static void upstream_update_endpoints(struct upstream *u, const struct upstream_
     u->endpoint_count = count;
 }
 
-/* A worker's part of a limit of the whole process, rounded up. */
-static uint32_t share_of(uint32_t limit, uint32_t worker_count)
+/* This worker's part of the process's limit: all parts together are the limit, but nobody has none. 0 stays 0. */
+static uint32_t part_of(const struct upstream_set *set, uint32_t limit)
 {
-    return (uint32_t)(((uint64_t)limit + worker_count - 1) / worker_count);
+    uint32_t part = limit / set->worker_count + (set->worker_index < limit % set->worker_count);
+    return limit != 0 && part == 0 ? 1 : part;
 }
 
 struct upstream *upstream_attach(struct upstream_set *set, const struct upstream_config *config, uint32_t stats_id,
@@ -88,8 +89,8 @@ struct upstream *upstream_attach(struct upstream_set *set, const struct upstream
     u->balance = config->balance;
     u->connect_timeout_ms = config->connect_timeout_ms;
     u->idle_timeout_ms = config->idle_timeout_ms;
-    u->max_connections = share_of(config->max_connections, set->worker_count);
-    u->max_pending = share_of(config->max_pending, set->worker_count);
+    u->max_connections = part_of(set, config->max_connections);
+    u->max_pending = config->max_pending;
     upstream_update_endpoints(u, config, endpoint_stats_ids);
     upstream_on_room(u);
     return u;
@@ -203,9 +204,9 @@ static void upstream_set_serve_pending(void *arg)
         upstream_serve_waiting(LIST_ITEM(link, struct upstream, link));
 }
 
-void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t worker_count)
+void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t worker_index, uint32_t worker_count)
 {
-    *set = (struct upstream_set){ .loop = loop, .worker_count = worker_count };
+    *set = (struct upstream_set){ .loop = loop, .worker_index = worker_index, .worker_count = worker_count };
     list_init(&set->upstreams);
     set->pending_hook = (struct turn_hook){ .run = upstream_set_serve_pending, .arg = set };
     loop_add_turn_hook(loop, &set->pending_hook);

@@ -6,8 +6,8 @@
  *   binding (one per snapshot) --ref--> upstream --> endpoint --> connections
  *                                          ^ ref ------------------/
  *
- * max_connections and max_pending are limits of the process: each worker keeps its part (rounded up), so that none has
- * to ask another.
+ * max_connections and max_pending are limits of the process. The first is divided among the workers, so that none has
+ * to ask another where it may open a connection; each gets one at least. The second they share (upstream/places.h).
  *
  *   invariants
  *   U1 connection_count is the number of connections of all endpoints, connecting ones included
@@ -30,6 +30,7 @@
 #include "upstream/endpoint.h"
 
 struct exchange;
+struct places;
 
 struct upstream {
     uint32_t magic;
@@ -41,8 +42,9 @@ struct upstream {
     uint32_t endpoint_count;
     enum balance_kind balance;
     int64_t connect_timeout_ms, idle_timeout_ms;
-    uint32_t max_connections, max_pending; /* this worker's part of it; max_connections 0: none */
-    uint32_t connection_count, pending_count;
+    uint32_t max_connections; /* this worker's part; 0: no limit */
+    uint32_t max_pending;     /* of all workers together */
+    uint32_t connection_count;
     struct list pending;     /* exchanges that wait for a connection, oldest first */
     struct list owed_probes; /* endpoints whose probe waits for room, oldest first */
     struct list leaving;     /* endpoints no longer configured */
@@ -52,7 +54,8 @@ struct upstream {
 /* All upstreams of one worker. */
 struct upstream_set {
     struct loop *loop;
-    uint32_t worker_count;
+    uint32_t worker_index, worker_count;
+    struct places *places; /* shared by all workers */
     struct h1_limits response_limits;
     struct list upstreams;
     uint32_t connection_count;   /* live, of all */
@@ -64,7 +67,7 @@ struct upstream_set {
     struct turn_hook pending_hook;
 };
 
-void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t worker_count);
+void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t worker_index, uint32_t worker_count);
 /* Every upstream must be detached and every connection closed before. */
 void upstream_set_fini(struct upstream_set *set);
 

@@ -427,6 +427,30 @@ def test_who_leaves_the_queue_makes_room(proxy):
     assert len(queue.requests) == 1
 
 
+def test_limits_of_an_upstream_are_the_process_s(start, make_origin):
+    """However the kernel spreads the clients over the workers."""
+    go_on = threading.Event()
+    origin = make_origin([go_on, reply()])
+    proxy = start(upstreams={"a": {"endpoints": [origin], "max_connections": 3, "max_pending": 1}}, workers=2)
+    clients = []
+
+    def send():
+        clients.append(proxy.client().send(request(f"/{len(clients)}")))
+        wait_for(lambda: sum(outcomes()) == len(clients), lambda: f"each has its outcome: {outcomes()} of {len(clients)}")
+
+    def outcomes():
+        return len(origin.requests), proxy.metric("weir_upstream_pending", upstream="a"), errors_of(proxy, "overloaded")
+
+    while len(origin.requests) < 3:
+        send()
+    for _ in range(20):
+        send()
+    assert outcomes() == (3, 1, len(clients) - 4)
+    go_on.set()
+    assert sorted(client.response().status for client in clients) == [200] * 4 + [503] * (len(clients) - 4)
+    assert len(origin.connections) == 3
+
+
 def take_free_descriptors(proxy):
     """Lowers the limit to the first descriptor that is free: the proxy can open nothing from now on."""
     def lower():
