@@ -8,33 +8,13 @@ import time
 
 import pytest
 
-from harness import CLOSE, HOLD, RESET, Origin, Proxy, chunked, reply, request, wait_for
+from harness import CLOSE, HOLD, RESET, Full, Origin, Proxy, chunked, reply, request, wait_for
 from harness.proxy import ROOT, free_port
 
 LIMITS = {
     "headers": "4KiB", "header_count": 20, "request_line": "1KiB", "header_timeout": "300ms", "idle_timeout": "30s", "body": "1000B",
 }
 SHORT = "200ms"
-
-
-class Full:
-    """An address that takes connections no more: nobody accepts, and the queue is full."""
-
-    def __init__(self):
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
-        self.listener.listen(0)
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.waiting = []
-        for _ in range(4):
-            sock = socket.socket()
-            sock.setblocking(False)
-            sock.connect_ex(self.listener.getsockname())
-            self.waiting.append(sock)
-
-    def close(self):
-        for sock in [*self.waiting, self.listener]:
-            sock.close()
 
 
 def route(name, **more):

@@ -184,3 +184,23 @@ class Origin:
     def restart(self):
         """Listens again where it was."""
         self.listen()
+
+
+class Full:
+    """An address that takes connections no more: nobody accepts, and the queue is full."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(0)
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.waiting = []
+        for _ in range(4):
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex(self.listener.getsockname())
+            self.waiting.append(sock)
+
+    def close(self):
+        for sock in [*self.waiting, self.listener]:
+            sock.close()
