@@ -245,13 +245,15 @@ static void connection_on_eof(struct upstream_connection *c)
 {
     enum h1_event event = h1_read_eof(&c->reader, inbox_bytes(&c->inbox).len);
     c->is_reusable = false;
-    if (c->exchange->is_tunnel) { /* half-closed: the other direction may go on */
+    bool is_tunnel = c->exchange->is_tunnel;
+    if (is_tunnel && !c->stream.has_failed) { /* half-closed: the other direction may go on */
         stream_pause(&c->stream);
         c->exchange->events->on_half_closed(c->exchange);
         return;
     }
-    /* A failed write may have taken the reset's error off the socket: what reads like FIN then is none. */
-    bool was_reset = c->stream.has_failed && c->stream.failure == ECONNRESET;
+    /* A failed write may have taken the reset's error off the socket: what reads like FIN then is none. Behind a FIN that
+       error is EPIPE: an answer was complete by then, but what a tunnel's client still sends has nowhere to go. */
+    bool was_reset = c->stream.has_failed && (is_tunnel || c->stream.failure == ECONNRESET);
     if (event == H1_END && !was_reset)
         connection_on_end(c, false);
     else

@@ -349,3 +349,25 @@ def test_an_origin_resets_a_tunnel(proxy, origin, lines, state):
     assert client.rest() == b""
     client.close()
     assert lines() == [("/cut", 101, "upstream_reset")]
+
+
+def is_refused(client):
+    """Whether one more piece can be sent no more."""
+    try:
+        client.send(bytes(10_000))
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("steps", [[], [HALF_CLOSE]], ids=["open", "half-closed by the origin"])
+def test_an_origin_resets_a_tunnel_under_a_client_that_sends(proxy, origin, lines, steps):
+    """Its bytes must not vanish: writing finds the reset first, and reading then sees no more than an end."""
+    go_on = threading.Event()
+    origin.answer = [SWITCH, *steps, go_on, RESET]
+    client = proxy.client().send(request("/cut", *UPGRADE))
+    assert client.response().status == 101
+    client.send(bytes(100_000))
+    go_on.set()
+    wait_for(lambda: is_refused(client), "the client learns it")
+    assert lines() == [("/cut", 101, "upstream_reset")]
