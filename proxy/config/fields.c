@@ -143,7 +143,11 @@ static const struct setting_table listener_table = {
 
 static const struct setting endpoint_rows[] = {
     { ADDRESS("address", struct endpoint_config, address, address_text), .flags = SETTING_REQUIRED,
-      .format = &format_endpoint, .doc = "HOST:PORT, IP:PORT or unix:PATH; a host is resolved again as its TTL ends." },
+      .format = &format_endpoint,
+      .doc =
+          "HOST:PORT, IP:PORT or unix:PATH; a host is resolved again as its TTL ends. "
+          "Each of its addresses is used (IPv4 when it has any, 64 at most); together they have the weight, and they "
+          "count as healthy while one of them is." },
     { COUNT("weight", struct endpoint_config, weight), .default_text = "1", .min_text = "1", .max_text = "10000",
       .doc = "Its part of the upstream's requests, relative to the other endpoints." },
 };

@@ -35,8 +35,8 @@ struct watched_name {
     struct timer timer;
     struct evdns_getaddrinfo_request *question;
     struct evdns_request *ttl_question;
-    struct sockaddr_storage address;
-    socklen_t address_length; /* 0: never resolved */
+    struct resolved_address *addresses; /* sorted; NULL: never resolved */
+    size_t address_count;
     unsigned failure_count;
     bool is_kept;      /* named by the newest configuration */
     bool is_answered;  /* inside evdns_getaddrinfo: the answer came at once */
@@ -48,7 +48,7 @@ struct resolver {
     struct loop *loop;
     struct evdns_base *dns;
     struct list names;
-    resolver_fn on_address;
+    resolver_fn on_addresses;
     void *arg;
 };
 
@@ -60,6 +60,7 @@ static void name_destroy(struct watched_name *n)
     n->magic = 0;
     memory_free(n->key);
     memory_free(n->host);
+    memory_free(n->addresses);
     memory_free(n);
 }
 
@@ -77,8 +78,7 @@ static void name_ask_again(struct watched_name *n, int64_t seconds)
 static void name_tell(struct watched_name *n, const char *problem)
 {
     struct resolver *r = n->resolver;
-    const struct sockaddr *address = n->address_length != 0 ? (const struct sockaddr *)&n->address : NULL;
-    r->on_address(r->arg, n->key, address, n->address_length, problem);
+    r->on_addresses(r->arg, n->key, n->addresses, n->address_count, problem);
 }
 
 static void name_on_ttl(int result, char type, int count, int ttl, void *addresses, void *arg)
@@ -101,17 +101,63 @@ static void name_ask_ttl(struct watched_name *n)
     name_ask_again(n, TTL_UNKNOWN_S);
     if (evdns_base_count_nameservers(dns) == 0)
         return;
-    n->ttl_question = n->address.ss_family == AF_INET6 ? evdns_base_resolve_ipv6(dns, n->host, 0, name_on_ttl, n)
-                                                       : evdns_base_resolve_ipv4(dns, n->host, 0, name_on_ttl, n);
+    n->ttl_question = n->addresses[0].bytes.ss_family == AF_INET6
+                          ? evdns_base_resolve_ipv6(dns, n->host, 0, name_on_ttl, n)
+                          : evdns_base_resolve_ipv4(dns, n->host, 0, name_on_ttl, n);
 }
 
 static void name_on_failure(struct watched_name *n, int result)
 {
     int64_t pause = PAUSE_FIRST_S << (n->failure_count < 5 ? n->failure_count : 5);
     n->failure_count++;
-    if (n->address_length == 0)
+    if (n->address_count == 0)
         name_tell(n, evutil_gai_strerror(result));
     name_ask_again(n, pause < PAUSE_MOST_S ? pause : PAUSE_MOST_S);
+}
+
+/* Keeps the list sorted and without repetitions. */
+static void address_insert(struct resolved_address *list, size_t *count, const struct evutil_addrinfo *found)
+{
+    struct resolved_address fresh = { .length = (socklen_t)found->ai_addrlen };
+    size_t at = 0;
+    memcpy(&fresh.bytes, found->ai_addr, found->ai_addrlen);
+    while (at < *count && memcmp(&list[at].bytes, &fresh.bytes, fresh.length) < 0)
+        at++;
+    if (at == RESOLVED_MOST || (at < *count && resolved_address_is_same(&list[at], &fresh)))
+        return;
+    size_t kept = *count < RESOLVED_MOST ? *count : RESOLVED_MOST - 1;
+    memmove(&list[at + 1], &list[at], (kept - at) * sizeof(*list));
+    list[at] = fresh;
+    *count = kept + 1;
+}
+
+/* All of one family: IPv4 when the name has any. */
+static size_t addresses_read(struct resolved_address list[RESOLVED_MOST], const struct evutil_addrinfo *found)
+{
+    size_t count = 0;
+    int family = AF_INET6;
+    for (const struct evutil_addrinfo *a = found; a != NULL; a = a->ai_next)
+        if (a->ai_family == AF_INET)
+            family = AF_INET;
+    for (const struct evutil_addrinfo *a = found; a != NULL; a = a->ai_next)
+        if (a->ai_family == family)
+            address_insert(list, &count, a);
+    return count;
+}
+
+/* False when they are the same as before. */
+static bool name_set_addresses(struct watched_name *n, const struct evutil_addrinfo *found)
+{
+    struct resolved_address list[RESOLVED_MOST];
+    size_t count = addresses_read(list, found), same = 0;
+    while (same < count && same < n->address_count && resolved_address_is_same(&list[same], &n->addresses[same]))
+        same++;
+    if (same == count && count == n->address_count)
+        return false;
+    n->addresses = memory_resize_array(n->addresses, count, sizeof(*list));
+    n->address_count = count;
+    memcpy(n->addresses, list, count * sizeof(*list));
+    return true;
 }
 
 static void name_on_addresses(int result, struct evutil_addrinfo *found, void *arg)
@@ -127,12 +173,9 @@ static void name_on_addresses(int result, struct evutil_addrinfo *found, void *a
         return;
     }
     n->failure_count = 0;
-    bool is_same =
-        n->address_length == found->ai_addrlen && memcmp(&n->address, found->ai_addr, found->ai_addrlen) == 0;
-    memcpy(&n->address, found->ai_addr, found->ai_addrlen);
-    n->address_length = (socklen_t)found->ai_addrlen;
+    bool has_changed = name_set_addresses(n, found);
     evutil_freeaddrinfo(found);
-    if (!is_same || n->is_due_again)
+    if (has_changed || n->is_due_again)
         name_tell(n, NULL);
     n->is_due_again = false;
     name_ask_ttl(n);
@@ -157,17 +200,17 @@ static void name_ask(void *arg)
     n->question = n->is_answered ? NULL : question; /* a cached or immediate answer has freed it already */
 }
 
-struct resolver *resolver_create(struct loop *loop, resolver_fn on_address, void *arg)
+struct resolver *resolver_create(struct loop *loop, const char *name_servers, resolver_fn on_addresses, void *arg)
 {
     struct resolver *r = memory_zalloc(sizeof(*r));
     r->magic = RESOLVER_MAGIC;
     r->loop = loop;
-    r->on_address = on_address;
+    r->on_addresses = on_addresses;
     r->arg = arg;
     list_init(&r->names);
     r->dns = evdns_base_new(loop->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
     CHECK(r->dns != NULL);
-    evdns_base_resolv_conf_parse(r->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf"); /* a missing one leaves the hosts file */
+    evdns_base_resolv_conf_parse(r->dns, DNS_OPTIONS_ALL, name_servers); /* a missing one leaves the hosts file */
     return r;
 }
 

@@ -9,8 +9,8 @@ static struct slice name_key(struct arena *arena, const struct upstream_config *
     return arena_printf(arena, "%.*s\n%.*s", SLICE_ARG(u->name), SLICE_ARG(e->address_text));
 }
 
-static void on_address(void *arg, const char *key, const struct sockaddr *address, socklen_t length,
-                       const char *problem)
+static void on_addresses(void *arg, const char *key, const struct resolved_address *addresses, size_t count,
+                         const char *problem)
 {
     struct server *s = arg;
     struct arena arena;
@@ -19,10 +19,10 @@ static void on_address(void *arg, const char *key, const struct sockaddr *addres
     size_t border = slice_find(whole, '\n');
     const char *upstream = arena_copy(&arena, slice_first(whole, border)).ptr;
     const char *label = key + border + 1;
-    if (address == NULL)
+    if (count == 0)
         log_warn("upstream %s: endpoint %s has no address: %s", upstream, label, problem);
-    for (uint32_t i = 0; address != NULL && i < s->worker_count; i++)
-        worker_order_address(s->publisher.uses[i].worker, upstream, label, address, length);
+    for (uint32_t i = 0; count > 0 && i < s->worker_count; i++)
+        worker_order_addresses(s->publisher.uses[i].worker, upstream, label, addresses, count);
     arena_reset(&arena);
 }
 
@@ -33,7 +33,7 @@ static void watch_upstream(struct server *s, struct arena *arena, const struct u
         if (e->address.kind != ADDRESS_NAME)
             continue;
         if (s->resolver == NULL)
-            s->resolver = resolver_create(s->loop, on_address, s);
+            s->resolver = resolver_create(s->loop, "/etc/resolv.conf", on_addresses, s);
         resolver_add(s->resolver, name_key(arena, u, e), e->address.name, e->address.port);
     }
 }

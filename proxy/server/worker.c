@@ -34,9 +34,9 @@ struct worker_order_mail {
     struct snapshot *snapshot;
     const struct weights *weights;
     int *listener_fds;
-    char *upstream, *label; /* ORDER_ADDRESS */
-    struct sockaddr_storage address;
-    socklen_t address_length;
+    char *upstream, *label; /* ORDER_ADDRESSES */
+    struct resolved_address *addresses;
+    size_t address_count;
 };
 
 /* ---- reports ---------------------------------------------------------------------------------------------------------- */
@@ -126,9 +126,9 @@ static void worker_on_mail(void *owner, struct mail *mail)
         front_set_weights(&w->front, order->weights);
         report(w, REPORT_WEIGHTS_SET, order->weights->generation, 0);
         break;
-    case ORDER_ADDRESS:
-        upstream_set_resolved(&w->front.upstreams, order->upstream, order->label,
-                              (const struct sockaddr *)&order->address, order->address_length);
+    case ORDER_ADDRESSES:
+        upstream_set_resolved(&w->front.upstreams, order->upstream, order->label, order->addresses,
+                              order->address_count);
         break;
     case ORDER_DRAIN:
         accept_stop(&w->front);
@@ -142,6 +142,7 @@ static void worker_on_mail(void *owner, struct mail *mail)
     memory_free(order->listener_fds);
     memory_free(order->upstream);
     memory_free(order->label);
+    memory_free(order->addresses);
     memory_free(order);
 }
 
@@ -153,14 +154,15 @@ static struct worker_order_mail *order_create(struct worker *w, enum worker_orde
     return order;
 }
 
-void worker_order_address(struct worker *w, const char *upstream, const char *label, const struct sockaddr *address,
-                          socklen_t length)
+void worker_order_addresses(struct worker *w, const char *upstream, const char *label,
+                            const struct resolved_address *addresses, size_t count)
 {
-    struct worker_order_mail *order = order_create(w, ORDER_ADDRESS);
+    struct worker_order_mail *order = order_create(w, ORDER_ADDRESSES);
     order->upstream = memory_strdup(upstream);
     order->label = memory_strdup(label);
-    memcpy(&order->address, address, length);
-    order->address_length = length;
+    order->addresses = memory_alloc(count * sizeof(*addresses));
+    memcpy(order->addresses, addresses, count * sizeof(*addresses));
+    order->address_count = count;
     mailbox_send(&w->mailbox, &order->mail);
 }
 

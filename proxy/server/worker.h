@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "net/mailbox.h"
+#include "net/resolve.h"
 #include "route/snapshot.h"
 #include "route/weights.h"
 #include "server/access_writer.h"
@@ -17,11 +18,11 @@ struct worker;
 
 /* From the main thread to a worker. All of them take effect at a turn's boundary. */
 enum worker_order {
-    ORDER_SWAP,    /* use this snapshot, these weights and these listening sockets from now on */
-    ORDER_WEIGHTS, /* use these weights (of the current snapshot) */
-    ORDER_ADDRESS, /* an endpoint that was given as a name has this address now */
-    ORDER_DRAIN,   /* accept no more; answer with Connection: close; report when empty */
-    ORDER_STOP     /* close everything, end the thread */
+    ORDER_SWAP,      /* use this snapshot, these weights and these listening sockets from now on */
+    ORDER_WEIGHTS,   /* use these weights (of the current snapshot) */
+    ORDER_ADDRESSES, /* a name among the endpoints has these addresses now */
+    ORDER_DRAIN,     /* accept no more; answer with Connection: close; report when empty */
+    ORDER_STOP       /* close everything, end the thread */
 };
 
 /* From a worker to the main thread. */
@@ -65,8 +66,9 @@ struct worker *worker_start(const struct worker_options *options);
 void worker_order_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights,
                        const int *listener_fds);
 void worker_order_weights(struct worker *w, const struct weights *weights);
-void worker_order_address(struct worker *w, const char *upstream, const char *label, const struct sockaddr *address,
-                          socklen_t length);
+/* Sorted; copied. */
+void worker_order_addresses(struct worker *w, const char *upstream, const char *label,
+                            const struct resolved_address *addresses, size_t count);
 void worker_order_drain(struct worker *w);
 void worker_order_stop(struct worker *w);
 /* After ORDER_STOP: waits for the thread's end and frees it. */

@@ -14,7 +14,7 @@ struct candidates {
 
 static bool is_candidate(const struct candidates *c, const struct endpoint *e)
 {
-    if (e->address_length == 0 || e == c->avoid)
+    if (e == c->avoid)
         return false;
     return c->are_down_welcome || endpoint_is_usable(e);
 }
@@ -60,13 +60,13 @@ static struct endpoint *pick_least_request(const struct candidates *c)
 
 static struct endpoint *pick_random(const struct candidates *c)
 {
-    uint32_t total = 0;
+    uint64_t total = 0;
     for (uint32_t i = 0; i < c->upstream->endpoint_count; i++)
         if (is_candidate(c, c->upstream->endpoints[i]))
             total += c->upstream->endpoints[i]->weight;
     if (total == 0)
         return NULL;
-    uint32_t at = rng_below(&c->upstream->set->loop->rng, total);
+    uint64_t at = rng_next(&c->upstream->set->loop->rng) % total; /* total is far below 2^64: no bias to speak of */
     for (uint32_t i = 0; i < c->upstream->endpoint_count; i++) {
         struct endpoint *e = c->upstream->endpoints[i];
         if (!is_candidate(c, e))
@@ -93,10 +93,8 @@ static struct endpoint *pick(const struct candidates *c)
 
 struct endpoint *balance_pick(struct upstream *u, const struct endpoint *avoid)
 {
-    if (u->endpoint_count == 1) {
-        struct endpoint *only = u->endpoints[0];
-        return only->address_length != 0 ? only : NULL;
-    }
+    if (u->endpoint_count <= 1)
+        return u->endpoint_count == 1 ? u->endpoints[0] : NULL;
     struct candidates c = { u, avoid, false };
     struct endpoint *e = pick(&c);
     if (e == NULL && avoid != NULL) {

@@ -101,7 +101,7 @@ static bool connection_may_be_pooled(const struct upstream_connection *c)
 {
     const struct endpoint *e = c->endpoint;
     return c->is_reusable && !c->stream.has_failed && c->stream.queued_bytes == 0 && inbox_is_empty(&c->inbox) &&
-           c->address_number == e->address_number && !endpoint_is_leaving(e) && !e->upstream->set->is_draining;
+           !endpoint_is_leaving(e) && !e->upstream->set->is_draining;
 }
 
 void connection_release(struct upstream_connection *c)
@@ -299,8 +299,7 @@ static void connection_fail_connect(struct upstream_connection *c, enum reason r
 {
     struct exchange *x = c->exchange;
     connection_count(c, STATS_UPSTREAM_CONNECT_FAILURES, 1);
-    if (c->address_number == c->endpoint->address_number)
-        endpoint_on_connect_failed(c->endpoint);
+    endpoint_on_connect_failed(c->endpoint);
     connection_close(c);
     if (x != NULL)
         exchange_on_connect_failed(x, reason, NULL);
@@ -329,8 +328,8 @@ static void connection_on_connected(struct stream *s, int error)
     struct upstream_connection *c = CONNECTION_OF(s);
     struct exchange *x = c->exchange;
     if (error != 0) {
-        const struct endpoint *e = c->endpoint;
-        const char *limit = stream_local_limit(error, (const struct sockaddr *)&e->address, e->address_length);
+        const struct resolved_address *peer = &c->endpoint->address;
+        const char *limit = stream_local_limit(error, (const struct sockaddr *)&peer->bytes, peer->length);
         if (limit != NULL)
             connection_give_up_connect(c, error, limit);
         else
@@ -384,7 +383,6 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     c->state = CONNECTION_CONNECTING;
     c->endpoint = e;
     c->is_reusable = true;
-    c->address_number = e->address_number;
     c->deferred.destroy = connection_destroy;
     list_init(&c->link);
     timer_init(&c->timer, connection_on_timer, c);
@@ -398,7 +396,7 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
         connection_attach(c, x);
     else
         e->probe = c;
-    stream_connect(&c->stream, u->set->loop, (const struct sockaddr *)&e->address, e->address_length,
+    stream_connect(&c->stream, u->set->loop, (const struct sockaddr *)&e->address.bytes, e->address.length,
                    &connection_events);
     timer_start(u->set->loop, &c->timer, u->connect_timeout_ms);
     return c;

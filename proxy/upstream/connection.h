@@ -36,7 +36,6 @@ struct upstream_connection {
     struct timer timer;        /* CONNECTING: connect_timeout; IDLE: idle_timeout */
     struct deferred deferred;
     uint32_t exchange_count; /* served so far: > 0 means reused */
-    uint32_t address_number; /* of the endpoint when it was opened */
     bool is_reusable;        /* the response in progress lets it be kept */
     struct stream stream;
 };

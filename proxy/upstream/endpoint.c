@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "upstream/connection.h"
 #include "upstream/internal.h"
 
@@ -13,11 +14,6 @@
 
 #define DOWN_FIRST_MS 1000 /* after one failed connect; doubled with each further one */
 #define DOWN_MOST_MS  16000
-
-bool endpoint_is_usable(const struct endpoint *e)
-{
-    return e->address_length != 0 && !e->is_down;
-}
 
 /* ---- up and down ------------------------------------------------------------------------------------------------------ */
 
@@ -35,36 +31,38 @@ void endpoint_on_connect_failed(struct endpoint *e)
 {
     if (endpoint_is_leaving(e))
         return;
-    if (!e->is_down)
+    if (e->health != ENDPOINT_DOWN)
         log_warn("upstream %s: endpoint %s is unhealthy: could not connect", e->upstream->name, e->label);
-    e->is_down = true;
+    e->health = ENDPOINT_DOWN;
     endpoint_leave_alone(e, e->down_period_ms == 0 ? DOWN_FIRST_MS : 2 * e->down_period_ms);
-    stats_endpoint_set_health(e->upstream->set->loop->stats, e->stats_id, STATS_UNHEALTHY);
+    upstream_publish_health(e->upstream, e->entry);
 }
 
 void endpoint_on_not_tried(struct endpoint *e)
 {
-    if (e->is_down && !endpoint_is_leaving(e))
+    if (e->health == ENDPOINT_DOWN && !endpoint_is_leaving(e))
         endpoint_leave_alone(e, e->down_period_ms);
 }
 
 void endpoint_on_connected(struct endpoint *e)
 {
-    if (e->is_down)
+    if (endpoint_is_leaving(e) || e->health == ENDPOINT_UP)
+        return;
+    if (e->health == ENDPOINT_DOWN)
         log_info("upstream %s: endpoint %s is healthy again", e->upstream->name, e->label);
-    e->is_down = false;
+    e->health = ENDPOINT_UP;
     e->down_period_ms = 0;
     timer_stop(e->upstream->set->loop, &e->probe_timer);
     list_remove(&e->probe_link);
-    stats_endpoint_set_health(e->upstream->set->loop->stats, e->stats_id, STATS_HEALTHY);
+    upstream_publish_health(e->upstream, e->entry);
 }
 
 /* ---- probes ----------------------------------------------------------------------------------------------------------- */
 
 void endpoint_probe(struct endpoint *e)
 {
-    bool is_known = e->connection_count > 0 && !e->is_down;
-    if (is_known || e->address_length == 0 || e->probe != NULL || e->upstream->set->is_probing_stopped)
+    bool is_known = e->connection_count > 0 && endpoint_is_usable(e);
+    if (is_known || e->probe != NULL || e->upstream->set->is_probing_stopped)
         return;
     if (upstream_is_below_limit(e->upstream))
         connection_open(e, NULL);
@@ -90,7 +88,7 @@ static void endpoint_on_probe_due(void *arg)
 {
     struct endpoint *e = arg;
     CHECK_MAGIC(e, ENDPOINT_MAGIC);
-    CHECK(e->is_down && !endpoint_is_leaving(e));
+    CHECK(e->health == ENDPOINT_DOWN && !endpoint_is_leaving(e));
     endpoint_probe(e);
     if (e->probe == NULL && !e->upstream->set->is_probing_stopped)
         endpoint_owe_probe(e);
@@ -98,21 +96,36 @@ static void endpoint_on_probe_due(void *arg)
 
 /* ---- life ------------------------------------------------------------------------------------------------------------- */
 
-struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_config *config, uint32_t stats_id)
+/* As written, and of a name the address behind it. */
+static char *label_of(const struct endpoint_entry *entry, const struct resolved_address *address)
+{
+    struct ip_address ip;
+    uint16_t port;
+    char text[46];
+    struct text label = { 0 };
+    text_add_cstr(&label, entry->label);
+    if (entry->is_name) {
+        ip_from_sockaddr((const struct sockaddr *)&address->bytes, &ip, &port);
+        ip_format(&ip, text);
+        text_printf(&label, " (%s)", text);
+    }
+    char *copy = memory_strdup(text_slice(&label).ptr);
+    text_fini(&label);
+    return copy;
+}
+
+struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_entry *entry,
+                                 const struct resolved_address *address)
 {
     struct endpoint *e = memory_zalloc(sizeof(*e));
     e->magic = ENDPOINT_MAGIC;
     e->upstream = u;
-    e->label = memory_strdup(config->address_text.ptr);
-    e->stats_id = stats_id;
+    e->label = label_of(entry, address);
+    e->address = *address;
     list_init(&e->link);
     list_init(&e->idle);
     list_init(&e->probe_link);
     timer_init(&e->probe_timer, endpoint_on_probe_due, e);
-    if (config->address.kind != ADDRESS_NAME)
-        e->address_length = endpoint_address_to_sockaddr(&config->address, &e->address);
-    if (e->address_length == 0) /* healthy when the name has an address and a connection was made */
-        stats_endpoint_set_health(u->set->loop->stats, stats_id, STATS_UNHEALTHY);
     return e;
 }
 
@@ -141,6 +154,7 @@ void endpoint_destroy(struct endpoint *e)
 void endpoint_leave(struct endpoint *e)
 {
     endpoint_close_unused(e);
+    e->entry = NULL;
     if (e->connection_count == 0)
         endpoint_destroy(e);
     else
@@ -158,20 +172,4 @@ void endpoint_forget_connection(struct endpoint *e)
         endpoint_destroy(e);
     upstream_on_room(u);
     upstream_unref(u);
-}
-
-void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, socklen_t length)
-{
-    CHECK(length <= sizeof(e->address));
-    bool is_first = e->address_length == 0;
-    if (e->address_length == length && memcmp(&e->address, address, length) == 0)
-        return;
-    endpoint_close_unused(e);
-    memcpy(&e->address, address, length);
-    e->address_length = length;
-    e->address_number++;
-    e->is_down = false;
-    e->down_period_ms = 0;
-    if (is_first)
-        endpoint_probe(e);
 }

@@ -20,37 +20,50 @@
  *
  *   invariants
  *   E1 at most one probe is under way
- *   E2 a resolved and configured endpoint that is down has its timer armed, is owed a probe or has one under way, unless
+ *   E2 a configured endpoint that is down has its timer armed, is owed a probe or has one under way, unless
  *      the worker drains */
 #ifndef UPSTREAM_ENDPOINT_H
 #define UPSTREAM_ENDPOINT_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/list.h"
+#include "net/resolve.h"
 #include "net/timer.h"
 
 struct upstream;
 struct upstream_connection;
 
-/* One address. Gone from the configuration it stays until its last connection is closed. */
+/* One item of `endpoints`: an address, or a name with the addresses that it has now, each of them an endpoint. */
+struct endpoint_entry {
+    char *label; /* as written: the metrics' label */
+    bool is_name;
+    uint32_t weight; /* of the configuration, 1 and more; its endpoints share it evenly */
+    uint32_t stats_id;
+    struct resolved_address *addresses; /* sorted; NULL when there is none */
+    uint32_t address_count;             /* 0: a name that is not resolved (yet) */
+};
+
+#define WEIGHT_PARTS 5040 /* what a weight of 1 consists of; 1 to 10 endpoints divide it without a rest */
+
+enum endpoint_health { ENDPOINT_UNTRIED, ENDPOINT_UP, ENDPOINT_DOWN };
+
+/* One address. Gone from the configuration, or from the answers of the name server, it stays until its last connection
+   is closed. */
 struct endpoint {
     uint32_t magic;
     struct upstream *upstream;
-    struct list link; /* in upstream->leaving, when no longer configured */
-    char *label;      /* address as written: the metrics' label */
-    struct sockaddr_storage address;
-    socklen_t address_length;   /* 0: the name is not resolved (yet) */
-    uint32_t weight;            /* 1 and more, relative to the upstream's others */
-    int64_t round_robin_credit; /* smooth weighted round robin: what it has saved up */
-    uint32_t in_flight_count;   /* exchanges that use it now */
-    uint32_t connection_count;  /* connecting, busy and idle */
-    struct list idle;           /* pooled connections, newest first */
-    uint32_t address_number;    /* grows when a name's address changes: older connections are not pooled */
-    uint32_t stats_id;
-    bool is_down;                      /* the last connect failed */
+    const struct endpoint_entry *entry; /* NULL when it leaves */
+    struct list link;                   /* in upstream->leaving, when it leaves */
+    char *label;                        /* for people: "10.0.0.1:80", or "svc:80 (10.0.0.1)" */
+    struct resolved_address address;
+    uint32_t weight;                   /* relative to the upstream's others, in parts */
+    int64_t round_robin_credit;        /* smooth weighted round robin: what it has saved up */
+    uint32_t in_flight_count;          /* exchanges that use it now */
+    uint32_t connection_count;         /* connecting, busy and idle */
+    struct list idle;                  /* pooled connections, newest first */
+    enum endpoint_health health;       /* after the last connect */
     int64_t down_period_ms;            /* for which it is left alone, or was last; 0 when up */
     struct upstream_connection *probe; /* being connected for nobody yet; NULL: none */
     bool is_probe_firm;                /* it gives way to no request */
@@ -58,8 +71,12 @@ struct endpoint {
     struct list probe_link;            /* in upstream->owed_probes */
 };
 
-/* Has an address, and is not known to be down. */
-bool endpoint_is_usable(const struct endpoint *e);
+/* Not known to be down. */
+static inline bool endpoint_is_usable(const struct endpoint *e)
+{
+    return e->health != ENDPOINT_DOWN;
+}
+
 void endpoint_on_connect_failed(struct endpoint *e);
 /* A connect did not get as far as the endpoint: what is known of it stays, and a probe is due again. */
 void endpoint_on_not_tried(struct endpoint *e);

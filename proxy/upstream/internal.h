@@ -10,13 +10,13 @@ static inline bool endpoint_is_leaving(const struct endpoint *e)
     return list_is_linked(&e->link);
 }
 
-struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_config *config, uint32_t stats_id);
+struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_entry *entry,
+                                 const struct resolved_address *address);
 void endpoint_destroy(struct endpoint *e);
-/* It is not configured any more: its last connection takes it along. */
+/* It is not configured any more, or its name has another address: its last connection takes it along. */
 void endpoint_leave(struct endpoint *e);
 /* Closes connections that serve nobody; no probe is due any more. */
 void endpoint_close_unused(struct endpoint *e);
-void endpoint_set_address(struct endpoint *e, const struct sockaddr *address, socklen_t length);
 /* One connection when there is none, so that a dead endpoint is known before the first request, or when it is down; if
    there is room. */
 void endpoint_probe(struct endpoint *e);
@@ -27,6 +27,8 @@ void endpoint_probe_owed(struct endpoint *e);
 /* A connection of it is gone: counts, and frees what only it held. */
 void endpoint_forget_connection(struct endpoint *e);
 
+/* An entry is healthy while one of its endpoints is up, and unhealthy when none is or may be. */
+void upstream_publish_health(const struct upstream *u, const struct endpoint_entry *entry);
 void upstream_unref(struct upstream *u);
 bool upstream_is_below_limit(const struct upstream *u);
 /* A connection may have become free: who waits is looked at when the turn ends. */

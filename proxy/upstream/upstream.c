@@ -1,7 +1,8 @@
 /* upstream/upstream.c - one worker's view of an upstream: its endpoints, their connections, who waits for one.
  *
- * A reload hands in the new configuration of an upstream; endpoints are matched by their text and keep their
- * connections, those that are gone leave when their last connection does. Nothing here closes a connection that an
+ * A reload hands in the new configuration of an upstream, the resolver the new addresses of a name. Either way the
+ * endpoints are listed anew: they are matched by text and address and keep their connections, those that are gone leave
+ * when their last connection does. So answers that rotate change nothing. Nothing here closes a connection that an
  * exchange uses.
  *
  * Who waits for a connection is served at the turn's end, outside of any callback, oldest first. */
@@ -42,34 +43,122 @@ static struct upstream *upstream_create(struct upstream_set *set, struct slice n
     return u;
 }
 
-/* Takes the endpoint with that label out of the old array, or makes one. */
-static struct endpoint *endpoint_carry(struct upstream *u, const struct endpoint_config *config, uint32_t stats_id)
+/* ---- what the configuration lists ----------------------------------------------------------------------------------- */
+
+void upstream_publish_health(const struct upstream *u, const struct endpoint_entry *entry)
+{
+    bool is_any_up = false, is_any_untried = false;
+    for (uint32_t i = 0; i < u->endpoint_count; i++) {
+        const struct endpoint *e = u->endpoints[i];
+        is_any_up |= e->entry == entry && e->health == ENDPOINT_UP;
+        is_any_untried |= e->entry == entry && e->health == ENDPOINT_UNTRIED;
+    }
+    if (is_any_up)
+        stats_endpoint_set_health(u->set->loop->stats, entry->stats_id, STATS_HEALTHY);
+    else if (!is_any_untried) /* else what was known holds until the probe has its result */
+        stats_endpoint_set_health(u->set->loop->stats, entry->stats_id, STATS_UNHEALTHY);
+}
+
+static void entry_set_addresses(struct endpoint_entry *entry, const struct resolved_address *addresses, size_t count)
+{
+    memory_free(entry->addresses);
+    entry->addresses = memory_alloc(count * sizeof(*addresses) + 1);
+    memcpy(entry->addresses, addresses, count * sizeof(*addresses));
+    entry->address_count = (uint32_t)count;
+}
+
+/* A name that was there before keeps its addresses until the resolver tells others. */
+static void entry_init(struct endpoint_entry *entry, const struct upstream *u, const struct endpoint_config *config,
+                       uint32_t stats_id)
+{
+    struct resolved_address fixed = { 0 };
+    *entry = (struct endpoint_entry){ .label = memory_strdup(config->address_text.ptr), .stats_id = stats_id };
+    entry->weight = config->weight;
+    entry->is_name = config->address.kind == ADDRESS_NAME;
+    if (!entry->is_name) {
+        fixed.length = endpoint_address_to_sockaddr(&config->address, &fixed.bytes);
+        entry_set_addresses(entry, &fixed, 1);
+    }
+    for (uint32_t i = 0; entry->is_name && i < u->entry_count; i++)
+        if (strcmp(u->entries[i].label, entry->label) == 0)
+            entry_set_addresses(entry, u->entries[i].addresses, u->entries[i].address_count);
+}
+
+static void entries_free(struct endpoint_entry *entries, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        memory_free(entries[i].label);
+        memory_free(entries[i].addresses);
+    }
+    memory_free(entries);
+}
+
+/* Takes the endpoint with that label and address out of the old array, or makes one. */
+static struct endpoint *endpoint_carry(struct upstream *u, const struct endpoint_entry *entry,
+                                       const struct resolved_address *address)
 {
     for (uint32_t i = 0; i < u->endpoint_count; i++) {
         struct endpoint *e = u->endpoints[i];
-        if (e != NULL && slice_equal(slice_from_cstr(e->label), config->address_text)) {
+        if (e != NULL && strcmp(e->entry->label, entry->label) == 0 && resolved_address_is_same(&e->address, address)) {
             u->endpoints[i] = NULL;
             return e;
         }
     }
-    return endpoint_create(u, config, stats_id);
+    return endpoint_create(u, entry, address);
+}
+
+static uint32_t entries_count_addresses(const struct endpoint_entry *entries, uint32_t count)
+{
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < count; i++)
+        total += entries[i].address_count;
+    return total;
+}
+
+/* The endpoints of these entries, which may be u->entries or what follows them. Those that were there keep what they
+   have, the others leave. */
+static void upstream_list_endpoints(struct upstream *u, struct endpoint_entry *entries, uint32_t entry_count)
+{
+    struct endpoint **before = u->endpoints, **next;
+    uint32_t before_count = u->endpoint_count, count = entries_count_addresses(entries, entry_count);
+    struct endpoint **listed = next = memory_zalloc(sizeof(struct endpoint *) * (count + 1));
+    for (struct endpoint_entry *entry = entries; entry < entries + entry_count; entry++)
+        for (uint32_t i = 0; i < entry->address_count; i++) {
+            *next = endpoint_carry(u, entry, &entry->addresses[i]);
+            (*next++)->weight = entry->weight * WEIGHT_PARTS / entry->address_count;
+        }
+    u->endpoints = listed;
+    u->endpoint_count = count;
+    for (uint32_t i = 0; i < before_count; i++)
+        if (before[i] != NULL)
+            endpoint_leave(before[i]);
+    memory_free(before);
+}
+
+/* Once the endpoints are listed: they belong to these entries now. */
+static void upstream_set_entries(struct upstream *u, struct endpoint_entry *entries, uint32_t count)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < entries[i].address_count; k++)
+            u->endpoints[next++]->entry = &entries[i];
+    for (uint32_t i = 0; i < count; i++)
+        upstream_publish_health(u, &entries[i]);
+    u->entries = entries;
+    u->entry_count = count;
 }
 
 static void upstream_update_endpoints(struct upstream *u, const struct upstream_config *config,
                                       const uint32_t *endpoint_stats_ids)
 {
-    uint32_t count = (uint32_t)config->endpoint_count;
-    struct endpoint **fresh = memory_zalloc(sizeof(struct endpoint *) * (count + 1));
-    for (uint32_t i = 0; i < count; i++) {
-        fresh[i] = endpoint_carry(u, &config->endpoints[i], endpoint_stats_ids[i]);
-        fresh[i]->weight = config->endpoints[i].weight;
-    }
-    for (uint32_t i = 0; i < u->endpoint_count; i++)
-        if (u->endpoints[i] != NULL)
-            endpoint_leave(u->endpoints[i]);
-    memory_free(u->endpoints);
-    u->endpoints = fresh;
-    u->endpoint_count = count;
+    struct endpoint_entry *before = u->entries;
+    uint32_t before_count = u->entry_count, count = (uint32_t)config->endpoint_count;
+    struct endpoint_entry *entries = memory_zalloc(sizeof(*entries) * (count + 1));
+    for (uint32_t i = 0; i < count; i++)
+        entry_init(&entries[i], u, &config->endpoints[i], endpoint_stats_ids[i]);
+    upstream_list_endpoints(u, entries, count);
+    upstream_set_entries(u, entries, count);
+    entries_free(before, before_count);
 }
 
 /* This worker's part of the process's limit: all parts together are the limit, but nobody has none. 0 stays 0. */
@@ -106,6 +195,7 @@ void upstream_unref(struct upstream *u)
     for (uint32_t i = 0; i < u->endpoint_count; i++)
         endpoint_destroy(u->endpoints[i]);
     memory_free(u->endpoints);
+    entries_free(u->entries, u->entry_count);
     list_remove(&u->link);
     memory_free(u->name);
     u->magic = 0;
@@ -123,13 +213,41 @@ void upstream_detach(struct upstream *u)
     upstream_unref(u);
 }
 
+static bool entry_has_addresses(const struct endpoint_entry *entry, const struct resolved_address *addresses,
+                                size_t count)
+{
+    for (size_t i = 0; i < count && count == entry->address_count; i++)
+        if (!resolved_address_is_same(&entry->addresses[i], &addresses[i]))
+            return false;
+    return count == entry->address_count;
+}
+
+static void upstream_probe_untried(struct upstream *u)
+{
+    for (uint32_t i = 0; i < u->endpoint_count; i++)
+        if (u->endpoints[i]->health == ENDPOINT_UNTRIED)
+            endpoint_probe(u->endpoints[i]);
+}
+
 void upstream_set_resolved(struct upstream_set *set, const char *name, const char *label,
-                           const struct sockaddr *address, socklen_t length)
+                           const struct resolved_address *addresses, size_t count)
 {
     struct upstream *u = upstream_find(set, slice_from_cstr(name));
-    for (uint32_t i = 0; u != NULL && i < u->endpoint_count; i++)
-        if (strcmp(u->endpoints[i]->label, label) == 0)
-            endpoint_set_address(u->endpoints[i], address, length);
+    if (u == NULL || u->ref_count == u->connection_count) /* no binding names it any more */
+        return;
+    bool has_changed = false;
+    for (uint32_t i = 0; i < u->entry_count; i++) {
+        struct endpoint_entry *entry = &u->entries[i];
+        if (!entry->is_name || strcmp(entry->label, label) != 0 || entry_has_addresses(entry, addresses, count))
+            continue;
+        entry_set_addresses(entry, addresses, count);
+        has_changed = true;
+    }
+    if (!has_changed)
+        return;
+    upstream_list_endpoints(u, u->entries, u->entry_count);
+    upstream_set_entries(u, u->entries, u->entry_count);
+    upstream_probe_untried(u);
 }
 
 void upstream_probe(struct upstream *u)
@@ -169,7 +287,7 @@ static void upstream_give_up(struct upstream_connection *unused)
     struct endpoint *e = unused->endpoint;
     bool is_probe = e->probe == unused;
     connection_close(unused);
-    if (is_probe && e->is_down)
+    if (is_probe && !endpoint_is_usable(e))
         endpoint_owe_probe(e);
 }
 

@@ -19,7 +19,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/list.h"
 #include "base/log.h"
@@ -37,8 +36,10 @@ struct upstream {
     struct list link; /* in upstream_set's list */
     struct upstream_set *set;
     char *name;
-    uint32_t ref_count;          /* bindings that name it, and connections */
-    struct endpoint **endpoints; /* in the order of the configuration */
+    uint32_t ref_count;             /* bindings that name it, and connections */
+    struct endpoint_entry *entries; /* in the order of the configuration */
+    uint32_t entry_count;
+    struct endpoint **endpoints; /* one per address of each entry, in their order */
     uint32_t endpoint_count;
     enum balance_kind balance;
     int64_t connect_timeout_ms, idle_timeout_ms;
@@ -82,9 +83,10 @@ struct upstream *upstream_attach(struct upstream_set *set, const struct upstream
 /* Gives a reference back; the last one closes what is idle and frees it. */
 void upstream_detach(struct upstream *u);
 
-/* The address of an endpoint that was given as a name, by the names of both; nothing happens when either is gone. */
+/* The addresses of a name among the endpoints, sorted; by the names of both, and nothing happens when either is gone.
+   Those that were there before keep their connections, new ones are probed. */
 void upstream_set_resolved(struct upstream_set *set, const char *name, const char *label,
-                           const struct sockaddr *address, socklen_t length);
+                           const struct resolved_address *addresses, size_t count);
 
 /* Opens one connection to each endpoint that has none or is down, so that a dead one is known before the first request; as
    many as max_connections allows. */
