@@ -50,6 +50,7 @@ struct resolver {
     struct list names;
     resolver_fn on_addresses;
     void *arg;
+    bool is_closing; /* nothing is asked or told any more */
 };
 
 static void name_destroy(struct watched_name *n)
@@ -78,6 +79,8 @@ static void name_ask_again(struct watched_name *n, int64_t seconds)
 static void name_tell(struct watched_name *n, const char *problem)
 {
     struct resolver *r = n->resolver;
+    if (r->is_closing)
+        return;
     r->on_addresses(r->arg, n->key, n->addresses, n->address_count, problem);
 }
 
@@ -185,7 +188,7 @@ static void name_ask(void *arg)
 {
     struct watched_name *n = arg;
     CHECK_MAGIC(n, NAME_MAGIC);
-    if (name_is_asking(n))
+    if (name_is_asking(n) || n->resolver->is_closing)
         return;
     if (!n->is_kept) { /* it was asking when its configuration went */
         name_destroy(n);
@@ -214,9 +217,18 @@ struct resolver *resolver_create(struct loop *loop, const char *name_servers, re
     return r;
 }
 
+static bool resolver_is_asking(struct resolver *r)
+{
+    bool is_asking = false;
+    LIST_FOREACH_SAFE (link, &r->names)
+        is_asking |= name_is_asking(LIST_ITEM(link, struct watched_name, link));
+    return is_asking;
+}
+
 void resolver_destroy(struct resolver *r)
 {
     CHECK_MAGIC(r, RESOLVER_MAGIC);
+    r->is_closing = true;
     LIST_FOREACH_SAFE (link, &r->names) {
         struct watched_name *n = LIST_ITEM(link, struct watched_name, link);
         timer_stop(r->loop, &n->timer);
@@ -225,6 +237,8 @@ void resolver_destroy(struct resolver *r)
         if (n->ttl_question != NULL)
             evdns_cancel_request(r->dns, n->ttl_question);
     }
+    while (resolver_is_asking(r)) /* cancelled questions are answered, and freed, by callbacks that are due at once */
+        loop_turn(r->loop);
     evdns_base_free(r->dns, 0);
     LIST_FOREACH_SAFE (link, &r->names)
         name_destroy(LIST_ITEM(link, struct watched_name, link));

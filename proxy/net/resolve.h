@@ -39,6 +39,8 @@ typedef void (*resolver_fn)(void *arg, const char *key, const struct resolved_ad
 
 /* name_servers: the path of a resolv.conf. */
 struct resolver *resolver_create(struct loop *loop, const char *name_servers, resolver_fn on_addresses, void *arg);
+/* Cancels what is under way, which takes a turn of the loop: not from inside a callback, and when nothing else on the
+   loop minds. */
 void resolver_destroy(struct resolver *r);
 
 /* A new configuration's names follow: those that are not added again before resolver_end_generation are forgotten. */

@@ -259,13 +259,13 @@ void server_end(struct server *s)
         notify_signal_stop(&s->signals[i]);
     watch_fini(&s->watch);
     timer_stop(s->loop, &s->drain_timer);
-    server_forget_names(s);
     if (s->has_publisher)
         serving_end(s);
     else
         mailbox_close(&s->inbox);
     if (s->access_writer != NULL)
         access_writer_stop(s->access_writer);
+    server_forget_names(s);
     sockets_fini(&s->sockets);
     if (s->store != NULL)
         store_close(s->store);
