@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void *memory_alloc(size_t size_bytes)
 {
@@ -40,6 +41,19 @@ void *memory_resize_array(void *old, size_t count, size_t item_size_bytes)
     size_t size_bytes;
     CHECK(!__builtin_mul_overflow(count, item_size_bytes, &size_bytes));
     return memory_resize(old, size_bytes);
+}
+
+void *memory_map(size_t size_bytes)
+{
+    void *p = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(p != MAP_FAILED);
+    return p;
+}
+
+void memory_unmap(void *pointer, size_t size_bytes)
+{
+    if (pointer != NULL)
+        CHECK(munmap(pointer, size_bytes) == 0);
 }
 
 char *memory_strdup(const char *text)

@@ -17,6 +17,10 @@ void *memory_resize(void *old, size_t size_bytes);
 void *memory_zalloc_aligned(size_t size_bytes, size_t alignment);
 /* Like memory_resize for arrays: checks count * item_size for overflow. */
 void *memory_resize_array(void *old, size_t count, size_t item_size_bytes);
+/* Zeros straight from the system, on whole pages of memory: what nobody touches takes none. Not for small or short-lived
+   things. memory_unmap wants the size again; NULL is fine. */
+void *memory_map(size_t size_bytes);
+void memory_unmap(void *pointer, size_t size_bytes);
 /* A copy of a text with its NUL; freed by memory_free. */
 char *memory_strdup(const char *text);
 /* NULL is fine. */

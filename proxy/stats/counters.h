@@ -36,9 +36,9 @@ enum stats_counter {
    briefly negative: read it as int64_t. */
 typedef _Atomic uint64_t stats_cell;
 
-/* Per (route, upstream). Status codes stand in a short list, in the order in which they first came: a service uses a
-   dozen, an attacker who makes an upstream answer with more finds the rest counted together. Code and count are one
-   cell, so the list's first cells, of the codes that come most, fit into the first cache line. */
+/* Status codes of a series stand in a short list, in the order in which they first came: a service uses a dozen, an
+   attacker who makes an upstream answer with more finds the rest counted together. Code and count are one cell, so the
+   list's first cells, of the codes that come most, fit into the first cache line. */
 #define STATS_STATUS_SLOTS 32u
 #define STATS_STATUS_END   600u /* codes are 100..599, and 0: nothing was sent */
 
@@ -47,16 +47,26 @@ typedef _Atomic uint64_t stats_cell;
 #define STATS_STATUS_COUNT_BITS 48u
 #define STATS_STATUS_COUNT_MASK (((uint64_t)1 << STATS_STATUS_COUNT_BITS) - 1)
 
+/* What is counted per (route, upstream). The first line is all that most requests write, one duration bucket apart:
+   with many routes each line is a miss of the cache. */
+enum stats_series_cell {
+    STATS_SERIES_IN_FLIGHT,       /* gauge: begun and not ended */
+    STATS_SERIES_BYTES_IN,        /* of bodies: from the client */
+    STATS_SERIES_BYTES_OUT,       /* to the client */
+    STATS_SERIES_DURATION_SUM_US, /* from the first byte of the request to the last of its answer */
+    STATS_SERIES_STATUSES,        /* STATS_STATUS_SLOTS of them */
+    STATS_SERIES_STATUS_OTHER = STATS_SERIES_STATUSES + STATS_STATUS_SLOTS,        /* of codes that found no slot */
+    STATS_SERIES_DURATION_BUCKETS,                                                 /* HISTOGRAM_BUCKET_COUNT of them */
+    STATS_SERIES_REASONS = STATS_SERIES_DURATION_BUCKETS + HISTOGRAM_BUCKET_COUNT, /* of requests that ended for ours */
+    STATS_SERIES_CELL_COUNT = STATS_SERIES_REASONS + REASON_COUNT
+};
+
+#define STATS_LINE_CELLS   (STATS_CACHE_LINE_BYTES / sizeof(stats_cell))
+#define STATS_SERIES_LINES ((STATS_SERIES_CELL_COUNT + STATS_LINE_CELLS - 1) / STATS_LINE_CELLS)
+
+/* The first line of a series, and what stats_series_cell finds the others from. */
 struct stats_series {
-    /* The first line is all that most requests write, one duration bucket apart: with many routes each line is a miss
-       of the cache. */
-    _Alignas(STATS_CACHE_LINE_BYTES) stats_cell in_flight; /* gauge: begun and not ended */
-    stats_cell bytes_in, bytes_out;                        /* of bodies: from the client, to the client */
-    stats_cell duration_sum_us; /* from the first byte of the request to the last of its answer */
-    stats_cell statuses[STATS_STATUS_SLOTS];
-    stats_cell status_other; /* of codes that found no slot */
-    stats_cell duration_buckets[HISTOGRAM_BUCKET_COUNT];
-    stats_cell reasons[REASON_COUNT]; /* of requests that ended for one of ours */
+    _Alignas(STATS_CACHE_LINE_BYTES) stats_cell cells[STATS_LINE_CELLS];
 };
 
 enum stats_upstream_cell {
@@ -90,7 +100,15 @@ struct stats_listener {
 
 /* A series takes about a kilobyte, and most of a large configuration's never see a request on a given worker: so
    blocks come in pages of 64, made when the first id in them is counted. Capacities: page counts times
-   STATS_PAGE_BLOCKS. */
+   STATS_PAGE_BLOCKS.
+
+   A page of series holds the first lines of all 64, then all their second lines, and so on:
+
+     line 0 of series 0..63 | line 1 of series 0..63 | ...        each run is 4096 bytes, a page of memory
+
+   Of its 16 lines a series uses the first and the two or three whose durations, statuses and reasons it meets, and its
+   neighbours mostly the same ones; what none of them uses takes no memory. With 10,000 routes under load that is 22 MB
+   less, and fewer entries of the processor's TLB, where a miss in a virtual machine costs up to 24 loads. */
 #define STATS_PAGE_BLOCKS    64u
 #define STATS_SERIES_PAGES   4096u
 #define STATS_UPSTREAM_PAGES 1024u
@@ -158,16 +176,30 @@ static inline void *stats_block(stats_page_slot *slots, uint32_t slot_count, uin
     return page + id % STATS_PAGE_BLOCKS * block_bytes;
 }
 
+/* Slow path of stats_series_at; not for callers. */
+void *stats_series_page_make(stats_page_slot *slot);
+
 static inline struct stats_series *stats_series_at(struct stats_worker *w, uint32_t series)
 {
-    return stats_block(w->series, STATS_SERIES_PAGES, series, sizeof(struct stats_series));
+    CHECK(series / STATS_PAGE_BLOCKS < STATS_SERIES_PAGES);
+    stats_page_slot *slot = &w->series[series / STATS_PAGE_BLOCKS];
+    struct stats_series *page = atomic_load_explicit(slot, memory_order_relaxed);
+    if (__builtin_expect(page == NULL, 0))
+        page = stats_series_page_make(slot);
+    return page + series % STATS_PAGE_BLOCKS;
+}
+
+/* A cell of enum stats_series_cell, or of one of its lists, counted from the list's first. */
+static inline stats_cell *stats_series_cell(struct stats_series *s, unsigned cell)
+{
+    return &s[cell / STATS_LINE_CELLS * STATS_PAGE_BLOCKS].cells[cell % STATS_LINE_CELLS];
 }
 
 /* A request is counted in one series, from begin to end, each once. What fails before it is routed begins and ends in
    series 0. */
 static inline void stats_request_begin(struct stats_worker *w, uint32_t series)
 {
-    stats_cell_add(&stats_series_at(w, series)->in_flight, 1);
+    stats_cell_add(stats_series_cell(stats_series_at(w, series), STATS_SERIES_IN_FLIGHT), 1);
 }
 
 /* status 0: nothing was sent; reason REASON_NONE: the upstream or the route answered. */
@@ -178,8 +210,8 @@ void stats_request_end(struct stats_worker *w, uint32_t series, uint16_t status,
 static inline void stats_request_bytes(struct stats_worker *w, uint32_t series, uint64_t bytes_in, uint64_t bytes_out)
 {
     struct stats_series *s = stats_series_at(w, series);
-    stats_cell_add(&s->bytes_in, bytes_in);
-    stats_cell_add(&s->bytes_out, bytes_out);
+    stats_cell_add(stats_series_cell(s, STATS_SERIES_BYTES_IN), bytes_in);
+    stats_cell_add(stats_series_cell(s, STATS_SERIES_BYTES_OUT), bytes_out);
 }
 
 static inline stats_cell *stats_upstream_cell_at(struct stats_worker *w, uint32_t upstream,

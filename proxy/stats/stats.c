@@ -124,16 +124,25 @@ enum stats_health stats_sum_health(const struct stats *s, uint32_t endpoint)
     return worst;
 }
 
-static const struct stats_series *series_read(const struct stats *s, uint32_t worker, uint32_t series)
+static struct stats_series *series_read(const struct stats *s, uint32_t worker, uint32_t series)
 {
-    return block_read(s->workers[worker]->series, STATS_SERIES_PAGES, series, sizeof(struct stats_series));
+    CHECK(series / STATS_PAGE_BLOCKS < STATS_SERIES_PAGES);
+    const stats_page_slot *slot = &s->workers[worker]->series[series / STATS_PAGE_BLOCKS];
+    struct stats_series *page = atomic_load_explicit(slot, memory_order_acquire);
+    return page != NULL ? page + series % STATS_PAGE_BLOCKS : NULL;
+}
+
+/* One of enum stats_series_cell. */
+static uint64_t series_cell(struct stats_series *block, unsigned cell)
+{
+    return cell_read(stats_series_cell(block, cell));
 }
 
 /* The first worker from *worker on that has the series, or NULL; moves *worker behind it. */
-static const struct stats_series *series_next(const struct stats *s, uint32_t series, uint32_t *worker)
+static struct stats_series *series_next(const struct stats *s, uint32_t series, uint32_t *worker)
 {
     while (*worker < s->worker_count) {
-        const struct stats_series *block = series_read(s, (*worker)++, series);
+        struct stats_series *block = series_read(s, (*worker)++, series);
         if (block != NULL)
             return block;
     }
@@ -146,11 +155,11 @@ static bool has_series(const struct stats *s, uint32_t series)
     return series_next(s, series, &worker) != NULL;
 }
 
-static void statuses_add(struct series_statuses *out, const struct stats_series *block)
+static void statuses_add(struct series_statuses *out, struct stats_series *block)
 {
-    out->other += cell_read(&block->status_other);
+    out->other += series_cell(block, STATS_SERIES_STATUS_OTHER);
     for (unsigned slot = 0; slot < STATS_STATUS_SLOTS; slot++) {
-        uint64_t cell = cell_read(&block->statuses[slot]);
+        uint64_t cell = series_cell(block, STATS_SERIES_STATUSES + slot);
         if (cell != 0)
             out->by_status[(cell >> STATS_STATUS_COUNT_BITS) - 1] += cell & STATS_STATUS_COUNT_MASK;
     }
@@ -161,7 +170,7 @@ bool stats_sum_statuses(const struct stats *s, uint32_t series, struct series_st
     if (!has_series(s, series))
         return false;
     memset(out, 0, sizeof *out);
-    const struct stats_series *block;
+    struct stats_series *block;
     for (uint32_t worker = 0; (block = series_next(s, series, &worker)) != NULL;)
         statuses_add(out, block);
     return true;
@@ -172,10 +181,10 @@ bool stats_sum_reasons(const struct stats *s, uint32_t series, uint64_t out[REAS
     if (!has_series(s, series))
         return false;
     memset(out, 0, REASON_COUNT * sizeof out[0]);
-    const struct stats_series *block;
+    struct stats_series *block;
     for (uint32_t worker = 0; (block = series_next(s, series, &worker)) != NULL;)
         for (unsigned reason = 0; reason < REASON_COUNT; reason++)
-            out[reason] += cell_read(&block->reasons[reason]);
+            out[reason] += series_cell(block, STATS_SERIES_REASONS + reason);
     return true;
 }
 
@@ -184,11 +193,11 @@ bool stats_sum_duration(const struct stats *s, uint32_t series, struct histogram
     if (!has_series(s, series))
         return false;
     memset(out, 0, sizeof *out);
-    const struct stats_series *block;
+    struct stats_series *block;
     for (uint32_t worker = 0; (block = series_next(s, series, &worker)) != NULL;) {
         for (unsigned bucket = 0; bucket < HISTOGRAM_BUCKET_COUNT; bucket++)
-            out->buckets[bucket] += cell_read(&block->duration_buckets[bucket]);
-        out->sum_us += cell_read(&block->duration_sum_us);
+            out->buckets[bucket] += series_cell(block, STATS_SERIES_DURATION_BUCKETS + bucket);
+        out->sum_us += series_cell(block, STATS_SERIES_DURATION_SUM_US);
     }
     return true;
 }
@@ -200,11 +209,11 @@ bool stats_sum_totals(const struct stats *s, uint32_t series, struct series_tota
         return false;
     uint64_t in_flight = 0;
     *out = (struct series_totals){ .begun_count = histogram_count(&duration) };
-    const struct stats_series *block;
+    struct stats_series *block;
     for (uint32_t worker = 0; (block = series_next(s, series, &worker)) != NULL;) {
-        in_flight += cell_read(&block->in_flight);
-        out->bytes_in += cell_read(&block->bytes_in);
-        out->bytes_out += cell_read(&block->bytes_out);
+        in_flight += series_cell(block, STATS_SERIES_IN_FLIGHT);
+        out->bytes_in += series_cell(block, STATS_SERIES_BYTES_IN);
+        out->bytes_out += series_cell(block, STATS_SERIES_BYTES_OUT);
     }
     out->in_flight_count = (int64_t)in_flight;
     out->begun_count += in_flight;

@@ -149,7 +149,20 @@ Test(stats, upstreams_and_listeners_are_summed)
 
 Test(stats, what_most_requests_write_stands_in_the_first_line)
 {
-    cr_assert_leq(offsetof(struct stats_series, statuses) + sizeof(stats_cell), STATS_CACHE_LINE_BYTES);
-    cr_assert_eq(sizeof(struct stats_series) % STATS_CACHE_LINE_BYTES, 0,
-                 "else later blocks of a page are not aligned");
+    struct stats_series *s = stats_series_at(stats->workers[0], 5);
+    for (unsigned cell = 0; cell <= STATS_SERIES_STATUSES; cell++)
+        cr_assert_eq(stats_series_cell(s, cell), &s->cells[cell]);
+    cr_assert_eq(sizeof *s, STATS_CACHE_LINE_BYTES);
+}
+
+Test(stats, the_same_line_of_all_series_of_a_page_is_a_page_of_memory)
+{
+    char *first = (char *)stats_series_at(stats->workers[0], 0);
+    cr_assert_eq((uintptr_t)first % 4096, 0);
+    for (uint32_t series = 0; series < STATS_PAGE_BLOCKS; series++)
+        for (unsigned cell = 0; cell < STATS_SERIES_CELL_COUNT; cell++) {
+            char *at = (char *)stats_series_cell(stats_series_at(stats->workers[0], series), cell);
+            cr_assert_eq((at - first) / 4096, cell / STATS_LINE_CELLS);
+            cr_assert_eq((at - first) % 4096 / STATS_CACHE_LINE_BYTES, series);
+        }
 }
