@@ -11,6 +11,8 @@
 #define HEAP_PAGE_MIN_BYTES ((size_t)16 * 1024)
 #define HEAP_PAGE_MAX_BYTES ((size_t)1024 * 1024)
 
+#define LINE_BYTES 64 /* of the processor's cache */
+
 /* A page belongs to exactly one list: an arena's pages or a pool's free ones. Under AddressSanitizer its bytes are
    poisoned except where they were handed out, with a red zone behind each allocation: an overrun inside a page is
    caught like one of the heap. */
@@ -164,6 +166,14 @@ void *arena_zalloc_array(struct arena *a, size_t count, size_t item_size_bytes)
     size_t size_bytes;
     CHECK(!__builtin_mul_overflow(count, item_size_bytes, &size_bytes));
     return arena_zalloc(a, size_bytes);
+}
+
+void *arena_zalloc_lines(struct arena *a, size_t count, size_t item_size_bytes)
+{
+    size_t size_bytes;
+    CHECK(!__builtin_mul_overflow(count, item_size_bytes, &size_bytes));
+    uintptr_t room = (uintptr_t)arena_alloc(a, size_bytes + LINE_BYTES - 1);
+    return memset((void *)((room + LINE_BYTES - 1) & ~(uintptr_t)(LINE_BYTES - 1)), 0, size_bytes);
 }
 
 struct slice arena_copy(struct arena *a, struct slice s)

@@ -78,6 +78,8 @@ static inline void *arena_alloc(struct arena *a, size_t size_bytes)
 /* As arena_alloc, zeroed. The array form checks count * item_size_bytes for overflow. */
 void *arena_zalloc(struct arena *a, size_t size_bytes);
 void *arena_zalloc_array(struct arena *a, size_t count, size_t item_size_bytes);
+/* The same at the beginning of a cache line: for items that shall not touch more lines than they must. */
+void *arena_zalloc_lines(struct arena *a, size_t count, size_t item_size_bytes);
 /* Copies, with a NUL behind the copy that its length does not count. */
 struct slice arena_copy(struct arena *a, struct slice s);
 /* Formatted text, with a NUL behind it that the length does not count. */

@@ -276,7 +276,7 @@ static void decide(struct explanation *e)
     struct rng rng;
     struct draw draw;
     rng_init(&rng, (uint64_t)e->request->routed.now.unix_ms);
-    draw_init(&draw, &rng, e->snapshot->table->route_count);
+    draw_init(&draw, &rng, e->snapshot->table);
     route_decide(e->snapshot->table, &e->request->routed, NULL, &draw, &e->decision);
     draw_fini(&draw);
 }

@@ -255,9 +255,10 @@ struct rate_limit_config {
 
 enum encoded_slash { ENCODED_SLASH_KEEP, ENCODED_SLASH_REJECT };
 
-/* In the order of use, not of the file: with many routes each cache line of one that a request reads is a miss. From
-   the end of `sticky` (its key's kind) to the beginning of `rate_limit` (its count) stands what every request reads,
-   in 200 bytes; before and behind them what the load, the few and the messages read. */
+/* In the order of use, not of the file: with many routes each cache line of one that a request reads is a miss. A plain
+   request reads nothing but its line in struct compiled_route (route/table.h). What those read that need more stands
+   from the end of `sticky` (its key's kind) to the beginning of `rate_limit` (its count), in 200 bytes; before and
+   behind them what the load, the few and the messages read. */
 struct route_config {
     struct match_config match;
     struct slice to; /* as written; `split` has it too */

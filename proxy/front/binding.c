@@ -38,7 +38,7 @@ struct binding *binding_create(struct front *f, struct snapshot *snapshot, const
     b->is_current = true;
     b->request_limits = limits_of(snapshot->config);
     f->upstreams.response_limits = b->request_limits;
-    draw_init(&b->draw, &f->loop->rng, (uint32_t)snapshot->config->route_count);
+    draw_init(&b->draw, &f->loop->rng, snapshot->table);
     binding_attach_upstreams(b);
     list_append(&f->bindings, &b->link);
     return b;

@@ -169,7 +169,7 @@ static struct slice host_of_upstream(const struct request *r)
 
 static void forward_host(struct request *r)
 {
-    struct slice host = request_route(r)->rewrite.host;
+    struct slice host = route_has(r->decision.route, ROUTE_REWRITES) ? request_route(r)->rewrite.host : SLICE_NONE;
     struct field *f = message_field(&r->message, FIELD_HOST);
     if (host.len == 0)
         host = r->message.authority.len > 0 ? r->message.authority : host_of_upstream(r);
@@ -189,7 +189,8 @@ void forward_prepare(struct request *r)
     forward_trace(r);
     forward_max_forwards(r);
     add_field(r, FIELD_VIA, r->front->via);
-    edits_apply(&r->message, &r->arena, &request_route(r)->request_headers);
+    if (route_has(r->decision.route, ROUTE_EDITS_REQUESTS))
+        edits_apply(&r->message, &r->arena, &request_route(r)->request_headers);
 }
 
 /* Path and query as one run of the received bytes. */
@@ -311,17 +312,21 @@ static const struct exchange_events forward_events = {
     .on_half_closed = on_half_closed,
 };
 
+static bool has_path_rewrite(const struct request *r)
+{
+    return route_has(r->decision.route, ROUTE_REWRITES) && request_route(r)->rewrite.path_prefix.len > 0 &&
+           !slice_equal(r->message.path, SLICE("*"));
+}
+
 enum reason forward_begin(struct request *r)
 {
     struct exchange *x = &r->exchange;
     const struct message *m = &r->message;
-    struct slice prefix = request_route(r)->rewrite.path_prefix;
     x->events = &forward_events;
     x->upstream = r->binding->upstreams[r->decision.upstream_index];
     x->arena = &r->arena;
     x->request = m;
-    bool is_rewritten = prefix.len > 0 && !slice_equal(m->path, SLICE("*"));
-    x->target = is_rewritten ? rewritten_target(r, prefix) : received_target(r);
+    x->target = has_path_rewrite(r) ? rewritten_target(r, request_route(r)->rewrite.path_prefix) : received_target(r);
     x->write = (struct h1_write){ .framing = m->framing,
                                   .content_length = m->content_length,
                                   .has_content_length = m->has_content_length,

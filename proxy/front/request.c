@@ -217,11 +217,11 @@ static bool is_body_too_large(const struct request *r, uint64_t bytes)
 
 static bool is_rate_used_up(struct request *r)
 {
+    if (!route_has(r->decision.route, ROUTE_HAS_RATE_LIMIT))
+        return false;
     const struct rate_limit_config *rate = &request_route(r)->rate_limit;
     struct slice key = SLICE_NONE;
     char scratch[16];
-    if (rate->count == 0)
-        return false;
     if (rate->by.kind != KEY_NONE && !key_extract(&rate->by, &r->view, scratch, &key))
         key = SLICE_NONE; /* those without the key share one bucket */
     return !limits_take(r->front->limits, rate, r->decision.route->salt, key, loop_now(r->front->loop),
@@ -423,7 +423,7 @@ static enum request_wait awaited(const struct request *r)
 
 void request_watch(struct request *r)
 {
-    const struct route_config *route = request_route(r);
+    const struct compiled_route *route = r->decision.route;
     struct mono_time now = loop_now(r->front->loop);
     enum request_wait wait = awaited(r);
     r->watched_bytes = queued_bytes(r);

@@ -31,13 +31,15 @@ static void issue_cookie(struct request *r, struct message *response)
 /* What the route adds to and takes from every answer. */
 static void apply_route(struct request *r, struct message *response)
 {
-    const struct route_config *route = request_route(r);
-    if (route == NULL)
+    if (r->decision.route == NULL)
         return;
-    edits_apply(response, &r->arena, &route->response_headers);
+    const struct route_config *route = request_route(r);
+    bool has_edits = route_has(r->decision.route, ROUTE_EDITS_RESPONSES);
+    if (has_edits)
+        edits_apply(response, &r->arena, &route->response_headers);
     if (r->decision.why == WHY_ISSUED)
         issue_cookie(r, response);
-    if (route->is_variant_exposed && r->decision.upstream_index != CONFIG_NONE)
+    if (has_edits && route->is_variant_exposed && r->decision.upstream_index != CONFIG_NONE)
         message_add(response, &r->arena, FIELD_X_WEIR_UPSTREAM, field_names[FIELD_X_WEIR_UPSTREAM],
                     request_config(r)->upstreams[r->decision.upstream_index].name);
 }

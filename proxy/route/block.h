@@ -15,17 +15,20 @@
 #define SPLIT_MAX_ENTRIES 64
 
 /* What is left of the current block of one split, on one worker. Drawing entry i with probability left[i] /
-   left_total and taking it out is the same as walking a shuffled block, without storing the order. */
+   left_total and taking it out is the same as walking a shuffled block, without storing the order. All zero is a block
+   that is used up. Small numbers, since a block has at most 10,000 draws: with two entries it is 16 bytes, and four
+   stand in a cache line. */
 struct block {
     uint64_t weights_generation; /* of the weights it was filled from; another one refills it */
-    uint32_t left_total;
-    uint32_t entry_count;
-    uint32_t left[]; /* per split entry */
+    uint16_t left_total;
+    uint16_t left[]; /* per split entry */
 };
 
+/* A multiple of 8, so that blocks may stand one behind the other. */
 size_t block_bytes(uint32_t entry_count);
-void block_init(struct block *b, uint32_t entry_count);
-/* The index of the entry drawn. weights: entry_count of them, sum > 0. */
-uint32_t block_draw(struct block *b, const uint32_t *weights, uint64_t weights_generation, struct rng *rng);
+/* The index of the entry drawn. weights: entry_count of them, sum > 0; divided by what they have in common at most
+   UINT16_MAX. */
+uint32_t block_draw(struct block *b, uint32_t entry_count, const uint32_t *weights, uint64_t weights_generation,
+                    struct rng *rng);
 
 #endif

@@ -12,31 +12,22 @@ const char *const decision_why_names[] = {
     [WHY_STICKY] = "sticky",     [WHY_ISSUED] = "issued", [WHY_REDIRECT] = "redirect", [WHY_RESPOND] = "respond",
 };
 
-void draw_init(struct draw *d, struct rng *rng, uint32_t route_count)
+void draw_init(struct draw *d, struct rng *rng, const struct route_table *table)
 {
-    *d = (struct draw){ .rng = rng, .route_count = route_count };
-    d->blocks = memory_zalloc((route_count + (size_t)1) * sizeof(struct block *));
+    *d = (struct draw){ .rng = rng, .block_units = table->block_units };
+    d->blocks = memory_zalloc(table->block_units * sizeof(uint64_t));
 }
 
 void draw_fini(struct draw *d)
 {
-    for (uint32_t i = 0; i < d->route_count; i++)
-        memory_free(d->blocks[i]);
     memory_free(d->blocks);
     *d = (struct draw){ 0 };
 }
 
-/* Made when first drawn from: of 10,000 routes most never see a worker. */
 static struct block *block_of(struct draw *d, const struct compiled_route *route)
 {
-    CHECK(route->index < d->route_count);
-    struct block **block = &d->blocks[route->index];
-    if (*block == NULL) {
-        uint32_t entry_count = (uint32_t)route->config->split_count;
-        *block = memory_alloc(block_bytes(entry_count));
-        block_init(*block, entry_count);
-    }
-    return *block;
+    CHECK(route->block_at < d->block_units);
+    return (struct block *)(d->blocks + route->block_at);
 }
 
 /* 128 random bits in hex. They name a user; they prove nothing, so the worker's generator will do. */
@@ -53,9 +44,11 @@ static void issue_key(struct rng *rng, char out[33])
 
 static void choose_entry(struct decision *out, enum decision_why why, uint32_t entry)
 {
+    const struct compiled_route *route = out->route;
     out->why = why;
     out->split_index = entry;
-    out->upstream_index = out->route->config->split[entry].upstream_index;
+    out->upstream_index =
+        entry < ROUTE_INLINE_ENTRIES ? route->entry_upstreams[entry] : route->config->split[entry].upstream_index;
 }
 
 static uint32_t entry_of_key(const struct compiled_route *route, const struct weights *weights, struct slice key)
@@ -64,30 +57,46 @@ static uint32_t entry_of_key(const struct compiled_route *route, const struct we
                        (uint32_t)route->config->split_count, weights_pair_of(weights, route));
 }
 
-static void choose_by_split(const struct route_request *request, const struct weights *weights, struct draw *draw,
-                            struct decision *out)
+static uint32_t entry_of_draw(struct draw *draw, const struct weights *weights, const struct decision *d)
+{
+    return block_draw(block_of(draw, d->route), d->route->split_count, weights_of(weights, d->route),
+                      d->weights_generation, draw->rng);
+}
+
+static void choose_by_key(const struct route_request *request, const struct weights *weights, struct draw *draw,
+                          struct decision *out)
 {
     const struct compiled_route *route = out->route;
     const struct key_config *sticky_key = &route->config->sticky.key;
     char scratch[16];
     struct slice key;
-    if (route->config->split_count == 1) {
-        choose_entry(out, WHY_ONLY, 0);
-    } else if (key_extract(sticky_key, request, scratch, &key)) {
+    if (key_extract(sticky_key, request, scratch, &key)) {
         choose_entry(out, WHY_STICKY, entry_of_key(route, weights, key));
     } else if (sticky_key->kind == KEY_COOKIE) {
         issue_key(draw->rng, out->issued_key);
         key = slice_from(out->issued_key, 32);
         choose_entry(out, WHY_ISSUED, entry_of_key(route, weights, key));
     } else {
-        choose_entry(out, WHY_SPLIT,
-                     block_draw(block_of(draw, route), weights_of(weights, route), out->weights_generation, draw->rng));
+        choose_entry(out, WHY_SPLIT, entry_of_draw(draw, weights, out));
     }
+}
+
+static void choose_by_split(const struct route_request *request, const struct weights *weights, struct draw *draw,
+                            struct decision *out)
+{
+    if (out->route->split_count == 1)
+        choose_entry(out, WHY_ONLY, 0);
+    else if (route_has(out->route, ROUTE_IS_STICKY))
+        choose_by_key(request, weights, draw, out);
+    else
+        choose_entry(out, WHY_SPLIT, entry_of_draw(draw, weights, out));
 }
 
 static bool choose_by_rule(const struct route_request *request, struct decision *out)
 {
     const struct compiled_route *route = out->route;
+    if (!route_has(route, ROUTE_HAS_RULES))
+        return false;
     for (uint32_t i = 0; i < route->config->rule_count; i++) {
         if (route->rules[i].when != NULL && !condition_matches(route->rules[i].when, request))
             continue;
@@ -110,7 +119,7 @@ void route_decide(const struct route_table *table, const struct route_request *r
                               .weights_generation = weights != NULL ? weights->generation : 0 };
     if (out->route == NULL || choose_by_rule(request, out))
         return;
-    switch (out->route->config->action) {
+    switch ((enum route_action)out->route->action) {
     case ROUTE_FORWARD:
         choose_by_split(request, weights, draw, out);
         break;

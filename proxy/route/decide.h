@@ -20,11 +20,11 @@
 /* Randomness and what is left of each route's block: one per worker and snapshot. */
 struct draw {
     struct rng *rng;
-    struct block **blocks; /* per route, made at the first draw */
-    uint32_t route_count;
+    uint64_t *blocks; /* one behind the other: that of a route begins at its block_at */
+    uint32_t block_units;
 };
 
-void draw_init(struct draw *d, struct rng *rng, uint32_t route_count);
+void draw_init(struct draw *d, struct rng *rng, const struct route_table *table);
 void draw_fini(struct draw *d);
 
 enum decision_why {
@@ -50,7 +50,7 @@ struct decision {
 
 extern const char *const decision_why_names[];
 
-/* Pure but for the draw, and allocates only at a route's first draw. The request's path and host are in normal form.
+/* Pure but for the draw. The request's path and host are in normal form.
    Rules go before everything, also before a redirect: act on upstream_index and why, not on the route's action.
    Where a sticky split's header, query argument or source is absent, the block decides; where its cookie is, a key
    is issued. */

@@ -100,6 +100,40 @@ static void compile_split(struct table_builder *b, struct compiled_route *r)
     }
 }
 
+static uint8_t traits_of(const struct compiled_route *r)
+{
+    const struct route_config *c = r->config;
+    const struct header_edits_config *request = &c->request_headers, *response = &c->response_headers;
+    int traits = 0;
+    traits |= r->path_regex != NULL || r->when != NULL ? ROUTE_HAS_CONDITION : 0;
+    traits |= c->rule_count > 0 ? ROUTE_HAS_RULES : 0;
+    traits |= c->sticky.key.kind != KEY_NONE ? ROUTE_IS_STICKY : 0;
+    traits |= c->rate_limit.count > 0 ? ROUTE_HAS_RATE_LIMIT : 0;
+    traits |= c->rewrite.host.len + c->rewrite.path_prefix.len > 0 ? ROUTE_REWRITES : 0;
+    traits |= request->set_count + request->remove.count > 0 ? ROUTE_EDITS_REQUESTS : 0;
+    traits |= response->set_count + response->remove.count > 0 || c->is_variant_exposed ? ROUTE_EDITS_RESPONSES : 0;
+    return (uint8_t)traits;
+}
+
+/* What every request reads, where it finds it at once. */
+static void compile_first_line(struct compiled_route *r)
+{
+    const struct route_config *c = r->config;
+    r->traits = traits_of(r);
+    r->action = (uint8_t)c->action;
+    r->split_count = (uint8_t)c->split_count;
+    for (size_t i = 0; i < c->split_count && i < ROUTE_INLINE_ENTRIES; i++)
+        r->entry_upstreams[i] = c->split[i].upstream_index;
+    r->timeout_ms = c->timeout_ms;
+    r->stream_idle_timeout_ms = c->stream_idle_timeout_ms;
+}
+
+/* A single entry is not drawn, and needs no block. */
+static uint32_t block_units(const struct compiled_route *r)
+{
+    return r->split_count > 1 ? (uint32_t)(block_bytes(r->split_count) / sizeof(uint64_t)) : 0;
+}
+
 static void compile_route(struct table_builder *b, uint32_t i, struct compiled_route *r)
 {
     r->config = &b->config->routes[i];
@@ -112,6 +146,7 @@ static void compile_route(struct table_builder *b, uint32_t i, struct compiled_r
         r->when = condition_compiler_run(&b->conditions, r->config->match.when);
     compile_rules(b, r);
     compile_split(b, r);
+    compile_first_line(r);
 }
 
 /* All of them, also those that nobody uses: each is checked once, at its own place. */
@@ -131,11 +166,14 @@ struct route_table *route_table_build(struct arena *arena, const struct config *
     struct route_table *t = arena_zalloc(arena, sizeof *t);
     t->config = config;
     t->route_count = (uint32_t)config->route_count;
-    t->routes = arena_zalloc_array(arena, t->route_count, sizeof *t->routes);
+    t->routes = arena_zalloc_lines(arena, t->route_count, sizeof *t->routes);
     for (uint32_t i = 0; i < t->route_count; i++) {
-        compile_route(&b, i, &t->routes[i]);
-        t->routes[i].first_slot = t->slot_count;
+        struct compiled_route *r = &t->routes[i];
+        compile_route(&b, i, r);
+        r->first_slot = t->slot_count;
+        r->block_at = t->block_units;
         t->slot_count += (uint32_t)(config->routes[i].split_count + config->routes[i].rule_count + 1);
+        t->block_units += block_units(r);
     }
     if (errors->error_count > errors_before)
         return NULL; /* the index takes hosts and paths to be in normal form */
@@ -190,8 +228,11 @@ static bool route_fits(const struct compiled_route *r, const struct route_reques
 {
     if (!is_indexed && !(route_host_fits(r, request) && route_path_fits(r, request)))
         return false;
-    return route_method_fits(r, request->message) &&
-           (r->path_regex == NULL || regex_matches(r->path_regex, request->path)) &&
+    if (!route_method_fits(r, request->message))
+        return false;
+    if (!route_has(r, ROUTE_HAS_CONDITION))
+        return true;
+    return (r->path_regex == NULL || regex_matches(r->path_regex, request->path)) &&
            (r->when == NULL || condition_matches(r->when, request));
 }
 

@@ -17,12 +17,34 @@ struct compiled_rule {
     struct condition_program *when; /* NULL: always */
 };
 
-/* A route ready to run. */
+/* What a route has beyond sending each request somewhere: a request that finds none of it need not look there. */
+enum route_trait {
+    ROUTE_HAS_CONDITION = 1 << 0, /* path_regex or when */
+    ROUTE_HAS_RULES = 1 << 1,
+    ROUTE_IS_STICKY = 1 << 2,
+    ROUTE_HAS_RATE_LIMIT = 1 << 3,
+    ROUTE_REWRITES = 1 << 4, /* host or path */
+    ROUTE_EDITS_REQUESTS = 1 << 5,
+    ROUTE_EDITS_RESPONSES = 1 << 6, /* headers, or the name of the upstream */
+};
+
+#define ROUTE_LINE_BYTES     64u
+#define ROUTE_INLINE_ENTRIES 4
+
+/* A route ready to run. Its first cache line is all that a plain request reads of it, from match to answer: with many
+   routes each line is a miss of the cache, and they stood in six, of four structs. */
 struct compiled_route {
-    const struct route_config *config;
-    uint32_t index;                 /* in config->routes, the file order */
-    uint32_t first_slot;            /* in any array with a slot per split entry, per rule and one more, of each route */
-    uint32_t method_mask;           /* bit per enum method; 0: any. OTHER: compare names */
+    _Alignas(ROUTE_LINE_BYTES) const struct route_config *config;
+    uint32_t index;       /* in config->routes, the file order */
+    uint32_t first_slot;  /* in any array with a slot per split entry, per rule and one more, of each route */
+    uint32_t block_at;    /* of its block (route/block.h) among those of all routes, in units of 8 bytes */
+    uint32_t method_mask; /* bit per enum method; 0: any. OTHER: compare names */
+    uint8_t traits;       /* of enum route_trait */
+    uint8_t split_count;  /* as the configuration's */
+    uint8_t action;       /* enum route_action */
+    uint32_t entry_upstreams[ROUTE_INLINE_ENTRIES]; /* upstream_index of the first split entries */
+    int64_t timeout_ms, stream_idle_timeout_ms;     /* as the configuration's */
+
     const struct regex *path_regex; /* PATH_REGEX, else NULL */
     struct condition_program *when; /* NULL: always */
     uint32_t *file_weights;         /* per split entry */
@@ -36,6 +58,14 @@ struct compiled_route {
     struct slice path; /* match.path in normal form: use this one, not the configuration's */
 };
 
+_Static_assert(offsetof(struct compiled_route, path_regex) == ROUTE_LINE_BYTES, "what comes first fills one line");
+_Static_assert(SPLIT_MAX_ENTRIES <= UINT8_MAX, "split_count");
+
+static inline bool route_has(const struct compiled_route *r, enum route_trait trait)
+{
+    return (r->traits & trait) != 0;
+}
+
 struct route_index;
 
 /* Immutable; lives in the arena it was built in; regexes are freed by the arena's cleanups. */
@@ -43,7 +73,8 @@ struct route_table {
     const struct config *config;
     struct compiled_route *routes;
     uint32_t route_count;
-    uint32_t slot_count; /* of all routes, see first_slot */
+    uint32_t slot_count;  /* of all routes, see first_slot */
+    uint32_t block_units; /* of all routes, see block_at */
     struct route_index *index;
 };
 

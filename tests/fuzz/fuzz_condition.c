@@ -142,7 +142,7 @@ static void check_table(struct arena *arena, const struct config *config, const 
     struct rng rng;
     struct draw draw;
     rng_init(&rng, 1);
-    draw_init(&draw, &rng, table->route_count);
+    draw_init(&draw, &rng, table);
     for (size_t i = 0; i < ARRAY_COUNT(examples); i++) {
         struct message message;
         struct route_request request;

@@ -130,7 +130,7 @@ void fixture_build(struct fixture *f)
     f->table = route_table_build(&f->arena, &f->config, &f->errors);
     const char *problem = f->errors.first != NULL ? f->errors.first->message : "";
     cr_assert_not_null(f->table, "the table is built: %s", problem);
-    draw_init(&f->draw, &f->rng, f->table->route_count);
+    draw_init(&f->draw, &f->rng, f->table);
 }
 
 struct decision fixture_decide(struct fixture *f, const struct route_request *request, const struct weights *weights)

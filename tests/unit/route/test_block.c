@@ -7,9 +7,7 @@
 
 static struct block *block_create(uint32_t entry_count)
 {
-    struct block *b = memory_alloc(block_bytes(entry_count));
-    block_init(b, entry_count);
-    return b;
+    return memory_zalloc(block_bytes(entry_count));
 }
 
 /* Draws `block_count` blocks of `block_len` and checks that each holds every entry exactly as often as wanted. */
@@ -22,7 +20,7 @@ static void expect_exact(const uint32_t *weights, const uint32_t *wanted, uint32
     for (uint32_t n = 0; n < block_count; n++) {
         uint32_t counts[8] = { 0 };
         for (uint32_t i = 0; i < block_len; i++)
-            counts[block_draw(b, weights, 1, &rng)]++;
+            counts[block_draw(b, entry_count, weights, 1, &rng)]++;
         for (uint32_t e = 0; e < entry_count; e++)
             cr_assert_eq(counts[e], wanted[e], "block %u, entry %u: %u draws", n, e, counts[e]);
     }
@@ -37,6 +35,11 @@ Test(block, ninety_five_to_five_is_exact_every_20_draws)
 Test(block, one_permille_is_exact_every_1000_draws)
 {
     expect_exact((uint32_t[]){ 999, 1 }, (uint32_t[]){ 999, 1 }, 2, 1000, 20);
+}
+
+Test(block, the_longest_block_is_exact)
+{
+    expect_exact((uint32_t[]){ 9999, 1 }, (uint32_t[]){ 9999, 1 }, 2, 10000, 3);
 }
 
 Test(block, three_ways_are_exact)
@@ -64,9 +67,9 @@ Test(block, new_weights_start_a_new_block_at_once)
         const uint32_t weights[] = { to_second ? 1 : 19, to_second ? 19 : 1 };
         uint32_t counts[2] = { 0 };
         for (int i = 0; i < 20; i++)
-            counts[block_draw(b, weights, generation, &rng)]++;
+            counts[block_draw(b, 2, weights, generation, &rng)]++;
         cr_assert_eq(counts[to_second], 19);
-        block_draw(b, weights, generation, &rng); /* leaves 19 of another block behind */
+        block_draw(b, 2, weights, generation, &rng); /* leaves 19 of another block behind */
     }
     memory_free(b);
 }
@@ -76,8 +79,8 @@ Test(block, the_generation_tells_new_weights_not_the_numbers)
     struct rng rng;
     rng_init(&rng, 2);
     struct block *b = block_create(2);
-    block_draw(b, (uint32_t[]){ 10, 10 }, 1, &rng);
-    block_draw(b, (uint32_t[]){ 100, 1 }, 1, &rng);
+    block_draw(b, 2, (uint32_t[]){ 10, 10 }, 1, &rng);
+    block_draw(b, 2, (uint32_t[]){ 100, 1 }, 1, &rng);
     cr_assert_eq(b->left_total, 0, "the block of two is drawn out");
     memory_free(b);
 }
@@ -93,7 +96,7 @@ Test(block, the_rare_entry_comes_at_any_position)
     struct block *b = block_create(2);
     for (int n = 0; n < BLOCKS; n++)
         for (int i = 0; i < LEN; i++)
-            at_position[i] += block_draw(b, (uint32_t[]){ 19, 1 }, 1, &rng);
+            at_position[i] += block_draw(b, 2, (uint32_t[]){ 19, 1 }, 1, &rng);
     double chi_square = 0, expected = (double)BLOCKS / LEN;
     for (int i = 0; i < LEN; i++)
         chi_square += (at_position[i] - expected) * (at_position[i] - expected) / expected;
@@ -113,7 +116,7 @@ Test(block, every_order_inside_a_block_is_equally_likely)
     for (int n = 0; n < BLOCKS; n++) {
         uint32_t order = 0;
         for (int i = 0; i < 3; i++)
-            order = order * 3 + block_draw(b, (uint32_t[]){ 1, 1, 1 }, 1, &rng);
+            order = order * 3 + block_draw(b, 3, (uint32_t[]){ 1, 1, 1 }, 1, &rng);
         of_order[order]++;
     }
     double chi_square = 0, expected = BLOCKS / 6.0;
@@ -135,7 +138,7 @@ Test(block, a_periodic_client_does_not_line_up_with_one_side)
         struct block *b = block_create(2);
         uint32_t on_beat = 0, beat_count = 0;
         for (int i = 0; i < DRAWS; i++) {
-            uint32_t entry = block_draw(b, (uint32_t[]){ 1, 1 }, 1, &rng);
+            uint32_t entry = block_draw(b, 2, (uint32_t[]){ 1, 1 }, 1, &rng);
             if (i % period == 0) {
                 on_beat += entry;
                 beat_count++;

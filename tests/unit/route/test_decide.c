@@ -39,7 +39,7 @@ Test(decide, the_only_entry_needs_no_draw)
     fixture_build(&f);
     struct decision d = fixture_decide(&f, request_make(&f, "GET h /", ""), NULL);
     expect(&f, &d, WHY_ONLY, "v1");
-    cr_assert_null(f.draw.blocks[0]);
+    cr_assert_eq(f.table->block_units, 0, "nor a block");
     fixture_fini(&f);
 }
 
@@ -107,6 +107,23 @@ Test(decide, an_unsticky_split_draws_exactly_its_weights)
     fixture_fini(&f);
 }
 
+Test(decide, every_entry_of_a_long_split_is_reached)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    fixture_route(&f, "a", NULL, "v1=1 v2=1");
+    fixture_route(&f, NULL, NULL, "v7=1 v6=1 v5=1 v4=1 v3=1 v2=1");
+    fixture_build(&f);
+    int seen = 0;
+    for (int i = 0; i < 6; i++) {
+        struct decision d = fixture_decide(&f, request_make(&f, "GET h /", ""), NULL);
+        cr_assert_eq(d.upstream_index, d.route->config->split[d.split_index].upstream_index);
+        seen |= 1 << d.split_index;
+    }
+    cr_assert_eq(seen, 0x3f, "one block of six");
+    fixture_fini(&f);
+}
+
 Test(decide, routes_draw_from_blocks_of_their_own)
 {
     struct fixture f;
@@ -153,6 +170,7 @@ Test(decide, a_missing_cookie_is_issued_and_then_chooses_the_same)
     for (int i = 0; i < 400; i++) {
         struct decision first = decide_with(&f, "/", "cookie: other=1");
         expect(&f, &first, WHY_ISSUED, first.split_index == 0 ? "v1" : "v2");
+        cr_assert_eq(((struct block *)f.draw.blocks)->left_total, 0, "no block takes part");
         cr_assert_eq(strlen(first.issued_key), 32);
         cr_assert_eq(strspn(first.issued_key, "0123456789abcdef"), 32);
         char cookie[64];
@@ -162,7 +180,6 @@ Test(decide, a_missing_cookie_is_issued_and_then_chooses_the_same)
         counts[first.split_index]++;
     }
     cr_assert(counts[0] > 140 && counts[1] > 140, "%d to %d", counts[0], counts[1]);
-    cr_assert_null(f.draw.blocks[0], "no block takes part");
     fixture_fini(&f);
 }
 

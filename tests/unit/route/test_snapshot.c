@@ -65,7 +65,7 @@ Test(snapshot, holds_a_configuration_ready_to_decide)
     cr_assert_not_null(s);
     cr_assert_eq(s->generation, 7);
     cr_assert_eq(s->table->config, s->config);
-    draw_init(&f.draw, &f.rng, s->table->route_count);
+    draw_init(&f.draw, &f.rng, s->table);
     struct decision d;
     route_decide(s->table, request_make(&f, "GET w.example.com /a/b", ""), NULL, &f.draw, &d);
     cr_assert_eq(d.why, WHY_SPLIT);

@@ -8,6 +8,9 @@
 #include "route/fixture.h"
 #include "route/index.h"
 
+/* 63 characters, the most that a label of a host may have. */
+#define LABEL "abcdefghijklmnopqrstuvwxyabcdefghijklmnopqrstuvwxyabcdefghijklm"
+
 /* The index of the route found, or -1. */
 static int find(struct fixture *f, const char *line)
 {
@@ -432,5 +435,62 @@ Test(table, slots_of_routes_stand_one_after_the_other)
     cr_assert_eq(f.table->routes[1].first_slot, 1);
     cr_assert_eq(f.table->routes[2].first_slot, 1 + 2 + 1 + 1);
     cr_assert_eq(f.table->slot_count, 7);
+    fixture_fini(&f);
+}
+
+Test(table, labels_of_any_length_are_told_apart)
+{
+    static const size_t lengths[] = { 1, 8, 23, 24, 25, 32, 63 };
+    struct fixture f;
+    fixture_init(&f, 1);
+    for (size_t i = 0; i < ARRAY_COUNT(lengths); i++)
+        fixture_route(&f, arena_printf(&f.arena, "%.*s", (int)lengths[i], LABEL).ptr, "/x", "");
+    for (size_t i = 0; i < ARRAY_COUNT(lengths); i++)
+        fixture_route(&f, "h", arena_printf(&f.arena, "/%.*s", (int)lengths[i], LABEL).ptr, "");
+    fixture_build(&f);
+    for (size_t i = 0; i < ARRAY_COUNT(lengths); i++) {
+        char line[128];
+        snprintf(line, sizeof line, "GET %.*s /x", (int)lengths[i], LABEL);
+        cr_assert_eq(find(&f, line), (int)i, "%s", line);
+        snprintf(line, sizeof line, "GET h /%.*s", (int)lengths[i], LABEL);
+        cr_assert_eq(find(&f, line), (int)(ARRAY_COUNT(lengths) + i), "%s", line);
+        snprintf(line, sizeof line, "GET h /%.*sz", (int)lengths[i] - 1, LABEL);
+        cr_assert_eq(find(&f, line), -1, "%s", line);
+    }
+    fixture_fini(&f);
+}
+
+/* What a request does not look at when a route's traits do not name it. */
+Test(table, traits_name_what_a_route_has)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    struct slice name = SLICE("x");
+    struct header_set set = { name, name };
+    for (int i = 0; i < 10; i++)
+        fixture_route(&f, NULL, NULL, "v1=1 v2=1");
+    struct route_config *c = f.config.routes;
+    c[1].match.when = condition_value(&f, SUBJECT_HEADER, "x", OPERATOR_EQUALS, "1");
+    fixture_rule(&f, &c[2], "v3", NULL);
+    c[3].sticky.key.kind = KEY_SOURCE_IP;
+    c[4].rate_limit.count = 1;
+    c[5].rewrite.host = name;
+    c[6].rewrite.path_prefix = SLICE("/");
+    c[7].request_headers = (struct header_edits_config){ .remove = { &name, 1 } };
+    c[8].response_headers = (struct header_edits_config){ .set = &set, .set_count = 1 };
+    c[9].is_variant_exposed = true;
+    fixture_build(&f);
+    static const uint8_t expected[] = { 0,
+                                        ROUTE_HAS_CONDITION,
+                                        ROUTE_HAS_RULES,
+                                        ROUTE_IS_STICKY,
+                                        ROUTE_HAS_RATE_LIMIT,
+                                        ROUTE_REWRITES,
+                                        ROUTE_REWRITES,
+                                        ROUTE_EDITS_REQUESTS,
+                                        ROUTE_EDITS_RESPONSES,
+                                        ROUTE_EDITS_RESPONSES };
+    for (size_t i = 0; i < ARRAY_COUNT(expected); i++)
+        cr_assert_eq(f.table->routes[i].traits, expected[i], "route %zu", i);
     fixture_fini(&f);
 }
