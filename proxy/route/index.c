@@ -25,33 +25,50 @@ enum list_kind {
     LIST_KINDS
 };
 
+/* postings[first, first + count); of a list of one, `first` is the route itself. */
 struct list_range {
-    uint32_t first, count; /* in postings */
+    uint32_t first, count;
 };
 
 struct node {
+    uint32_t number; /* in an edge 0 means that its slot is free: no edge leads to the first fixed node */
+    bool has_edges;  /* else nobody need hash a label to find out that it leads nowhere */
     struct list_range lists[LIST_KINDS];
-    bool has_edges; /* else nobody need hash a label to find out that it leads nowhere */
 };
 
-/* Labels point into the routes, which outlive the index. Slot of the hash table of all edges: open addressing, linear
-   probing. child 0: free. */
+/* Labels up to this length stand in their edge: nearly every path segment, and most hosts. */
+#define EDGE_INLINE_BYTES 24
+#define EDGE_LINE_BYTES   64
+
+/* Slot of the hash table of all edges: open addressing, linear probing. Edge, label and the node it leads to are one
+   cache line, so each step of a walk is one miss; apart they were three. */
 struct edge {
-    const char *bytes;
-    uint32_t len, parent, child;
-    uint32_t hash;
+    union { /* the label, in front: memcmp loads 32 bytes however few it compares */
+        char inlined[EDGE_INLINE_BYTES];
+        const char *bytes; /* longer ones, in the routes, which outlive the index */
+    };
+    uint32_t len;
+    uint32_t parent;   /* a node's number */
+    struct node child; /* number 0: free */
 };
+
+_Static_assert(sizeof(struct edge) == EDGE_LINE_BYTES, "an edge is a cache line");
 
 struct route_index {
-    struct node *nodes;
+    struct node fixed[NODE_FIXED_COUNT];
     struct edge *edges;
     uint32_t edge_mask;
     uint32_t *postings; /* indexes of routes, list by list, each ascending */
-    uint32_t node_count, route_count;
-    size_t wild_max_bytes; /* of the longest suffix under WILD_HOSTS; 0: there is none */
+    uint32_t route_count;
+    size_t wild_max_bytes; /* of the longest suffix under NODE_WILD_HOSTS; 0: there is none */
 };
 
 /* ---- edges ------------------------------------------------------------------------------------------------------- */
+
+static struct slice edge_label(const struct edge *e)
+{
+    return slice_from(e->len <= EDGE_INLINE_BYTES ? e->inlined : e->bytes, e->len);
+}
 
 static uint32_t edge_hash(uint32_t parent, struct slice label)
 {
@@ -59,31 +76,22 @@ static uint32_t edge_hash(uint32_t parent, struct slice label)
 }
 
 /* The edge's slot, or the free one where it would go. */
-static struct edge *edge_probe(const struct route_index *x, uint32_t parent, struct slice label, uint32_t hash)
+static struct edge *edge_probe(struct edge *edges, uint32_t mask, uint32_t parent, struct slice label)
 {
-    for (uint32_t at = hash & x->edge_mask;; at = (at + 1) & x->edge_mask) {
-        struct edge *e = &x->edges[at];
-        if (e->child == 0 || (e->hash == hash && e->parent == parent && e->len == label.len &&
-                              memcmp(e->bytes, label.ptr, label.len) == 0))
+    for (uint32_t at = edge_hash(parent, label) & mask;; at = (at + 1) & mask) {
+        struct edge *e = &edges[at];
+        if (e->child.number == 0 || (e->parent == parent && slice_equal(edge_label(e), label)))
             return e;
     }
 }
 
-/* 0: no such edge. */
-static uint32_t edge_follow(const struct route_index *x, uint32_t parent, struct slice label)
+/* NULL: no such edge. */
+static const struct node *edge_follow(const struct route_index *x, const struct node *parent, struct slice label)
 {
-    if (!x->nodes[parent].has_edges)
-        return 0;
-    return edge_probe(x, parent, label, edge_hash(parent, label))->child;
-}
-
-static uint32_t edge_make(struct route_index *x, uint32_t parent, struct slice label)
-{
-    uint32_t hash = edge_hash(parent, label);
-    struct edge *e = edge_probe(x, parent, label, hash);
-    if (e->child == 0)
-        *e = (struct edge){ label.ptr, (uint32_t)label.len, parent, x->node_count++, hash };
-    return e->child;
+    if (!parent->has_edges)
+        return NULL;
+    const struct edge *e = edge_probe(x->edges, x->edge_mask, parent->number, label);
+    return e->child.number != 0 ? &e->child : NULL;
 }
 
 /* Takes the next segment off a path whose leading '/' is gone; false when it was the last. */
@@ -105,25 +113,47 @@ struct posting {
 
 struct builder {
     struct route_index *index;
+    struct edge *edges; /* on the heap while it grows */
+    uint32_t edge_count, edge_capacity, node_count;
     struct posting *postings; /* in file order */
     uint32_t posting_count;
 };
 
-static size_t segment_count(struct slice path)
+#define EDGES_MIN 16
+
+/* At most half of the slots are taken. */
+static void edges_grow(struct builder *b)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < path.len; i++)
-        count += path.ptr[i] == '/';
-    return count;
+    uint32_t capacity = b->edge_capacity == 0 ? EDGES_MIN : b->edge_capacity * 2;
+    CHECK(capacity <= UINT32_MAX / 2 / LIST_KINDS);
+    struct edge *grown = memory_zalloc(capacity * sizeof *grown);
+    for (uint32_t i = 0; i < b->edge_capacity; i++) {
+        const struct edge *e = &b->edges[i];
+        if (e->child.number != 0)
+            *edge_probe(grown, capacity - 1, e->parent, edge_label(e)) = *e;
+    }
+    memory_free(b->edges);
+    b->edges = grown;
+    b->edge_capacity = capacity;
 }
 
-/* Room for every edge if no two routes shared one. */
-static size_t edge_count_bound(const struct compiled_route *routes, uint32_t route_count)
+/* The number of the node that the label leads to. */
+static uint32_t edge_make(struct builder *b, uint32_t parent, struct slice label)
 {
-    size_t bound = 1;
-    for (uint32_t i = 0; i < route_count; i++)
-        bound += (routes[i].host_count + 1) * (1 + segment_count(routes[i].path));
-    return bound;
+    if ((b->edge_count + 1) * 2 > b->edge_capacity)
+        edges_grow(b);
+    struct edge *e = edge_probe(b->edges, b->edge_capacity - 1, parent, label);
+    if (e->child.number != 0)
+        return e->child.number;
+    b->edge_count++;
+    e->child.number = b->node_count++;
+    e->parent = parent;
+    e->len = (uint32_t)label.len;
+    if (label.len <= EDGE_INLINE_BYTES)
+        memcpy(e->inlined, label.ptr, label.len);
+    else
+        e->bytes = label.ptr;
+    return e->child.number;
 }
 
 static size_t posting_count_bound(const struct compiled_route *routes, uint32_t route_count)
@@ -134,21 +164,21 @@ static size_t posting_count_bound(const struct compiled_route *routes, uint32_t 
     return bound;
 }
 
-static uint32_t root_of_pattern(struct route_index *x, struct slice host)
+static uint32_t root_of_pattern(struct builder *b, struct slice host)
 {
     if (slice_equal(host, SLICE("*")))
         return NODE_ANY_HOST;
     if (!host_is_wildcard(host))
-        return edge_make(x, NODE_EXACT_HOSTS, host);
+        return edge_make(b, NODE_EXACT_HOSTS, host);
     struct slice suffix = slice_after(host, WILDCARD_PREFIX.len);
-    if (suffix.len > x->wild_max_bytes)
-        x->wild_max_bytes = suffix.len;
-    return edge_make(x, NODE_WILD_HOSTS, suffix);
+    if (suffix.len > b->index->wild_max_bytes)
+        b->index->wild_max_bytes = suffix.len;
+    return edge_make(b, NODE_WILD_HOSTS, suffix);
 }
 
 /* The list that a path pattern belongs to, below a host's root. "/a/b" has the segments a, b; "/a/" has a and an
    empty one, which as a prefix asks for some segment behind a and as an exact path for just the empty one. */
-static uint32_t list_of_path(struct route_index *x, uint32_t root, const struct compiled_route *r)
+static uint32_t list_of_path(struct builder *b, uint32_t root, const struct compiled_route *r)
 {
     enum path_match_kind kind = r->config->match.path_kind;
     bool is_everything = kind == PATH_PREFIX && r->path.len == 1;
@@ -157,16 +187,16 @@ static uint32_t list_of_path(struct route_index *x, uint32_t root, const struct 
     uint32_t node = root;
     struct slice rest = slice_after(r->path, 1), segment;
     while (take_segment(&rest, &segment))
-        node = edge_make(x, node, segment);
+        node = edge_make(b, node, segment);
     if (kind == PATH_PREFIX && segment.len == 0)
         return node * LIST_KINDS + LIST_BELOW;
-    node = edge_make(x, node, segment);
+    node = edge_make(b, node, segment);
     return node * LIST_KINDS + (kind == PATH_EXACT ? LIST_ENDED : LIST_REACHED);
 }
 
 static void post(struct builder *b, uint32_t root, const struct compiled_route *r)
 {
-    b->postings[b->posting_count++] = (struct posting){ list_of_path(b->index, root, r), r->index };
+    b->postings[b->posting_count++] = (struct posting){ list_of_path(b, root, r), r->index };
 }
 
 static void post_route(struct builder *b, const struct compiled_route *r)
@@ -174,46 +204,73 @@ static void post_route(struct builder *b, const struct compiled_route *r)
     if (r->host_count == 0)
         post(b, NODE_ANY_HOST, r);
     for (size_t i = 0; i < r->host_count; i++)
-        post(b, root_of_pattern(b->index, r->hosts[i]), r);
+        post(b, root_of_pattern(b, r->hosts[i]), r);
 }
 
-static struct list_range *list_at(const struct route_index *x, uint32_t list)
+/* The edges where they stay, and the nodes by number. */
+static struct node **lay_out_nodes(struct builder *b, struct arena *arena)
 {
-    return &x->nodes[list / LIST_KINDS].lists[list % LIST_KINDS];
+    struct route_index *x = b->index;
+    struct node **nodes = memory_resize_array(NULL, b->node_count, sizeof *nodes);
+    x->edges = arena_zalloc_lines(arena, b->edge_capacity, sizeof *x->edges);
+    memcpy(x->edges, b->edges, b->edge_capacity * sizeof *x->edges);
+    x->edge_mask = b->edge_capacity - 1;
+    for (uint32_t i = 0; i < NODE_FIXED_COUNT; i++) {
+        x->fixed[i].number = i;
+        nodes[i] = &x->fixed[i];
+    }
+    for (uint32_t i = 0; i < b->edge_capacity; i++)
+        if (x->edges[i].child.number != 0)
+            nodes[x->edges[i].child.number] = &x->edges[i].child;
+    for (uint32_t i = 0; i < b->edge_capacity; i++)
+        if (x->edges[i].child.number != 0)
+            nodes[x->edges[i].parent]->has_edges = true;
+    return nodes;
+}
+
+static struct list_range *list_at(struct node *const *nodes, uint32_t list)
+{
+    return &nodes[list / LIST_KINDS]->lists[list % LIST_KINDS];
+}
+
+/* Where the routes of a list stand: one alone in the list itself, which spares a walk another miss. */
+static const uint32_t *list_routes(const struct route_index *x, const struct list_range *list)
+{
+    return list->count == 1 ? &list->first : &x->postings[list->first];
 }
 
 /* Sorts the postings by list, keeping file order inside each: a counting sort. */
-static void lay_out_lists(struct builder *b, struct arena *arena)
+static void lay_out_lists(struct builder *b, struct node *const *nodes, struct arena *arena)
 {
     struct route_index *x = b->index;
-    x->nodes = arena_zalloc_array(arena, x->node_count, sizeof *x->nodes);
     x->postings = arena_zalloc_array(arena, b->posting_count, sizeof *x->postings);
     for (uint32_t i = 0; i < b->posting_count; i++)
-        list_at(x, b->postings[i].list)->count++;
-    for (uint32_t i = 0; i <= x->edge_mask; i++)
-        if (x->edges[i].child != 0)
-            x->nodes[x->edges[i].parent].has_edges = true;
+        list_at(nodes, b->postings[i].list)->count++;
     uint32_t first = 0;
-    for (uint32_t list = 0; list < x->node_count * LIST_KINDS; list++) {
-        list_at(x, list)->first = first;
-        first += list_at(x, list)->count;
-        list_at(x, list)->count = 0;
+    for (uint32_t list = 0; list < b->node_count * LIST_KINDS; list++) {
+        list_at(nodes, list)->first = first;
+        first += list_at(nodes, list)->count;
+        list_at(nodes, list)->count = 0;
     }
     for (uint32_t i = 0; i < b->posting_count; i++) {
-        struct list_range *list = list_at(x, b->postings[i].list);
+        struct list_range *list = list_at(nodes, b->postings[i].list);
         x->postings[list->first + list->count++] = b->postings[i].route;
     }
+    for (uint32_t list = 0; list < b->node_count * LIST_KINDS; list++)
+        if (list_at(nodes, list)->count == 1)
+            list_at(nodes, list)->first = x->postings[list_at(nodes, list)->first];
 }
 
 /* One list is one host and path. At the place of the first route too many: those before it are no worse than
    planned. */
-static void warn_competing(const struct route_index *x, const struct compiled_route *routes, struct err_list *errors)
+static void warn_competing(const struct builder *b, struct node *const *nodes, const struct compiled_route *routes,
+                           struct err_list *errors)
 {
-    for (uint32_t list = 0; list < x->node_count * LIST_KINDS; list++) {
-        const struct list_range *range = list_at(x, list);
+    for (uint32_t list = 0; list < b->node_count * LIST_KINDS; list++) {
+        const struct list_range *range = list_at(nodes, list);
         if (range->count <= INDEX_COMPETING_MAX)
             continue;
-        const uint32_t *members = &x->postings[range->first];
+        const uint32_t *members = list_routes(b->index, range);
         const struct route_config *first = routes[members[0]].config;
         struct err *e =
             err_add_warning(errors, routes[members[INDEX_COMPETING_MAX]].config->place,
@@ -223,52 +280,44 @@ static void warn_competing(const struct route_index *x, const struct compiled_ro
     }
 }
 
-static struct route_index *index_create(struct arena *arena, size_t edge_bound)
-{
-    struct route_index *x = arena_zalloc(arena, sizeof *x);
-    size_t capacity = 16;
-    while (capacity < edge_bound * 2)
-        capacity *= 2;
-    CHECK(capacity <= UINT32_MAX / LIST_KINDS);
-    x->edges = arena_zalloc_array(arena, capacity, sizeof *x->edges);
-    x->edge_mask = (uint32_t)capacity - 1;
-    x->node_count = NODE_FIXED_COUNT;
-    return x;
-}
-
 struct route_index *index_build(struct arena *arena, const struct compiled_route *routes, uint32_t route_count,
                                 struct err_list *errors)
 {
-    struct route_index *x = index_create(arena, edge_count_bound(routes, route_count));
-    struct builder b = { .index = x };
+    struct builder b = { .index = arena_zalloc(arena, sizeof *b.index), .node_count = NODE_FIXED_COUNT };
+    b.index->route_count = route_count;
     b.postings = memory_resize_array(NULL, posting_count_bound(routes, route_count), sizeof *b.postings);
+    edges_grow(&b);
     for (uint32_t i = 0; i < route_count; i++)
         post_route(&b, &routes[i]);
-    lay_out_lists(&b, arena);
+    struct node **nodes = lay_out_nodes(&b, arena);
+    lay_out_lists(&b, nodes, arena);
+    warn_competing(&b, nodes, routes, errors);
+    memory_free(nodes);
     memory_free(b.postings);
-    x->route_count = route_count;
-    warn_competing(x, routes, errors);
-    return x;
+    memory_free(b.edges);
+    return b.index;
 }
 
 /* ---- walking ----------------------------------------------------------------------------------------------------- */
 
-static void add_run(const struct route_index *x, struct index_cursor *cursor, uint32_t node, enum list_kind kind)
+static void add_run(const struct route_index *x, struct index_cursor *cursor, const struct node *node,
+                    enum list_kind kind)
 {
-    struct list_range range = x->nodes[node].lists[kind];
-    if (range.count == 0)
+    const struct list_range *list = &node->lists[kind];
+    if (list->count == 0)
         return;
     if (cursor->run_count == INDEX_MAX_LISTS) { /* rather slow than wrong */
         cursor->is_everything = true;
         return;
     }
-    const uint32_t *first = &x->postings[range.first];
-    cursor->runs[cursor->run_count++] = (struct index_run){ first, first + range.count };
+    const uint32_t *first = list_routes(x, list);
+    cursor->runs[cursor->run_count++] = (struct index_run){ first, first + list->count };
 }
 
-static void walk_path(const struct route_index *x, struct index_cursor *cursor, uint32_t root, struct slice path)
+static void walk_path(const struct route_index *x, struct index_cursor *cursor, const struct node *root,
+                      struct slice path)
 {
-    uint32_t node = root;
+    const struct node *node = root;
     add_run(x, cursor, node, LIST_REACHED);
     if (path.len == 0 || path.ptr[0] != '/')
         return;
@@ -278,7 +327,7 @@ static void walk_path(const struct route_index *x, struct index_cursor *cursor, 
         add_run(x, cursor, node, LIST_BELOW);
         has_more = take_segment(&rest, &segment);
         node = edge_follow(x, node, segment);
-        if (node == 0)
+        if (node == NULL)
             return;
         add_run(x, cursor, node, LIST_REACHED);
     }
@@ -294,8 +343,10 @@ static void walk_wild_hosts(const struct route_index *x, struct index_cursor *cu
         return;
     size_t at = host.len > x->wild_max_bytes + 1 ? host.len - x->wild_max_bytes - 1 : 1;
     for (; at < host.len; at++) {
-        uint32_t root = host.ptr[at] == '.' ? edge_follow(x, NODE_WILD_HOSTS, slice_after(host, at + 1)) : 0;
-        if (root != 0)
+        const struct node *root = NULL;
+        if (host.ptr[at] == '.')
+            root = edge_follow(x, &x->fixed[NODE_WILD_HOSTS], slice_after(host, at + 1));
+        if (root != NULL)
             walk_path(x, cursor, root, path);
     }
 }
@@ -306,11 +357,11 @@ void index_begin(const struct route_index *x, struct slice host, struct slice pa
     cursor->is_everything = false;
     cursor->next = 0;
     cursor->route_count = x->route_count;
-    uint32_t root = edge_follow(x, NODE_EXACT_HOSTS, host);
-    if (root != 0)
+    const struct node *root = edge_follow(x, &x->fixed[NODE_EXACT_HOSTS], host);
+    if (root != NULL)
         walk_path(x, cursor, root, path);
     walk_wild_hosts(x, cursor, host, path);
-    walk_path(x, cursor, NODE_ANY_HOST, path);
+    walk_path(x, cursor, &x->fixed[NODE_ANY_HOST], path);
 }
 
 static uint32_t smallest_head(const struct index_cursor *cursor)
