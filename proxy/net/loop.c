@@ -5,13 +5,13 @@
 #include "net/loop.h"
 
 #include "base/memory.h"
-#include "net/stream.h"
 #include "stats/counters.h"
 
 #include <event2/event.h>
 #include <sys/random.h>
 
 #define FREE_CHUNKS_MAX      256 /* 4 MiB kept per worker */
+#define FREE_BLOCKS_MAX      256
 #define FREE_ARENA_PAGES_MAX 256
 #define ARENA_PAGE_BYTES     8192
 
@@ -43,6 +43,7 @@ struct loop *loop_create(struct stats_worker *stats)
     loop->base = base_create();
     loop->stats = stats;
     chunk_pool_init(&loop->chunks, FREE_CHUNKS_MAX);
+    pieces_pool_init(&loop->pieces, FREE_BLOCKS_MAX);
     arena_pool_init(&loop->arenas, ARENA_PAGE_BYTES, FREE_ARENA_PAGES_MAX);
     rng_init(&loop->rng, seed());
     wheel_init(&loop->wheel, loop);
@@ -54,8 +55,8 @@ void loop_destroy(struct loop *loop)
     CHECK_MAGIC(loop, LOOP_MAGIC);
     CHECK(loop->deferred == NULL);
     wheel_fini(&loop->wheel);
-    stream_free_blocks(loop);
     event_base_free(loop->base);
+    pieces_pool_fini(&loop->pieces);
     chunk_pool_fini(&loop->chunks);
     arena_pool_fini(&loop->arenas);
     loop->magic = 0;

@@ -20,11 +20,11 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/pieces.h"
 #include "net/timer.h"
 
 struct event_base;
 struct stats_worker;
-struct out_block;
 
 #define LOOP_MAGIC 0x4c4f4f50u
 
@@ -48,10 +48,9 @@ struct loop {
     struct mono_time now;    /* read lazily, once a turn, by loop_now */
     bool is_now_known, is_stopping;
     struct wheel wheel;
-    struct chunk_pool chunks;          /* of all connections */
-    struct arena_pool arenas;          /* of all requests */
-    struct out_block *free_out_blocks; /* of net/stream's write queues */
-    uint32_t free_out_block_count;
+    struct chunk_pool chunks;   /* of all connections */
+    struct pieces_pool pieces;  /* of all write queues */
+    struct arena_pool arenas;   /* of all requests */
     struct chunk *scratch;      /* small pieces of all write queues are packed here; NULL between turns */
     struct deferred *deferred;  /* what goes at this turn's end */
     struct turn_hook *hooks;    /* in the order of registration */

@@ -1,9 +1,7 @@
 /* net/stream.c - a connected byte stream with an exact write queue and back-pressure; plain TCP or a UNIX socket.
  *
- * The write queue is a list of blocks of pieces, since most queues hold one or two and a few hold hundreds; a piece
- * that continues the last one in the same chunk makes it longer. Small writes of all streams are packed into one
- * scratch chunk per turn, so that a head and a short body are one run of bytes, and sending them costs no
- * allocation. */
+ * The write queue is a queue of pieces (base/pieces.h). Small writes of all streams are packed into one scratch chunk
+ * per turn, so that a head and a short body are one run of bytes, and sending them costs no allocation. */
 #include "net/stream.h"
 
 #include "base/memory.h"
@@ -17,70 +15,18 @@
 #include <unistd.h>
 
 #define STREAM_MAGIC     0x5354524du
-#define OUT_PIECES       31
-#define FREE_BLOCKS_MAX  256
 #define PACK_BELOW_BYTES 4096 /* a queued chunk of 16 KiB is a quarter full at least: the high mark bounds memory too */
-
-struct out_piece {
-    struct chunk *chunk; /* one reference held */
-    uint32_t offset, length;
-};
-
-/* A run of the write queue: pieces [first, last) are waiting. Blocks come from the loop's free list. */
-struct out_block {
-    struct out_block *next;
-    uint32_t first, last;
-    struct out_piece pieces[OUT_PIECES];
-};
-
-static struct out_block *block_take(struct loop *loop)
-{
-    struct out_block *b = loop->free_out_blocks;
-    if (b != NULL) {
-        loop->free_out_blocks = b->next;
-        loop->free_out_block_count--;
-    } else {
-        b = memory_alloc(sizeof(*b));
-    }
-    b->next = NULL;
-    b->first = b->last = 0;
-    return b;
-}
-
-static void block_give(struct loop *loop, struct out_block *b)
-{
-    if (loop->free_out_block_count >= FREE_BLOCKS_MAX) {
-        memory_free(b);
-        return;
-    }
-    b->next = loop->free_out_blocks;
-    loop->free_out_blocks = b;
-    loop->free_out_block_count++;
-}
-
-void stream_free_blocks(struct loop *loop)
-{
-    while (loop->free_out_blocks != NULL) {
-        struct out_block *b = loop->free_out_blocks;
-        loop->free_out_blocks = b->next;
-        memory_free(b);
-    }
-    loop->free_out_block_count = 0;
-}
 
 static void queue_clear(struct stream *s)
 {
-    while (s->out_first != NULL) {
-        struct out_block *b = s->out_first;
-        for (uint32_t i = b->first; i < b->last; i++)
-            chunk_unref(b->pieces[i].chunk);
-        s->out_first = b->next;
-        block_give(s->loop, b);
-    }
-    s->out_last = NULL;
+    pieces_clear(&s->out, &s->loop->pieces);
     s->queued_bytes = 0;
-    if (s->pack != NULL)
-        chunk_unref(TAKE(&s->pack));
+}
+
+static void queue_consume(struct stream *s, size_t written)
+{
+    pieces_consume(&s->out, &s->loop->pieces, written);
+    s->queued_bytes = s->out.bytes;
 }
 
 /* ---- events --------------------------------------------------------------------------------------------------------- */
@@ -158,13 +104,12 @@ static void stream_reset_fields(struct stream *s, struct loop *loop, int fd, con
     s->fd = fd;
     s->loop = loop;
     s->events = events;
-    s->out_first = s->out_last = NULL;
+    pieces_init(&s->out);
     s->queued_bytes = 0;
     s->is_connecting = s->is_above_high = s->is_write_armed = s->is_shutdown_due = s->has_shut_down = s->has_failed =
         false;
     s->is_read_paused = true;
     s->failure = 0;
-    s->pack = NULL;
     s->write_event = NULL;
 }
 
@@ -311,63 +256,16 @@ enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int i
 
 /* ---- writing -------------------------------------------------------------------------------------------------------- */
 
-/* The piece behind which new bytes go; a fresh one when there is no room. */
-static struct out_piece *queue_next_piece(struct stream *s)
-{
-    if (s->out_last == NULL || s->out_last->last == OUT_PIECES) {
-        struct out_block *b = block_take(s->loop);
-        if (s->out_last == NULL)
-            s->out_first = b;
-        else
-            s->out_last->next = b;
-        s->out_last = b;
-    }
-    return &s->out_last->pieces[s->out_last->last++];
-}
-
-static void queue_append(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)
-{
-    s->queued_bytes += length;
-    if (s->out_last != NULL && s->out_last->last > s->out_last->first) {
-        struct out_piece *tail = &s->out_last->pieces[s->out_last->last - 1];
-        if (tail->chunk == chunk && tail->offset + tail->length == offset) {
-            tail->length += length;
-            return;
-        }
-    }
-    struct out_piece *piece = queue_next_piece(s);
-    piece->chunk = chunk_ref(chunk);
-    piece->offset = offset;
-    piece->length = length;
-}
-
-/* The peer does not keep up: small pieces are copied together, or each would hold a chunk of its turn until it leaves. */
-static void queue_pack(struct stream *s, const char *bytes, uint32_t length)
-{
-    while (length > 0) {
-        if (s->pack != NULL && chunk_room(s->pack) == 0)
-            chunk_unref(TAKE(&s->pack));
-        if (s->pack == NULL)
-            s->pack = chunk_create(&s->loop->chunks);
-        struct chunk *pack = s->pack;
-        uint32_t offset = pack->used, part = length < chunk_room(pack) ? length : chunk_room(pack);
-        memcpy(pack->bytes + offset, bytes, part);
-        pack->used += part;
-        queue_append(s, pack, offset, part);
-        bytes += part;
-        length -= part;
-    }
-}
-
 void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
     CHECK(offset + length <= chunk->capacity);
     if (length == 0 || s->fd < 0 || s->has_failed)
         return;
     if (s->is_write_armed && length < PACK_BELOW_BYTES)
-        queue_pack(s, chunk->bytes + offset, length);
+        pieces_pack(&s->out, &s->loop->pieces, &s->loop->chunks, chunk->bytes + offset, length);
     else
-        queue_append(s, chunk, offset, length);
+        pieces_push(&s->out, &s->loop->pieces, chunk, offset, length);
+    s->queued_bytes = s->out.bytes;
 }
 
 char *stream_reserve(struct stream *s, uint32_t min_bytes)
@@ -391,47 +289,10 @@ void stream_push_copy(struct stream *s, const void *bytes, uint32_t length)
     stream_commit(s, length);
 }
 
-/* Takes `written` bytes off the front of the queue. */
-static void queue_consume(struct stream *s, size_t written)
-{
-    s->queued_bytes -= (uint32_t)written;
-    while (written > 0) {
-        struct out_block *b = s->out_first;
-        struct out_piece *piece = &b->pieces[b->first];
-        if (written < piece->length) {
-            piece->offset += (uint32_t)written;
-            piece->length -= (uint32_t)written;
-            return;
-        }
-        written -= piece->length;
-        chunk_unref(piece->chunk);
-        if (++b->first == b->last) {
-            s->out_first = b->next;
-            if (s->out_first == NULL)
-                s->out_last = NULL;
-            block_give(s->loop, b);
-        }
-    }
-}
-
-/* The front of the queue as an array for sendmsg: *bytes in all. */
-static int queue_gather(const struct stream *s, struct iovec iov[64], size_t *bytes)
-{
-    int count = 0;
-    *bytes = 0;
-    for (const struct out_block *b = s->out_first; b != NULL && count < 64; b = b->next)
-        for (uint32_t i = b->first; i < b->last && count < 64; i++) {
-            const struct out_piece *piece = &b->pieces[i];
-            iov[count++] = (struct iovec){ piece->chunk->bytes + piece->offset, piece->length };
-            *bytes += piece->length;
-        }
-    return count;
-}
-
 static ssize_t queue_send(struct stream *s, size_t *asked)
 {
     struct iovec iov[64];
-    int count = queue_gather(s, iov, asked);
+    int count = pieces_gather(&s->out, iov, 64, asked);
     if (count == 1)
         return send(s->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
     struct msghdr message = { .msg_iov = iov, .msg_iovlen = (size_t)count };
@@ -449,8 +310,6 @@ static enum stream_status stream_fail(struct stream *s, int error)
 
 static void stream_on_queue_empty(struct stream *s)
 {
-    if (s->pack != NULL)
-        chunk_unref(TAKE(&s->pack));
     if (s->is_above_high)
         write_event_arm(s); /* somebody waits for on_drained, which comes from the loop */
     else
@@ -468,7 +327,7 @@ enum stream_status stream_flush(struct stream *s)
         return STREAM_ERROR;
     if (s->is_connecting)
         return STREAM_OK; /* leaves when connected: the owner flushes in on_connected */
-    while (s->out_first != NULL) {
+    while (!pieces_is_empty(&s->out)) {
         size_t asked;
         ssize_t sent = queue_send(s, &asked);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)

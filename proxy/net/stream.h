@@ -5,15 +5,13 @@
  * (chunk, offset, length) and leaves in one writev per stream_flush; write interest exists only after the kernel said
  * EAGAIN.
  *
- *   write queue:  out_first [first, last) -> ... -> out_last [first, last)     pieces, each with its chunk's reference
- *
  * Owner: the client or upstream connection it is embedded in. Thread: the loop's. Back-pressure is the owner's to
  * apply: a stream tells that it is full and when it is not any more, and never drops bytes of a connection that works.
  *
  *   invariants
  *   S1 a closed stream has fd -1, no events, an empty queue, and calls nobody
  *   S2 the write event is registered only while the queue is not empty, on_drained is owed, or a connect is in progress
- *   S3 queued_bytes is the sum of the queued lengths
+ *   S3 queued_bytes is out.bytes, the sum of the queued lengths
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -27,6 +25,7 @@
 #include <event2/event_struct.h>
 
 #include "base/chunk.h"
+#include "base/pieces.h"
 #include "net/loop.h"
 
 #define STREAM_HIGH_BYTES (256u * 1024) /* queued above it: the source should pause */
@@ -47,8 +46,7 @@ struct stream {
     int fd; /* -1: closed */
     struct loop *loop;
     const struct stream_events *events;
-    struct out_block *out_first, *out_last; /* write queue; NULL when empty */
-    struct chunk *pack;    /* where small pieces for a slow peer are copied together; NULL: none are queued */
+    struct pieces out;     /* the write queue; small pieces for a slow peer are packed */
     uint32_t queued_bytes; /* not yet taken by the kernel */
     bool is_connecting;    /* on_connected is still to come */
     bool is_read_paused;   /* no read interest: paused, connecting or closed */
@@ -116,9 +114,6 @@ static inline bool stream_is_full(struct stream *s)
 /* Deregisters and registers read interest: each costs an epoll_ctl, so only under back-pressure. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
-
-/* Gives back the queue blocks the loop kept for reuse; only loop_destroy calls it. */
-void stream_free_blocks(struct loop *loop);
 
 static inline bool stream_is_open(const struct stream *s)
 {
