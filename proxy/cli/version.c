@@ -16,7 +16,7 @@ static const struct {
 } libraries[] = {
     { "libevent", BUILT_WITH_EVENT }, { "libyaml", BUILT_WITH_YAML },    { "PCRE2", BUILT_WITH_PCRE2 },
     { "SQLite", BUILT_WITH_SQLITE },  { "jansson", BUILT_WITH_JANSSON }, { "libcurl", BUILT_WITH_CURL },
-    { "OpenSSL", BUILT_WITH_CRYPTO },
+    { "OpenSSL", BUILT_WITH_CRYPTO }, { "nghttp2", BUILT_WITH_NGHTTP2 },
 };
 
 static enum command_status run(struct call *call)

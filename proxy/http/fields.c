@@ -13,6 +13,11 @@ const struct slice field_names[FIELD_COUNT] = {
 #undef FIELD
 };
 
+const struct slice field_lower_names[FIELD_COUNT] = {
+    [FIELD_OTHER] = { "", 0 },
+#include "http/fields_lower.h"
+};
+
 /* Of the generated file only the hash and the table of words are used: its comparison goes byte by byte. */
 static const struct field_word *field_word_find(const char *, size_t) __attribute__((unused));
 #pragma GCC diagnostic push

@@ -17,7 +17,8 @@ enum field_id {
     FIELD_COUNT
 };
 
-extern const struct slice field_names[FIELD_COUNT]; /* as written on the way out, "Content-Length" */
+extern const struct slice field_names[FIELD_COUNT];       /* as HTTP/1.1 likes them, "Content-Length" */
+extern const struct slice field_lower_names[FIELD_COUNT]; /* as HTTP/2 has them, "content-length" */
 
 /* ASCII case-insensitive. `name` is a token (validate.h): what is none may be taken for a known name. */
 enum field_id field_id_from_name(struct slice name);

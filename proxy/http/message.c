@@ -53,6 +53,7 @@ static uint16_t wider_capacity(uint16_t capacity)
 void message_init(struct message *m, struct arena *arena, uint16_t field_capacity)
 {
     memset(m, 0, sizeof *m);
+    m->version_major = 1;
     if (field_capacity > 0)
         fields_grow(m, arena, field_capacity);
 }

@@ -1,6 +1,6 @@
 /* http/message.h - the neutral HTTP message: what every codec yields and every step of a request reads.
  *
- * Nothing in it is HTTP/1.1's own but version_minor: whoever routes, edits or forwards a message never asks how it
+ * Nothing in it is one version's own but version_minor: whoever routes, edits or forwards a message never asks how it
  * came in. How it is written on the wire is not here either, but in struct h1_write (http/codec.h).
  *
  * Owner: the request, or the exchange for a response. It owns no bytes: names and values point into the chunk the head
@@ -57,7 +57,8 @@ enum body_framing {
 /* A head. All slices borrow: the owner of the message keeps the chunk and the arena. */
 struct message {
     bool is_response;
-    uint8_t version_minor; /* HTTP/1.minor: 0 or 1 */
+    uint8_t version_major; /* 1; 2 when it came in as HTTP/2, for Via and logs */
+    uint8_t version_minor; /* HTTP/1.minor: 0 or 1; with version_major 2 it is 1, since that is what HTTP/2 can do */
     enum method method;    /* requests; for responses the request's method, set by the reader's owner */
     uint16_t status;       /* responses: 100..599 */
     struct slice method_name;

@@ -92,7 +92,7 @@ def test_version_names_the_libraries():
     done = weir("version")
     assert done.returncode == 0
     assert re.match(r"weir \d+\.\d+\.\d+\n", done.stdout)
-    for library in ("libevent", "libyaml", "PCRE2", "SQLite", "jansson", "libcurl", "OpenSSL"):
+    for library in ("libevent", "libyaml", "PCRE2", "SQLite", "jansson", "libcurl", "OpenSSL", "nghttp2"):
         assert re.search(rf"^  {library} +\d+\.\d+", done.stdout, re.MULTILINE), library
     assert weir("--version").stdout == done.stdout
 
