@@ -185,7 +185,9 @@ static const struct setting upstream_rows[] = {
     { DURATION("connect_timeout", struct upstream_config, connect_timeout_ms), .default_text = "1s", .min_text = "1ms",
       .max_text = "10m", .doc = "How long a connection may take to be made; past it: 504." },
     { DURATION("idle_timeout", struct upstream_config, idle_timeout_ms), .default_text = "60s", .min_text = "1ms",
-      .max_text = "1d", .doc = "How long an unused connection is kept for the next request." },
+      .max_text = "1d",
+      .doc = "How long an unused connection is kept for the next request; shorter where the endpoint says so "
+             "(Keep-Alive: timeout)." },
     { COUNT("max_connections", struct upstream_config, max_connections), .default_text = "1024", .unit = "0: no limit",
       .doc = "Most connections to it at once; past it requests wait. They are divided evenly among the workers, at "
              "least one "

@@ -87,6 +87,21 @@ void hop_by_hop_drop(struct message *m)
         message_drop(m, hop_ids[i]);
 }
 
+/* RFC 2068 19.7.1.1: long obsolete, and sent by most servers. */
+uint64_t hop_keep_alive_s(const struct message *m)
+{
+    const struct field *f = message_field(m, FIELD_KEEP_ALIVE);
+    uint64_t seconds;
+    struct slice rest = f != NULL ? f->value : SLICE_NONE, item;
+    while (slice_next_item(&rest, ',', &item)) {
+        size_t name = slice_find(item, '=');
+        if (slice_equal_nocase(slice_trim(slice_first(item, name)), SLICE("timeout")) &&
+            slice_to_u64(slice_trim(slice_after(item, name + 1)), &seconds))
+            return seconds;
+    }
+    return UINT64_MAX;
+}
+
 void trailers_filter(struct message *trailers)
 {
     for (size_t i = 0; i < ARRAY_COUNT(trailer_ids); i++)

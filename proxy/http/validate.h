@@ -37,6 +37,9 @@ enum path_verdict path_normalise(struct slice raw, struct arena *arena, struct s
    Authorization, X-Forwarded-*, Forwarded, Via and what weir adds itself (the table in hop.c). Proxy-Authenticate and
    Proxy-Authorization go on: weir asks for no such credentials, so they are meant for somebody else. */
 void hop_by_hop_drop(struct message *m);
+/* The seconds for which the sender says it keeps an unused connection (Keep-Alive: timeout=N); UINT64_MAX when it does
+   not say. */
+uint64_t hop_keep_alive_s(const struct message *m);
 
 /* Trailers that may not be forwarded (framing, routing, authentication, content control: RFC 9110 6.5.1). */
 void trailers_filter(struct message *trailers);

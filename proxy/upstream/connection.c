@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "http/validate.h"
 #include "upstream/internal.h"
 
 #include <errno.h>
@@ -20,6 +21,9 @@
 
 /* Between two lines that say that this machine has no room for connections. */
 #define COMPLAINT_INTERVAL_MS 5000
+
+#define MAX_KEPT_S     (1u << 30) /* of Keep-Alive; beyond it the endpoint keeps it for ever */
+#define KEPT_MARGIN_MS 1000
 
 #define CONNECTION_OF(s) CONTAINER_OF(s, struct upstream_connection, stream)
 
@@ -84,6 +88,17 @@ void connection_close(struct upstream_connection *c)
 
 /* ---- pooling -------------------------------------------------------------------------------------------------------- */
 
+/* What an endpoint says of its own patience, less the time in which a request would meet the FIN on its way: a POST lost
+   so is an error for its client, since it must not be sent twice. */
+static int64_t kept_ms_of(const struct message *response)
+{
+    uint64_t seconds = hop_keep_alive_s(response);
+    if (seconds > MAX_KEPT_S)
+        return INT64_MAX;
+    int64_t ms = (int64_t)seconds * 1000;
+    return ms > 2 * KEPT_MARGIN_MS ? ms - KEPT_MARGIN_MS : ms / 2;
+}
+
 static void connection_pool(struct upstream_connection *c)
 {
     struct upstream *u = c->endpoint->upstream;
@@ -93,7 +108,7 @@ static void connection_pool(struct upstream_connection *c)
     connection_count(c, STATS_UPSTREAM_ACTIVE, -1);
     connection_count(c, STATS_UPSTREAM_IDLE, 1);
     list_push(&c->endpoint->idle, &c->link);
-    timer_start(c->stream.loop, &c->timer, u->idle_timeout_ms);
+    timer_start(c->stream.loop, &c->timer, c->kept_ms < u->idle_timeout_ms ? c->kept_ms : u->idle_timeout_ms);
     upstream_on_room(u);
 }
 
@@ -160,7 +175,9 @@ static void connection_on_head(struct upstream_connection *c)
     if (is_final) {
         x->state = EXCHANGE_STREAMING;
         x->is_tunnel = x->response.status == 101;
-        c->is_reusable = x->response.is_keep_alive && x->response.framing != BODY_UNTIL_CLOSE && !x->is_tunnel;
+        c->kept_ms = kept_ms_of(&x->response);
+        c->is_reusable =
+            x->response.is_keep_alive && x->response.framing != BODY_UNTIL_CLOSE && !x->is_tunnel && c->kept_ms > 0;
     } else if (++x->informational_count > EXCHANGE_MAX_INFORMATIONAL) {
         connection_fail(c, REASON_UPSTREAM_INVALID);
         return;
@@ -383,6 +400,7 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     c->state = CONNECTION_CONNECTING;
     c->endpoint = e;
     c->is_reusable = true;
+    c->kept_ms = INT64_MAX;
     c->deferred.destroy = connection_destroy;
     list_init(&c->link);
     timer_init(&c->timer, connection_on_timer, c);

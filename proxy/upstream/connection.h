@@ -36,6 +36,7 @@ struct upstream_connection {
     struct timer timer;        /* CONNECTING: connect_timeout; IDLE: idle_timeout */
     struct deferred deferred;
     uint32_t exchange_count; /* served so far: > 0 means reused */
+    int64_t kept_ms;         /* unused for that long it may be closed by the endpoint; INT64_MAX: not told */
     bool is_reusable;        /* the response in progress lets it be kept */
     struct stream stream;
 };

@@ -362,6 +362,15 @@ def test_idle_connections_to_an_origin_are_closed(proxy):
     assert brief.connections[-1].wait_end() == "fin"
 
 
+@pytest.mark.parametrize("field", ["Keep-Alive: timeout=2, max=100", "Keep-Alive: timeout=0"])
+def test_an_origin_that_is_about_to_close_is_left_first(proxy, origin, field):
+    """A request that met its FIN on the way would be lost."""
+    origin.answer = reply(b"ok", field)
+    answer = proxy.get("/app", method="POST")
+    assert answer.status == 200 and answer.get("Keep-Alive") is None
+    assert origin.connections[-1].wait_end() == "fin"
+
+
 def test_requests_wait_for_a_connection_in_turn(proxy):
     queue, go_on = proxy.origins[2], threading.Event()
     queue.answer = [[go_on, reply(b"0")], [reply(b"1")], [reply(b"2")]]

@@ -88,6 +88,31 @@ Test(hop, connection_cannot_take_what_upstreams_rely_on)
                                    "Content-Type|Set-Cookie|Expect");
 }
 
+Test(hop, the_time_a_server_keeps_a_connection)
+{
+    static const struct {
+        const char *line;
+        uint64_t seconds;
+    } rows[] = {
+        { "X: timeout=5", UINT64_MAX },
+        { "Keep-Alive: timeout=5", 5 },
+        { "Keep-Alive: max=100, Timeout = 0", 0 },
+        { "keep-alive: timeout=5, max=1000", 5 },
+        { "Keep-Alive: 300", UINT64_MAX },
+        { "Keep-Alive: timeout", UINT64_MAX },
+        { "Keep-Alive: timeout=", UINT64_MAX },
+        { "Keep-Alive: timeout=-1", UINT64_MAX },
+        { "Keep-Alive: timeout=99999999999999999999, max=5", UINT64_MAX },
+        { "Keep-Alive: timeout=18446744073709551615", UINT64_MAX },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const char *lines[] = { rows[i].line, NULL };
+        message_from(lines);
+        cr_expect_eq(hop_keep_alive_s(&message), rows[i].seconds, "%s", rows[i].line);
+        arena_reset(&arena);
+    }
+}
+
 Test(hop, trailers_carry_no_framing_routing_or_rights)
 {
     static const char *const lines[] = { "X-Checksum: 1",
