@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import CLOSE, DEADLINE_S, HOLD, RESET, Client, Origin, Proxy, reply, request, wait_for
+from harness import CLOSE, DEADLINE_S, HOLD, RESET, Client, Full, Origin, Proxy, reply, request, wait_for
 from harness.proxy import free_port
 
 MIB = 1 << 20
@@ -499,6 +499,20 @@ def test_all_endpoints_down_are_tried_by_requests(start):
     wait_for(lambda: proxy.get("/").status == 200, "a request gets through")
     assert len(second.requests) == 1
     second.stop()
+
+
+def test_requests_outlast_a_probe_that_hangs(start):
+    """It may hold the only connection until connect_timeout; then requests go on."""
+    alive, hole = Origin(), Full()
+    upstream = {"endpoints": [alive, hole.address], "max_connections": 1, "connect_timeout": "200ms"}
+    proxy = start(upstreams={"a": upstream})
+    client, deadline = proxy.client(), time.monotonic() + DEADLINE_S
+    while connect_failures(proxy) < 3:
+        assert client.get("/").status == 200
+        assert time.monotonic() < deadline, "nobody tries the endpoint that hangs"
+    assert proxy.metric("weir_retries_total", upstream="a") <= 1
+    hole.close()
+    alive.stop()
 
 
 @pytest.mark.parametrize("pending", [0, 4])
