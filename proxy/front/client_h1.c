@@ -192,7 +192,7 @@ static enum liveness client_on_eof(struct client *c)
 {
     struct request *r = c->request;
     c->has_ended = true;
-    stream_pause(&c->stream);
+    stream_watch(&c->stream);
     if (r == NULL && inbox_is_empty(&c->inbox))
         client_linger(c); /* what is queued goes out first */
     else if (r != NULL && !r->is_body_done)
@@ -227,7 +227,7 @@ static void h1_on_readable(struct client *c)
     bool is_drained = false;
     for (int i = 0; i < READS_PER_TURN && !is_drained && !s->is_read_paused; i++) {
         if (!client_wants_bytes(c)) {
-            stream_pause(s);
+            stream_watch(s);
             return;
         }
         if (client_read_once(c, &is_drained) == CLOSED || c->state == CLIENT_LINGERING)
@@ -250,7 +250,7 @@ static void h1_resume(struct request *r)
 
 static void h1_pause(struct request *r)
 {
-    stream_pause(&r->client->stream);
+    stream_watch(&r->client->stream);
 }
 
 static bool h1_discard_body(struct request *r)

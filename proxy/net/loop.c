@@ -22,6 +22,7 @@ static struct event_base *base_create(void)
     /* One thread per base: no locks. And no changelist: it would tell the kernel of a deleted event only at the next turn, when the
        descriptor is closed and its number may be another thread's. Steady traffic makes no epoll_ctl with or without it. */
     CHECK(event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0);
+    CHECK(event_config_require_features(config, EV_FEATURE_ET) == 0); /* stream_watch; that is: epoll */
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     CHECK(base != NULL);

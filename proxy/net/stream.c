@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,6 +28,68 @@ static void queue_consume(struct stream *s, size_t written)
 {
     pieces_consume(&s->out, &s->loop->pieces, written);
     s->queued_bytes = s->out.bytes;
+}
+
+/* ---- the write event: for the queue's sake, or to watch a peer that is not read ------------------------------------------- */
+
+static enum stream_status stream_fail(struct stream *s, int error);
+
+/* Registers the write event, which is not registered now. */
+static void write_event_add(struct stream *s, short what, event_callback_fn callback)
+{
+    if (s->write_event == NULL) {
+        s->write_event = event_new(s->loop->base, s->fd, what, callback, s);
+        CHECK(s->write_event != NULL);
+    } else {
+        CHECK(event_assign(s->write_event, s->loop->base, s->fd, what, callback, s) == 0);
+    }
+    event_add(s->write_event, NULL);
+}
+
+static bool is_peer_gone(const struct stream *s)
+{
+    struct pollfd p = { .fd = s->fd };
+    if (poll(&p, 1, 0) != 1)
+        return false;
+    return (p.revents & POLLERR) || ((p.revents & POLLHUP) && !s->has_shut_down); /* HUP: both directions are shut */
+}
+
+static void stream_watch_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct stream *s = arg;
+    CHECK_MAGIC(s, STREAM_MAGIC);
+    if (!is_peer_gone(s))
+        return; /* it is only writable (told once, at the start), or sent FIN */
+    stream_fail(s, ECONNRESET);
+    s->events->on_drained(s);
+}
+
+/* Edge-triggered write interest: the kernel wakes us for it when the connection's state changes, never when bytes come. No other
+   choice of events does: read interest would wake for every byte that nobody wants, and libevent 2.1 reports a reset as
+   readable and writable, never as EV_CLOSED. It does not mix with level-triggered interest in the same descriptor, of which
+   there is none: reading is paused, and while the write event is armed a reset is told by that. */
+static void watch_add(struct stream *s)
+{
+    write_event_add(s, EV_WRITE | EV_ET | EV_PERSIST, stream_watch_cb);
+}
+
+static void watch_del(struct stream *s)
+{
+    if (s->is_watched && !s->is_write_armed)
+        event_del(s->write_event);
+    s->is_watched = false;
+}
+
+static void write_event_disarm(struct stream *s)
+{
+    if (!s->is_write_armed)
+        return;
+    event_del(s->write_event);
+    s->is_write_armed = false;
+    if (s->is_watched)
+        watch_add(s);
 }
 
 /* ---- events --------------------------------------------------------------------------------------------------------- */
@@ -55,13 +118,6 @@ static void stream_finish_connect(struct stream *s)
     s->events->on_connected(s, error);
 }
 
-static void write_event_disarm(struct stream *s)
-{
-    if (s->is_write_armed)
-        event_del(s->write_event);
-    s->is_write_armed = false;
-}
-
 static void stream_write_cb(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -88,11 +144,9 @@ static void write_event_arm(struct stream *s)
 {
     if (s->is_write_armed)
         return;
-    if (s->write_event == NULL) {
-        s->write_event = event_new(s->loop->base, s->fd, EV_WRITE | EV_PERSIST, stream_write_cb, s);
-        CHECK(s->write_event != NULL);
-    }
-    event_add(s->write_event, NULL);
+    if (s->is_watched)
+        event_del(s->write_event);
+    write_event_add(s, EV_WRITE | EV_PERSIST, stream_write_cb);
     s->is_write_armed = true;
 }
 
@@ -106,8 +160,8 @@ static void stream_reset_fields(struct stream *s, struct loop *loop, int fd, con
     s->events = events;
     pieces_init(&s->out);
     s->queued_bytes = 0;
-    s->is_connecting = s->is_above_high = s->is_write_armed = s->is_shutdown_due = s->has_shut_down = s->has_failed =
-        false;
+    s->is_connecting = s->is_above_high = s->is_write_armed = s->is_shutdown_due = false;
+    s->has_shut_down = s->is_watched = s->has_failed = false;
     s->is_read_paused = true;
     s->failure = 0;
     s->write_event = NULL;
@@ -181,6 +235,7 @@ void stream_close(struct stream *s)
     if (!s->is_read_paused)
         event_del(&s->read_event);
     s->is_read_paused = true;
+    s->is_write_armed = s->is_watched = false;
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;
@@ -206,8 +261,19 @@ void stream_resume(struct stream *s)
 {
     if (!s->is_read_paused || s->fd < 0 || s->is_connecting)
         return;
+    watch_del(s);
     event_add(&s->read_event, NULL);
     s->is_read_paused = false;
+}
+
+void stream_watch(struct stream *s)
+{
+    stream_pause(s);
+    if (s->is_watched || s->fd < 0 || s->is_connecting || s->has_failed)
+        return;
+    s->is_watched = true;
+    if (!s->is_write_armed)
+        watch_add(s);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
@@ -304,6 +370,7 @@ static enum stream_status stream_fail(struct stream *s, int error)
     s->has_failed = true;
     s->failure = error;
     queue_clear(s);
+    watch_del(s);
     write_event_disarm(s);
     return STREAM_ERROR;
 }

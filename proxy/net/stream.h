@@ -10,7 +10,8 @@
  *
  *   invariants
  *   S1 a closed stream has fd -1, no events, an empty queue, and calls nobody
- *   S2 the write event is registered only while the queue is not empty, on_drained is owed, or a connect is in progress
+ *   S2 the write event is registered only while the queue is not empty, on_drained is owed, a connect is in progress, or,
+ *      edge-triggered, the stream is watched
  *   S3 queued_bytes is out.bytes, the sum of the queued lengths
  */
 #ifndef NET_STREAM_H
@@ -36,7 +37,7 @@ struct stream;
 /* All are called from the loop, never from inside a stream function. The owner may close the stream in any of them. */
 struct stream_events {
     void (*on_readable)(struct stream *s);
-    void (*on_drained)(struct stream *s);              /* the queue fell below the low mark, or is empty */
+    void (*on_drained)(struct stream *s); /* the queue fell below the low mark, or is empty; or see has_failed */
     void (*on_connected)(struct stream *s, int error); /* errno of the connect, 0 when it worked */
 };
 
@@ -54,9 +55,11 @@ struct stream {
     bool is_shutdown_due;  /* SHUT_WR once the queue is empty */
     bool has_shut_down;    /* it was sent */
     bool is_write_armed;   /* write interest is registered */
-    bool has_failed;       /* a write failed: errno in failure; the owner learns from stream_flush or on_drained */
+    bool is_watched;       /* paused by stream_watch */
+    bool has_failed;       /* a write failed, or a watched peer is gone: errno in failure; the owner learns from
+                              stream_flush or on_drained */
     int failure;
-    struct event *write_event; /* made at the first EAGAIN, freed with the stream */
+    struct event *write_event; /* made at the first EAGAIN or stream_watch, freed with the stream */
     struct event read_event;   /* inside, since every stream has one for its whole life */
 };
 
@@ -114,6 +117,9 @@ static inline bool stream_is_full(struct stream *s)
 /* Deregisters and registers read interest: each costs an epoll_ctl, so only under back-pressure. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
+/* Pauses, and has on_drained called (has_failed is set) when the peer resets the connection: whoever reads nothing would
+   not learn it. A FIN is left to be read. Until stream_resume or the stream's end. */
+void stream_watch(struct stream *s);
 
 static inline bool stream_is_open(const struct stream *s)
 {

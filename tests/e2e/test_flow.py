@@ -296,6 +296,60 @@ def test_a_client_that_goes_takes_its_request_along(proxy, origin, when, how):
     assert line["status"] == (200 if when == "answering" else 0)
 
 
+def test_a_reset_behind_a_fin_is_noticed_while_an_answer_is_silent(proxy, origin):
+    origin.answer = [reply(b"", "Content-Length: 1000000", length=False) + b"some", HOLD]
+    client = proxy.client().send(request("/fin/then/reset"))
+    client.reader.until(b"some")
+    reads = proxy.metric("weir_read_calls_total")
+    client.shutdown()
+    wait_for(lambda: proxy.metric("weir_read_calls_total") > reads, "the FIN is read")
+    proxy.clients.remove(client)
+    client.reset()
+    origin.connections[0].wait_end()
+    assert proxy.access_line(path="/fin/then/reset")["reason"] == "client_aborted"
+
+
+def test_a_fin_behind_a_request_does_not_end_a_silent_answer(proxy, origin):
+    go_on = threading.Event()
+    origin.answer = [reply(b"", "Content-Length: 8", length=False) + b"some", go_on, b"more"]
+    client = proxy.client().send(request("/"))
+    client.reader.until(b"some")
+    reads = proxy.metric("weir_read_calls_total")
+    client.shutdown()
+    wait_for(lambda: proxy.metric("weir_read_calls_total") > reads, "the FIN is read")
+    go_on.set()
+    assert client.reader.exactly(4) == b"more"
+    client.expect_closed()
+
+
+def test_a_reset_is_noticed_while_nothing_is_read_of_the_client(proxy, origin):
+    """What it sent ahead is more than the proxy reads: it looks away until the answer is there."""
+    origin.answer = [HOLD]
+    client = proxy.client().send(request("/ahead") + b"GET /" + b"a" * 65536)
+    connection = origin.wait_connections(1)[0]
+    wait_for(lambda: connection.received.endswith(b"\r\n\r\n"), "the request at the origin")
+    proxy.clients.remove(client)
+    client.reset()
+    connection.wait_end()
+    assert proxy.access_line(path="/ahead")["reason"] == "client_aborted"
+
+
+def test_a_reset_is_noticed_while_the_origin_holds_a_body_back(proxy, origin):
+    is_over = threading.Event()
+    origin.answer = lambda connection, _: [is_over.wait(), CLOSE][1]
+    client = proxy.client().send(request("/held/back", framed_head(96, "length"), method="POST"))
+    client.sock.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        while True:
+            client.send(PIECE)
+    proxy.clients.remove(client)
+    client.reset()
+    try:
+        assert proxy.access_line(path="/held/back")["reason"] == "client_aborted"
+    finally:
+        is_over.set()
+
+
 def test_a_half_closed_client_gets_its_answer(proxy, origin):
     go_on = threading.Event()
     origin.answer = [go_on, reply(PIECE * 4)]

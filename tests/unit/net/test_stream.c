@@ -210,20 +210,72 @@ Test(stream, closing_with_a_full_queue_gives_every_chunk_back)
     pair_close(&p);
 }
 
+static void run_for_20_ms(struct pair *p)
+{
+    struct timer wake;
+    timer_init(&wake, (timer_fn)loop_stop, p->loop);
+    timer_start(p->loop, &wake, 20);
+    loop_run(p->loop);
+    p->loop->is_stopping = false;
+}
+
 Test(stream, paused_reading_reports_nothing_and_resuming_reports_what_waits)
 {
     struct pair p;
     pair_open(&p);
     stream_pause(&p.stream);
     cr_assert_eq(write(p.peer, "x", 1), 1);
-    struct timer wake;
-    timer_init(&wake, (timer_fn)loop_stop, p.loop);
-    timer_start(p.loop, &wake, 20);
-    loop_run(p.loop);
+    run_for_20_ms(&p);
     cr_assert_eq(p.readable_count, 0);
     stream_resume(&p.stream);
     loop_turn(p.loop);
     cr_assert_eq(p.readable_count, 1);
+    pair_close(&p);
+}
+
+Test(stream, a_watched_one_reports_neither_bytes_nor_fin_but_the_peers_end)
+{
+    struct pair p;
+    pair_open(&p);
+    stream_watch(&p.stream);
+    stream_watch(&p.stream);
+    cr_assert_eq(write(p.peer, "x", 1), 1);
+    run_for_20_ms(&p);
+    cr_assert_eq(shutdown(p.peer, SHUT_WR), 0);
+    run_for_20_ms(&p);
+    cr_assert_eq(p.readable_count, 0);
+    cr_assert_eq(p.drained_count, 0);
+    cr_assert_not(p.stream.has_failed);
+    close(p.peer);
+    p.peer = open("/dev/null", O_RDONLY);
+    while (p.drained_count == 0)
+        loop_turn(p.loop);
+    cr_assert(p.stream.has_failed);
+    cr_assert_eq(p.drained_count, 1);
+    pair_close(&p);
+}
+
+Test(stream, a_watched_one_may_write_and_read_on)
+{
+    struct pair p;
+    static char got[CHUNK_BYTES];
+    pair_open(&p);
+    stream_watch(&p.stream);
+    size_t pushed = fill(&p), received = 0;
+    while (received < pushed || p.drained_count == 0) {
+        size_t count = read_peer(&p, got, sizeof(got));
+        received += count;
+        if (count == 0)
+            loop_turn(p.loop);
+    }
+    cr_assert_not(p.stream.is_write_armed);
+    cr_assert_eq(write(p.peer, "x", 1), 1);
+    run_for_20_ms(&p);
+    cr_assert_eq(p.readable_count, 0);
+    stream_resume(&p.stream);
+    while (p.readable_count == 0)
+        loop_turn(p.loop);
+    cr_assert_not(p.stream.has_failed);
     pair_close(&p);
 }
 
