@@ -12,6 +12,7 @@
 #include "front/access.h"
 #include "front/binding.h"
 #include "front/limits.h"
+#include "http/date.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "stats/counters.h"
@@ -59,7 +60,8 @@ struct front {
     uint32_t free_request_count;
     struct limits *limits; /* shared by all workers, lock-free */
     struct access_log access;
-    struct slice via; /* "1.1 weir-5f3a9c21": names this process, so that loops are seen */
+    struct http_date date; /* what answers without Date get */
+    struct slice via;      /* "1.1 weir-5f3a9c21": names this process, so that loops are seen */
     bool is_draining, is_drain_reported;
     struct turn_hook turn_hook;
     /* No request pins that generation any more. */

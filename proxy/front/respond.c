@@ -8,8 +8,6 @@
 #include "front/edits.h"
 #include "http/validate.h"
 
-#include <time.h>
-
 /* ---- heads --------------------------------------------------------------------------------------------------------- */
 
 void respond_interim(struct request *r, struct message *response)
@@ -44,6 +42,14 @@ static void apply_route(struct request *r, struct message *response)
                     request_config(r)->upstreams[r->decision.upstream_index].name);
 }
 
+/* Whoever has a clock dates an answer that came without (RFC 9110 6.6.1). */
+static void add_date(struct request *r, struct message *response)
+{
+    if (message_field(response, FIELD_DATE) == NULL)
+        message_add(response, &r->arena, FIELD_DATE, field_names[FIELD_DATE],
+                    http_date_text(&r->front->date, clock_wall()));
+}
+
 bool respond_head(struct request *r, struct message *response)
 {
     bool is_tunnel = response->status == 101;
@@ -54,6 +60,8 @@ bool respond_head(struct request *r, struct message *response)
     if (is_tunnel)
         response->upgrade = arena_copy(&r->arena, response->upgrade);
     hop_by_hop_drop(response);
+    if (!is_tunnel)
+        add_date(r, response);
     apply_route(r, response);
     r->client->protocol->send_head(r, response);
     r->is_tunnel = is_tunnel;
@@ -99,16 +107,6 @@ static void own_add(struct request *r, struct own_answer *own, enum field_id id,
     message_add(&own->head, &r->arena, id, field_names[id], value);
 }
 
-/* IMF-fixdate (RFC 9110 5.6.7). */
-static struct slice http_date(struct request *r)
-{
-    struct tm tm;
-    time_t seconds = (time_t)(clock_wall().unix_ms / 1000);
-    char *text = arena_alloc(&r->arena, 32);
-    gmtime_r(&seconds, &tm);
-    return slice_from(text, strftime(text, 32, "%a, %d %b %Y %H:%M:%S GMT", &tm));
-}
-
 /* The body goes the way of a relayed one: in a chunk, here the turn's. */
 static void own_queue_body(struct request *r, struct slice body)
 {
@@ -126,7 +124,7 @@ static void own_queue(struct request *r, struct own_answer *own)
     struct message *head = &own->head;
     bool is_bodiless = head->status == 204 || head->status == 304;
     bool has_body = own->body.len > 0 && !is_bodiless && r->message.method != METHOD_HEAD;
-    own_add(r, own, FIELD_DATE, http_date(r));
+    add_date(r, &own->head);
     apply_route(r, head);
     head->framing = has_body ? BODY_LENGTH : BODY_NONE;
     head->has_content_length = !is_bodiless;
