@@ -7,23 +7,51 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "front/client.h"
+#include "http/codec.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char refusal[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 17\r\n"
-                              "x-weir-error: connection_limit\r\nConnection: close\r\n\r\nconnection_limit\n";
+#define REFUSAL_MAX_BYTES 512
+
+/* The proxy's own answer with that reason, as text: there is no request yet, and nobody whom it could wait for. */
+static size_t refusal_text(struct front *f, const struct reason_row *row, char *out)
+{
+    struct slice date = http_date_text(&f->date, clock_wall()), phrase = h1_reason_phrase(row->status);
+    int length = snprintf(out, REFUSAL_MAX_BYTES,
+                          "HTTP/1.1 %u %.*s\r\nContent-Type: text/plain; charset=utf-8\r\n%.*s: %s\r\nDate: %.*s\r\n"
+                          "Content-Length: %zu\r\nConnection: close\r\n\r\n%s: %s\n",
+                          row->status, SLICE_ARG(phrase), SLICE_ARG(field_names[FIELD_X_WEIR_ERROR]), row->code,
+                          SLICE_ARG(date), strlen(row->code) + strlen(row->sentence) + 3, row->code, row->sentence);
+    CHECK(length > 0 && length < REFUSAL_MAX_BYTES);
+    return (size_t)length;
+}
+
+/* Counted and logged as a request that met no route, so that whatever shows reasons shows this one. */
+static void record_refusal(struct front_listener *l, const struct ip_address *source, enum reason reason)
+{
+    struct front *f = l->front;
+    uint32_t series = 0;
+    stats_add(f->stats, STATS_CONNECTIONS_REFUSED, 1);
+    stats_request_begin(f->stats, series);
+    stats_request_end(f->stats, series, reason_rows[reason].status, reason, 0);
+    stats_add(f->stats, STATS_REQUESTS, 1);
+    if (f->current->snapshot->config->log.access != ACCESS_OFF)
+        access_add_refusal(&f->access, l, source, reason);
+}
 
 /* One write that may fall short: whoever is refused gets a reason if that costs nothing. */
-static void refuse(struct front *f, int fd)
+static void refuse(struct front_listener *l, int fd, const struct ip_address *source, enum reason reason)
 {
-    ssize_t sent = send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    char text[REFUSAL_MAX_BYTES];
+    ssize_t sent = send(fd, text, refusal_text(l->front, &reason_rows[reason], text), MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent;
     shutdown(fd, SHUT_WR);
     close(fd);
-    stats_add(f->stats, STATS_CONNECTIONS_REFUSED, 1);
+    record_refusal(l, source, reason);
 }
 
 static void on_accept(struct listener *listener, int fd, const struct sockaddr *peer, socklen_t peer_length)
@@ -38,7 +66,7 @@ static void on_accept(struct listener *listener, int fd, const struct sockaddr *
         ip_from_sockaddr(peer, &source, &port);
     stats_add(f->stats, STATS_CONNECTIONS_ACCEPTED, 1);
     if (!limits_enter(f->limits, &source, limits->connections, limits->connections_per_source)) {
-        refuse(f, fd);
+        refuse(l, fd, &source, REASON_CONNECTION_LIMIT);
         return;
     }
     client_create(l, fd, &source, port);

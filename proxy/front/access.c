@@ -1,4 +1,4 @@
-/* front/access.c - the access log: one line per request, into a buffer the worker hands on.
+/* front/access.c - the access log: one line per request or refused connection, into a buffer the worker hands on.
  *
  * A line is built field by field from a table, so that both formats show the same facts. What a peer wrote is escaped and cut:
  * no line can be forged, and none is longer than LINE_MAX_BYTES.
@@ -98,15 +98,19 @@ static void put_ms(struct line *l, const char *key, int64_t us)
         (size_t)snprintf(digits, sizeof(digits), "%lld.%03lld", (long long)(us / 1000), (long long)(us % 1000)));
 }
 
-static void put_request(struct line *l, const struct request *r)
+static void put_place(struct line *l, const struct front_listener *listener, const struct ip_address *from)
 {
-    const struct message *m = &r->message;
     char source[46], time[25];
     wall_format(clock_wall(), time);
     put_text(l, "time", slice_from(time, 24));
-    put_text(l, "listener", slice_from_cstr(r->client->listener != NULL ? r->client->listener->name : ""));
-    const struct ip_address *from = r->is_view_known ? &r->view.source : &r->client->source;
+    put_text(l, "listener", slice_from_cstr(listener != NULL ? listener->name : ""));
     put_text(l, "source", slice_from(source, ip_format(from, source)));
+}
+
+static void put_request(struct line *l, const struct request *r)
+{
+    const struct message *m = &r->message;
+    put_place(l, r->client->listener, r->is_view_known ? &r->view.source : &r->client->source);
     put_text(l, "method", m->method_name);
     put_text(l, "host", m->authority);
     put_text(l, "path", m->path);
@@ -137,24 +141,48 @@ static void put_outcome(struct line *l, const struct request *r)
     put_number(l, "generation", r->binding->snapshot->generation);
 }
 
-void access_add(struct access_log *log, const struct request *r)
+/* A line in the configured format; line_end follows. */
+static struct line line_begin(struct access_log *log, const struct config *config)
 {
     if (log->capacity - log->used < LINE_MAX_BYTES)
         log->hand_on(log, log->arg);
     struct line l = { .at = log->bytes + log->used,
                       .end = log->bytes + log->used + LINE_MAX_BYTES - LINE_END_BYTES,
-                      .is_json = request_config(r)->log.format == LOG_FORMAT_JSON,
+                      .is_json = config->log.format == LOG_FORMAT_JSON,
                       .is_first = true };
     if (l.is_json)
         put_char(&l, '{');
+    return l;
+}
+
+static void line_end(struct access_log *log, struct line *l)
+{
+    l->end += LINE_END_BYTES;
+    if (l->is_json)
+        put_char(l, '}');
+    put_char(l, '\n');
+    log->used = (uint32_t)(l->at - log->bytes);
+    log->line_count++;
+}
+
+void access_add(struct access_log *log, const struct request *r)
+{
+    struct line l = line_begin(log, request_config(r));
     put_outcome(&l, r); /* what matters stands in front of what a peer can make long */
     put_request(&l, r);
-    l.end += LINE_END_BYTES;
-    if (l.is_json)
-        put_char(&l, '}');
-    put_char(&l, '\n');
-    log->used = (uint32_t)(l.at - log->bytes);
-    log->line_count++;
+    line_end(log, &l);
+}
+
+void access_add_refusal(struct access_log *log, const struct front_listener *listener, const struct ip_address *source,
+                        enum reason reason)
+{
+    const struct snapshot *snapshot = listener->front->current->snapshot;
+    struct line l = line_begin(log, snapshot->config);
+    put_number(&l, "status", reason_rows[reason].status);
+    put_text(&l, "reason", slice_from_cstr(reason_rows[reason].code));
+    put_number(&l, "generation", snapshot->generation);
+    put_place(&l, listener, source);
+    line_end(log, &l);
 }
 
 void access_flush(struct access_log *log)

@@ -1,4 +1,4 @@
-/* front/access.h - the access log: one line per request, into a buffer the worker hands on.
+/* front/access.h - the access log: one line per request or refused connection, into a buffer the worker hands on.
  *
  * Owner: the worker, which gives the buffers and takes them away when they are full or old (server/worker.c). Adding a
  * line is copying bytes; a full buffer is handed on and replaced. That the log is slow or full is the business of
@@ -9,8 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/reason.h"
+#include "base/units.h"
 #include "config/model.h"
 
+struct front_listener;
 struct request;
 
 /* Lines collect in bytes[0, used); hand_on takes the buffer away and puts another one in its place. */
@@ -24,6 +27,9 @@ struct access_log {
 /* Adds the line of a finished request, in the configured format. A line longer than a buffer is cut to its main
    fields. */
 void access_add(struct access_log *log, const struct request *r);
+/* Adds the line of a connection that was refused before it was a client: no request of it was read. */
+void access_add_refusal(struct access_log *log, const struct front_listener *listener, const struct ip_address *source,
+                        enum reason reason);
 /* Hands on what is there. */
 void access_flush(struct access_log *log);
 

@@ -313,7 +313,8 @@ def is_refused(proxy, source="127.0.0.1"):
         client.close()
         return False
     assert (response.status, response.error) == REASONS["CONNECTION_LIMIT"]
-    assert response.get("Connection") == "close"
+    assert response.get("Connection") == "close" and response.has("Date")
+    assert response.body.startswith(b"connection_limit: ")
     return True
 
 
@@ -325,7 +326,13 @@ def test_connections_are_limited(start, origin, limit):
         assert client.get("/").status == 200
     assert is_refused(proxy)
     assert is_refused(proxy, source="127.0.0.2") == (limit == "connections")
-    assert proxy.metric("weir_connections_refused_total") == (2 if limit == "connections" else 1)
+    refused = 2 if limit == "connections" else 1
+    assert proxy.metric("weir_connections_refused_total") == refused
+    assert proxy.metric("weir_requests_total", code="503") == errors_of(proxy, "connection_limit") == refused
+    wait_for(lambda: len(lines_of(proxy, "connection_limit")) == refused, "an access line each")
+    line = lines_of(proxy, "connection_limit")[0]
+    assert (line["status"], line["listener"], line["source"], line["generation"]) == (503, "web", "127.0.0.1", 1)
+    assert "path" not in line and "route" not in line
     held[0].close()
     wait_for(lambda: not is_refused(proxy), "room for another")
     for client in held[1:]:
