@@ -210,6 +210,15 @@ def test_a_request_id_is_made_or_carried_on(proxy, origin):
     assert origin.last.get("X-Request-Id") != made
 
 
+def test_many_lines_of_addresses_are_joined_within_the_memory_of_a_request(start, make_origin):
+    origin = make_origin()
+    proxy = start(origin, limits={"header_count": 1024},
+                  listeners={"web": {"bind": "127.0.0.1:0", "trusted_proxies": ["127.0.0.0/8"]}})
+    lines = [f"10.0.{n // 256}.{n % 256}" for n in range(1000)]
+    assert proxy.get("/", *[f"X-Forwarded-For: {line}" for line in lines]).status == 200
+    assert origin.last.get("X-Forwarded-For") == ", ".join(lines) + ", 127.0.0.1"
+
+
 # ---- trace context (W3C) --------------------------------------------------------------------------------------------------------
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
