@@ -62,14 +62,15 @@ static void on_accept(struct listener *listener, int fd, const struct sockaddr *
     const struct limits_config *limits = &f->current->snapshot->config->limits;
     struct ip_address source = { { 0 } };
     uint16_t port = 0;
+    uint32_t place;
     if (peer->sa_family != AF_UNIX)
         ip_from_sockaddr(peer, &source, &port);
     stats_add(f->stats, STATS_CONNECTIONS_ACCEPTED, 1);
-    if (!limits_enter(f->limits, &source, limits->connections, limits->connections_per_source)) {
+    if (!limits_enter(f->limits, &source, limits->connections, limits->connections_per_source, &place)) {
         refuse(l, fd, &source, REASON_CONNECTION_LIMIT);
         return;
     }
-    client_create(l, fd, &source, port);
+    client_create(l, fd, &source, port, place);
 }
 
 static struct front_listener *accept_find(struct front *f, struct slice name)

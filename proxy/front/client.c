@@ -41,7 +41,7 @@ static void client_end(struct client *c, void (*close_stream)(struct stream *s))
     timer_stop(f->loop, &c->timer);
     close_stream(&c->stream);
     inbox_fini(&c->inbox);
-    limits_leave(f->limits, &c->source);
+    limits_leave(f->limits, c->limits_place);
     stats_listener_close(f->stats, c->listener->stats_id, c->protocol->stats);
     stats_add(f->stats, STATS_CONNECTIONS_CLOSED, 1);
     accept_forget_client(TAKE(&c->listener));
@@ -191,7 +191,8 @@ static const struct stream_events client_events = {
     .on_drained = client_on_drained,
 };
 
-void client_create(struct front_listener *l, int fd, const struct ip_address *source, uint16_t source_port)
+void client_create(struct front_listener *l, int fd, const struct ip_address *source, uint16_t source_port,
+                   uint32_t limits_place)
 {
     struct front *f = l->front;
     struct client *c = memory_zalloc(sizeof(*c));
@@ -201,6 +202,7 @@ void client_create(struct front_listener *l, int fd, const struct ip_address *so
     c->protocol = &client_h1;
     c->source = *source;
     c->source_port = source_port;
+    c->limits_place = limits_place;
     c->accepted = loop_now(f->loop);
     c->deferred.destroy = client_destroy;
     timer_init(&c->timer, client_on_timer, c);

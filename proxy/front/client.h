@@ -83,14 +83,16 @@ struct client {
     struct timer timer;      /* IDLE: idle_timeout; ACTIVE: header_timeout, half-close; LINGERING: its end */
     struct mono_time accepted;
     struct ip_address source; /* the peer of the socket */
+    uint32_t limits_place;    /* where it is counted for its source */
     struct deferred deferred;
     struct stream stream;
 };
 
 #define CLIENT_MAGIC 0x434c4945u
 
-/* Takes the accepted fd over. limits_enter was called for the source; the client leaves again. */
-void client_create(struct front_listener *l, int fd, const struct ip_address *source, uint16_t source_port);
+/* Takes the accepted fd over. limits_enter gave the place; the client leaves it again. */
+void client_create(struct front_listener *l, int fd, const struct ip_address *source, uint16_t source_port,
+                   uint32_t limits_place);
 /* Idempotent. Aborts the request if there is one. */
 void client_close(struct client *c);
 /* Same, with a reset: an answer that was cut short must not look complete. */

@@ -14,16 +14,19 @@
 #include "base/units.h"
 #include "config/model.h"
 
-struct limits; /* about 2 MiB, whatever the traffic */
+struct limits; /* about 1.5 MiB, whatever the traffic */
 
 /* One for the process, on the main thread, before the workers start. */
 struct limits *limits_create(void);
 void limits_destroy(struct limits *l);
 
+#define LIMITS_NOWHERE UINT32_MAX /* no slot was free: counted in all, but not for its source */
+
 /* A connection wants in: false when limits.connections or connections_per_source (0: none) is used up. True must be
-   followed by limits_leave with the same source. */
-bool limits_enter(struct limits *l, const struct ip_address *source, uint32_t most, uint32_t most_per_source);
-void limits_leave(struct limits *l, const struct ip_address *source);
+   followed by limits_leave with *place, which is where it is counted for its source. */
+bool limits_enter(struct limits *l, const struct ip_address *source, uint32_t most, uint32_t most_per_source,
+                  uint32_t *place);
+void limits_leave(struct limits *l, uint32_t place);
 
 /* May a request of this route and key go on? Generic cell rate: `count` per period with `burst` at once. On refusal
    *retry_after_ms tells when the next would pass. */

@@ -11,17 +11,25 @@ static struct ip_address address(const char *text)
     return a;
 }
 
+static bool enter(struct limits *l, const struct ip_address *a, uint32_t most, uint32_t most_per_source)
+{
+    uint32_t place;
+    return limits_enter(l, a, most, most_per_source, &place);
+}
+
 Test(limits, connections_are_counted_in_all_and_per_source)
 {
     struct limits *l = limits_create();
     struct ip_address a = address("192.0.2.1"), b = address("192.0.2.2");
-    cr_assert(limits_enter(l, &a, 3, 2));
-    cr_assert(limits_enter(l, &a, 3, 2));
-    cr_assert_not(limits_enter(l, &a, 3, 2), "two per source");
-    cr_assert(limits_enter(l, &b, 3, 2), "a refused one does not count");
-    cr_assert_not(limits_enter(l, &b, 3, 2), "three in all");
-    limits_leave(l, &a);
-    cr_assert(limits_enter(l, &b, 3, 2));
+    uint32_t place;
+    cr_assert(limits_enter(l, &a, 3, 2, &place));
+    cr_assert(enter(l, &a, 3, 2));
+    cr_assert_not(enter(l, &a, 3, 2), "two per source");
+    cr_assert(enter(l, &b, 3, 2), "a refused one does not count");
+    cr_assert_not(enter(l, &b, 3, 2), "three in all");
+    limits_leave(l, place);
+    cr_assert(enter(l, &b, 3, 2));
+    cr_assert_not(enter(l, &a, 0, 1), "whom three in all refused has still one");
     limits_destroy(l);
 }
 
@@ -29,12 +37,16 @@ Test(limits, a_refused_connection_leaves_no_trace)
 {
     struct limits *l = limits_create();
     struct ip_address a = address("192.0.2.1");
-    cr_assert(limits_enter(l, &a, 2, 1));
+    uint32_t place;
+    cr_assert(limits_enter(l, &a, 2, 1, &place));
     for (int i = 0; i < 5; i++)
-        cr_assert_not(limits_enter(l, &a, 2, 1));
-    limits_leave(l, &a);
-    cr_assert(limits_enter(l, &a, 2, 1), "its one place is free again");
-    limits_leave(l, &a);
+        cr_assert_not(enter(l, &a, 2, 1));
+    limits_leave(l, place);
+    for (int i = 0; i < 5; i++) {
+        cr_assert(limits_enter(l, &a, 1, 1, &place), "its one place is free again");
+        cr_assert_not(enter(l, &a, 1, 9), "one in all");
+        limits_leave(l, place);
+    }
     limits_destroy(l);
 }
 
@@ -43,7 +55,28 @@ Test(limits, zero_means_no_limit)
     struct limits *l = limits_create();
     struct ip_address a = address("2001:db8::1");
     for (int i = 0; i < 10000; i++)
-        cr_assert(limits_enter(l, &a, 0, 0));
+        cr_assert(enter(l, &a, 0, 0));
+    limits_destroy(l);
+}
+
+Test(limits, more_sources_than_slots_are_let_in_and_leave_nothing)
+{
+    enum { SOURCES = 200000 };
+    static uint32_t places[SOURCES];
+    struct limits *l = limits_create();
+    int nowhere_count = 0;
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < SOURCES; i++) {
+            struct ip_address a = address("2001:db8::");
+            memcpy(a.bytes + 12, &i, sizeof(i));
+            cr_assert(limits_enter(l, &a, 0, 1, &places[i]));
+            nowhere_count += places[i] == LIMITS_NOWHERE;
+        }
+        cr_assert_geq(nowhere_count, (SOURCES - 65536) * (round + 1));
+        cr_assert_lt(nowhere_count, (SOURCES - 60000) * (round + 1), "the slots are used");
+        for (uint32_t i = 0; i < SOURCES; i++)
+            limits_leave(l, places[i]);
+    }
     limits_destroy(l);
 }
 
