@@ -124,7 +124,7 @@ def stream_idle(proxy):
     go_on = threading.Event()
     proxy.origins[0].answer = lambda connection, seen: [go_on.wait(), CLOSE][1]
     client = proxy.client().send(request("/upload", f"Content-Length: {16 << 20}", method="POST"))
-    client.sock.settimeout(0.01)
+    client.sock.settimeout(0.5)
     with pytest.raises((TimeoutError, OSError)):
         while True:
             client.send(bytes(65536))
