@@ -1,7 +1,8 @@
 /* net/listener.c - listening sockets: opened once, kept across reloads, one per worker by SO_REUSEPORT.
  *
- * Accepting is bounded per turn, so that those who are in go on while others come; running out of descriptors stops
- * it for a while instead of spinning on a queue that cannot be taken from. */
+ * Accepting is bounded per turn, so that those who are in go on while others come; an error that is not about one
+ * connection, like running out of descriptors, stops it for a while instead of spinning on a queue that cannot be
+ * taken from. */
 #include "net/listener.h"
 
 #include "base/check.h"
@@ -19,6 +20,7 @@
 
 #define LISTENER_MAGIC   0x4c495354u
 #define LISTEN_BACKLOG   4096
+#define RETRY_MS         100
 #define ACCEPTS_PER_TURN 64 /* so that a flood of connections cannot starve those that exist */
 
 static void add_bind_error(const struct endpoint_address *bind, int error, struct place place, struct err_list *errors)
@@ -96,16 +98,32 @@ int listener_open_socket(const struct endpoint_address *bind, bool reuse_port, i
     return fd;
 }
 
-/* Out of descriptors the queue would wake us for ever: stop listening for a while instead. */
-static void accept_failed(struct listener *l, int error)
+/* Errors of the connection that was next in the queue, which is gone from it: accept(2) passes on what the network had to say of it. */
+static bool is_of_one_connection(int error)
 {
-    stats_add(l->loop->stats, STATS_ACCEPT_FAILURES, 1);
-    if (error == EMFILE || error == ENFILE) {
-        log_line_limited(&l->complaints, 5000, LOG_ERROR, "accept: %s; raise the open files limit (RLIMIT_NOFILE)",
-                         strerror(error));
-        timer_start(l->loop, &l->retry, 100);
-        event_del(l->event);
+    switch (error) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+        return true;
+    default:
+        return false;
     }
+}
+
+/* The queue is as it was, and would wake us for ever: stop listening for a while instead. */
+static void accept_later(struct listener *l, int error)
+{
+    const char *advice =
+        error == EMFILE || error == ENFILE ? "raise the open files limit (RLIMIT_NOFILE)" : "trying again soon";
+    log_line_limited(&l->complaints, 5000, LOG_ERROR, "accept: %s; %s", strerror(error), advice);
+    timer_start(l->loop, &l->retry, RETRY_MS);
+    event_del(l->event);
 }
 
 /* false: the queue is empty (or cannot be taken from now). */
@@ -114,15 +132,18 @@ static bool accept_one(struct listener *l)
     struct sockaddr_storage peer;
     socklen_t length = sizeof(peer);
     int fd = accept4(l->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        if (errno == ECONNABORTED || errno == EINTR)
-            return true;
-        if (errno != EAGAIN)
-            accept_failed(l, errno);
-        return false;
+    if (fd >= 0) {
+        l->on_accept(l, fd, (const struct sockaddr *)&peer, length);
+        return true;
     }
-    l->on_accept(l, fd, (const struct sockaddr *)&peer, length);
-    return true;
+    int error = errno;
+    if (error == EAGAIN || error == EINTR)
+        return error == EINTR;
+    stats_add(l->loop->stats, STATS_ACCEPT_FAILURES, 1);
+    if (is_of_one_connection(error))
+        return true;
+    accept_later(l, error);
+    return false;
 }
 
 static void listener_cb(evutil_socket_t fd, short what, void *arg)
@@ -174,8 +195,8 @@ void listener_resume(struct listener *l)
 void listener_drain(struct listener *l)
 {
     CHECK_MAGIC(l, LISTENER_MAGIC);
-    while (accept_one(l))
-        ;
+    for (int i = 0; i <= LISTEN_BACKLOG && accept_one(l); i++)
+        ; /* not those who go on coming */
 }
 
 void listener_stop(struct listener *l)

@@ -28,8 +28,8 @@ struct listener {
     struct loop *loop;
     struct event *event;         /* NULL: stopped */
     bool is_paused;              /* accepts nothing until listener_resume */
-    struct log_limit complaints; /* about descriptors that ran out */
-    struct timer retry;          /* accepts again after the process ran out of descriptors */
+    struct log_limit complaints; /* about accept failing */
+    struct timer retry;          /* accepts again after it failed */
     /* Called for each accepted, non-blocking, TCP_NODELAY fd; the callee owns it. */
     void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer, socklen_t peer_length);
     void *owner;
@@ -42,7 +42,7 @@ void listener_start(struct listener *l, struct loop *loop, int fd,
 /* Stops accepting; pending connections stay in the queue. */
 void listener_pause(struct listener *l);
 void listener_resume(struct listener *l);
-/* Accepts until the queue is empty, then stops: before a socket is closed for good. */
+/* Accepts what waits in the queue: before a socket is closed for good. */
 void listener_drain(struct listener *l);
 void listener_stop(struct listener *l);
 

@@ -1,0 +1,126 @@
+/* tests/unit/net/test_listener.c - what accept answers: connections, errors that pass, errors that would make it spin. */
+#include "net/listener.h"
+
+#include "stats/counters.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct fixture {
+    struct loop *loop;
+    struct listener listener;
+    struct stats_worker *stats;
+    struct sockaddr_in address;
+    int fd, accepted_count;
+};
+
+static void on_accept(struct listener *l, int fd, const struct sockaddr *peer, socklen_t peer_length)
+{
+    struct fixture *f = l->owner;
+    (void)peer;
+    (void)peer_length;
+    f->accepted_count++;
+    close(fd);
+}
+
+static void fixture_open(struct fixture *f)
+{
+    struct endpoint_address bind = { .kind = ADDRESS_IP };
+    socklen_t length = sizeof(f->address);
+    *f = (struct fixture){ .stats = stats_worker_create() };
+    cr_assert(ip_parse(SLICE("127.0.0.1"), &bind.ip));
+    f->fd = listener_open_socket(&bind, false, 0, (struct place){ 0 }, NULL);
+    cr_assert_geq(f->fd, 0);
+    cr_assert_eq(getsockname(f->fd, (struct sockaddr *)&f->address, &length), 0);
+    f->loop = loop_create(f->stats);
+    listener_start(&f->listener, f->loop, f->fd, on_accept, f);
+}
+
+static void fixture_close(struct fixture *f)
+{
+    listener_stop(&f->listener);
+    loop_destroy(f->loop);
+    stats_worker_destroy(f->stats);
+    close(f->fd);
+}
+
+static void knock(struct fixture *f)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&f->address, sizeof(f->address)), 0);
+    close(fd);
+}
+
+static uint64_t failure_count(struct fixture *f)
+{
+    return atomic_load(&f->stats->counters[STATS_ACCEPT_FAILURES]);
+}
+
+/* From now on accept4 fails with that error, whatever was said before, in this process, which is this test's alone. */
+static void make_accept_fail(int error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_accept4, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+Test(listener, takes_what_waits)
+{
+    struct fixture f;
+    fixture_open(&f);
+    for (int i = 0; i < 5; i++)
+        knock(&f);
+    while (f.accepted_count < 5)
+        loop_turn(f.loop);
+    cr_assert_eq(failure_count(&f), 0);
+    fixture_close(&f);
+}
+
+Test(listener, an_error_that_stays_is_met_once_and_then_waited_for)
+{
+    static const int errors[] = { ENOBUFS, ENOMEM, EPERM, EMFILE, ENFILE, EINVAL, EOPNOTSUPP, EIO };
+    struct fixture f;
+    fixture_open(&f);
+    knock(&f);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        uint64_t before = failure_count(&f);
+        make_accept_fail(errors[i]);
+        while (failure_count(&f) == before)
+            loop_turn(f.loop);
+        cr_assert_eq(failure_count(&f), before + 1, "error %d is tried once a turn", errors[i]);
+        loop_turn(f.loop); /* the wait ends in it, at the earliest */
+        cr_assert_eq(failure_count(&f), before + 1, "error %d does not spin", errors[i]);
+    }
+    fixture_close(&f);
+}
+
+Test(listener, an_error_of_one_connection_does_not_hold_up_the_next)
+{
+    static const int errors[] = { ECONNABORTED, EPROTO,    ENOPROTOOPT,  ENETDOWN,
+                                  ENETUNREACH,  EHOSTDOWN, EHOSTUNREACH, ENONET };
+    struct fixture f;
+    fixture_open(&f);
+    knock(&f);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        uint64_t before = failure_count(&f);
+        make_accept_fail(errors[i]);
+        loop_turn(f.loop);
+        cr_assert_eq(failure_count(&f), before + 64, "error %d: as many tries as a turn has", errors[i]);
+        listener_drain(&f.listener);
+        cr_assert_gt(failure_count(&f), before + 64, "error %d: a drain goes on too, and ends", errors[i]);
+    }
+    fixture_close(&f);
+}
