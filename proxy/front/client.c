@@ -8,7 +8,10 @@
 #include "front/accept.h"
 
 #define DRAIN_GRACE_MS 1000 /* for the first request of a connection that was just accepted */
-#define LINGER_MS      2000 /* how long a peer may take to notice that we are done */
+/* How long a peer may take to notice that we are done: without a byte of it, and in all. Whoever sends a long body before it reads
+   needs the first; the second bounds what it can make us read. */
+#define LINGER_QUIET_MS 5000
+#define LINGER_MOST_MS  30000
 
 #define CLIENT_OF(s) CONTAINER_OF(s, struct client, stream)
 
@@ -84,30 +87,54 @@ void client_wait(struct client *c)
     client_close_in(c, idle_ms(c));
 }
 
+/* The answer has left; waits for the peer to notice. */
+static void client_linger_on(struct client *c)
+{
+    int64_t left_ms = mono_diff_us(c->linger_end, loop_now(c->front->loop)) / 1000;
+    client_close_in(c, left_ms < LINGER_QUIET_MS ? left_ms : LINGER_QUIET_MS);
+}
+
+static void client_on_answer_left(struct client *c)
+{
+    c->linger_end = mono_add_ms(loop_now(c->front->loop), LINGER_MOST_MS);
+    if (c->has_ended)
+        client_close(c);
+    else
+        client_linger_on(c);
+}
+
 void client_linger(struct client *c)
 {
     client_set_state(c, CLIENT_LINGERING);
     inbox_fini(&c->inbox);
     stream_shutdown(&c->stream);
-    if (c->has_ended && c->stream.queued_bytes == 0) {
-        client_close(c);
-        return;
-    }
     if (!c->has_ended)
         stream_resume(&c->stream);
-    client_close_in(c, c->stream.queued_bytes > 0 ? client_limits(c)->idle_timeout_ms : LINGER_MS);
+    if (c->stream.queued_bytes > 0)
+        client_close_in(c, client_limits(c)->idle_timeout_ms);
+    else
+        client_on_answer_left(c);
 }
 
 static void client_read_lingering(struct client *c)
 {
-    bool is_drained;
-    enum stream_status status = inbox_fill(&c->inbox, &c->stream, 0, &is_drained);
-    inbox_fini(&c->inbox);
-    if (status == STREAM_EOF && c->stream.queued_bytes > 0) {
-        c->has_ended = true; /* it only stopped sending: the answer is still under way */
+    bool is_under_way = c->stream.queued_bytes > 0;
+    switch (stream_drop(&c->stream)) {
+    case STREAM_OK:
+        if (!is_under_way)
+            client_linger_on(c);
+        return;
+    case STREAM_AGAIN:
+        return;
+    case STREAM_EOF:
+        c->has_ended = true; /* it only stopped sending: the answer may still be under way */
         stream_pause(&c->stream);
-    } else if (status == STREAM_EOF || status == STREAM_ERROR) {
+        if (!is_under_way)
+            client_close(c);
+        return;
+    case STREAM_ERROR:
         client_close(c);
+        return;
     }
 }
 
@@ -151,10 +178,8 @@ static void client_on_drained(struct stream *s)
     if (s->has_failed) {
         client_close(c);
     } else if (c->state == CLIENT_LINGERING) {
-        if (c->has_ended)
-            client_close(c);
-        else
-            client_close_in(c, LINGER_MS);
+        if (s->queued_bytes == 0) /* else it fell below the low mark */
+            client_on_answer_left(c);
     } else {
         if (c->state == CLIENT_IDLE)
             client_close_in(c, idle_ms(c));

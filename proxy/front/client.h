@@ -82,8 +82,9 @@ struct client {
     struct inbox inbox;      /* read and not yet understood: the next request may be there already */
     struct timer timer;      /* IDLE: idle_timeout; ACTIVE: header_timeout, half-close; LINGERING: its end */
     struct mono_time accepted;
-    struct ip_address source; /* the peer of the socket */
-    uint32_t limits_place;    /* where it is counted for its source */
+    struct mono_time linger_end; /* LINGERING, the answer has left: closed then at the latest */
+    struct ip_address source;    /* the peer of the socket */
+    uint32_t limits_place;       /* where it is counted for its source */
     struct deferred deferred;
     struct stream stream;
 };

@@ -320,6 +320,14 @@ enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int i
     return read_result(s, got);
 }
 
+enum stream_status stream_drop(struct stream *s)
+{
+    char nowhere[65536];
+    ssize_t got = recv(s->fd, nowhere, sizeof(nowhere), MSG_TRUNC); /* TCP throws them away without a copy: tcp(7) */
+    count_read(s, got > 0 ? (size_t)got : 0);
+    return read_result(s, got);
+}
+
 /* ---- writing -------------------------------------------------------------------------------------------------------- */
 
 void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)

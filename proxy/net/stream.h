@@ -91,6 +91,9 @@ bool stream_has_bytes(const struct stream *s);
 /* Reads into several buffers at once. */
 enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count, size_t *count);
 
+/* Reads up to 64 KiB once and forgets them. */
+enum stream_status stream_drop(struct stream *s);
+
 /* Queue bytes [offset, offset + length) of a chunk: by a reference of its own, or by a copy when they are few and wait for
    a slow peer. */
 void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length);

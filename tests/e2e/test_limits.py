@@ -272,6 +272,19 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(proxy, origin):
     assert origin.received == b""
 
 
+def test_whoever_sends_on_for_seconds_gets_its_413_all_the_same(proxy, origin):
+    """A body refused by its length: closed at once, or after a fixed time, the connection would be reset under the answer."""
+    client = proxy.client().send(request("/app", "Content-Length: 1000000000", method="POST"))
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        client.send(bytes(65536))
+    response = client.response()
+    assert (response.status, response.error) == REASONS["BODY_TOO_LARGE"]
+    client.expect_closed()
+    assert origin.received == b""
+    assert proxy.live()["chunks"] == 0
+
+
 def test_a_route_has_its_own_limit_of_bodies(proxy, origin):
     assert proxy.get("/any", method="POST", body=bytes(100_000)).status == 200
     assert len(origin.last.body) == 100_000
