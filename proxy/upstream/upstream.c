@@ -63,7 +63,8 @@ static void entry_set_addresses(struct endpoint_entry *entry, const struct resol
 {
     memory_free(entry->addresses);
     entry->addresses = memory_alloc(count * sizeof(*addresses) + 1);
-    memcpy(entry->addresses, addresses, count * sizeof(*addresses));
+    if (count > 0) /* else there may be no array */
+        memcpy(entry->addresses, addresses, count * sizeof(*addresses));
     entry->address_count = (uint32_t)count;
 }
 

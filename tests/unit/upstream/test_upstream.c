@@ -185,3 +185,18 @@ Test(upstream, a_name_is_healthy_while_one_address_is, .timeout = 30)
     cr_assert_eq(stats_sum_health(w.stats, w.ids[NAME]), STATS_HEALTHY);
     world_close(&w);
 }
+
+Test(upstream, a_reload_may_come_before_a_names_first_address, .timeout = 30)
+{
+    struct world w;
+    world_open(&w);
+    for (int with_address = 0; with_address <= 1; with_address++) {
+        struct upstream *before = w.upstream;
+        if (with_address)
+            resolve(&w, "1", w.port);
+        world_attach(&w);
+        upstream_detach(before);
+        cr_assert_eq(w.upstream->endpoint_count, with_address ? 2 : 1);
+    }
+    world_close(&w);
+}
