@@ -1,0 +1,153 @@
+/* tests/unit/upstream/test_endpoint.c - which endpoints are down and for how long, and the probes that find out. */
+#include "upstream/endpoint.h"
+
+#include "upstream/fixture.h"
+
+#include <unistd.h>
+
+static struct house h;
+
+/* E2, for workers that do not drain */
+static void check_watched(const struct endpoint *e)
+{
+    bool is_watched = timer_is_armed(&e->probe_timer) || list_is_linked(&e->probe_link) || e->probe != NULL;
+    cr_assert_eq(e->health == ENDPOINT_DOWN, is_watched, "E2: %s", e->label);
+}
+
+Test(endpoint, it_is_left_alone_for_longer_each_time_up_to_a_limit)
+{
+    static const int64_t period_ms[] = { 1000, 2000, 4000, 8000, 16000, 16000, 16000 };
+    house_open(&h, "L");
+    struct endpoint *e = house_endpoint(&h, 0);
+    cr_assert(endpoint_is_usable(e), "until it was tried");
+    for (int again = 0; again < 2; again++) {
+        for (size_t i = 0; i < ARRAY_COUNT(period_ms); i++) {
+            timer_stop(h.loop, &e->probe_timer); /* it has come */
+            endpoint_on_connect_failed(e);
+            cr_assert_not(endpoint_is_usable(e));
+            cr_assert_eq(e->down_period_ms, period_ms[i], "after %zu failures", i + 1);
+            check_watched(e);
+        }
+        endpoint_on_connected(e);
+        cr_assert(endpoint_is_usable(e), "one that works marks it up");
+        check_watched(e);
+    }
+    house_close(&h);
+}
+
+Test(endpoint, failures_in_one_period_are_one)
+{
+    house_open(&h, "L");
+    struct endpoint *e = house_endpoint(&h, 0);
+    for (int i = 0; i < 5; i++)
+        endpoint_on_connect_failed(e);
+    cr_assert_eq(e->down_period_ms, 1000);
+    house_close(&h);
+}
+
+Test(endpoint, what_was_not_tried_stays_what_it_was)
+{
+    house_open(&h, "L");
+    struct endpoint *e = house_endpoint(&h, 0);
+    endpoint_on_not_tried(e);
+    cr_assert_eq(e->health, ENDPOINT_UNTRIED);
+    endpoint_on_connect_failed(e);
+    timer_stop(h.loop, &e->probe_timer);
+    endpoint_on_not_tried(e);
+    cr_assert_eq(e->health, ENDPOINT_DOWN);
+    cr_assert_eq(e->down_period_ms, 1000, "that was no failure of its own");
+    check_watched(e);
+    house_close(&h);
+}
+
+Test(endpoint, probes_find_out_who_is_up)
+{
+    struct call c;
+    house_open(&h, "LR");
+    upstream_probe(h.upstream);
+    cr_assert_not_null(house_endpoint(&h, 0)->probe);
+    TURN_UNTIL(&h, house_endpoint(&h, 0)->probe == NULL && house_is_down(&h, 1));
+    cr_assert_eq(house_endpoint(&h, 0)->health, ENDPOINT_UP);
+    check_watched(house_endpoint(&h, 0));
+    check_watched(house_endpoint(&h, 1));
+    cr_assert_eq(house_stat(&h, STATS_UPSTREAM_IDLE), 1, "the probe is pooled");
+    upstream_probe(h.upstream);
+    cr_assert_null(house_endpoint(&h, 0)->probe, "it has a connection already");
+    cr_assert_not_null(house_endpoint(&h, 1)->probe);
+    call_start(&c, &h, "1");
+    cr_assert_eq(c.x.state, EXCHANGE_WAITING, "the first request finds it");
+    int peer = peer_serve(&h, 0, "1");
+    TURN_UNTIL(&h, call_is_over(&c));
+    house_close(&h);
+    close(peer);
+}
+
+Test(endpoint, who_is_down_is_probed_by_itself_and_comes_back)
+{
+    house_open(&h, "R");
+    upstream_probe(h.upstream);
+    TURN_UNTIL(&h, house_is_down(&h, 0));
+    cr_assert_eq(listen(h.listeners[0], 8), 0);
+    TURN_UNTIL(&h, house_endpoint(&h, 0)->health == ENDPOINT_UP);
+    cr_assert_eq(house_stat(&h, STATS_UPSTREAM_IDLE), 1);
+    house_close(&h);
+}
+
+Test(endpoint, probes_keep_to_the_limit_and_give_way_to_a_request_once)
+{
+    struct call c;
+    house_open(&h, "HHL");
+    h.config.max_connections = 2;
+    house_apply(&h);
+    upstream_probe(h.upstream);
+    cr_assert_eq(h.upstream->connection_count, 2);
+    cr_assert_null(house_endpoint(&h, 2)->probe);
+    endpoint_on_connect_failed(house_endpoint(&h, 0));
+    endpoint_on_connect_failed(house_endpoint(&h, 1));
+    call_start(&c, &h, "1");
+    cr_assert_eq(c.x.endpoint, house_endpoint(&h, 2));
+    cr_assert_eq(h.upstream->connection_count, 2, "a probe gave way");
+    cr_assert_null(house_endpoint(&h, 0)->probe);
+    check_watched(house_endpoint(&h, 0));
+    TURN_UNTIL(&h, c.x.state == EXCHANGE_WAITING);
+    int peer = peer_serve(&h, 2, "1");
+    TURN_UNTIL(&h, call_is_over(&c));
+    TURN_UNTIL(&h, house_endpoint(&h, 0)->probe != NULL);
+    cr_assert(house_endpoint(&h, 0)->is_probe_firm, "what it was owed it keeps");
+    house_close(&h);
+    close(peer);
+}
+
+Test(endpoint, a_worker_that_drains_probes_nobody)
+{
+    house_open(&h, "L");
+    upstream_set_stop_probing(&h.set);
+    upstream_probe(h.upstream);
+    cr_assert_null(house_endpoint(&h, 0)->probe);
+    cr_assert_eq(h.upstream->connection_count, 0);
+    house_close(&h);
+}
+
+Test(endpoint, closing_what_is_idle_leaves_what_is_busy)
+{
+    struct call busy;
+    house_open(&h, "LH");
+    int idle = house_pool_one(&h, 0);
+    connection_open(house_endpoint(&h, 1), NULL);
+    endpoint_on_connect_failed(house_endpoint(&h, 1));
+    call_start(&busy, &h, "0");
+    cr_assert_eq(busy.x.state, EXCHANGE_WAITING);
+    int second = -1;
+    connection_open(house_endpoint(&h, 0), NULL);
+    TURN_UNTIL(&h, house_endpoint(&h, 0)->probe == NULL);
+    second = peer_accept(&h, 0);
+    upstream_set_close_idle(&h.set);
+    cr_assert_null(house_endpoint(&h, 1)->probe);
+    cr_assert_eq(h.set.connection_count, 1);
+    peer_expect_end(second);
+    peer_answer(idle, "0");
+    TURN_UNTIL(&h, call_is_over(&busy));
+    cr_assert_str_eq(busy.heard, "hde");
+    house_close(&h);
+    peer_expect_end(idle);
+}
