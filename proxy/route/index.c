@@ -39,6 +39,7 @@ struct node {
 /* Labels up to this length stand in their edge: nearly every path segment, and most hosts. */
 #define EDGE_INLINE_BYTES 24
 #define EDGE_LINE_BYTES   64
+#define HASH_STEP         0x9e3779b97f4a7c15u /* odd; what it is added to is mixed already */
 
 /* Slot of the hash table of all edges: open addressing, linear probing. Edge, label and the node it leads to are one
    cache line, so each step of a walk is one miss; apart they were three. */
@@ -70,28 +71,47 @@ static struct slice edge_label(const struct edge *e)
     return slice_from(e->len <= EDGE_INLINE_BYTES ? e->inlined : e->bytes, e->len);
 }
 
-static uint32_t edge_hash(uint32_t parent, struct slice label)
+/* Of all labels from the top, not of the parent's number: so a path's edge need not wait for its host's, and the
+   processor, which guesses that this one will be found, fetches both at once. */
+static uint64_t edge_hash(uint64_t parent_hash, struct slice label)
 {
-    return (uint32_t)(hash_mix(hash_bytes(label.ptr, label.len) + parent) >> 32);
+    return parent_hash * HASH_STEP + hash_bytes(label.ptr, label.len);
+}
+
+static uint32_t edge_slot(uint64_t hash, uint32_t mask)
+{
+    return (uint32_t)(hash >> 32) & mask;
 }
 
 /* The edge's slot, or the free one where it would go. */
-static struct edge *edge_probe(struct edge *edges, uint32_t mask, uint32_t parent, struct slice label)
+static struct edge *edge_probe(struct edge *edges, uint32_t mask, uint64_t hash, uint32_t parent, struct slice label)
 {
-    for (uint32_t at = edge_hash(parent, label) & mask;; at = (at + 1) & mask) {
+    for (uint32_t at = edge_slot(hash, mask);; at = (at + 1) & mask) {
         struct edge *e = &edges[at];
         if (e->child.number == 0 || (e->parent == parent && slice_equal(edge_label(e), label)))
             return e;
     }
 }
 
-/* NULL: no such edge. */
-static const struct node *edge_follow(const struct route_index *x, const struct node *parent, struct slice label)
+/* A node on a walk, and the hash of the labels that led to it: of a fixed node, its number. */
+struct position {
+    const struct node *node;
+    uint64_t hash;
+};
+
+static struct position position_of_fixed(const struct route_index *x, uint32_t number)
 {
-    if (!parent->has_edges)
-        return NULL;
-    const struct edge *e = edge_probe(x->edges, x->edge_mask, parent->number, label);
-    return e->child.number != 0 ? &e->child : NULL;
+    return (struct position){ &x->fixed[number], number };
+}
+
+/* False: no such edge. */
+static bool edge_follow(const struct route_index *x, struct position *at, struct slice label)
+{
+    if (!at->node->has_edges)
+        return false;
+    at->hash = edge_hash(at->hash, label);
+    at->node = &edge_probe(x->edges, x->edge_mask, at->hash, at->node->number, label)->child;
+    return at->node->number != 0;
 }
 
 /* Takes the next segment off a path whose leading '/' is gone; false when it was the last. */
@@ -115,6 +135,7 @@ struct builder {
     struct route_index *index;
     struct edge *edges; /* on the heap while it grows */
     uint32_t edge_count, edge_capacity, node_count;
+    uint64_t *hashes;         /* by node: see struct position */
     struct posting *postings; /* in file order */
     uint32_t posting_count;
 };
@@ -130,8 +151,9 @@ static void edges_grow(struct builder *b)
     for (uint32_t i = 0; i < b->edge_capacity; i++) {
         const struct edge *e = &b->edges[i];
         if (e->child.number != 0)
-            *edge_probe(grown, capacity - 1, e->parent, edge_label(e)) = *e;
+            *edge_probe(grown, capacity - 1, b->hashes[e->child.number], e->parent, edge_label(e)) = *e;
     }
+    b->hashes = memory_resize_array(b->hashes, capacity, sizeof *b->hashes);
     memory_free(b->edges);
     b->edges = grown;
     b->edge_capacity = capacity;
@@ -142,10 +164,12 @@ static uint32_t edge_make(struct builder *b, uint32_t parent, struct slice label
 {
     if ((b->edge_count + 1) * 2 > b->edge_capacity)
         edges_grow(b);
-    struct edge *e = edge_probe(b->edges, b->edge_capacity - 1, parent, label);
+    uint64_t hash = edge_hash(b->hashes[parent], label);
+    struct edge *e = edge_probe(b->edges, b->edge_capacity - 1, hash, parent, label);
     if (e->child.number != 0)
         return e->child.number;
     b->edge_count++;
+    b->hashes[b->node_count] = hash;
     e->child.number = b->node_count++;
     e->parent = parent;
     e->len = (uint32_t)label.len;
@@ -287,6 +311,8 @@ struct route_index *index_build(struct arena *arena, const struct compiled_route
     b.index->route_count = route_count;
     b.postings = memory_resize_array(NULL, posting_count_bound(routes, route_count), sizeof *b.postings);
     edges_grow(&b);
+    for (uint32_t i = 0; i < NODE_FIXED_COUNT; i++)
+        b.hashes[i] = i;
     for (uint32_t i = 0; i < route_count; i++)
         post_route(&b, &routes[i]);
     struct node **nodes = lay_out_nodes(&b, arena);
@@ -295,6 +321,7 @@ struct route_index *index_build(struct arena *arena, const struct compiled_route
     memory_free(nodes);
     memory_free(b.postings);
     memory_free(b.edges);
+    memory_free(b.hashes);
     return b.index;
 }
 
@@ -314,24 +341,21 @@ static void add_run(const struct route_index *x, struct index_cursor *cursor, co
     cursor->runs[cursor->run_count++] = (struct index_run){ first, first + list->count };
 }
 
-static void walk_path(const struct route_index *x, struct index_cursor *cursor, const struct node *root,
-                      struct slice path)
+static void walk_path(const struct route_index *x, struct index_cursor *cursor, struct position at, struct slice path)
 {
-    const struct node *node = root;
-    add_run(x, cursor, node, LIST_REACHED);
+    add_run(x, cursor, at.node, LIST_REACHED);
     if (path.len == 0 || path.ptr[0] != '/')
         return;
     struct slice rest = slice_after(path, 1), segment;
     bool has_more = true;
     while (has_more) {
-        add_run(x, cursor, node, LIST_BELOW);
+        add_run(x, cursor, at.node, LIST_BELOW);
         has_more = take_segment(&rest, &segment);
-        node = edge_follow(x, node, segment);
-        if (node == NULL)
+        if (!edge_follow(x, &at, segment))
             return;
-        add_run(x, cursor, node, LIST_REACHED);
+        add_run(x, cursor, at.node, LIST_REACHED);
     }
-    add_run(x, cursor, node, LIST_ENDED);
+    add_run(x, cursor, at.node, LIST_ENDED);
 }
 
 /* Tries each dot of the host, but no further to the left than the longest pattern reaches: a peer chooses the number
@@ -341,13 +365,11 @@ static void walk_wild_hosts(const struct route_index *x, struct index_cursor *cu
 {
     if (x->wild_max_bytes == 0)
         return;
-    size_t at = host.len > x->wild_max_bytes + 1 ? host.len - x->wild_max_bytes - 1 : 1;
-    for (; at < host.len; at++) {
-        const struct node *root = NULL;
-        if (host.ptr[at] == '.')
-            root = edge_follow(x, &x->fixed[NODE_WILD_HOSTS], slice_after(host, at + 1));
-        if (root != NULL)
-            walk_path(x, cursor, root, path);
+    size_t dot = host.len > x->wild_max_bytes + 1 ? host.len - x->wild_max_bytes - 1 : 1;
+    for (; dot < host.len; dot++) {
+        struct position at = position_of_fixed(x, NODE_WILD_HOSTS);
+        if (host.ptr[dot] == '.' && edge_follow(x, &at, slice_after(host, dot + 1)))
+            walk_path(x, cursor, at, path);
     }
 }
 
@@ -357,11 +379,11 @@ void index_begin(const struct route_index *x, struct slice host, struct slice pa
     cursor->is_everything = false;
     cursor->next = 0;
     cursor->route_count = x->route_count;
-    const struct node *root = edge_follow(x, &x->fixed[NODE_EXACT_HOSTS], host);
-    if (root != NULL)
-        walk_path(x, cursor, root, path);
+    struct position at = position_of_fixed(x, NODE_EXACT_HOSTS);
+    if (edge_follow(x, &at, host))
+        walk_path(x, cursor, at, path);
     walk_wild_hosts(x, cursor, host, path);
-    walk_path(x, cursor, &x->fixed[NODE_ANY_HOST], path);
+    walk_path(x, cursor, position_of_fixed(x, NODE_ANY_HOST), path);
 }
 
 static uint32_t smallest_head(const struct index_cursor *cursor)
