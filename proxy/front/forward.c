@@ -244,6 +244,8 @@ static struct request *request_of(struct exchange *x)
 static void on_head(struct exchange *x, struct message *response)
 {
     struct request *r = request_of(x);
+    int64_t duration_us = mono_diff_us(loop_now(r->front->loop), r->begun);
+    stats_request_will_end(r->front->stats, r->series, (uint64_t)duration_us); /* most end in this turn */
     if (response->status < 200 && response->status != 101) {
         respond_interim(r, response);
         return;

@@ -197,8 +197,7 @@ static enum step_result step_decide(struct request *r)
     struct binding *b = r->binding;
     route_decide(b->snapshot->table, &r->view, b->weights, &b->draw, &r->decision);
     r->series = series_of(b->snapshot->series, &r->decision);
-    stats_request_begin(r->front->stats, r->series);
-    r->is_counted = true;
+    stats_request_will_begin(r->front->stats, r->series);
     return r->decision.route == NULL ? refuse(r, REASON_NO_ROUTE) : NEXT;
 }
 
@@ -261,6 +260,8 @@ static enum step_result step_forward(struct request *r)
     enum reason reason = r->arena.has_overflowed ? REASON_INTERNAL : forward_begin(r);
     if (reason != REASON_NONE)
         return refuse(r, reason);
+    stats_request_begin(r->front->stats, r->series);
+    r->is_counted = true;
     request_watch(r);
     return WAIT;
 }

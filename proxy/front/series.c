@@ -6,7 +6,7 @@ static uint32_t *series_array(struct arena *arena, size_t count)
     return arena_zalloc_array(arena, count + 1, sizeof(uint32_t));
 }
 
-static void add_route(struct series_map *map, const struct compiled_route *compiled, struct stats *stats)
+static void add_route(struct series_map *map, struct compiled_route *compiled, struct stats *stats)
 {
     const struct route_config *route = compiled->config;
     uint32_t *row = map->ids + compiled->first_slot;
@@ -15,10 +15,11 @@ static void add_route(struct series_map *map, const struct compiled_route *compi
     for (size_t i = 0; i < route->rule_count; i++)
         *row++ = stats_series_id(stats, route->name, route->rules[i].to);
     *row = stats_series_id(stats, route->name, SLICE_NONE);
+    for (size_t i = 0; i < route->split_count && i < ROUTE_INLINE_ENTRIES; i++)
+        compiled->entries[i].series = map->ids[compiled->first_slot + i];
 }
 
-static void add_routes(struct series_map *map, struct arena *arena, const struct route_table *table,
-                       struct stats *stats)
+static void add_routes(struct series_map *map, struct arena *arena, struct route_table *table, struct stats *stats)
 {
     map->ids = series_array(arena, table->slot_count);
     for (uint32_t r = 0; r < table->route_count; r++)
@@ -42,7 +43,7 @@ static void add_upstreams(struct series_map *map, struct arena *arena, const str
                 stats_endpoint_id(stats, config->upstreams[u].name, config->upstreams[u].endpoints[e].address_text);
 }
 
-struct series_map *series_map_build(struct arena *arena, const struct route_table *table, struct stats *stats)
+struct series_map *series_map_build(struct arena *arena, struct route_table *table, struct stats *stats)
 {
     const struct config *config = table->config;
     struct series_map *map = arena_zalloc(arena, sizeof(*map));
@@ -59,6 +60,8 @@ uint32_t series_of(const struct series_map *map, const struct decision *decision
 {
     if (decision->route == NULL)
         return 0;
+    if (decision->split_index < ROUTE_INLINE_ENTRIES)
+        return decision->route->entries[decision->split_index].series;
     const uint32_t *row = map->ids + decision->route->first_slot;
     if (decision->split_index != CONFIG_NONE)
         return row[decision->split_index];

@@ -22,8 +22,9 @@ struct series_map {
     uint32_t *listeners; /* per listener */
 };
 
-/* On the main thread. Allocates in the arena (the snapshot's). */
-struct series_map *series_map_build(struct arena *arena, const struct route_table *table, struct stats *stats);
+/* On the main thread, before anybody else sees the table: writes the series of its routes' entries. Allocates in the
+   arena (the snapshot's). */
+struct series_map *series_map_build(struct arena *arena, struct route_table *table, struct stats *stats);
 
 uint32_t series_of(const struct series_map *map, const struct decision *decision);
 

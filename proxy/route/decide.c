@@ -47,8 +47,8 @@ static void choose_entry(struct decision *out, enum decision_why why, uint32_t e
     const struct compiled_route *route = out->route;
     out->why = why;
     out->split_index = entry;
-    out->upstream_index =
-        entry < ROUTE_INLINE_ENTRIES ? route->entry_upstreams[entry] : route->config->split[entry].upstream_index;
+    out->upstream_index = entry < ROUTE_INLINE_ENTRIES ? route->entries[entry].upstream_index
+                                                       : route->config->split[entry].upstream_index;
 }
 
 static uint32_t entry_of_key(const struct compiled_route *route, const struct weights *weights, struct slice key)

@@ -123,7 +123,7 @@ static void compile_first_line(struct compiled_route *r)
     r->action = (uint8_t)c->action;
     r->split_count = (uint8_t)c->split_count;
     for (size_t i = 0; i < c->split_count && i < ROUTE_INLINE_ENTRIES; i++)
-        r->entry_upstreams[i] = c->split[i].upstream_index;
+        r->entries[i].upstream_index = c->split[i].upstream_index;
     r->timeout_ms = c->timeout_ms;
     r->stream_idle_timeout_ms = c->stream_idle_timeout_ms;
 }
@@ -240,8 +240,11 @@ const struct compiled_route *route_table_find(const struct route_table *table, c
 {
     struct index_cursor cursor;
     index_begin(table->index, request->host, request->path, &cursor);
-    for (uint32_t i; (i = index_next(&cursor)) != CONFIG_NONE;)
-        if (route_fits(&table->routes[i], request, !cursor.is_everything))
-            return &table->routes[i];
+    for (uint32_t i; (i = index_next(&cursor)) != CONFIG_NONE;) {
+        const struct compiled_route *r = &table->routes[i];
+        __builtin_prefetch(&r->timeout_ms); /* its second line comes together with the first, for later */
+        if (route_fits(r, request, !cursor.is_everything))
+            return r;
+    }
     return NULL;
 }

@@ -31,8 +31,15 @@ enum route_trait {
 #define ROUTE_LINE_BYTES     64u
 #define ROUTE_INLINE_ENTRIES 4
 
-/* A route ready to run. Its first cache line is all that a plain request reads of it, from match to answer: with many
-   routes each line is a miss of the cache, and they stood in six, of four structs. */
+/* What a choice of the split leads to. */
+struct route_entry {
+    uint32_t upstream_index; /* in config->upstreams */
+    uint32_t series;         /* what its requests count in: set before the table is published (front/series.h) */
+};
+
+/* A route ready to run. Its first cache line is all that a plain request reads of it to be decided, the second begins
+   with what it reads later: with many routes each line is a miss of the cache, and they stood in seven, of five
+   structs. */
 struct compiled_route {
     _Alignas(ROUTE_LINE_BYTES) const struct route_config *config;
     uint32_t index;       /* in config->routes, the file order */
@@ -42,12 +49,12 @@ struct compiled_route {
     uint8_t traits;       /* of enum route_trait */
     uint8_t split_count;  /* as the configuration's */
     uint8_t action;       /* enum route_action */
-    uint32_t entry_upstreams[ROUTE_INLINE_ENTRIES]; /* upstream_index of the first split entries */
-    int64_t timeout_ms, stream_idle_timeout_ms;     /* as the configuration's */
+    struct route_entry entries[ROUTE_INLINE_ENTRIES]; /* the first of the split; most have no more */
 
-    const struct regex *path_regex; /* PATH_REGEX, else NULL */
-    struct condition_program *when; /* NULL: always */
-    uint32_t *file_weights;         /* per split entry */
+    int64_t timeout_ms, stream_idle_timeout_ms; /* as the configuration's */
+    const struct regex *path_regex;             /* PATH_REGEX, else NULL */
+    struct condition_program *when;             /* NULL: always */
+    uint32_t *file_weights;                     /* per split entry */
     struct compiled_rule *rules;
     uint64_t *entry_hashes; /* per split entry */
     uint64_t salt;          /* of sticky choices */
@@ -58,7 +65,7 @@ struct compiled_route {
     struct slice path; /* match.path in normal form: use this one, not the configuration's */
 };
 
-_Static_assert(offsetof(struct compiled_route, path_regex) == ROUTE_LINE_BYTES, "what comes first fills one line");
+_Static_assert(offsetof(struct compiled_route, timeout_ms) == ROUTE_LINE_BYTES, "what comes first fills one line");
 _Static_assert(SPLIT_MAX_ENTRIES <= UINT8_MAX, "split_count");
 
 static inline bool route_has(const struct compiled_route *r, enum route_trait trait)

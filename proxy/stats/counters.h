@@ -202,6 +202,20 @@ static inline void stats_request_begin(struct stats_worker *w, uint32_t series)
     stats_cell_add(stats_series_cell(stats_series_at(w, series), STATS_SERIES_IN_FLIGHT), 1);
 }
 
+/* A request is about to begin, or to end after duration_us: with many series what it counts in is a miss of the cache,
+   and told some hundred instructions before, the memory works meanwhile. */
+static inline void stats_request_will_begin(struct stats_worker *w, uint32_t series)
+{
+    __builtin_prefetch(stats_series_cell(stats_series_at(w, series), STATS_SERIES_IN_FLIGHT), 1);
+}
+
+static inline void stats_request_will_end(struct stats_worker *w, uint32_t series, uint64_t duration_us)
+{
+    struct stats_series *s = stats_series_at(w, series);
+    __builtin_prefetch(stats_series_cell(s, STATS_SERIES_IN_FLIGHT), 1);
+    __builtin_prefetch(stats_series_cell(s, STATS_SERIES_DURATION_BUCKETS + histogram_bucket(duration_us)), 1);
+}
+
 /* status 0: nothing was sent; reason REASON_NONE: the upstream or the route answered. */
 void stats_request_end(struct stats_worker *w, uint32_t series, uint16_t status, enum reason reason,
                        uint64_t duration_us);
