@@ -27,10 +27,12 @@ enum h2_cost {
 
 /* What work earns. */
 enum h2_earning {
-    H2_EARN_DATA = 4,   /* a DATA frame sent: the WINDOW_UPDATEs and PINGs it leads to */
+    H2_EARN_DATA =
+        4, /* a DATA frame sent, and one more for each H2_EARN_BYTES: the WINDOW_UPDATEs and PINGs they lead to */
     H2_EARN_STREAM = 10 /* a stream that was complete */
 };
 
+#define H2_EARN_BYTES  1024
 #define H2_WASTE_BYTES 512 /* so many bytes in frames that nobody sees cost a token */
 
 /* Embedded. */

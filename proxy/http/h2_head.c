@@ -61,6 +61,18 @@ void h2_head_begin(struct h2_head *r, enum h2_block block, const struct h1_limit
 
 /* ---- fields -------------------------------------------------------------------------------------------------------- */
 
+/* The limit means the same as in HTTP/1.1: bytes of lines. */
+static bool has_room(struct h2_head *r, struct slice name, struct slice value)
+{
+    uint64_t bytes = (uint64_t)r->bytes + name.len + value.len + LINE_OVERHEAD_BYTES;
+    if (bytes > r->limits.head_bytes)
+        return refuse(r, REASON_HEADERS_TOO_LARGE, "the head is too long");
+    if (r->message->field_count >= r->limits.field_count)
+        return refuse(r, REASON_HEADERS_TOO_LARGE, "too many fields");
+    r->bytes = (uint32_t)bytes;
+    return true;
+}
+
 struct pseudo_field {
     struct slice name;
     enum h2_block block;
@@ -89,6 +101,8 @@ static bool pseudo_field(struct h2_head *r, struct slice name, struct slice valu
         struct slice *place = (struct slice *)(void *)((char *)r + p->offset);
         if (place->ptr != NULL)
             return fail(r, REASON_MALFORMED, "a pseudo-field is given twice");
+        if (r->block == H2_BLOCK_RESPONSE && !has_room(r, name, value)) /* interim answers without end are bounded */
+            return false;
         r->line_bytes += value.len;
         if (r->line_bytes > r->limits.request_line_bytes)
             return refuse(r, REASON_TARGET_TOO_LONG, "the pseudo-fields are too long");
@@ -174,18 +188,6 @@ static void keep(struct h2_head *r, enum field_id id, struct slice name, struct 
     if (value.len > 0)
         memcpy(copy + name_bytes, value.ptr, value.len);
     message_add(r->message, r->arena, id, kept, slice_from(copy + name_bytes, value.len));
-}
-
-/* The limit means the same as in HTTP/1.1: bytes of lines. */
-static bool has_room(struct h2_head *r, struct slice name, struct slice value)
-{
-    uint64_t bytes = (uint64_t)r->bytes + name.len + value.len + LINE_OVERHEAD_BYTES;
-    if (bytes > r->limits.head_bytes)
-        return refuse(r, REASON_HEADERS_TOO_LARGE, "the head is too long");
-    if (r->message->field_count >= r->limits.field_count)
-        return refuse(r, REASON_HEADERS_TOO_LARGE, "too many fields");
-    r->bytes = (uint32_t)bytes;
-    return true;
 }
 
 /* The Host line that HTTP/1.1 needs stands in front, as RFC 9110 7.2 likes it. */

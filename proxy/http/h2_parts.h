@@ -76,7 +76,8 @@ struct h2 {
     bool has_used_up_ids;
 };
 
-/* Of all callbacks: once the session is over, nghttp2 shall unwind. */
+/* Of the callbacks of the way in: once the session is over, nghttp2 shall unwind and is given no more bytes. Not of
+   on_stream_close, after which the stream must go, and not on the way out, which goes on to the GOAWAY. */
 static inline int h2_verdict(const struct h2 *h)
 {
     return h->is_over ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;

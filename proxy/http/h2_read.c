@@ -4,9 +4,17 @@
  * with it. */
 #include "http/h2_parts.h"
 
-#define NO_LENGTH UINT64_MAX
+#define NO_LENGTH        UINT64_MAX
+#define FRAME_HEAD_BYTES 9
 
-static const struct slice no_upgrade = SLICE_NONE;
+/* Streams take turns: by default nghttp2 would serve the oldest one alone for as long as it has bytes. */
+static const nghttp2_extpri fair = { .urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1 };
+
+/* The stream again, if the event has left it and the session alone. */
+static struct h2_stream *stream_after_event(struct h2 *h, int32_t id)
+{
+    return h->is_over ? NULL : h2_stream_of(h, id);
+}
 
 /* ---- ends ---------------------------------------------------------------------------------------------------------- */
 
@@ -60,7 +68,7 @@ static void begin_block(struct h2 *h, struct h2_stream *s)
         m->method = s->request_method;
         m->upgrade = s->upgrade;
     } else {
-        m->upgrade = no_upgrade;
+        m->upgrade = SLICE_NONE;
     }
     h2_head_begin(&h->head, block, &h->limits.head, s->head_bytes, s->arena, m);
     h->reading = s;
@@ -70,6 +78,7 @@ int h2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, vo
 {
     struct h2 *h = arg;
     h->reading = NULL;
+    h->seen_bytes += (int64_t)frame->hd.length + FRAME_HEAD_BYTES;
     if (frame->hd.type != NGHTTP2_HEADERS)
         return h2_verdict(h);
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
@@ -81,6 +90,7 @@ int h2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, vo
         }
         h2_attach(h, s, frame->hd.stream_id);
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, s);
+        nghttp2_session_change_extpri_stream_priority(session, frame->hd.stream_id, &fair, 1);
     }
     struct h2_stream *s = h2_stream_of(h, frame->hd.stream_id);
     if (s != NULL && s->read_state < H2_READ_REFUSED)
@@ -127,8 +137,10 @@ static void accept_head(struct h2 *h, struct h2_stream *s, bool is_end)
         s->is_tunnel = m->is_upgrade;
         s->expected_bytes = expected_bytes_of(m);
     }
+    if (s->upgrade.len > 0 && !is_interim && !m->is_upgrade)
+        h2_send_end(s, NULL); /* there will be no tunnel */
     h->events->on_head(s);
-    s = h2_stream_of(h, id);
+    s = stream_after_event(h, id);
     if (s != NULL && is_end)
         read_end(h, s);
 }
@@ -138,7 +150,7 @@ static void end_trailers(struct h2 *h, struct h2_stream *s)
     int32_t id = s->id;
     if (h->trailers->field_count > 0)
         h->events->on_trailers(s, h->trailers);
-    s = h2_stream_of(h, id);
+    s = stream_after_event(h, id);
     if (s != NULL)
         read_end(h, s);
 }
@@ -176,6 +188,8 @@ int h2_on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const 
             body_fail(h, s, "DATA before the head");
         return h2_verdict(h);
     }
+    if (len > h->limits.stream_window_bytes - s->unconsumed_bytes)
+        return h2_verdict(h); /* beyond the window: nghttp2 has reset the stream, and hands the bytes on all the same */
     s->received_bytes += len;
     if (s->received_bytes > s->expected_bytes) {
         body_fail(h, s, "the body is longer than Content-Length, or may not be there");
@@ -209,7 +223,8 @@ int h2_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void
 {
     struct h2 *h = arg;
     (void)session;
-    h->seen_bytes += (int64_t)hd->length + 9;
+    if (hd->type != NGHTTP2_HEADERS) /* they count when somebody reads them */
+        h->seen_bytes += (int64_t)hd->length + FRAME_HEAD_BYTES;
     uint32_t cost = frame_cost(hd);
     if (cost > 0)
         h2_charge(h, cost);
@@ -227,26 +242,33 @@ static void on_goaway_frame(struct h2 *h, const nghttp2_goaway *goaway)
         h->events->on_goaway(h, goaway->error_code);
 }
 
+/* HEADERS or DATA are complete. */
+static void on_message_frame(struct h2 *h, const nghttp2_frame_hd *hd)
+{
+    bool is_end = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    struct h2_stream *s = h2_stream_of(h, hd->stream_id);
+    if (s == NULL)
+        return;
+    if (hd->type == NGHTTP2_HEADERS && h->reading == s)
+        end_block(h, s, is_end);
+    else if (is_end)
+        read_end(h, s);
+}
+
 int h2_on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2 *h = arg;
     (void)session;
-    bool is_end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     bool is_ack = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
-    struct h2_stream *s;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        s = h->reading;
-        if (s != NULL && s->id == frame->hd.stream_id)
-            end_block(h, s, is_end);
-        break;
     case NGHTTP2_DATA:
-        s = is_end ? h2_stream_of(h, frame->hd.stream_id) : NULL;
-        if (s != NULL)
-            read_end(h, s);
+        on_message_frame(h, &frame->hd);
         break;
     case NGHTTP2_RST_STREAM:
         h->peer_reset_id = frame->hd.stream_id;
+        if (h2_stream_of(h, frame->hd.stream_id) == NULL)
+            h2_charge(h, H2_COST_FRAME);
         break;
     case NGHTTP2_SETTINGS:
         if (!is_ack && h->events->on_settings != NULL)
@@ -314,5 +336,5 @@ int h2_on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, voi
         h->events->on_closed(s, &how);
     }
     h->peer_reset_id = 0;
-    return h2_verdict(h);
+    return 0;
 }

@@ -45,7 +45,8 @@ void h2_reset(struct h2_stream *s, enum h2_error error)
         return;
     nghttp2_session_set_stream_user_data(h->session, s->id, NULL);
     nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, (uint32_t)error);
-    h->seen_bytes += h->limits.stream_window_bytes; /* may be on its way, in vain */
+    if (s->read_state != H2_READ_END)
+        h->seen_bytes += h->limits.stream_window_bytes; /* may be on its way, in vain */
     h2_detach(s);
 }
 
@@ -103,6 +104,7 @@ int h2_send_data_cb(nghttp2_session *session, nghttp2_frame *frame, const uint8_
     CHECK(s != NULL);
     h->output->write(h->owner, head, 9);
     h->sent_bytes += 9 + length;
+    h2_guard_earn(&h->guard, H2_EARN_DATA + (uint32_t)(length / H2_EARN_BYTES));
     while (length > 0) {
         const struct piece *p = pieces_front(&s->out);
         uint32_t part = p->length < length ? p->length : (uint32_t)length;
@@ -110,7 +112,6 @@ int h2_send_data_cb(nghttp2_session *session, nghttp2_frame *frame, const uint8_
         pieces_consume(&s->out, h->pool->pieces, part);
         length -= part;
     }
-    h2_guard_earn(&h->guard, H2_EARN_DATA);
     if (s->is_above_high && s->out.bytes < H2_LOW_BYTES && !list_is_linked(&s->room_link))
         list_append(&h->rooms, &s->room_link);
     return h->sent_bytes >= h->budget_bytes ? NGHTTP2_ERR_PAUSE : 0;
@@ -234,10 +235,22 @@ static void end_is_written(struct h2 *h, struct h2_stream *s)
     h->seen_bytes += h->limits.stream_window_bytes;
 }
 
+/* nghttp2 ends a session by itself when the peer breaks a rule of the connection. */
+static void goaway_is_written(struct h2 *h, const nghttp2_goaway *goaway)
+{
+    if (goaway->error_code == NGHTTP2_NO_ERROR || h->is_over)
+        return;
+    h->is_over = true;
+    h->failure = goaway->error_code;
+    h->failure_detail = "the peer broke a rule of the connection";
+}
+
 int h2_on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2 *h = arg;
     (void)session;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        goaway_is_written(h, &frame->goaway);
     if (frame->hd.type > NGHTTP2_RST_STREAM) /* no DATA, HEADERS, PRIORITY or RST_STREAM */
         return 0;
     struct h2_stream *s = h2_stream_of(h, frame->hd.stream_id);

@@ -315,6 +315,109 @@ void pair_run(struct pair *p)
     }
 }
 
+/* ---- frames by hand ------------------------------------------------------------------------------------------------ */
+
+void put_frame(struct text *t, uint8_t type, uint8_t flags, uint32_t id, struct slice payload)
+{
+    const unsigned char head[9] = {
+        (unsigned char)(payload.len >> 16),
+        (unsigned char)(payload.len >> 8),
+        (unsigned char)payload.len,
+        type,
+        flags,
+        (unsigned char)(id >> 24),
+        (unsigned char)(id >> 16),
+        (unsigned char)(id >> 8),
+        (unsigned char)id,
+    };
+    text_add(t, slice_from((const char *)head, sizeof head));
+    text_add(t, payload);
+}
+
+/* A literal without indexing and with a new name (RFC 7541 6.2.2). */
+static void put_literal(struct text *block, struct slice name, struct slice value)
+{
+    cr_assert(name.len < 127 && value.len < 127);
+    text_add_char(block, 0);
+    text_add_char(block, (char)name.len);
+    text_add(block, name);
+    text_add_char(block, (char)value.len);
+    text_add(block, value);
+}
+
+void put_block(struct text *block, const char *fields)
+{
+    struct slice rest = slice_from_cstr(fields);
+    while (rest.len > 0) {
+        struct slice line = slice_first(rest, slice_find(rest, '|'));
+        size_t equals = slice_find(line, '=');
+        put_literal(block, slice_first(line, equals), slice_after(line, equals + 1));
+        rest = slice_after(rest, line.len + 1);
+    }
+}
+
+void feed_frame(struct side *side, uint8_t type, uint8_t flags, uint32_t id, struct slice payload)
+{
+    struct text t;
+    text_init(&t);
+    put_frame(&t, type, flags, id, payload);
+    side_feed(side, text_slice(&t));
+    text_fini(&t);
+}
+
+void feed_head(struct side *side, uint8_t flags, uint32_t id, const char *fields)
+{
+    struct text block;
+    text_init(&block);
+    put_block(&block, fields);
+    feed_frame(side, FRAME_HEADERS, flags | FLAG_END_HEADERS, id, text_slice(&block));
+    text_fini(&block);
+}
+
+static const char *frame_name(uint8_t type)
+{
+    static const char *const names[] = { "DATA", "HEADERS", "PRIORITY", "RST",           "SETTINGS",
+                                         "PUSH", "PING",    "GOAWAY",   "WINDOW_UPDATE", "CONTINUATION" };
+    return type < sizeof names / sizeof names[0] ? names[type] : "?";
+}
+
+static uint32_t number_at(const char *at)
+{
+    const unsigned char *u = (const unsigned char *)at;
+    return (uint32_t)u[0] << 24 | (uint32_t)u[1] << 16 | (uint32_t)u[2] << 8 | u[3];
+}
+
+/* What is worth comparing of a frame's payload: codes and increments. */
+static void describe_payload(struct text *out, uint8_t type, struct slice payload)
+{
+    if (type == FRAME_DATA)
+        text_printf(out, " %zu", payload.len);
+    if (type == FRAME_RST || type == FRAME_WINDOW_UPDATE)
+        text_printf(out, " %u", number_at(payload.ptr));
+    if (type == FRAME_GOAWAY)
+        text_printf(out, " %u %u", number_at(payload.ptr), number_at(payload.ptr + 4));
+}
+
+const char *side_frames(struct side *side)
+{
+    static struct text out;
+    side_flush(side);
+    text_clear(&out);
+    struct slice rest = text_slice(&side->wire);
+    while (rest.len > 0) {
+        cr_assert_geq(rest.len, 9);
+        size_t length = number_at(rest.ptr) >> 8;
+        uint8_t type = (uint8_t)rest.ptr[3], flags = (uint8_t)rest.ptr[4];
+        bool has_end = (type == FRAME_DATA || type == FRAME_HEADERS) && (flags & FLAG_END_STREAM) != 0;
+        text_printf(&out, "%s%s %u", out.len > 0 ? "; " : "", frame_name(type), number_at(rest.ptr + 5));
+        describe_payload(&out, type, slice_first(slice_after(rest, 9), length));
+        text_add_cstr(&out, has_end ? " end" : "");
+        rest = slice_after(rest, 9 + length);
+    }
+    side->wire.len = 0;
+    return out.len > 0 ? out.bytes : "";
+}
+
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
 
 void fill_fields(struct message *m, struct arena *arena, const char *fields)
@@ -416,7 +519,7 @@ const char *side_log(struct side *side)
     static int next;
     char *out = copy[next++ % 2];
     cr_assert_lt(side->log.len, sizeof(copy[0]));
-    memcpy(out, side->log.bytes, side->log.len);
+    memcpy(out, text_slice(&side->log).ptr, side->log.len);
     out[side->log.len] = '\0';
     side->log.len = 0;
     side->is_data_last = false;

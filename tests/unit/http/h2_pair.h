@@ -80,7 +80,27 @@ void pair_run(struct pair *p);
 void side_flush(struct side *side);
 /* Bytes by hand, in steps. */
 void side_feed(struct side *side, struct slice bytes);
-void pair_take_wire(struct side *from);
+
+/* Frames by hand (RFC 9113 6). A block is "name=value|name=value", as it stands. */
+enum {
+    FRAME_DATA,
+    FRAME_HEADERS,
+    FRAME_PRIORITY,
+    FRAME_RST,
+    FRAME_SETTINGS,
+    FRAME_PUSH,
+    FRAME_PING,
+    FRAME_GOAWAY,
+    FRAME_WINDOW_UPDATE,
+    FRAME_CONTINUATION
+};
+enum { FLAG_END_STREAM = 1, FLAG_ACK = 1, FLAG_END_HEADERS = 4, FLAG_PADDED = 8, FLAG_PRIORITY = 32 };
+void put_frame(struct text *t, uint8_t type, uint8_t flags, uint32_t id, struct slice payload);
+void put_block(struct text *block, const char *fields);
+void feed_frame(struct side *side, uint8_t type, uint8_t flags, uint32_t id, struct slice payload);
+void feed_head(struct side *side, uint8_t flags, uint32_t id, const char *fields);
+/* Flushes, and names what left: "HEADERS 1 end; DATA 1 5; RST 3 8; WINDOW_UPDATE 0 100; GOAWAY 0 LAST CODE". */
+const char *side_frames(struct side *side);
 
 struct side_stream *side_stream(struct side *side);
 /* A request, begun by the client: fields as "name: value|name: value". */
