@@ -301,7 +301,7 @@ static bool settle_authority(struct h2_head *r)
     return authority_is_valid(m->authority) || fail(r, REASON_BAD_HOST, ":authority is not a valid host");
 }
 
-/* One line, in the place of the first crumb. */
+/* One line, in the place of the first crumb. Empty ones are left out: the line may not end with a blank. */
 static void join_crumbs(struct h2_head *r)
 {
     struct message *m = r->message;
@@ -311,10 +311,12 @@ static void join_crumbs(struct h2_head *r)
         bytes += f->value.len + 2;
     char *joined = arena_alloc(r->arena, bytes), *at = joined;
     for (struct field *f = first; f != NULL; f = message_next_field(m, f)) {
-        if (f != first)
+        f->is_dropped = f != first;
+        if (f->value.len == 0)
+            continue;
+        if (at != joined)
             at = mempcpy(at, "; ", 2);
         at = mempcpy(at, f->value.ptr, f->value.len);
-        f->is_dropped = f != first;
     }
     first->value = slice_from(joined, (size_t)(at - joined));
 }
@@ -412,6 +414,8 @@ static bool settle_response(struct h2_head *r, bool is_end)
         m->content_length = 0;
     }
     m->framing = has_no_body ? BODY_NONE : framing_of(m, is_end);
+    if (is_end && !has_no_body) /* in HTTP/1.1 no length would mean a body until the connection closes */
+        m->has_content_length = true;
     return true;
 }
 

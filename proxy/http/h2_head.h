@@ -11,7 +11,8 @@
  *   :protocol           is_upgrade and upgrade; the method is GET, as in HTTP/1.1 (RFC 8441 5)
  *   :status             status; of an answer to extended CONNECT 200 becomes 101 with is_upgrade
  *   cookie              all crumbs in one line, joined by "; " (RFC 9113 8.2.3)
- *   framing             NONE when the block ends the stream, else LENGTH or CHUNKED (of unknown length)
+ *   framing             NONE when the block ends the stream (an answer has a length of 0 then, if it could have a body),
+ *                       else LENGTH or CHUNKED (of unknown length)
  *   version             2 in version_major; version_minor is 1, so that nobody takes it for HTTP/1.0 */
 #ifndef HTTP_H2_HEAD_H
 #define HTTP_H2_HEAD_H

@@ -228,7 +228,7 @@ Test(h2_read, an_answer_that_was_complete_stays_so)
     side_flush(&p.client);
     feed_head(&p.client, FLAG_END_STREAM, 1, ":status=413");
     feed_frame(&p.client, FRAME_RST, 0, 1, SLICE("\0\0\0\0"));
-    cr_expect_str_eq(side_log(&p.client), "head 1 413 none; end 1; closed 1 complete 0");
+    cr_expect_str_eq(side_log(&p.client), "head 1 413 none=0; end 1; closed 1 complete 0");
     h2_send_copy(&t->s, SLICE("late")); /* harmless: detached */
     h2_send_end(&t->s, NULL);
     pair_close(&p);
