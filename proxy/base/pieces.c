@@ -163,3 +163,21 @@ int pieces_gather(const struct pieces *q, struct iovec *iov, int iov_max, size_t
         }
     return count;
 }
+
+size_t pieces_run(const struct pieces *q, char *into, size_t most, const char **run)
+{
+    const struct piece *front = pieces_front(q);
+    size_t wanted = q->bytes < most ? q->bytes : most, copied = 0;
+    *run = front->chunk->bytes + front->offset;
+    if (front->length >= wanted)
+        return wanted;
+    *run = into;
+    for (const struct pieces_block *b = q->first; copied < wanted; b = b->next)
+        for (uint32_t i = b->first; i < b->last && copied < wanted; i++) {
+            const struct piece *piece = &b->pieces[i];
+            size_t part = piece->length < wanted - copied ? piece->length : wanted - copied;
+            memcpy(into + copied, piece->chunk->bytes + piece->offset, part);
+            copied += part;
+        }
+    return copied;
+}

@@ -66,6 +66,10 @@ void pieces_consume(struct pieces *q, struct pieces_pool *pool, size_t count);
 /* The front as an array for sendmsg, at most `iov_max` entries: *bytes in all. */
 int pieces_gather(const struct pieces *q, struct iovec *iov, int iov_max, size_t *bytes);
 
+/* The first `most` bytes, or all there are, as one run: where they lie when the first piece has as many, else copied to
+   `into`. Returns how many. The queue is not empty. */
+size_t pieces_run(const struct pieces *q, char *into, size_t most, const char **run);
+
 /* The first piece; borrowed until the queue changes. NULL when empty. */
 static inline const struct piece *pieces_front(const struct pieces *q)
 {

@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/problems.h"
 
+#include "front/tls_set.h"
 #include "route/snapshot.h"
 
 #include <stdio.h>
@@ -41,7 +42,10 @@ static enum command_status run(struct call *call)
     const struct check_values *values = call->values;
     struct err_list errors;
     err_list_init(&errors, &call->arena);
-    struct snapshot *snapshot = snapshot_create(values->config, &config_source_system, 1, &errors);
+    struct config_source source = config_source_system;
+    source.compile_tls = tls_set_compile;
+    source.is_check = true;
+    struct snapshot *snapshot = snapshot_create(values->config, &source, 1, &errors);
     problems_print(&errors);
     if (snapshot == NULL)
         return COMMAND_FAILED;
@@ -54,9 +58,9 @@ const struct command command_check = {
     .name = "check",
     .synopsis = "-c FILE",
     .summary = "validates a configuration without binding anything",
-    .details = "Reads FILE and everything it includes, compiles its conditions and routes, and prints "
-               "each\n"
-               "problem as FILE:LINE:COL: message, all of them in one run. Warnings do not fail it.\n",
+    .details = "Reads FILE and everything it includes, compiles its conditions and routes, looks into its\n"
+               "certificates, and prints each problem as FILE:LINE:COL: message, all of them in one run.\n"
+               "Warnings do not fail it.\n",
     .options = options,
     .option_count = ARRAY_COUNT(options),
     .values_bytes = sizeof(struct check_values),

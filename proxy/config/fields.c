@@ -1,8 +1,8 @@
 /* config/fields.c - THE table: every setting of the configuration, typed, with its default, range and sentence.
  *
  * Parsing, hints, checks, `weir schema`, `weir reference` and the masking of secrets all walk these rows, so a setting
- * exists exactly when it has one. To add a setting: add the member to config/model.h, then its row here, or in
- * config/fields_route.c for segments and routes. */
+ * exists exactly when it has one. To add a setting: add the member to config/model.h, then its row here, in
+ * config/fields_route.c for segments and routes, or in config/fields_tls.c. */
 #include "config/rows.h"
 
 /* ---- log, limits, admin ------------------------------------------------------------------------------------------ */
@@ -127,10 +127,12 @@ static const struct setting listener_rows[] = {
       .flags = SETTING_REQUIRED, .format = &format_bind, .doc = "Where clients connect: IP:PORT or unix:PATH." },
     { NETWORKS("trusted_proxies", struct listener_config, trusted_proxies, trusted_proxy_count),
       .doc = "Whose X-Forwarded-* and Forwarded fields count; from anyone else they are replaced." },
+    { SUBTABLE("tls", struct listener_config, tls, struct listener_tls_config, config_listener_tls_table),
+      .doc = "Clients speak TLS here; without it, plain text." },
 };
 
 /* Keys a user may have read of elsewhere: "not in this version" tells more than "unknown". */
-static const char *const listener_later[] = { "tls", "proxy_protocol", NULL };
+static const char *const listener_later[] = { "proxy_protocol", NULL };
 
 static const struct setting_table listener_table = {
     .name = "listener",
@@ -194,9 +196,11 @@ static const struct setting upstream_rows[] = {
              "each: a worker that has used up its part waits, even while another has connections to spare." },
     { COUNT("max_pending", struct upstream_config, max_pending), .default_text = "1024",
       .doc = "Most requests that wait for a connection, in all workers together; past it: 503 at once." },
+    { SUBTABLE("tls", struct upstream_config, tls, struct upstream_tls_config, config_upstream_tls_table),
+      .doc = "Its endpoints speak TLS; without it, plain text." },
 };
 
-static const char *const upstream_later[] = { "tls", "hash_by", "retries", "health", "outlier", "slow_start", NULL };
+static const char *const upstream_later[] = { "hash_by", "retries", "health", "outlier", "slow_start", NULL };
 
 static const struct setting_table upstream_table = {
     .name = "upstream",

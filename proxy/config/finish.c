@@ -57,6 +57,37 @@ void upstream_finish(struct fill *f, const struct node *map, void *target)
     err_hint(f->errors, e, "name at least one: endpoints: [ 127.0.0.1:8080 ]");
 }
 
+/* ---- TLS --------------------------------------------------------------------------------------------------------- */
+
+void listener_tls_finish(struct fill *f, const struct node *map, void *target)
+{
+    struct listener_tls_config *tls = target;
+    const struct node *certificates = node_get(map, "certificates");
+    const struct node *ca = node_get(map, "client_ca"), *auth = node_get(map, "client_auth");
+    tls->is_on = true;
+    if (certificates != NULL && certificates->kind == NODE_LIST && certificates->child_count == 0)
+        err_add(f->errors, certificates->place, "TLS without certificates");
+    if (tls->client_auth != CLIENT_AUTH_NONE && ca == NULL) {
+        struct err *e = err_add(f->errors, auth->place, "'client_auth' has no authorities to verify certificates by");
+        err_hint(f->errors, e, "add client_ca: FILE");
+    }
+    if (ca != NULL && auth == NULL) {
+        struct err *e = err_add(f->errors, ca->place, "'client_ca' has no effect without 'client_auth'");
+        err_hint(f->errors, e, "add client_auth: require, or request");
+    }
+}
+
+void upstream_tls_finish(struct fill *f, const struct node *map, void *target)
+{
+    struct upstream_tls_config *tls = target;
+    const struct node *cert = node_get(map, "cert"), *key = node_get(map, "key");
+    tls->is_on = true;
+    if (cert != NULL && key == NULL)
+        err_add(f->errors, cert->place, "'cert' has no 'key'");
+    if (key != NULL && cert == NULL)
+        err_add(f->errors, key->place, "'key' has no 'cert'");
+}
+
 /* ---- match ------------------------------------------------------------------------------------------------------- */
 
 /* All three keys write to match->path, so only the map tells which kind it is. */

@@ -12,6 +12,8 @@ struct node;
 void log_finish(struct fill *f, const struct node *map, void *target);
 void token_finish(struct fill *f, const struct node *map, void *target);
 void admin_finish(struct fill *f, const struct node *map, void *target);
+void listener_tls_finish(struct fill *f, const struct node *map, void *target);
+void upstream_tls_finish(struct fill *f, const struct node *map, void *target);
 void upstream_finish(struct fill *f, const struct node *map, void *target);
 void path_finish(struct fill *f, const struct node *map, void *target);
 void match_finish(struct fill *f, const struct node *map, void *target);

@@ -139,6 +139,12 @@ static bool is_host(struct slice s)
     return true;
 }
 
+static const char *server_name_fault(struct slice s)
+{
+    struct ip_address ip;
+    return is_host(s) || ip_parse(s, &ip) ? NULL : "is neither a host name nor an address";
+}
+
 /* Requests' hosts are compared without port and in lower case; config/finish.c takes the case and the final dot
    away. */
 static const char *host_pattern_fault(struct slice s)
@@ -270,6 +276,12 @@ const struct text_format format_method = {
     "^[A-Z0-9!#$%&'*+.^_`|~-]+$",
     "write GET, POST and the like",
     method_fault,
+};
+const struct text_format format_server_name = {
+    "a host",
+    "^[A-Za-z0-9._:-]+$",
+    "write the name that the certificate is for, without port",
+    server_name_fault,
 };
 const struct text_format format_host_pattern = {
     "a host",

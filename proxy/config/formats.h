@@ -14,6 +14,7 @@ extern const struct text_format format_token;    /* names of cookies */
 extern const struct text_format format_argument; /* names of query arguments */
 extern const struct text_format format_method;
 extern const struct text_format format_host_pattern; /* "shop.example.com" or "*.example.com" */
+extern const struct text_format format_server_name;  /* a host name or an address, without port */
 extern const struct text_format format_authority;    /* host or host:port */
 extern const struct text_format format_path;         /* in the normal form of design.md, "Paths" */
 extern const struct text_format format_pattern;      /* a regex; route/ compiles it */

@@ -44,6 +44,8 @@ static void keep_text(struct load *l, struct config *config)
     config->text = arena_copy(l->arena, text_slice(&text));
     text_fini(&text);
     uint64_t digest = hash_siphash((struct hash_key){ 0, 0 }, config->text.ptr, config->text.len);
+    if (config->pem_digest != 0) /* certificates are renewed under the same name */
+        digest = hash_siphash((struct hash_key){ digest, 0 }, &config->pem_digest, sizeof config->pem_digest);
     config->digest = arena_printf(l->arena, "%016" PRIx64, digest);
 }
 
@@ -69,6 +71,8 @@ static struct config *load_finish(struct load *l, const char *file)
     if (root != NULL) {
         fill_table(&fill, &config_table, root, config);
         check_run(&fill, config, now);
+        if (l->source->compile_tls != NULL)
+            l->source->compile_tls(l->source, config, l->errors);
         keep_files(l, config);
         keep_text(l, config);
         keep_secrets(l, &fill, config);

@@ -27,6 +27,10 @@ struct config_source {
     struct wall_time (*get_time)(void *arg); /* NULL: nothing counts as expired */
     /* Adds an error when a regex does not compile, which this folder cannot know; NULL: nobody looks. */
     void (*check_pattern)(struct slice pattern, struct place place, struct err_list *errors);
+    /* Makes config->tls and pem_digest of the PEM files that the configuration names, read through this source, and adds
+       errors; called also when others were found, so that all are told. NULL: nobody looks into the files. */
+    void (*compile_tls)(const struct config_source *source, struct config *config, struct err_list *errors);
+    bool is_check;         /* `weir check`: a certificate that has expired is an error, not a warning */
     const char *directory; /* absolute: where relative file names start; NULL: the working directory */
     void *arg;
 };

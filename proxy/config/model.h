@@ -144,6 +144,44 @@ struct token_config {
     struct place place;
 };
 
+/* ---- TLS --------------------------------------------------------------------------------------------------------- */
+
+/* A file of PEM: absolute, and where it was named. path empty: none. */
+struct pem_config {
+    struct slice path;
+    struct place place;
+};
+
+struct certificate_config {
+    struct pem_config cert, key;
+    struct place place;
+};
+
+enum tls_min_version { TLS_MIN_1_2, TLS_MIN_1_3 };
+enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_REQUEST, CLIENT_AUTH_REQUIRE };
+
+struct listener_tls_config {
+    bool is_on;                              /* `tls` was given */
+    struct certificate_config *certificates; /* chosen by SNI; the first is the default */
+    size_t certificate_count;
+    enum tls_min_version min_version;
+    struct pem_config client_ca; /* given exactly when client_auth is not NONE */
+    enum client_auth client_auth;
+    struct place place;
+};
+
+struct upstream_tls_config {
+    bool is_on;                    /* `tls` was given */
+    bool is_verified;              /* chain and name of the endpoint's certificate */
+    struct slice sni;              /* whom to expect; empty: the endpoint's host */
+    struct pem_config ca;          /* none: the system's authorities */
+    struct certificate_config own; /* shown when asked for; none: nothing is */
+    struct place place;
+};
+
+/* What files of PEM were made into; config/ sees them as a pointer only. */
+struct tls_set;
+
 struct admin_config {
     bool is_bound; /* `bind` given */
     struct slice bind_text;
@@ -162,6 +200,7 @@ struct listener_config {
     struct place bind_place;
     struct ip_network *trusted_proxies;
     size_t trusted_proxy_count;
+    struct listener_tls_config tls;
     struct place place;
 };
 
@@ -183,6 +222,7 @@ struct upstream_config {
     enum balance_kind balance;
     int64_t connect_timeout_ms, idle_timeout_ms;
     uint32_t max_connections, max_pending; /* of the process; max_connections 0: no limit */
+    struct upstream_tls_config tls;
     struct place place;
 };
 
@@ -294,7 +334,9 @@ struct config {
     struct slice *files; /* every file that was read, for the watch and the digest; absolute */
     size_t file_count;
     struct slice text;         /* all files' bytes, concatenated with a line "# FILE" before each: the stored version */
-    struct slice digest;       /* SipHash of text as 16 hex digits: `unchanged` reloads are told by it */
+    struct slice digest;       /* SipHash of text and PEM files as 16 hex digits: `unchanged` reloads are told by it */
+    struct tls_set *tls;       /* made of the PEM files by who lent compile_tls; NULL: nobody did */
+    uint64_t pem_digest;       /* of their bytes; 0: none were read */
     struct slice_list secrets; /* as written; config_text_masked hides them wherever the text is shown */
     struct slice_list include; /* as written */
 

@@ -39,6 +39,8 @@
     .name = key, .type = SETTING_CHOICE, MEMBER(owner, member, wanted), .choices = words
 #define TEXT(key, owner, member)      .name = key, .type = SETTING_TEXT, MEMBER(owner, member, struct slice)
 #define FILE_PATH(key, owner, member) .name = key, .type = SETTING_PATH, MEMBER(owner, member, struct slice)
+/* A file_path whose place is kept with it: both are members of a struct pem_config. */
+#define PEM(key, owner, member) FILE_PATH(key, owner, member.path), PLACE(owner, member.place)
 #define ADDRESS(key, owner, member, text)                                                                              \
     .name = key, .type = SETTING_ADDRESS, MEMBER(owner, member, struct endpoint_address),                              \
     BESIDE(owner, text, struct slice)
@@ -61,5 +63,6 @@
 #define ROWS(array) .rows = array, .row_count = ARRAY_COUNT(array)
 
 extern const struct setting_table config_segment_table, config_route_table;
+extern const struct setting_table config_listener_tls_table, config_upstream_tls_table;
 
 #endif

@@ -83,17 +83,24 @@ static struct front_listener *accept_find(struct front *f, struct slice name)
     return NULL;
 }
 
-void accept_open(struct front *f, struct slice name, int fd, uint32_t stats_id)
+static void set_tls(struct front_listener *l, struct tls_context *tls)
+{
+    l->tls = tls;
+    l->scheme = tls != NULL ? SLICE("https") : SLICE("http");
+}
+
+void accept_open(struct front *f, struct slice name, int fd, struct tls_context *tls, uint32_t stats_id)
 {
     struct front_listener *l = accept_find(f, name);
     if (l != NULL && l->listener.fd == fd) {
         l->is_kept = true;
+        set_tls(l, tls);
         return;
     }
     l = memory_zalloc(sizeof(*l));
     l->front = f;
     l->name = memory_strdup(name.ptr);
-    l->scheme = SLICE("http");
+    set_tls(l, tls);
     l->stats_id = stats_id;
     l->is_kept = true;
     list_append(&f->listeners, &l->link);

@@ -8,8 +8,9 @@
 
 #include "front/front.h"
 
-/* Accepts on fd for the listener with that name; one that exists already goes on as it is. */
-void accept_open(struct front *f, struct slice name, int fd, uint32_t stats_id);
+/* Accepts on fd for the listener with that name, with TLS unless it is NULL; one that exists already goes on, and gives
+   new connections the new context. */
+void accept_open(struct front *f, struct slice name, int fd, struct tls_context *tls, uint32_t stats_id);
 /* Takes what waits in the queue, then stops: a reload took the listener away. Its clients stay. */
 void accept_close(struct front *f, struct front_listener *l);
 /* Takes what waits in every queue, then stops accepting: a drain. */

@@ -6,6 +6,9 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "front/accept.h"
+#include "front/handshake.h"
+
+#include <errno.h>
 
 #define DRAIN_GRACE_MS 1000 /* for the first request of a connection that was just accepted */
 /* How long a peer may take to notice that we are done: without a byte of it, and in all. Whoever sends a long body before it reads
@@ -141,6 +144,8 @@ static void client_read_lingering(struct client *c)
 void client_drain(struct client *c)
 {
     CHECK(c->state == CLIENT_IDLE);
+    if (c->stream.is_connecting)
+        return; /* client_on_connected sees that we are draining */
     if (!inbox_is_empty(&c->inbox) || stream_has_bytes(&c->stream))
         return; /* answered with Connection: close, or found closed */
     if (c->stream.queued_bytes > 0)
@@ -189,11 +194,26 @@ static void client_on_drained(struct stream *s)
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
+static void client_on_connected(struct stream *s, int error)
+{
+    struct client *c = CLIENT_OF(s);
+    CHECK_MAGIC(c, CLIENT_MAGIC);
+    if (error != 0) {
+        handshake_failed(c, error);
+        client_close(c);
+        return;
+    }
+    handshake_succeeded(c);
+    client_close_in(c, c->front->is_draining ? DRAIN_GRACE_MS : idle_ms(c));
+}
+
 static void client_on_timer(void *arg)
 {
     struct client *c = arg;
     CHECK_MAGIC(c, CLIENT_MAGIC);
-    if (c->state != CLIENT_ACTIVE && c->watched_bytes != c->stream.queued_bytes)
+    if (c->stream.is_connecting)
+        client_on_connected(&c->stream, ETIMEDOUT);
+    else if (c->state != CLIENT_ACTIVE && c->watched_bytes != c->stream.queued_bytes)
         client_close_in(c, client_limits(c)->idle_timeout_ms);
     else if (c->state != CLIENT_ACTIVE)
         client_close(c);
@@ -214,6 +234,7 @@ static void client_on_readable(struct stream *s)
 static const struct stream_events client_events = {
     .on_readable = client_on_readable,
     .on_drained = client_on_drained,
+    .on_connected = client_on_connected,
 };
 
 void client_create(struct front_listener *l, int fd, const struct ip_address *source, uint16_t source_port,
@@ -237,6 +258,9 @@ void client_create(struct front_listener *l, int fd, const struct ip_address *so
     f->client_count++;
     l->client_count++;
     stats_listener_open(f->stats, l->stats_id, c->protocol->stats);
-    stream_open(&c->stream, f->loop, fd, &client_events);
-    client_close_in(c, idle_ms(c));
+    if (l->tls != NULL)
+        stream_open_tls(&c->stream, f->loop, fd, l->tls, &client_events);
+    else
+        stream_open(&c->stream, f->loop, fd, &client_events);
+    client_close_in(c, l->tls != NULL ? client_limits(c)->header_timeout_ms : idle_ms(c));
 }

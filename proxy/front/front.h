@@ -33,7 +33,9 @@ enum client_state {
 struct front_listener {
     struct list link;
     char *name;
-    struct slice scheme; /* "http" */
+    struct slice scheme;     /* "http" or "https" */
+    struct tls_context *tls; /* of the current snapshot, borrowed; NULL: plain text */
+    struct log_limit handshake_complaints;
     uint32_t stats_id;
     uint32_t client_count;
     bool is_kept;    /* named by the newest configuration: the worker's mark while it swaps */

@@ -44,9 +44,9 @@ static void inbox_make_room(struct inbox *b, struct chunk_pool *pool, uint32_t m
 enum stream_status inbox_fill(struct inbox *b, struct stream *s, uint32_t max_waiting_bytes, bool *is_drained)
 {
     inbox_make_room(b, &s->loop->chunks, max_waiting_bytes);
-    uint32_t room = chunk_room(b->chunk), count;
+    uint32_t count;
     enum stream_status status = stream_read(s, b->chunk, &count);
-    *is_drained = count < room;
+    *is_drained = s->is_read_drained;
     return status;
 }
 
@@ -78,7 +78,7 @@ int stream_read_bulk(struct stream *s, uint64_t max_bytes, struct chunk *chunks[
         asked += length;
     }
     *status = stream_readv(s, iov, count, &got);
-    *is_drained = got < asked;
+    *is_drained = s->is_read_drained;
     int filled = 0;
     for (int i = 0; i < count; i++) {
         size_t length = got < iov[i].iov_len ? got : iov[i].iov_len;

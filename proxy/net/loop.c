@@ -5,6 +5,7 @@
 #include "net/loop.h"
 
 #include "base/memory.h"
+#include "net/tls_tickets.h"
 #include "stats/counters.h"
 
 #include <event2/event.h>
@@ -56,6 +57,8 @@ void loop_destroy(struct loop *loop)
     CHECK_MAGIC(loop, LOOP_MAGIC);
     CHECK(loop->deferred == NULL);
     wheel_fini(&loop->wheel);
+    memory_free(loop->tls_buffers);
+    tls_ticket_keys_set(loop, NULL);
     event_base_free(loop->base);
     pieces_pool_fini(&loop->pieces);
     chunk_pool_fini(&loop->chunks);

@@ -25,6 +25,8 @@
 
 struct event_base;
 struct stats_worker;
+struct tls_buffers;
+struct tls_ticket_keys;
 
 #define LOOP_MAGIC 0x4c4f4f50u
 
@@ -51,6 +53,8 @@ struct loop {
     struct chunk_pool chunks;   /* of all connections */
     struct pieces_pool pieces;  /* of all write queues */
     struct arena_pool arenas;   /* of all requests */
+    struct tls_buffers *tls_buffers;     /* of net/tls.c; NULL until the first use */
+    struct tls_ticket_keys *ticket_keys; /* net/tls_tickets.h; NULL: no session is resumed by a ticket */
     struct chunk *scratch;      /* small pieces of all write queues are packed here; NULL between turns */
     struct deferred *deferred;  /* what goes at this turn's end */
     struct turn_hook *hooks;    /* in the order of registration */

@@ -1,10 +1,14 @@
-/* net/stream.c - a connected byte stream with an exact write queue and back-pressure; plain TCP or a UNIX socket.
+/* net/stream.c - a connected byte stream with an exact write queue and back-pressure: TCP or a UNIX socket, plain or TLS.
  *
  * The write queue is a queue of pieces (base/pieces.h). Small writes of all streams are packed into one scratch chunk
- * per turn, so that a head and a short body are one run of bytes, and sending them costs no allocation. */
+ * per turn, so that a head and a short body are one run of bytes, and sending them costs no allocation.
+ *
+ * With TLS there are two queues: what the owner pushed, and what of it is encrypted already (net/tls.h). A flush moves
+ * bytes from the first to the second as long as the kernel takes them, so that what waits, waits as plain text. */
 #include "net/stream.h"
 
 #include "base/memory.h"
+#include "net/tls.h"
 #include "stats/counters.h"
 
 #include <errno.h>
@@ -18,16 +22,20 @@
 #define STREAM_MAGIC     0x5354524du
 #define PACK_BELOW_BYTES 4096 /* a queued chunk of 16 KiB is a quarter full at least: the high mark bounds memory too */
 
-static void queue_clear(struct stream *s)
+static enum stream_status stream_send(struct stream *s, struct pieces *queue);
+
+/* S3 */
+static void count_queued(struct stream *s)
 {
-    pieces_clear(&s->out, &s->loop->pieces);
-    s->queued_bytes = 0;
+    s->queued_bytes = s->out.bytes + (s->tls != NULL ? s->tls->cipher.bytes : 0);
 }
 
-static void queue_consume(struct stream *s, size_t written)
+static void queues_clear(struct stream *s)
 {
-    pieces_consume(&s->out, &s->loop->pieces, written);
-    s->queued_bytes = s->out.bytes;
+    pieces_clear(&s->out, &s->loop->pieces);
+    if (s->tls != NULL)
+        pieces_clear(&s->tls->cipher, &s->loop->pieces);
+    s->queued_bytes = 0;
 }
 
 /* ---- the write event: for the queue's sake, or to watch a peer that is not read ------------------------------------------- */
@@ -94,12 +102,44 @@ static void write_event_disarm(struct stream *s)
 
 /* ---- events --------------------------------------------------------------------------------------------------------- */
 
+/* What TLS has read ahead is not seen by the kernel: who has not read it all is called again, in this turn. */
+static void wake_for_pending(struct stream *s)
+{
+    if (s->tls != NULL && !s->is_read_paused && !s->is_connecting && tls_has_pending(s->tls))
+        event_active(&s->read_event, EV_READ, 0);
+}
+
+/* The handshake goes on, on both sides: TCP is connected. */
+static void stream_shake(struct stream *s)
+{
+    enum tls_result result = tls_handshake(s->tls);
+    bool is_broken = stream_send(s, &s->tls->cipher) == STREAM_ERROR;
+    if (result == TLS_AGAIN && !is_broken)
+        return;
+    s->is_connecting = false;
+    if (result == TLS_FAILED)
+        s->failure = s->tls->failure;
+    s->events->on_connected(s, result == TLS_OK && !is_broken ? 0 : s->failure);
+}
+
 static void stream_read_cb(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct stream *s = arg;
-    s->events->on_readable(s);
+    CHECK_MAGIC(s, STREAM_MAGIC);
+    if (s->is_connecting)
+        stream_shake(s);
+    else
+        s->events->on_readable(s);
+    wake_for_pending(s);
+}
+
+static void read_event_start(struct stream *s)
+{
+    event_assign(&s->read_event, s->loop->base, s->fd, EV_READ | EV_PERSIST, stream_read_cb, s);
+    event_add(&s->read_event, NULL);
+    s->is_read_paused = false;
 }
 
 static void stream_finish_connect(struct stream *s)
@@ -108,13 +148,15 @@ static void stream_finish_connect(struct stream *s)
     socklen_t length = sizeof(error);
     if (error == 0 && getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
         error = errno;
-    s->is_connecting = false;
+    s->is_write_armed = false;
     event_del(s->write_event);
-    if (error == 0) {
-        event_assign(&s->read_event, s->loop->base, s->fd, EV_READ | EV_PERSIST, stream_read_cb, s);
-        event_add(&s->read_event, NULL);
-        s->is_read_paused = false;
+    if (error == 0)
+        read_event_start(s);
+    if (error == 0 && s->tls != NULL) {
+        stream_shake(s);
+        return;
     }
+    s->is_connecting = false;
     s->events->on_connected(s, error);
 }
 
@@ -124,8 +166,12 @@ static void stream_write_cb(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct stream *s = arg;
     CHECK_MAGIC(s, STREAM_MAGIC);
-    if (s->is_connecting) {
+    if (s->is_connecting && s->is_read_paused) { /* TCP */
         stream_finish_connect(s);
+        return;
+    }
+    if (s->is_connecting) { /* a part of the handshake is still to be sent */
+        stream_shake(s);
         return;
     }
     if (stream_flush(s) != STREAM_OK) {
@@ -159,10 +205,12 @@ static void stream_reset_fields(struct stream *s, struct loop *loop, int fd, con
     s->loop = loop;
     s->events = events;
     pieces_init(&s->out);
+    s->tls = NULL;
     s->queued_bytes = 0;
     s->is_connecting = s->is_above_high = s->is_write_armed = s->is_shutdown_due = false;
     s->has_shut_down = s->is_watched = s->has_failed = false;
     s->is_read_paused = true;
+    s->is_read_drained = false;
     s->failure = 0;
     s->write_event = NULL;
 }
@@ -170,9 +218,15 @@ static void stream_reset_fields(struct stream *s, struct loop *loop, int fd, con
 void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_events *events)
 {
     stream_reset_fields(s, loop, fd, events);
-    event_assign(&s->read_event, loop->base, fd, EV_READ | EV_PERSIST, stream_read_cb, s);
-    event_add(&s->read_event, NULL);
-    s->is_read_paused = false;
+    read_event_start(s);
+}
+
+void stream_open_tls(struct stream *s, struct loop *loop, int fd, struct tls_context *context,
+                     const struct stream_events *events)
+{
+    stream_open(s, loop, fd, events);
+    s->tls = tls_open_server(loop, fd, context);
+    s->is_connecting = true;
 }
 
 void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,
@@ -226,10 +280,31 @@ const char *stream_local_limit(int error, const struct sockaddr *peer, socklen_t
     }
 }
 
+void stream_connect_tls(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,
+                        const struct stream_tls_target *target, const struct stream_events *events)
+{
+    stream_connect(s, loop, address, length, events);
+    s->tls = tls_open_client(loop, s->fd, target->context, target->name, target->slot);
+}
+
+/* An orderly end is told to the peer, if the kernel takes it at once: who closes with bytes still queued cuts off, and the
+   peer shall see that. */
+static void tls_end(struct stream *s)
+{
+    struct tls *t = TAKE(&s->tls);
+    if (s->fd >= 0 && !s->has_failed && s->out.bytes == 0) {
+        tls_say_goodbye(t);
+        stream_send(s, &t->cipher);
+    }
+    tls_close(t);
+}
+
 void stream_close(struct stream *s)
 {
     CHECK_MAGIC(s, STREAM_MAGIC);
-    queue_clear(s);
+    if (s->tls != NULL)
+        tls_end(s);
+    queues_clear(s);
     if (s->write_event != NULL)
         event_free(TAKE(&s->write_event));
     if (!s->is_read_paused)
@@ -246,12 +321,13 @@ void stream_reset(struct stream *s)
     struct linger linger = { .l_onoff = 1, .l_linger = 0 };
     if (s->fd >= 0)
         setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    s->has_failed = true; /* no goodbye */
     stream_close(s);
 }
 
 void stream_pause(struct stream *s)
 {
-    if (s->is_read_paused)
+    if (s->is_read_paused || s->is_connecting)
         return;
     event_del(&s->read_event);
     s->is_read_paused = true;
@@ -264,6 +340,7 @@ void stream_resume(struct stream *s)
     watch_del(s);
     event_add(&s->read_event, NULL);
     s->is_read_paused = false;
+    wake_for_pending(s);
 }
 
 void stream_watch(struct stream *s)
@@ -296,28 +373,97 @@ static void count_read(const struct stream *s, size_t bytes)
     stats_add(s->loop->stats, STATS_BYTES_READ, bytes);
 }
 
-enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *count)
+/* What reading made the SSL say: an answer to a KeyUpdate, an alert. Leaves in front of what is not encrypted yet. */
+static void send_replies(struct stream *s)
 {
-    CHECK(chunk_room(into) > 0);
-    ssize_t got = recv(s->fd, into->bytes + into->used, chunk_room(into), 0);
-    *count = got > 0 ? (uint32_t)got : 0;
-    into->used += *count;
-    count_read(s, *count);
-    return read_result(s, got);
+    if (s->tls->cipher.bytes == 0 || s->is_write_armed)
+        return;
+    count_queued(s);
+    if (stream_send(s, &s->tls->cipher) == STREAM_ERROR)
+        return; /* has_failed tells, and the next read finds the end */
 }
 
-bool stream_has_bytes(const struct stream *s)
+static enum stream_status read_tls(struct stream *s, const struct iovec *iov, int iov_count, size_t *count)
 {
-    char byte;
-    return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+    enum tls_result result = tls_read(s->tls, iov, iov_count, count);
+    s->is_read_drained = s->tls->is_drained && !tls_has_pending(s->tls);
+    send_replies(s);
+    switch (result) {
+    case TLS_OK:
+        return STREAM_OK;
+    case TLS_AGAIN:
+        return STREAM_AGAIN;
+    case TLS_EOF:
+        return STREAM_EOF;
+    case TLS_FAILED:
+        break;
+    }
+    s->failure = s->tls->failure;
+    return STREAM_ERROR;
 }
 
 enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count, size_t *count)
 {
+    size_t asked = 0;
+    if (s->tls != NULL)
+        return read_tls(s, iov, iov_count, count);
+    for (int i = 0; i < iov_count; i++)
+        asked += iov[i].iov_len;
     ssize_t got = readv(s->fd, iov, iov_count);
     *count = got > 0 ? (size_t)got : 0;
+    s->is_read_drained = *count < asked;
     count_read(s, *count);
     return read_result(s, got);
+}
+
+static enum stream_status read_plain(struct stream *s, char *into, size_t room, size_t *count)
+{
+    ssize_t got = recv(s->fd, into, room, 0);
+    *count = got > 0 ? (size_t)got : 0;
+    s->is_read_drained = *count < room;
+    count_read(s, *count);
+    return read_result(s, got);
+}
+
+enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *count)
+{
+    struct iovec room = { into->bytes + into->used, chunk_room(into) };
+    size_t got;
+    CHECK(room.iov_len > 0);
+    enum stream_status status =
+        s->tls != NULL ? read_tls(s, &room, 1, &got) : read_plain(s, room.iov_base, room.iov_len, &got);
+    *count = (uint32_t)got;
+    into->used += *count;
+    return status;
+}
+
+bool stream_has_bytes(struct stream *s)
+{
+    char byte;
+    if (s->tls == NULL || s->is_connecting)
+        return recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+    bool has_bytes = tls_has_bytes(s->tls);
+    send_replies(s);
+    return has_bytes;
+}
+
+bool stream_is_cut(const struct stream *s)
+{
+    return s->tls != NULL && s->tls->is_cut;
+}
+
+bool stream_tls_facts(const struct stream *s, struct tls_facts *out)
+{
+    if (s->tls == NULL || !s->tls->is_established)
+        return false;
+    tls_facts(s->tls, out);
+    return true;
+}
+
+const char *stream_tls_failure(const struct stream *s, bool *is_plain_http)
+{
+    *is_plain_http = s->tls != NULL && s->tls->is_plain_http;
+    return s->tls != NULL ? s->tls->reason : NULL;
 }
 
 enum stream_status stream_drop(struct stream *s)
@@ -335,11 +481,11 @@ void stream_push(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_
     CHECK(offset + length <= chunk->capacity);
     if (length == 0 || s->fd < 0 || s->has_failed)
         return;
+    s->queued_bytes += length;
     if (s->is_write_armed && length < PACK_BELOW_BYTES)
         pieces_pack(&s->out, &s->loop->pieces, &s->loop->chunks, chunk->bytes + offset, length);
     else
         pieces_push(&s->out, &s->loop->pieces, chunk, offset, length);
-    s->queued_bytes = s->out.bytes;
 }
 
 char *stream_reserve(struct stream *s, uint32_t min_bytes)
@@ -363,10 +509,10 @@ void stream_push_copy(struct stream *s, const void *bytes, uint32_t length)
     stream_commit(s, length);
 }
 
-static ssize_t queue_send(struct stream *s, size_t *asked)
+static ssize_t queue_send(struct stream *s, const struct pieces *queue, size_t *asked)
 {
     struct iovec iov[64];
-    int count = pieces_gather(&s->out, iov, 64, asked);
+    int count = pieces_gather(queue, iov, ARRAY_COUNT(iov), asked);
     if (count == 1)
         return send(s->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
     struct msghdr message = { .msg_iov = iov, .msg_iovlen = (size_t)count };
@@ -377,10 +523,48 @@ static enum stream_status stream_fail(struct stream *s, int error)
 {
     s->has_failed = true;
     s->failure = error;
-    queue_clear(s);
+    queues_clear(s);
     watch_del(s);
     write_event_disarm(s);
     return STREAM_ERROR;
+}
+
+/* STREAM_AGAIN: write interest is armed for the rest. */
+static enum stream_status stream_send(struct stream *s, struct pieces *queue)
+{
+    if (s->has_failed)
+        return STREAM_ERROR;
+    while (queue->bytes > 0) {
+        size_t asked;
+        ssize_t sent = queue_send(s, queue, &asked);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR)
+            return stream_fail(s, errno);
+        if (sent > 0)
+            pieces_consume(queue, &s->loop->pieces, (size_t)sent);
+        count_queued(s);
+        stats_add(s->loop->stats, STATS_WRITE_CALLS, 1);
+        stats_add(s->loop->stats, STATS_BYTES_WRITTEN, sent > 0 ? (uint64_t)sent : 0);
+        if (sent < (ssize_t)asked) {
+            write_event_arm(s);
+            return STREAM_AGAIN;
+        }
+    }
+    return STREAM_OK;
+}
+
+/* Encrypts as much as the kernel takes; close_notify is the last thing. */
+static enum stream_status send_tls(struct stream *s)
+{
+    enum stream_status status;
+    do {
+        if (!tls_seal(s->tls, &s->out))
+            return stream_fail(s, s->tls->failure);
+        if (s->out.bytes == 0 && s->is_shutdown_due)
+            tls_say_goodbye(s->tls);
+        count_queued(s);
+        status = stream_send(s, &s->tls->cipher);
+    } while (status == STREAM_OK && s->out.bytes > 0);
+    return status;
 }
 
 static void stream_on_queue_empty(struct stream *s)
@@ -402,27 +586,15 @@ enum stream_status stream_flush(struct stream *s)
         return STREAM_ERROR;
     if (s->is_connecting)
         return STREAM_OK; /* leaves when connected: the owner flushes in on_connected */
-    while (!pieces_is_empty(&s->out)) {
-        size_t asked;
-        ssize_t sent = queue_send(s, &asked);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR)
-            return stream_fail(s, errno);
-        if (sent > 0)
-            queue_consume(s, (size_t)sent);
-        stats_add(s->loop->stats, STATS_WRITE_CALLS, 1);
-        stats_add(s->loop->stats, STATS_BYTES_WRITTEN, sent > 0 ? (uint64_t)sent : 0);
-        if (sent < (ssize_t)asked) {
-            write_event_arm(s);
-            return STREAM_OK;
-        }
-    }
-    stream_on_queue_empty(s);
-    return STREAM_OK;
+    enum stream_status status = s->tls != NULL ? send_tls(s) : stream_send(s, &s->out);
+    if (status == STREAM_OK)
+        stream_on_queue_empty(s);
+    return status == STREAM_ERROR ? STREAM_ERROR : STREAM_OK;
 }
 
 void stream_shutdown(struct stream *s)
 {
     s->is_shutdown_due = true;
-    if (s->fd >= 0 && s->queued_bytes == 0 && !s->is_connecting)
-        stream_on_queue_empty(s);
+    if (s->queued_bytes > 0 || stream_flush(s) != STREAM_OK)
+        return; /* it follows the last byte, or nobody is there to see it */
 }

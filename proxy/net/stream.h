@@ -1,9 +1,12 @@
-/* net/stream.h - a connected byte stream with an exact write queue and back-pressure; plain TCP or a UNIX socket.
+/* net/stream.h - a connected byte stream with an exact write queue and back-pressure: TCP or a UNIX socket, plain or TLS.
  *
  * Reading is pulled: on_readable says that bytes wait, the owner reads into a chunk of its choice. Read interest stays
  * registered for the stream's whole life unless paused, so steady traffic makes no epoll_ctl. Writing is queued as
  * (chunk, offset, length) and leaves in one writev per stream_flush; write interest exists only after the kernel said
  * EAGAIN.
+ *
+ * With TLS the owner's bytes are plain text and all else is the same: what TLS has read ahead brings on_readable again,
+ * what is encrypted and not sent counts as queued. The handshake runs inside, and on_connected tells its end.
  *
  * Owner: the client or upstream connection it is embedded in. Thread: the loop's. Back-pressure is the owner's to
  * apply: a stream tells that it is full and when it is not any more, and never drops bytes of a connection that works.
@@ -12,7 +15,8 @@
  *   S1 a closed stream has fd -1, no events, an empty queue, and calls nobody
  *   S2 the write event is registered only while the queue is not empty, on_drained is owed, a connect is in progress, or,
  *      edge-triggered, the stream is watched
- *   S3 queued_bytes is out.bytes, the sum of the queued lengths
+ *   S3 queued_bytes is what the owner pushed and the kernel has not taken; with TLS, as much of it as is encrypted
+ *      counts as it will be sent
  */
 #ifndef NET_STREAM_H
 #define NET_STREAM_H
@@ -33,12 +37,17 @@
 #define STREAM_LOW_BYTES  (64u * 1024)  /* drained below it: on_drained */
 
 struct stream;
+struct tls;
+struct tls_context;
+struct tls_facts;
+struct tls_session_slot;
 
 /* All are called from the loop, never from inside a stream function. The owner may close the stream in any of them. */
 struct stream_events {
     void (*on_readable)(struct stream *s);
-    void (*on_drained)(struct stream *s); /* the queue fell below the low mark, or is empty; or see has_failed */
-    void (*on_connected)(struct stream *s, int error); /* errno of the connect, 0 when it worked */
+    void (*on_drained)(struct stream *s); /* the queue fell below the low mark, or is empty */
+    /* 0, or the errno of what failed: the connect, or the TLS handshake (EPROTO; stream_tls_failure has the words). */
+    void (*on_connected)(struct stream *s, int error);
 };
 
 /* Embedded in a client or an upstream connection. */
@@ -47,14 +56,16 @@ struct stream {
     int fd; /* -1: closed */
     struct loop *loop;
     const struct stream_events *events;
-    struct pieces out;     /* the write queue; small pieces for a slow peer are packed */
-    uint32_t queued_bytes; /* not yet taken by the kernel */
-    bool is_connecting;    /* on_connected is still to come */
-    bool is_read_paused;   /* no read interest: paused, connecting or closed */
-    bool is_above_high;    /* owner was told to wait for on_drained */
-    bool is_shutdown_due;  /* SHUT_WR once the queue is empty */
-    bool has_shut_down;    /* it was sent */
-    bool is_write_armed;   /* write interest is registered */
+    struct pieces out;     /* what the owner pushed, plain text; small pieces for a slow peer are packed */
+    struct tls *tls;        /* NULL: no TLS */
+    uint32_t queued_bytes;  /* not yet taken by the kernel */
+    bool is_connecting;     /* on_connected is still to come */
+    bool is_read_drained;   /* the last read took all there was */
+    bool is_read_paused;    /* no read interest: paused, connecting or closed */
+    bool is_above_high;     /* owner was told to wait for on_drained */
+    bool is_shutdown_due;   /* SHUT_WR once the queue is empty */
+    bool has_shut_down;     /* it was sent */
+    bool is_write_armed;    /* write interest is registered */
     bool is_watched;       /* paused by stream_watch */
     bool has_failed;       /* a write failed, or a watched peer is gone: errno in failure; the owner learns from
                               stream_flush or on_drained */
@@ -68,6 +79,20 @@ void stream_open(struct stream *s, struct loop *loop, int fd, const struct strea
 /* Starts a non-blocking connect; on_connected follows (also after an immediate error). */
 void stream_connect(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,
                     const struct stream_events *events);
+/* As stream_open, behind a TLS handshake in which we are the server; on_connected follows. Until then the owner only
+   closes. */
+void stream_open_tls(struct stream *s, struct loop *loop, int fd, struct tls_context *context,
+                     const struct stream_events *events);
+
+/* Whom to shake hands with. */
+struct stream_tls_target {
+    struct tls_context *context;
+    const char *name;              /* whom to expect; borrowed for the call */
+    struct tls_session_slot *slot; /* may be NULL; outlives the stream */
+};
+/* As stream_connect; on_connected follows when the handshake is done. */
+void stream_connect_tls(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,
+                        const struct stream_tls_target *target, const struct stream_events *events);
 /* Did a connect fail for want of something of this machine's own, which says nothing about the peer? Then which limit it
    was, for people; else NULL. */
 const char *stream_local_limit(int error, const struct sockaddr *peer, socklen_t length);
@@ -79,15 +104,17 @@ void stream_reset(struct stream *s);
 enum stream_status {
     STREAM_OK,    /* bytes were moved */
     STREAM_AGAIN, /* nothing to read now */
-    STREAM_EOF,   /* the peer sent FIN */
+    STREAM_EOF,   /* the peer sent FIN, or with TLS close_notify */
     STREAM_ERROR  /* reset or another failure: errno in s->failure */
 };
 
-/* Reads into the chunk's free room; *count bytes were added to chunk->used. A read shorter than the room means
-   drained. */
+/* Reads into the chunk's free room; *count bytes were added to chunk->used. is_read_drained: nothing more is there. */
 enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *count);
 /* Do bytes, or the peer's FIN, wait to be read? One system call. */
-bool stream_has_bytes(const struct stream *s);
+bool stream_has_bytes(struct stream *s);
+/* After STREAM_EOF: the end may have been forged, since TLS was not ended in order (RFC 8446 6.1). What has its own
+   framing need not care. */
+bool stream_is_cut(const struct stream *s);
 /* Reads into several buffers at once. */
 enum stream_status stream_readv(struct stream *s, const struct iovec *iov, int iov_count, size_t *count);
 
@@ -123,6 +150,11 @@ void stream_resume(struct stream *s);
 /* Pauses, and has on_drained called (has_failed is set) when the peer resets the connection: whoever reads nothing would
    not learn it. A FIN is left to be read. Until stream_resume or the stream's end. */
 void stream_watch(struct stream *s);
+
+/* False without TLS, and before the handshake is done. Texts live as long as the stream. */
+bool stream_tls_facts(const struct stream *s, struct tls_facts *out);
+/* Why the handshake or the reading failed, or NULL; whether the peer sent an HTTP request in clear text. */
+const char *stream_tls_failure(const struct stream *s, bool *is_plain_http);
 
 static inline bool stream_is_open(const struct stream *s)
 {

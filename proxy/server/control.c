@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "config.h"
+#include "front/tls_set.h"
 #include "server/replace.h"
 #include "server/status.h"
 
@@ -44,6 +45,9 @@ static void get_metrics(void *arg, struct metrics_facts *out)
         .unchanged_count = s->unchanged_count,
         .last_reload = s->applied_at,
     };
+    const struct tls_set *tls = publisher_snapshot(&s->publisher)->config->tls;
+    out->certificates = tls->certificates;
+    out->certificate_count = tls->certificate_count;
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------------------ */

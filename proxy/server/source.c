@@ -2,6 +2,7 @@
 #include "server/source.h"
 
 #include "base/memory.h"
+#include "front/tls_set.h"
 
 #include <unistd.h>
 #include <limits.h>
@@ -56,6 +57,7 @@ void source_recorder_init(struct source_recorder *r)
     r->source.expand_glob = expand_glob;
     if (config_source_system.get_time != NULL)
         r->source.get_time = get_time;
+    r->source.compile_tls = tls_set_compile;
     r->source.arg = r;
 }
 

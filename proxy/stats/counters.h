@@ -94,8 +94,16 @@ struct stats_endpoint {
 
 enum stats_protocol { STATS_HTTP1, STATS_PROTOCOL_COUNT };
 
+enum stats_handshake {
+    STATS_HANDSHAKE_FULL,
+    STATS_HANDSHAKE_RESUMED, /* by a ticket */
+    STATS_HANDSHAKE_FAILED,
+    STATS_HANDSHAKE_COUNT
+};
+
 struct stats_listener {
     stats_cell connections[STATS_PROTOCOL_COUNT];
+    stats_cell handshakes[STATS_HANDSHAKE_COUNT]; /* TLS */
 };
 
 /* A series takes about a kilobyte, and most of a large configuration's never see a request on a given worker: so
@@ -254,22 +262,25 @@ static inline void stats_endpoint_set_health(struct stats_worker *w, uint32_t en
     stats_cell_set(&e->health, (uint64_t)health);
 }
 
-static inline stats_cell *stats_listener_cell_at(struct stats_worker *w, uint32_t listener,
-                                                 enum stats_protocol protocol)
+static inline struct stats_listener *stats_listener_at(struct stats_worker *w, uint32_t listener)
 {
-    struct stats_listener *l = stats_block(w->listeners, STATS_LISTENER_PAGES, listener, sizeof(struct stats_listener));
-    return &l->connections[protocol];
+    return stats_block(w->listeners, STATS_LISTENER_PAGES, listener, sizeof(struct stats_listener));
+}
+
+static inline void stats_listener_handshake(struct stats_worker *w, uint32_t listener, enum stats_handshake result)
+{
+    stats_cell_add(&stats_listener_at(w, listener)->handshakes[result], 1);
 }
 
 /* A client connection was accepted by, or lost from, a listener. */
 static inline void stats_listener_open(struct stats_worker *w, uint32_t listener, enum stats_protocol protocol)
 {
-    stats_cell_add(stats_listener_cell_at(w, listener, protocol), 1);
+    stats_cell_add(&stats_listener_at(w, listener)->connections[protocol], 1);
 }
 
 static inline void stats_listener_close(struct stats_worker *w, uint32_t listener, enum stats_protocol protocol)
 {
-    stats_cell_add(stats_listener_cell_at(w, listener, protocol), (uint64_t)-1);
+    stats_cell_add(&stats_listener_at(w, listener)->connections[protocol], (uint64_t)-1);
 }
 
 #endif

@@ -139,6 +139,35 @@ static void write_connections(struct expose *e, const struct stats *stats)
         }
 }
 
+static void write_handshakes(struct expose *e, const struct stats *stats)
+{
+    static const char *const results[] = {
+        [STATS_HANDSHAKE_FULL] = "full", [STATS_HANDSHAKE_RESUMED] = "resumed", [STATS_HANDSHAKE_FAILED] = "failed"
+    };
+    expose_family(e, EXPOSE_COUNTER, "weir_tls_handshakes_total",
+                  "TLS handshakes with clients, by what became of them");
+    for (uint32_t id = 1; id < stats->listeners.count; id++)
+        for (unsigned result = 0; result < STATS_HANDSHAKE_COUNT; result++) {
+            uint64_t count = stats_sum_handshakes(stats, id, (enum stats_handshake)result);
+            struct expose_label labels[] = {
+                { "listener", registry_entry(&stats->listeners, id)->first },
+                { "result", slice_from_cstr(results[result]) },
+            };
+            if (count > 0)
+                expose_u64(e, labels, ARRAY_COUNT(labels), count);
+        }
+}
+
+static void write_certificates(struct expose *e, const struct metrics_facts *facts)
+{
+    expose_family(e, EXPOSE_GAUGE, "weir_tls_certificate_expiry_timestamp_seconds",
+                  "When a certificate in use expires");
+    for (size_t i = 0; i < facts->certificate_count; i++) {
+        struct expose_label label = { "certificate", facts->certificates[i].file };
+        expose_i64(e, &label, 1, facts->certificates[i].expires_unix_s);
+    }
+}
+
 /* A family of upstreams: its cells, each under a value of one label. Rows, since they differ in nothing else. */
 struct upstream_family {
     enum expose_type type;
@@ -300,6 +329,8 @@ void metrics_write(struct text *out, enum expose_format format, const struct sta
     expose_begin(&e, out, format);
     write_series(&e, stats);
     write_connections(&e, stats);
+    write_handshakes(&e, stats);
+    write_certificates(&e, facts);
     write_upstreams(&e, stats);
     write_config(&e, &facts->config);
     struct expose_label version = { "version", slice_from_cstr(facts->version) };

@@ -29,8 +29,16 @@ struct metrics_config {
     struct wall_time last_reload; /* the last applied one; the start counts */
 };
 
+/* A certificate in use. */
+struct metrics_certificate {
+    struct slice file;
+    int64_t expires_unix_s;
+};
+
 struct metrics_facts {
     const char *version;
+    const struct metrics_certificate *certificates;
+    size_t certificate_count;
     struct metrics_process process;
     struct metrics_config config;
 };

@@ -111,6 +111,17 @@ uint64_t stats_sum_listener(const struct stats *s, uint32_t listener, enum stats
     return sum;
 }
 
+uint64_t stats_sum_handshakes(const struct stats *s, uint32_t listener, enum stats_handshake result)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const struct stats_listener *l =
+            block_read(s->workers[i]->listeners, STATS_LISTENER_PAGES, listener, sizeof *l);
+        sum += l ? cell_read(&l->handshakes[result]) : 0;
+    }
+    return sum;
+}
+
 enum stats_health stats_sum_health(const struct stats *s, uint32_t endpoint)
 {
     enum stats_health worst = STATS_HEALTH_UNKNOWN;

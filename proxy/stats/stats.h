@@ -36,6 +36,7 @@ uint32_t stats_listener_id(struct stats *s, struct slice listener);
 uint64_t stats_sum(const struct stats *s, enum stats_counter counter);
 uint64_t stats_sum_upstream(const struct stats *s, uint32_t upstream, enum stats_upstream_cell cell);
 uint64_t stats_sum_listener(const struct stats *s, uint32_t listener, enum stats_protocol protocol);
+uint64_t stats_sum_handshakes(const struct stats *s, uint32_t listener, enum stats_handshake result);
 /* Unhealthy when any worker thinks so, else healthy when any does. */
 enum stats_health stats_sum_health(const struct stats *s, uint32_t endpoint);
 
