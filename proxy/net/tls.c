@@ -20,9 +20,9 @@
 
 #define RAW_BYTES          65536u
 #define RECORD_EXTRA_BYTES 256u /* header, padding and tag of one record */
-/* Messages of the protocol's own after the handshake (KeyUpdate, tickets): so many for nothing, then one for each MiB. */
-#define POST_HANDSHAKE_FREE  32u
-#define POST_HANDSHAKE_SHIFT 20
+/* Records other than data after the handshake (KeyUpdate, tickets, alerts): so many for nothing, then one for each MiB. */
+#define EXTRA_RECORDS_FREE  32u
+#define EXTRA_RECORDS_SHIFT 20
 
 /* What all connections of a loop share, since none uses it for longer than a call. */
 struct tls_buffers {
@@ -226,11 +226,11 @@ static enum tls_result tls_fail(struct tls *t, int error, const char *reason)
 static enum tls_result tls_fail_protocol(struct tls *t)
 {
     unsigned long code = ERR_peek_last_error();
-    long verdict = SSL_get_verify_result(t->ssl);
     const char *reason = ERR_reason_error_string(code);
-    if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
-        reason = X509_verify_cert_error_string(verdict);
-    t->is_plain_http = ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST;
+    int kind = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+    t->is_plain_http = kind == SSL_R_HTTP_REQUEST || kind == SSL_R_HTTPS_PROXY_REQUEST;
+    if (kind == SSL_R_CERTIFICATE_VERIFY_FAILED)
+        reason = X509_verify_cert_error_string(SSL_get_verify_result(t->ssl));
     ERR_clear_error();
     return tls_fail(t, EPROTO, reason != NULL ? reason : "the TLS library failed");
 }
@@ -272,18 +272,21 @@ enum tls_result tls_handshake(struct tls *t)
     return result;
 }
 
-void tls_on_info(const SSL *ssl, int where, int returned)
+/* Called for each record's header and, in TLS 1.3, for the type inside. */
+void tls_on_message(int is_sent, int version, int kind, const void *bytes, size_t length, SSL *ssl, void *arg)
 {
-    (void)returned;
+    (void)version;
+    (void)arg;
     struct tls *t = SSL_get_app_data(ssl);
-    if (t != NULL && t->is_established && (where & SSL_CB_HANDSHAKE_START))
-        t->post_handshake_count++;
+    bool is_type = length > 0 && (kind == SSL3_RT_HEADER || kind == SSL3_RT_INNER_CONTENT_TYPE);
+    if (t->is_established && is_type && !is_sent && *(const unsigned char *)bytes != SSL3_RT_APPLICATION_DATA)
+        t->extra_record_count++;
 }
 
-/* A peer that only says "new keys, please" makes us work and gets nothing done. */
+/* A peer that only says "new keys, please", or "let us begin anew", makes us work and gets nothing done. */
 static bool is_flooded(const struct tls *t)
 {
-    return t->post_handshake_count > POST_HANDSHAKE_FREE + (t->read_bytes >> POST_HANDSHAKE_SHIFT);
+    return t->extra_record_count > EXTRA_RECORDS_FREE + (t->read_bytes >> EXTRA_RECORDS_SHIFT);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------------- */
@@ -298,7 +301,7 @@ static enum tls_result read_once(struct tls *t, char *into, size_t room, size_t 
         *count = 0;
         enum tls_result result = tls_outcome(t, returned);
         if (is_flooded(t))
-            return tls_fail(t, EPROTO, "too many messages without data");
+            return tls_fail(t, EPROTO, "too many records without data");
         if (result != TLS_AGAIN || (t->raw.len == 0 && t->receive_bytes == 0))
             return result;
     }

@@ -71,7 +71,7 @@ struct tls {
     enum tls_result due;           /* found behind bytes that were delivered first; TLS_OK: none */
     int failure;                   /* errno */
     const char *reason;            /* static text */
-    uint32_t post_handshake_count; /* messages other than data since the handshake */
+    uint32_t extra_record_count;   /* other than data, since the handshake */
     uint64_t read_bytes;           /* plain text */
     struct tls_session_slot *slot; /* clients: where to keep the newest session; NULL: nowhere */
     struct tls_peer *peer;

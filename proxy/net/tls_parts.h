@@ -12,7 +12,7 @@
 
 /* ---- tls.c: callbacks that contexts install ------------------------------------------------------------------------------ */
 
-void tls_on_info(const SSL *ssl, int where, int returned);
+void tls_on_message(int is_sent, int version, int kind, const void *bytes, size_t length, SSL *ssl, void *arg);
 /* Whatever is below an SSL of ours: freed by its context. */
 BIO_METHOD *tls_bio_method_create(void);
 

@@ -9,6 +9,7 @@
 
 #include "admin/admin.h"
 #include "net/notify.h"
+#include "net/tls_tickets.h"
 #include "server/access_writer.h"
 #include "server/master.h"
 #include "server/overrides.h"
@@ -49,6 +50,8 @@ struct server {
     struct resolver *resolver; /* NULL while every endpoint is an address */
     struct notify_signal signals[SERVER_SIGNAL_COUNT];
     struct timer drain_timer;
+    struct tls_ticket_keys ticket_keys; /* count 0: not begun */
+    struct timer ticket_timer;
 
     enum process_state state;
     bool is_stopping; /* TERM or INT came: the loop ends when drained */
@@ -98,6 +101,13 @@ void server_reopen_logs(struct server *s);
 /* Watches the names of the current snapshot; the workers hear of addresses by and by. After each publication. */
 void server_watch_names(struct server *s);
 void server_forget_names(struct server *s);
+
+/* ---- tickets.c ----------------------------------------------------------------------------------------------------------- */
+
+/* Before the workers start: the first keys. */
+void server_tickets_begin(struct server *s);
+/* Harmless when they were not begun. */
+void server_tickets_end(struct server *s);
 
 /* ---- start.c ------------------------------------------------------------------------------------------------------------- */
 

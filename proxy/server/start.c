@@ -78,6 +78,7 @@ static void worker_begin(struct server *s, uint32_t index, int *fds)
         .stats = s->stats->workers[index],
         .limits = s->limits,
         .places = s->places,
+        .ticket_keys = &s->ticket_keys,
         .via = slice_from_cstr(s->via),
         .worker_count = s->worker_count,
     };
@@ -211,6 +212,7 @@ bool server_start(struct server *s)
     override_set_init(&s->overrides, s->store);
     publish_first(s, snapshot);
     server_signals_start(s);
+    server_tickets_begin(s);
     workers_begin(s);
     server_watch_names(s);
     s->state = PROCESS_SERVING;
@@ -259,6 +261,7 @@ void server_end(struct server *s)
         notify_signal_stop(&s->signals[i]);
     watch_fini(&s->watch);
     timer_stop(s->loop, &s->drain_timer);
+    server_tickets_end(s);
     if (s->has_publisher)
         serving_end(s);
     else

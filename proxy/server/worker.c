@@ -38,6 +38,7 @@ struct worker_order_mail {
     char *upstream, *label; /* ORDER_ADDRESSES */
     struct resolved_address *addresses;
     size_t address_count;
+    struct tls_ticket_keys *ticket_keys;
 };
 
 /* ---- reports ---------------------------------------------------------------------------------------------------------- */
@@ -132,6 +133,10 @@ static void worker_on_mail(void *owner, struct mail *mail)
         upstream_set_resolved(&w->front.upstreams, order->upstream, order->label, order->addresses,
                               order->address_count);
         break;
+    case ORDER_TICKETS:
+        tls_ticket_keys_set(w->loop, order->ticket_keys);
+        tls_ticket_keys_wipe(order->ticket_keys);
+        break;
     case ORDER_DRAIN:
         accept_stop(&w->front);
         report(w, REPORT_NOT_ACCEPTING, 0, 0);
@@ -145,6 +150,7 @@ static void worker_on_mail(void *owner, struct mail *mail)
     memory_free(order->upstream);
     memory_free(order->label);
     memory_free(order->addresses);
+    memory_free(order->ticket_keys);
     memory_free(order);
 }
 
@@ -193,6 +199,14 @@ void worker_order_weights(struct worker *w, const struct weights *weights)
     worker_send(w, ORDER_WEIGHTS, NULL, weights, NULL);
 }
 
+void worker_order_tickets(struct worker *w, const struct tls_ticket_keys *keys)
+{
+    struct worker_order_mail *order = order_create(w, ORDER_TICKETS);
+    order->ticket_keys = memory_alloc(sizeof(*keys));
+    *order->ticket_keys = *keys;
+    mailbox_send(&w->mailbox, &order->mail);
+}
+
 void worker_order_drain(struct worker *w)
 {
     worker_send(w, ORDER_DRAIN, NULL, NULL, NULL);
@@ -209,6 +223,7 @@ static void worker_set_up(struct worker *w)
 {
     const struct worker_options *o = &w->options;
     w->loop = loop_create(o->stats);
+    tls_ticket_keys_set(w->loop, o->ticket_keys);
     mailbox_open(&w->mailbox, w->loop, worker_on_mail, w);
     front_init(&w->front, w->loop, o->stats, o->index, o->worker_count);
     w->front.limits = o->limits;

@@ -7,6 +7,7 @@
 
 #include "net/mailbox.h"
 #include "net/resolve.h"
+#include "net/tls_tickets.h"
 #include "route/snapshot.h"
 #include "route/weights.h"
 #include "server/access_writer.h"
@@ -21,6 +22,7 @@ enum worker_order {
     ORDER_SWAP,      /* use this snapshot, these weights and these listening sockets from now on */
     ORDER_WEIGHTS,   /* use these weights (of the current snapshot) */
     ORDER_ADDRESSES, /* a name among the endpoints has these addresses now */
+    ORDER_TICKETS, /* seal session tickets with these keys */
     ORDER_DRAIN,     /* accept no more; answer with Connection: close; report when empty */
     ORDER_STOP       /* close everything, end the thread */
 };
@@ -48,13 +50,14 @@ struct worker_options {
     struct access_writer *access_writer; /* outlives the worker */
     const int *listener_fds;             /* one per listener of the first snapshot, in config order; borrowed */
     uint32_t listener_count;
-    struct snapshot *snapshot;     /* the first; borrowed until reported unused */
-    const struct weights *weights; /* the first; borrowed until replaced and reported */
-    struct stats_worker *stats;    /* owned by the main thread */
-    struct limits *limits;         /* shared by all workers; owned by the main thread */
-    struct places *places;         /* likewise */
-    struct slice via;              /* "1.1 weir-5f3a9c21": names this process; outlives the worker */
-    uint32_t worker_count;         /* max_connections of upstreams are divided among so many */
+    struct snapshot *snapshot;                 /* the first; borrowed until reported unused */
+    const struct weights *weights;             /* the first; borrowed until replaced and reported */
+    struct stats_worker *stats;                /* owned by the main thread */
+    struct limits *limits;                     /* shared by all workers; owned by the main thread */
+    struct places *places;                     /* likewise */
+    const struct tls_ticket_keys *ticket_keys; /* the first; copied */
+    struct slice via;                          /* "1.1 weir-5f3a9c21": names this process; outlives the worker */
+    uint32_t worker_count;                     /* max_connections of upstreams are divided among so many */
 };
 
 /* Starts the thread; returns when it serves. The listeners' fds and the snapshot must exist; access lines are submitted only
@@ -69,6 +72,8 @@ void worker_order_weights(struct worker *w, const struct weights *weights);
 /* Sorted; copied. */
 void worker_order_addresses(struct worker *w, const char *upstream, const char *label,
                             const struct resolved_address *addresses, size_t count);
+/* Copied. */
+void worker_order_tickets(struct worker *w, const struct tls_ticket_keys *keys);
 void worker_order_drain(struct worker *w);
 void worker_order_stop(struct worker *w);
 /* After ORDER_STOP: waits for the thread's end and frees it. */
