@@ -114,6 +114,23 @@ static void check_endpoints(struct check *c)
     }
 }
 
+/* A certificate is verified for a name, and a socket in the file system has none. */
+static void check_server_names(struct check *c)
+{
+    for (size_t i = 0; i < c->config->upstream_count; i++) {
+        const struct upstream_config *upstream = &c->config->upstreams[i];
+        bool is_name_needed = upstream->tls.is_on && upstream->tls.is_verified && upstream->tls.sni.len == 0;
+        for (size_t j = 0; is_name_needed && j < upstream->endpoint_count; j++) {
+            const struct endpoint_config *endpoint = &upstream->endpoints[j];
+            if (endpoint->address.kind != ADDRESS_UNIX || endpoint->address_text.len == 0)
+                continue;
+            struct err *e = err_add(c->fill->errors, endpoint->place, "the endpoint '%.*s' has no name to verify",
+                                    SLICE_ARG(endpoint->address_text));
+            err_hint(c->fill->errors, e, "add sni: NAME to the upstream's tls");
+        }
+    }
+}
+
 static void check_state_dir(struct check *c)
 {
     struct sockaddr_storage raw;
@@ -169,6 +186,7 @@ const struct check_rule check_rules[] = {
     { "Names of routes, of a route's rules and of tokens are unique.", false, check_names },
     { "No two listeners, nor the admin API, bind the same address.", false, check_binds },
     { "Paths of sockets are short enough for the system (107 bytes).", false, check_endpoints },
+    { "Endpoints of upstreams with TLS have a name to verify: their host, or `tls.sni`.", false, check_server_names },
     { "The admin API listens on loopback or a socket in the file system only.", false, check_admin },
     { "`STATE_DIR/admin.sock` is short enough for a socket's path.", false, check_state_dir },
     { "Warned of: a configuration without listeners or without routes.", true, check_presence },

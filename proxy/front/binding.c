@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "front/front.h"
+#include "front/tls_set.h"
 
 #define BINDING_MAGIC 0x42494e44u
 
@@ -23,8 +24,8 @@ static void binding_attach_upstreams(struct binding *b)
     const struct series_map *series = b->snapshot->series;
     b->upstreams = memory_zalloc(sizeof(struct upstream *) * (config->upstream_count + 1));
     for (size_t i = 0; i < config->upstream_count; i++)
-        b->upstreams[i] = upstream_attach(&b->front->upstreams, &config->upstreams[i], series->upstreams[i],
-                                          series->endpoints + series->endpoint_first[i]);
+        b->upstreams[i] = upstream_attach(&b->front->upstreams, &config->upstreams[i], config->tls->upstreams[i],
+                                          series->upstreams[i], series->endpoints + series->endpoint_first[i]);
 }
 
 struct binding *binding_create(struct front *f, struct snapshot *snapshot, const struct weights *weights)

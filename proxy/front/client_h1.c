@@ -193,6 +193,10 @@ static enum liveness client_on_eof(struct client *c)
     struct request *r = c->request;
     c->has_ended = true;
     stream_watch(&c->stream);
+    if (r != NULL && r->is_tunnel && stream_is_cut(&c->stream)) {
+        client_close(c); /* no half-close: its bytes may not be all there were */
+        return CLOSED;
+    }
     if (r == NULL && inbox_is_empty(&c->inbox))
         client_linger(c); /* what is queued goes out first */
     else if (r != NULL && !r->is_body_done)

@@ -91,6 +91,16 @@ static struct tls_context *compile_listener(struct compile *c, const struct list
     return keep(c, tls_context_create_server(&options, &c->check));
 }
 
+/* All that the upstream's context is made of, so that a reload that changed none of it keeps pooled connections. */
+static uint64_t digest_of(const struct tls_client_options *o)
+{
+    const struct slice parts[] = { o->authorities.bytes, o->pair.certificate.bytes, o->pair.key.bytes, o->name };
+    uint64_t digest = o->is_verified;
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
+        digest = hash_siphash((struct hash_key){ digest, i }, parts[i].ptr, parts[i].len);
+    return digest;
+}
+
 static struct tls_context *compile_upstream(struct compile *c, const struct upstream_config *upstream)
 {
     const struct upstream_tls_config *tls = &upstream->tls;
@@ -102,6 +112,7 @@ static struct tls_context *compile_upstream(struct compile *c, const struct upst
     bool is_good = tls->ca.path.len == 0 || read_pem(c, &tls->ca, &options.authorities);
     if (tls->own.cert.path.len > 0 && tls->own.key.path.len > 0)
         is_good &= read_pair(c, &tls->own, &options.pair);
+    options.digest = digest_of(&options);
     return is_good ? keep(c, tls_context_create_client(&options, &c->check)) : NULL;
 }
 

@@ -447,6 +447,11 @@ bool stream_has_bytes(struct stream *s)
     return has_bytes;
 }
 
+bool stream_has_news(struct stream *s)
+{
+    return s->tls == NULL || stream_has_bytes(s);
+}
+
 bool stream_is_cut(const struct stream *s)
 {
     return s->tls != NULL && s->tls->is_cut;

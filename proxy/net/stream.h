@@ -112,6 +112,9 @@ enum stream_status {
 enum stream_status stream_read(struct stream *s, struct chunk *into, uint32_t *count);
 /* Do bytes, or the peer's FIN, wait to be read? One system call. */
 bool stream_has_bytes(struct stream *s);
+/* In on_readable, of a stream from which nothing is expected: is there something for its owner? TLS also has messages of
+   its own. */
+bool stream_has_news(struct stream *s);
 /* After STREAM_EOF: the end may have been forged, since TLS was not ended in order (RFC 8446 6.1). What has its own
    framing need not care. */
 bool stream_is_cut(const struct stream *s);

@@ -46,7 +46,7 @@ struct tls_context {
     size_t expiry_count;
     unsigned char protocols[16]; /* offered, as ALPN writes them */
     unsigned protocols_length;
-    bool is_verified;  /* clients: the peer's chain and name */
+    uint64_t digest;   /* clients: of what it was made of */
     struct slice name; /* clients: whom to expect; empty: who is connected to */
 };
 
@@ -108,6 +108,11 @@ const BIO_METHOD *tls_context_bio(const struct tls_context *c)
 const EVP_CIPHER *tls_context_ticket_cipher(const struct tls_context *c)
 {
     return c->ticket_cipher;
+}
+
+uint64_t tls_context_digest(const struct tls_context *c)
+{
+    return c->digest;
 }
 
 size_t tls_context_expiries(const struct tls_context *c, const struct tls_expiry **out)
@@ -398,6 +403,7 @@ struct tls_context *tls_context_create_client(const struct tls_client_options *o
     SSL_CTX *ssl = ssl_create(TLS_client_method(), TLS_VERSION_1_2);
     c->groups[c->group_count++].ssl = ssl;
     c->name = arena_copy(&c->arena, options->name);
+    c->digest = options->digest;
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ssl, on_session);
     if (options->offers_http2)

@@ -49,6 +49,7 @@ struct tls_server_options {
 };
 
 struct tls_client_options {
+    uint64_t digest;            /* of all that it is made of: two contexts with the same are alike */
     struct tls_pem authorities; /* bytes empty: the system's */
     bool is_verified;
     struct tls_pair pair; /* the client's own; certificate.bytes empty: none */
@@ -59,6 +60,8 @@ struct tls_client_options {
 /* NULL when something is wrong, which was added to the errors. One reference. */
 struct tls_context *tls_context_create_server(const struct tls_server_options *options, const struct tls_check *check);
 struct tls_context *tls_context_create_client(const struct tls_client_options *options, const struct tls_check *check);
+/* Of a client's: what it was made with. */
+uint64_t tls_context_digest(const struct tls_context *c);
 /* From any thread. */
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_unref(struct tls_context *c);

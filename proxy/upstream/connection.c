@@ -263,7 +263,8 @@ static void connection_on_eof(struct upstream_connection *c)
     enum h1_event event = h1_read_eof(&c->reader, inbox_bytes(&c->inbox).len);
     c->is_reusable = false;
     bool is_tunnel = c->exchange->is_tunnel;
-    if (is_tunnel && !c->stream.has_failed) { /* half-closed: the other direction may go on */
+    bool is_cut = stream_is_cut(&c->stream); /* RFC 9112 9.8: what only the end delimits may not be all there was */
+    if (is_tunnel && !c->stream.has_failed && !is_cut) { /* half-closed: the other direction may go on */
         stream_pause(&c->stream);
         c->exchange->events->on_half_closed(c->exchange);
         return;
@@ -271,7 +272,7 @@ static void connection_on_eof(struct upstream_connection *c)
     /* A failed write may have taken the reset's error off the socket: what reads like FIN then is none. Behind a FIN that
        error is EPIPE: an answer was complete by then, but what a tunnel's client still sends has nowhere to go. */
     bool was_reset = c->stream.has_failed && (is_tunnel || c->stream.failure == ECONNRESET);
-    if (event == H1_END && !was_reset)
+    if (event == H1_END && !was_reset && !is_cut)
         connection_on_end(c, false);
     else
         connection_fail(c, REASON_UPSTREAM_RESET);
@@ -304,19 +305,19 @@ static void connection_on_readable(struct stream *s)
 {
     struct upstream_connection *c = CONNECTION_OF(s);
     CHECK_MAGIC(c, CONNECTION_MAGIC);
-    if (c->exchange == NULL)
-        connection_close(c); /* C2: pooled, it has nothing to say but goodbye */
-    else
+    if (c->exchange != NULL)
         connection_read(c);
+    else if (stream_has_news(s))
+        connection_close(c); /* C2: pooled, it has nothing to say but goodbye */
 }
 
 /* ---- connecting and writing ------------------------------------------------------------------------------------------ */
 
-static void connection_fail_connect(struct upstream_connection *c, enum reason reason)
+static void connection_fail_connect(struct upstream_connection *c, enum reason reason, const char *why)
 {
     struct exchange *x = c->exchange;
     connection_count(c, STATS_UPSTREAM_CONNECT_FAILURES, 1);
-    endpoint_on_connect_failed(c->endpoint);
+    endpoint_on_connect_failed(c->endpoint, why);
     connection_close(c);
     if (x != NULL)
         exchange_on_connect_failed(x, reason, NULL);
@@ -340,17 +341,26 @@ static void connection_give_up_connect(struct upstream_connection *c, int error,
         exchange_on_connect_failed(x, REASON_LOCAL_LIMIT, e);
 }
 
+static void connection_on_connect_error(struct upstream_connection *c, int error)
+{
+    const struct resolved_address *peer = &c->endpoint->address;
+    bool is_plain_http;
+    const char *tls = stream_tls_failure(&c->stream, &is_plain_http);
+    const char *limit = stream_local_limit(error, (const struct sockaddr *)&peer->bytes, peer->length);
+    if (tls != NULL)
+        connection_fail_connect(c, REASON_UPSTREAM_TLS, tls);
+    else if (limit != NULL)
+        connection_give_up_connect(c, error, limit);
+    else
+        connection_fail_connect(c, REASON_CONNECT_FAILED, "could not connect");
+}
+
 static void connection_on_connected(struct stream *s, int error)
 {
     struct upstream_connection *c = CONNECTION_OF(s);
     struct exchange *x = c->exchange;
     if (error != 0) {
-        const struct resolved_address *peer = &c->endpoint->address;
-        const char *limit = stream_local_limit(error, (const struct sockaddr *)&peer->bytes, peer->length);
-        if (limit != NULL)
-            connection_give_up_connect(c, error, limit);
-        else
-            connection_fail_connect(c, REASON_CONNECT_FAILED);
+        connection_on_connect_error(c, error);
         return;
     }
     endpoint_on_connected(c->endpoint);
@@ -383,7 +393,7 @@ static void connection_on_timer(void *arg)
     if (c->state == CONNECTION_IDLE)
         connection_close(c);
     else if (c->state == CONNECTION_CONNECTING)
-        connection_fail_connect(c, REASON_CONNECT_TIMEOUT);
+        connection_fail_connect(c, REASON_CONNECT_TIMEOUT, "could not connect in time");
 }
 
 static const struct stream_events connection_events = {
@@ -391,6 +401,18 @@ static const struct stream_events connection_events = {
     .on_drained = connection_on_drained,
     .on_connected = connection_on_connected,
 };
+
+static void connection_connect(struct upstream_connection *c)
+{
+    struct endpoint *e = c->endpoint;
+    struct upstream *u = e->upstream;
+    const struct sockaddr *address = (const struct sockaddr *)&e->address.bytes;
+    struct stream_tls_target target = { .context = u->tls, .name = e->entry->host, .slot = &e->session };
+    if (u->tls != NULL)
+        stream_connect_tls(&c->stream, u->set->loop, address, e->address.length, &target, &connection_events);
+    else
+        stream_connect(&c->stream, u->set->loop, address, e->address.length, &connection_events);
+}
 
 struct upstream_connection *connection_open(struct endpoint *e, struct exchange *x)
 {
@@ -414,8 +436,7 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
         connection_attach(c, x);
     else
         e->probe = c;
-    stream_connect(&c->stream, u->set->loop, (const struct sockaddr *)&e->address.bytes, e->address.length,
-                   &connection_events);
+    connection_connect(c);
     timer_start(u->set->loop, &c->timer, u->connect_timeout_ms);
     return c;
 }

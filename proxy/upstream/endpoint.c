@@ -27,12 +27,12 @@ static void endpoint_leave_alone(struct endpoint *e, int64_t period_ms)
     timer_start(e->upstream->set->loop, &e->probe_timer, e->down_period_ms);
 }
 
-void endpoint_on_connect_failed(struct endpoint *e)
+void endpoint_on_connect_failed(struct endpoint *e, const char *why)
 {
     if (endpoint_is_leaving(e))
         return;
     if (e->health != ENDPOINT_DOWN)
-        log_warn("upstream %s: endpoint %s is unhealthy: could not connect", e->upstream->name, e->label);
+        log_warn("upstream %s: endpoint %s is unhealthy: %s", e->upstream->name, e->label, why);
     e->health = ENDPOINT_DOWN;
     endpoint_leave_alone(e, e->down_period_ms == 0 ? DOWN_FIRST_MS : 2 * e->down_period_ms);
     upstream_publish_health(e->upstream, e->entry);
@@ -147,6 +147,7 @@ void endpoint_destroy(struct endpoint *e)
     CHECK(!timer_is_armed(&e->probe_timer) && !list_is_linked(&e->probe_link));
     list_remove(&e->link);
     memory_free(e->label);
+    tls_session_slot_clear(&e->session);
     e->magic = 0;
     memory_free(e);
 }

@@ -31,6 +31,7 @@
 #include "base/list.h"
 #include "net/resolve.h"
 #include "net/timer.h"
+#include "net/tls_context.h"
 
 struct upstream;
 struct upstream_connection;
@@ -38,6 +39,7 @@ struct upstream_connection;
 /* One item of `endpoints`: an address, or a name with the addresses that it has now, each of them an endpoint. */
 struct endpoint_entry {
     char *label; /* as written: the metrics' label */
+    char *host;  /* whom TLS expects there; NULL: a socket in the file system has no name */
     bool is_name;
     uint32_t weight; /* of the configuration, 1 and more; its endpoints share it evenly */
     uint32_t stats_id;
@@ -62,6 +64,7 @@ struct endpoint {
     int64_t round_robin_credit;        /* smooth weighted round robin: what it has saved up */
     uint32_t in_flight_count;          /* exchanges that use it now */
     uint32_t connection_count;         /* connecting, busy and idle */
+    struct tls_session_slot session;   /* of its newest TLS connection */
     struct list idle;                  /* pooled connections, newest first */
     enum endpoint_health health;       /* after the last connect */
     int64_t down_period_ms;            /* for which it is left alone, or was last; 0 when up */
@@ -77,7 +80,8 @@ static inline bool endpoint_is_usable(const struct endpoint *e)
     return e->health != ENDPOINT_DOWN;
 }
 
-void endpoint_on_connect_failed(struct endpoint *e);
+/* `why` for the log. */
+void endpoint_on_connect_failed(struct endpoint *e, const char *why);
 /* A connect did not get as far as the endpoint: what is known of it stays, and a probe is due again. */
 void endpoint_on_not_tried(struct endpoint *e);
 void endpoint_on_connected(struct endpoint *e);

@@ -59,6 +59,18 @@ void upstream_publish_health(const struct upstream *u, const struct endpoint_ent
         stats_endpoint_set_health(u->set->loop->stats, entry->stats_id, STATS_UNHEALTHY);
 }
 
+static char *host_create(const struct endpoint_address *address)
+{
+    char text[256];
+    if (address->kind == ADDRESS_UNIX)
+        return NULL;
+    if (address->kind == ADDRESS_IP)
+        text[ip_format(&address->ip, text)] = '\0';
+    else
+        snprintf(text, sizeof(text), "%.*s", SLICE_ARG(address->name));
+    return memory_strdup(text);
+}
+
 static void entry_set_addresses(struct endpoint_entry *entry, const struct resolved_address *addresses, size_t count)
 {
     memory_free(entry->addresses);
@@ -74,6 +86,7 @@ static void entry_init(struct endpoint_entry *entry, const struct upstream *u, c
 {
     struct resolved_address fixed = { 0 };
     *entry = (struct endpoint_entry){ .label = memory_strdup(config->address_text.ptr), .stats_id = stats_id };
+    entry->host = host_create(&config->address);
     entry->weight = config->weight;
     entry->is_name = config->address.kind == ADDRESS_NAME;
     if (!entry->is_name) {
@@ -89,6 +102,7 @@ static void entries_free(struct endpoint_entry *entries, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         memory_free(entries[i].label);
+        memory_free(entries[i].host);
         memory_free(entries[i].addresses);
     }
     memory_free(entries);
@@ -169,8 +183,22 @@ static uint32_t part_of(const struct upstream_set *set, uint32_t limit)
     return limit != 0 && part == 0 ? 1 : part;
 }
 
-struct upstream *upstream_attach(struct upstream_set *set, const struct upstream_config *config, uint32_t stats_id,
-                                 const uint32_t *endpoint_stats_ids)
+/* Who is spoken to in another way is another endpoint: those there are leave, with their pooled connections and sessions. A
+   context that is like the one before changes nothing. The endpoints are listed next. */
+static void upstream_set_tls(struct upstream *u, struct tls_context *tls)
+{
+    bool is_same =
+        (u->tls == NULL) == (tls == NULL) && (tls == NULL || tls_context_digest(u->tls) == tls_context_digest(tls));
+    if (is_same)
+        return;
+    tls_context_unref(u->tls);
+    u->tls = tls != NULL ? tls_context_ref(tls) : NULL;
+    for (uint32_t i = 0; i < u->endpoint_count; i++)
+        endpoint_leave(TAKE(&u->endpoints[i]));
+}
+
+struct upstream *upstream_attach(struct upstream_set *set, const struct upstream_config *config,
+                                 struct tls_context *tls, uint32_t stats_id, const uint32_t *endpoint_stats_ids)
 {
     struct upstream *u = upstream_find(set, config->name);
     if (u == NULL)
@@ -181,6 +209,7 @@ struct upstream *upstream_attach(struct upstream_set *set, const struct upstream
     u->idle_timeout_ms = config->idle_timeout_ms;
     u->max_connections = part_of(set, config->max_connections);
     u->max_pending = config->max_pending;
+    upstream_set_tls(u, tls);
     upstream_update_endpoints(u, config, endpoint_stats_ids);
     upstream_on_room(u);
     return u;
@@ -199,6 +228,7 @@ void upstream_unref(struct upstream *u)
     entries_free(u->entries, u->entry_count);
     list_remove(&u->link);
     memory_free(u->name);
+    tls_context_unref(u->tls);
     u->magic = 0;
     memory_free(u);
 }

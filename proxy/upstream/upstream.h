@@ -49,6 +49,7 @@ struct upstream {
     struct list pending;     /* exchanges that wait for a connection, oldest first */
     struct list owed_probes; /* endpoints whose probe waits for room, oldest first */
     struct list leaving;     /* endpoints no longer configured */
+    struct tls_context *tls; /* a reference; NULL: plain text */
     uint32_t stats_id;
 };
 
@@ -77,9 +78,10 @@ void upstream_set_stop_probing(struct upstream_set *set);
 /* Closes every pooled connection and every probe, of all upstreams. */
 void upstream_set_close_idle(struct upstream_set *set);
 
-/* The upstream with that name, made or brought up to date with the configuration. Takes a reference. */
-struct upstream *upstream_attach(struct upstream_set *set, const struct upstream_config *config, uint32_t stats_id,
-                                 const uint32_t *endpoint_stats_ids);
+/* The upstream with that name, made or brought up to date with the configuration; `tls` NULL: plain text. Takes a
+   reference. */
+struct upstream *upstream_attach(struct upstream_set *set, const struct upstream_config *config,
+                                 struct tls_context *tls, uint32_t stats_id, const uint32_t *endpoint_stats_ids);
 /* Gives a reference back; the last one closes what is idle and frees it. */
 void upstream_detach(struct upstream *u);
 
