@@ -31,7 +31,7 @@ static bool is_at_end(void)
 
 static const char *library_reason(void)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    const char *reason = ERR_reason_error_string(ERR_peek_error()); /* the first is nearest to the cause */
     return reason != NULL ? reason : "unknown";
 }
 

@@ -1,12 +1,14 @@
 # e2e/harness/__init__.py - what black-box tests need: the proxy, scripted origins, raw clients.
+from .certificates import Authority
 from .client import Client
 from .message import Message, Reader, chunked, find_status
-from .origin import CLOSE, HALF_CLOSE, HOLD, RESET, Full, Origin, reply
+from .origin import CLOSE, GOODBYE, HALF_CLOSE, HOLD, RESET, Full, Origin, reply
 from .client import request
 from .proxy import WEIR, Proxy
 from .waiting import DEADLINE_S, wait_for
 
 __all__ = [
-    "CLOSE", "Client", "DEADLINE_S", "Full", "HALF_CLOSE", "HOLD", "Message", "Origin", "Proxy", "RESET", "Reader", "WEIR",
+    "Authority", "CLOSE", "Client", "DEADLINE_S", "Full", "GOODBYE", "HALF_CLOSE", "HOLD", "Message", "Origin", "Proxy", "RESET",
+    "Reader", "WEIR",
     "chunked", "find_status", "reply", "request", "wait_for",
 ]

@@ -9,6 +9,7 @@ from .waiting import DEADLINE_S, wait_for
 
 CLOSE = "close"            # FIN and done
 RESET = "reset"            # RST
+GOODBYE = "goodbye"        # TLS: close_notify, then FIN and done
 HALF_CLOSE = "half-close"  # FIN, go on reading
 HOLD = "hold"              # read and say nothing until the peer goes
 RECORD_MOST_BYTES = 1 << 22
@@ -39,6 +40,8 @@ class Connection:
 
     def run(self):
         try:
+            if self.origin.tls:
+                self.reader.sock = self.sock = self.origin.tls.wrap_socket(self.sock, server_side=True)
             while self.serve_one():
                 pass
             self.end = self.end or "fin"
@@ -79,6 +82,9 @@ class Connection:
                 assert step.wait(DEADLINE_S), "the test never let the origin go on"
             elif step == HALF_CLOSE:
                 self.sock.shutdown(socket.SHUT_WR)
+            elif step == GOODBYE:
+                self.sock.unwrap()
+                return False
             elif step == RESET:
                 self.reset()
                 return False
@@ -111,7 +117,8 @@ class Origin:
     """answer: bytes, a list of steps, a list of lists (one per request), or a callable (connection, request)
     that is called behind the head and returns CLOSE to end the connection."""
 
-    def __init__(self, answer=None, backlog=512):
+    def __init__(self, answer=None, backlog=512, tls=None):
+        self.tls = tls  # an ssl.SSLContext, or plain text
         self.answer = self.default = answer if answer is not None else reply()
         self.requests, self.connections, self.failures = [], [], []
         self.backlog = backlog
