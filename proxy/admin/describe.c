@@ -4,10 +4,17 @@
 #include "admin/call.h"
 
 static const char *const subject_names[] = {
-    [SUBJECT_HEADER] = "header",   [SUBJECT_COOKIE] = "cookie",   [SUBJECT_QUERY] = "query",
-    [SUBJECT_PATH] = "path",       [SUBJECT_HOST] = "host",       [SUBJECT_METHOD] = "method",
-    [SUBJECT_SOURCE] = "source",   [SUBJECT_SEGMENT] = "segment", [SUBJECT_SAMPLE] = "sample",
+    [SUBJECT_HEADER] = "header",
+    [SUBJECT_COOKIE] = "cookie",
+    [SUBJECT_QUERY] = "query",
+    [SUBJECT_PATH] = "path",
+    [SUBJECT_HOST] = "host",
+    [SUBJECT_METHOD] = "method",
+    [SUBJECT_SOURCE] = "source",
+    [SUBJECT_SEGMENT] = "segment",
+    [SUBJECT_SAMPLE] = "sample",
     [SUBJECT_BETWEEN] = "between",
+    [SUBJECT_TLS_CLIENT] = "tls_client",
 };
 
 static const char *const operator_names[] = {

@@ -26,6 +26,8 @@ const struct subject_row subject_rows[] = {
     { "path", SUBJECT_PATH, SUBJECT_ALONE, "", SCHEMA_ALONE, "The path in normal form." },
     { "host", SUBJECT_HOST, SUBJECT_ALONE, "", SCHEMA_ALONE, "The host in lower case, without port." },
     { "method", SUBJECT_METHOD, SUBJECT_ALONE, "", SCHEMA_ALONE, "The method." },
+    { "tls_client", SUBJECT_TLS_CLIENT, SUBJECT_WITH_NAME, "cn or san", "\"enum\": [\"cn\", \"san\"]",
+      "The common name of the client's verified certificate, or its alternative names, of which any may match." },
     { "source", SUBJECT_SOURCE, SUBJECT_WHOLE, "[CIDR, ...]", SCHEMA_TEXTS,
       "The client's address is in one of the networks." },
     { "segment", SUBJECT_SEGMENT, SUBJECT_WHOLE, "NAME", SCHEMA_TEXT, "The request belongs to the segment." },
@@ -89,6 +91,8 @@ static const struct text_format *name_format(const char *word)
 {
     if (strcmp(word, "header") == 0)
         return &format_header_name;
+    if (strcmp(word, "tls_client") == 0)
+        return &format_certificate_name;
     return strcmp(word, "cookie") == 0 ? &format_token : &format_argument;
 }
 
@@ -141,16 +145,15 @@ void key_read(struct fill *f, const struct node *node, const char *key, const st
 /* ---- finding out what the map's keys are ------------------------------------------------------------------------- */
 
 static const char *const condition_words[] = {
-    "header", "cookie", "query",  "path",   "host",     "method", "source",  "segment", "sample", "between", "by",
-    "equals", "in",     "prefix", "suffix", "contains", "regex",  "present", "range",   "all",    "any",     "not",
+    "header",   "cookie", "query",   "path",  "host",   "method", "tls_client", "source",
+    "segment",  "sample", "between", "by",    "equals", "in",     "prefix",     "suffix",
+    "contains", "regex",  "present", "range", "all",    "any",    "not",
 };
 
 static void refuse_word(struct fill *f, const struct node *key)
 {
     struct err *e = err_add(f->errors, key->place, "unknown key %s", fill_quote(f, key->text));
-    if (slice_equal(key->text, SLICE("tls_client")))
-        err_hint(f->errors, e, "not in this version");
-    else if (!fill_hint_nearest(f, e, key->text, condition_words, ARRAY_COUNT(condition_words)))
+    if (!fill_hint_nearest(f, e, key->text, condition_words, ARRAY_COUNT(condition_words)))
         err_hint(f->errors, e, "a condition is a subject and an operator, or all, any or not");
 }
 

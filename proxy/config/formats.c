@@ -145,6 +145,11 @@ static const char *server_name_fault(struct slice s)
     return is_host(s) || ip_parse(s, &ip) ? NULL : "is neither a host name nor an address";
 }
 
+static const char *certificate_name_fault(struct slice s)
+{
+    return slice_equal(s, SLICE("cn")) || slice_equal(s, SLICE("san")) ? NULL : "is neither cn nor san";
+}
+
 /* Requests' hosts are compared without port and in lower case; config/finish.c takes the case and the final dot
    away. */
 static const char *host_pattern_fault(struct slice s)
@@ -283,6 +288,7 @@ const struct text_format format_server_name = {
     "write the name that the certificate is for, without port",
     server_name_fault,
 };
+const struct text_format format_certificate_name = { "cn or san", "^(cn|san)$", NULL, certificate_name_fault };
 const struct text_format format_host_pattern = {
     "a host",
     NULL,

@@ -13,14 +13,15 @@ extern const struct text_format format_header_value;
 extern const struct text_format format_token;    /* names of cookies */
 extern const struct text_format format_argument; /* names of query arguments */
 extern const struct text_format format_method;
-extern const struct text_format format_host_pattern; /* "shop.example.com" or "*.example.com" */
-extern const struct text_format format_server_name;  /* a host name or an address, without port */
-extern const struct text_format format_authority;    /* host or host:port */
-extern const struct text_format format_path;         /* in the normal form of design.md, "Paths" */
-extern const struct text_format format_pattern;      /* a regex; route/ compiles it */
-extern const struct text_format format_redirect;     /* http(s)://host[/path] */
-extern const struct text_format format_bind;         /* IP:PORT or unix:PATH */
-extern const struct text_format format_endpoint;     /* HOST:PORT, IP:PORT or unix:PATH */
-extern const struct text_format format_digest;       /* SHA-256 in hexadecimal */
+extern const struct text_format format_host_pattern;     /* "shop.example.com" or "*.example.com" */
+extern const struct text_format format_server_name;      /* a host name or an address, without port */
+extern const struct text_format format_certificate_name; /* cn or san */
+extern const struct text_format format_authority;        /* host or host:port */
+extern const struct text_format format_path;             /* in the normal form of design.md, "Paths" */
+extern const struct text_format format_pattern;          /* a regex; route/ compiles it */
+extern const struct text_format format_redirect;         /* http(s)://host[/path] */
+extern const struct text_format format_bind;             /* IP:PORT or unix:PATH */
+extern const struct text_format format_endpoint;         /* HOST:PORT, IP:PORT or unix:PATH */
+extern const struct text_format format_digest;           /* SHA-256 in hexadecimal */
 
 #endif

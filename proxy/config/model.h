@@ -52,10 +52,11 @@ enum condition_subject {
     SUBJECT_PATH,
     SUBJECT_HOST,
     SUBJECT_METHOD,
-    SUBJECT_SOURCE,  /* networks; no operator */
-    SUBJECT_SEGMENT, /* segment; no operator */
-    SUBJECT_SAMPLE,  /* share_ppm of the keys; no operator */
-    SUBJECT_BETWEEN  /* from..until; no operator */
+    SUBJECT_TLS_CLIENT, /* name: cn or san */
+    SUBJECT_SOURCE,     /* networks; no operator */
+    SUBJECT_SEGMENT,    /* segment; no operator */
+    SUBJECT_SAMPLE,     /* share_ppm of the keys; no operator */
+    SUBJECT_BETWEEN     /* from..until; no operator */
 };
 
 enum condition_operator {

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "front/request.h"
+#include "net/tls.h"
 
 #include <stdio.h>
 
@@ -116,6 +117,12 @@ static void put_request(struct line *l, const struct request *r)
     put_text(l, "path", m->path);
     put_text(l, "query", m->query);
     put_number(l, "protocol_minor", m->version_minor);
+    struct tls_facts tls;
+    if (stream_tls_facts(&r->client->stream, &tls)) {
+        put_text(l, "tls", slice_from_cstr(tls.version));
+        put_text(l, "server_name", tls.server_name);
+        put_text(l, "client_cn", tls.peer != NULL ? tls.peer->cn : SLICE_NONE);
+    }
     struct field *agent = message_field(m, FIELD_USER_AGENT);
     put_text(l, "user_agent", agent != NULL ? agent->value : SLICE_NONE);
 }

@@ -11,6 +11,7 @@
 #include "front/limits.h"
 #include "front/respond.h"
 #include "http/validate.h"
+#include "net/tls.h"
 
 #define ARENA_LIMIT_BYTES (256u * 1024) /* of one request: heads, edits, trailers */
 #define FREE_REQUESTS_MAX 512
@@ -18,6 +19,14 @@
 enum step_result { NEXT, WAIT, END };
 
 static enum step_result step_read(struct request *r);
+static void view_client_names(struct request *r)
+{
+    const struct tls_peer *peer = stream_tls_peer(&r->client->stream);
+    r->view.client_cn = peer != NULL ? peer->cn : SLICE_NONE;
+    r->view.client_sans = peer != NULL ? peer->sans : NULL;
+    r->view.client_san_count = peer != NULL ? peer->san_count : 0;
+}
+
 static enum step_result step_validate(struct request *r);
 static enum step_result step_admit(struct request *r);
 static enum step_result step_decide(struct request *r);
@@ -179,6 +188,7 @@ static enum step_result step_validate(struct request *r)
     r->view.query = m->query;
     r->view.now = clock_wall();
     r->view.source = forward_source(r, &r->is_source_trusted);
+    view_client_names(r);
     r->is_view_known = true;
     return NEXT;
 }

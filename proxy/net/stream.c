@@ -465,6 +465,11 @@ bool stream_tls_facts(const struct stream *s, struct tls_facts *out)
     return true;
 }
 
+const struct tls_peer *stream_tls_peer(const struct stream *s)
+{
+    return s->tls != NULL ? s->tls->peer : NULL;
+}
+
 const char *stream_tls_failure(const struct stream *s, bool *is_plain_http)
 {
     *is_plain_http = s->tls != NULL && s->tls->is_plain_http;

@@ -40,6 +40,7 @@ struct stream;
 struct tls;
 struct tls_context;
 struct tls_facts;
+struct tls_peer;
 struct tls_session_slot;
 
 /* All are called from the loop, never from inside a stream function. The owner may close the stream in any of them. */
@@ -156,6 +157,8 @@ void stream_watch(struct stream *s);
 
 /* False without TLS, and before the handshake is done. Texts live as long as the stream. */
 bool stream_tls_facts(const struct stream *s, struct tls_facts *out);
+/* The client's verified certificate, or NULL. */
+const struct tls_peer *stream_tls_peer(const struct stream *s);
 /* Why the handshake or the reading failed, or NULL; whether the peer sent an HTTP request in clear text. */
 const char *stream_tls_failure(const struct stream *s, bool *is_plain_http);
 

@@ -126,6 +126,20 @@ static bool query_holds(const struct program_test *t, struct slice query)
     return value_holds(t, is_there ? &value : NULL);
 }
 
+/* Of several alternative names any may match, as of several lines of a header. */
+static bool tls_client_holds(const struct program_test *t, const struct route_request *request)
+{
+    bool is_cn = slice_equal(t->name, SLICE("cn"));
+    const struct slice *names = is_cn ? &request->client_cn : request->client_sans;
+    size_t count = is_cn ? request->client_cn.len > 0 : request->client_san_count;
+    if (count == 0)
+        return value_holds(t, NULL);
+    for (size_t i = 0; i < count; i++)
+        if (value_holds(t, &names[i]))
+            return true;
+    return false;
+}
+
 static bool source_holds(const struct program_test *t, const struct ip_address *source)
 {
     for (size_t i = 0; i < t->operand->source.count; i++)
@@ -163,6 +177,8 @@ static bool test_holds(const struct program_test *t, const struct route_request 
         return value_holds(t, &request->host);
     case SUBJECT_METHOD:
         return value_holds(t, &request->message->method_name);
+    case SUBJECT_TLS_CLIENT:
+        return tls_client_holds(t, request);
     case SUBJECT_SOURCE:
         return source_holds(t, &request->source);
     case SUBJECT_SEGMENT:

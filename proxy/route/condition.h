@@ -22,6 +22,9 @@ struct route_request {
     struct slice query; /* raw; ptr NULL when there is no '?' */
     struct ip_address source;
     struct wall_time now;
+    struct slice client_cn; /* of the client's verified certificate; empty: none */
+    const struct slice *client_sans;
+    size_t client_san_count;
 };
 
 struct condition_program;

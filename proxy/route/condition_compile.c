@@ -150,6 +150,7 @@ static const union program_operand *compile_operand(struct emitter *e, const str
     case SUBJECT_PATH:
     case SUBJECT_HOST:
     case SUBJECT_METHOD:
+    case SUBJECT_TLS_CLIENT:
         compile_operator(e, c, out);
         break;
     case SUBJECT_SOURCE:

@@ -80,6 +80,8 @@ static struct slice subject_text(struct arena *arena, const struct condition_con
         return SLICE("host");
     case SUBJECT_METHOD:
         return SLICE("method");
+    case SUBJECT_TLS_CLIENT:
+        return arena_printf(arena, "client certificate's %.*s", SLICE_ARG(c->name));
     case SUBJECT_SOURCE:
         return SLICE("source");
     case SUBJECT_SEGMENT:
@@ -129,6 +131,7 @@ static struct slice demand_text(struct arena *arena, const struct condition_conf
     case SUBJECT_PATH:
     case SUBJECT_HOST:
     case SUBJECT_METHOD:
+    case SUBJECT_TLS_CLIENT:
     case SUBJECT_SEGMENT:
         break;
     }
@@ -182,6 +185,10 @@ static struct slice value_text(struct arena *arena, const struct condition_confi
         return quote(arena, request->host);
     case SUBJECT_METHOD:
         return quote(arena, request->message->method_name);
+    case SUBJECT_TLS_CLIENT:
+        return slice_equal(c->name, SLICE("cn"))
+                   ? (request->client_cn.len > 0 ? quote(arena, request->client_cn) : SLICE(""))
+                   : quote_all(arena, request->client_sans, request->client_san_count);
     case SUBJECT_SOURCE:
         return source_text(arena, &request->source);
     case SUBJECT_SAMPLE:

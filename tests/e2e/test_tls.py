@@ -169,6 +169,27 @@ def test_requested_client_certificates(serve, ca, shop):
         Visit(proxy, ca.client(other.make("stranger2")))
 
 
+def test_conditions_on_the_clients_certificate(start, ca, shop):
+    def respond(name, when):
+        return {"name": name, "match": {"when": when}, "respond": {"status": 200, "body": name}}
+    proxy = start(listeners=listener(shop, client_ca=ca.cert, client_auth="request"), upstreams={}, routes=[
+        respond("alice", {"tls_client": "cn", "equals": "alice"}),
+        respond("ops", {"tls_client": "san", "suffix": ".ops.internal"}),
+        respond("mail", {"tls_client": "san", "contains": "@"}),
+        respond("nobody", {"tls_client": "cn", "present": False}),
+        respond("somebody", {"tls_client": "cn", "present": True})])
+    def seen(certificate=None):
+        client = proxy.client("tls", tls=ca.client(certificate))
+        return client.get("/").body.decode()
+    assert seen() == "nobody"
+    assert seen(ca.make("alice")) == "alice"
+    assert seen(ca.make("bob")) == "somebody"
+    assert seen(ca.make("carol", "DNS:x.example.com", "DNS:a.ops.internal")) == "ops"
+    assert seen(ca.make("dave", "email:dave@example.com")) == "mail"
+    line = proxy.access_line(route="alice")
+    assert line["tls"] == "TLSv1.3" and line["server_name"] == "shop.example.com" and line["client_cn"] == "alice"
+
+
 # ---- sessions ---------------------------------------------------------------------------------------------------------------
 
 
