@@ -1,7 +1,21 @@
 # e2e/conftest.py - fixtures: proxies and origins that end with their test, orderly.
+import os
+import shutil
+import subprocess
+
 import pytest
 
 from harness import Origin, Proxy
+from harness.proxy import ROOT
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory):
+    """A copy of conf/ with the certificates that it names."""
+    directory = tmp_path_factory.mktemp("examples") / "conf"
+    shutil.copytree(os.path.join(ROOT, "conf"), directory, ignore=shutil.ignore_patterns("tls"))
+    subprocess.run([os.path.join(ROOT, "scripts", "test-certificates"), directory / "tls"], check=True, capture_output=True)
+    return str(directory)
 
 
 @pytest.fixture

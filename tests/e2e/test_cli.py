@@ -101,8 +101,8 @@ def test_version_names_the_libraries():
 
 
 @pytest.mark.parametrize("path", sorted(glob.glob(os.path.join(ROOT, "conf", "*.yaml"))), ids=os.path.basename)
-def test_the_examples_are_valid(path):
-    done = weir("check", "-c", path)
+def test_the_examples_are_valid(path, examples):
+    done = weir("check", "-c", os.path.join(examples, os.path.basename(path)))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # not even a warning
     assert re.search(r": ok: \d+ listeners?, \d+ routes?, \d+ upstreams?\n$", done.stdout)
@@ -110,7 +110,7 @@ def test_the_examples_are_valid(path):
 
 def test_there_are_examples():
     names = {os.path.basename(p) for p in glob.glob(os.path.join(ROOT, "conf", "*.yaml"))}
-    assert {"minimal.yaml", "canary.yaml", "header-targeting.yaml", "blue-green.yaml", "dark-launch.yaml"} <= names
+    assert {"minimal.yaml", "canary.yaml", "header-targeting.yaml", "blue-green.yaml", "dark-launch.yaml", "tls.yaml"} <= names
 
 
 def test_check_reports_every_problem_in_one_run_in_file_order(tmp_path):

@@ -54,8 +54,8 @@ def check(path):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=os.path.basename)
-def test_every_example_passes_check_and_schema(validator, path):
-    done = check(path)
+def test_every_example_passes_check_and_schema(validator, path, examples):
+    done = check(os.path.join(examples, os.path.basename(path)))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in done.stdout + done.stderr
     assert faults(validator, path) == []
