@@ -46,6 +46,9 @@
  * Bodies out: queued by reference, as far as the peer's windows and h2_send's budget allow they leave. Above
  * H2_HIGH_BYTES h2_is_full says so; on_room follows below H2_LOW_BYTES.
  *
+ * Whose output is stuck should stop reading: what the peer makes us answer waits in nghttp2's queues. They are bounded,
+ * by the guard and by 256 answers to PING and SETTINGS, past which the session ends.
+ *
  * Owner: a client, or an upstream connection. Thread: one worker. Nothing is allocated in steady state: nghttp2's
  * memory comes from the worker's struct h2_pool. */
 #ifndef HTTP_H2_H
@@ -162,7 +165,7 @@ struct h2_stream {
     struct list link;             /* of the session's streams */
     struct list room_link;        /* of those that wait for on_room */
     struct pieces out;            /* of the body; out.bytes may be read */
-    struct message *out_trailers; /* the owner's, until on_closed; NULL: none */
+    struct message *out_trailers; /* the owner's; NULL: none */
     uint64_t received_bytes;      /* of the body */
     uint64_t expected_bytes;      /* Content-Length; UINT64_MAX: not announced */
     uint32_t unconsumed_bytes;
@@ -239,7 +242,8 @@ void h2_send_head(struct h2_stream *s, const struct message *m, const struct h1_
 /* Queues bytes [offset, offset + length) by a reference of its own; short ones behind others by a copy. */
 void h2_send_data(struct h2_stream *s, struct chunk *chunk, uint32_t offset, uint32_t length);
 void h2_send_copy(struct h2_stream *s, struct slice bytes);
-/* Behind what is queued. `trailers` (NULL: none) are the owner's and stay until on_closed. */
+/* Behind what is queued. `trailers` (NULL: none) are the owner's and stay until the stream is detached. Of a tunnel only our
+   direction ends. */
 void h2_send_end(struct h2_stream *s, struct message *trailers);
 
 /* So many bytes from on_data were passed on. */

@@ -112,8 +112,11 @@ static bool pseudo_field(struct h2_head *r, struct slice name, struct slice valu
     return fail(r, REASON_MALFORMED, "a pseudo-field that does not belong there");
 }
 
-static bool is_lower_token(struct slice name)
+/* Of a well-known name only the spelling is left to ask. */
+static bool is_lower_token(struct slice name, enum field_id id)
 {
+    if (id != FIELD_OTHER)
+        return memcmp(name.ptr, field_lower_names[id].ptr, name.len) == 0;
     for (size_t i = 0; i < name.len; i++)
         if (!is_lower_token_byte[(unsigned char)name.ptr[i]])
             return false;
@@ -205,11 +208,11 @@ static bool add_host_line(struct h2_head *r)
 static bool regular_field(struct h2_head *r, struct slice name, struct slice value)
 {
     r->has_regular = true;
-    if (!is_lower_token(name))
+    enum field_id id = field_id_from_name(name);
+    if (!is_lower_token(name, id))
         return fail(r, REASON_MALFORMED, "a field name is no token in lower case");
     if (!is_clean_value(value))
         return fail(r, REASON_MALFORMED, "a field value holds a control or outer white space");
-    enum field_id id = field_id_from_name(name);
     if (!known_field(r, id, value))
         return false;
     if (id == FIELD_HOST && r->authority.ptr != NULL) /* RFC 9113 8.3.1 */

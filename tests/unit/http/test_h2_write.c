@@ -149,6 +149,44 @@ Test(h2_write, requests_beyond_a_limit_that_shrank_wait)
     pair_close(&p);
 }
 
+/* Bytes of the HEADERS frame of a request with that field. */
+static size_t head_bytes_with(const char *fields)
+{
+    pair_request(&p, "GET", "/", fields, BODY_NONE);
+    side_flush(&p.client);
+    size_t bytes = p.client.wire.len;
+    p.client.wire.len = 0;
+    return bytes;
+}
+
+Test(h2_write, secrets_and_what_never_comes_twice_enter_no_table)
+{
+    static const struct {
+        const char *fields;
+        bool is_indexed;
+    } rows[] = {
+        { "User-Agent: 0123456789012345678901234567890123456789", true },
+        { "X-Other: 0123456789012345678901234567890123456789", true },
+        { "Authorization: 0123456789012345678901234567890123456789", false },
+        { "Proxy-Authorization: 0123456789012345678901234567890123456789", false },
+        { "Cookie: 0123456789", false },
+        { "X-Request-Id: 0123456789012345678901234567890123456789", false },
+        { "traceparent: 0123456789012345678901234567890123456789", false },
+    };
+    pair_open_client(&p);
+    head_bytes_with("");
+    size_t bare_bytes = head_bytes_with(""); /* all of it in the table by now */
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        size_t first_bytes = head_bytes_with(rows[i].fields), second_bytes = head_bytes_with(rows[i].fields);
+        cr_expect_gt(first_bytes, bare_bytes + 8);
+        if (rows[i].is_indexed)
+            cr_expect_eq(second_bytes, bare_bytes + 1, "%s: one index", rows[i].fields);
+        else
+            cr_expect_gt(second_bytes, bare_bytes + 8, "%s: the value again", rows[i].fields);
+    }
+    pair_close(&p);
+}
+
 /* ---- flow control, out --------------------------------------------------------------------------------------------- */
 
 Test(h2_write, no_more_leaves_than_the_peers_windows_allow)
