@@ -128,8 +128,8 @@ Test(tls, what_the_kernel_does_not_take_waits_as_plain_text)
     }
     const struct stream *s = &w.server.stream;
     cr_assert_leq(s->tls->cipher.bytes, TLS_CIPHER_BYTES + TLS_RECORD_BYTES + 256);
-    cr_assert_eq(s->queued_bytes, s->queue.bytes + s->tls->cipher.bytes);
-    cr_assert_gt(s->queue.bytes, STREAM_HIGH_BYTES / 2);
+    cr_assert_eq(s->queued_bytes, s->out.bytes + s->tls->cipher.bytes);
+    cr_assert_gt(s->out.bytes, STREAM_HIGH_BYTES / 2);
     cr_assert_eq(w.server.drained_count, 0);
     wire_run(&w, 65536);
     cr_assert_eq(w.client.received, pushed);
