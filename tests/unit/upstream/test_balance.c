@@ -47,7 +47,7 @@ static void expect_picks(const char *expected)
 
 static void set_down(uint32_t index)
 {
-    endpoint_on_connect_failed(house_endpoint(&h, index));
+    endpoint_on_connect_failed(house_endpoint(&h, index), "could not connect");
 }
 
 #define FOR_EACH_BALANCE(kind)                                                                                         \

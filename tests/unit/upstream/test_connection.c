@@ -182,7 +182,7 @@ Test(connection, a_probe_serves_nobody_until_it_is_connected)
 {
     house_open(&h, "L");
     struct endpoint *e = house_endpoint(&h, 0);
-    endpoint_on_connect_failed(e);
+    endpoint_on_connect_failed(e, "could not connect");
     struct upstream_connection *probe = connection_open(e, NULL);
     cr_assert_eq(probe->state, CONNECTION_CONNECTING);
     cr_assert_eq(e->probe, probe);

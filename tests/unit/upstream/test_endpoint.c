@@ -23,7 +23,7 @@ Test(endpoint, it_is_left_alone_for_longer_each_time_up_to_a_limit)
     for (int again = 0; again < 2; again++) {
         for (size_t i = 0; i < ARRAY_COUNT(period_ms); i++) {
             timer_stop(h.loop, &e->probe_timer); /* it has come */
-            endpoint_on_connect_failed(e);
+            endpoint_on_connect_failed(e, "could not connect");
             cr_assert_not(endpoint_is_usable(e));
             cr_assert_eq(e->down_period_ms, period_ms[i], "after %zu failures", i + 1);
             check_watched(e);
@@ -40,7 +40,7 @@ Test(endpoint, failures_in_one_period_are_one)
     house_open(&h, "L");
     struct endpoint *e = house_endpoint(&h, 0);
     for (int i = 0; i < 5; i++)
-        endpoint_on_connect_failed(e);
+        endpoint_on_connect_failed(e, "could not connect");
     cr_assert_eq(e->down_period_ms, 1000);
     house_close(&h);
 }
@@ -51,7 +51,7 @@ Test(endpoint, what_was_not_tried_stays_what_it_was)
     struct endpoint *e = house_endpoint(&h, 0);
     endpoint_on_not_tried(e);
     cr_assert_eq(e->health, ENDPOINT_UNTRIED);
-    endpoint_on_connect_failed(e);
+    endpoint_on_connect_failed(e, "could not connect");
     timer_stop(h.loop, &e->probe_timer);
     endpoint_on_not_tried(e);
     cr_assert_eq(e->health, ENDPOINT_DOWN);
@@ -102,8 +102,8 @@ Test(endpoint, probes_keep_to_the_limit_and_give_way_to_a_request_once)
     upstream_probe(h.upstream);
     cr_assert_eq(h.upstream->connection_count, 2);
     cr_assert_null(house_endpoint(&h, 2)->probe);
-    endpoint_on_connect_failed(house_endpoint(&h, 0));
-    endpoint_on_connect_failed(house_endpoint(&h, 1));
+    endpoint_on_connect_failed(house_endpoint(&h, 0), "could not connect");
+    endpoint_on_connect_failed(house_endpoint(&h, 1), "could not connect");
     call_start(&c, &h, "1");
     cr_assert_eq(c.x.endpoint, house_endpoint(&h, 2));
     cr_assert_eq(h.upstream->connection_count, 2, "a probe gave way");
@@ -134,7 +134,7 @@ Test(endpoint, closing_what_is_idle_leaves_what_is_busy)
     house_open(&h, "LH");
     int idle = house_pool_one(&h, 0);
     connection_open(house_endpoint(&h, 1), NULL);
-    endpoint_on_connect_failed(house_endpoint(&h, 1));
+    endpoint_on_connect_failed(house_endpoint(&h, 1), "could not connect");
     call_start(&busy, &h, "0");
     cr_assert_eq(busy.x.state, EXCHANGE_WAITING);
     int second = -1;

@@ -40,7 +40,7 @@ static int listen_anywhere(uint16_t *port)
 
 static void world_attach(struct world *w)
 {
-    w->upstream = upstream_attach(&w->set, &w->config, 1, w->ids);
+    w->upstream = upstream_attach(&w->set, &w->config, NULL, 1, w->ids);
 }
 
 static void world_open(struct world *w)
