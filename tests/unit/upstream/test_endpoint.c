@@ -108,7 +108,7 @@ Test(endpoint, probes_keep_to_the_limit_and_give_way_to_a_request_once)
     cr_assert_eq(c.x.endpoint, house_endpoint(&h, 2));
     cr_assert_eq(h.upstream->connection_count, 2, "a probe gave way");
     cr_assert_null(house_endpoint(&h, 0)->probe);
-    check_watched(house_endpoint(&h, 0));
+    cr_assert(list_is_linked(&house_endpoint(&h, 0)->probe_link), "and is owed");
     TURN_UNTIL(&h, c.x.state == EXCHANGE_WAITING);
     int peer = peer_serve(&h, 2, "1");
     TURN_UNTIL(&h, call_is_over(&c));
