@@ -50,16 +50,16 @@ struct loop {
     struct mono_time now;    /* read lazily, once a turn, by loop_now */
     bool is_now_known, is_stopping;
     struct wheel wheel;
-    struct chunk_pool chunks;   /* of all connections */
-    struct pieces_pool pieces;  /* of all write queues */
-    struct arena_pool arenas;   /* of all requests */
+    struct chunk_pool chunks;            /* of all connections */
+    struct pieces_pool pieces;           /* of all write queues */
+    struct arena_pool arenas;            /* of all requests */
     struct tls_buffers *tls_buffers;     /* of net/tls.c; NULL until the first use */
     struct tls_ticket_keys *ticket_keys; /* net/tls_tickets.h; NULL: no session is resumed by a ticket */
-    struct chunk *scratch;      /* small pieces of all write queues are packed here; NULL between turns */
-    struct deferred *deferred;  /* what goes at this turn's end */
-    struct turn_hook *hooks;    /* in the order of registration */
-    struct rng rng;             /* for balancing, splits and ids: not secret */
-    struct stats_worker *stats; /* may be NULL (control thread) */
+    struct chunk *scratch;               /* small pieces of all write queues are packed here; NULL between turns */
+    struct deferred *deferred;           /* what goes at this turn's end */
+    struct turn_hook *hooks;             /* in the order of registration */
+    struct rng rng;                      /* for balancing, splits and ids: not secret */
+    struct stats_worker *stats;          /* may be NULL (control thread) */
 };
 
 struct loop *loop_create(struct stats_worker *stats);

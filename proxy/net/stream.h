@@ -58,15 +58,15 @@ struct stream {
     struct loop *loop;
     const struct stream_events *events;
     struct pieces out;     /* what the owner pushed, plain text; small pieces for a slow peer are packed */
-    struct tls *tls;        /* NULL: no TLS */
-    uint32_t queued_bytes;  /* not yet taken by the kernel */
-    bool is_connecting;     /* on_connected is still to come */
-    bool is_read_drained;   /* the last read took all there was */
-    bool is_read_paused;    /* no read interest: paused, connecting or closed */
-    bool is_above_high;     /* owner was told to wait for on_drained */
-    bool is_shutdown_due;   /* SHUT_WR once the queue is empty */
-    bool has_shut_down;     /* it was sent */
-    bool is_write_armed;    /* write interest is registered */
+    struct tls *tls;       /* NULL: no TLS */
+    uint32_t queued_bytes; /* not yet taken by the kernel */
+    bool is_connecting;    /* on_connected is still to come */
+    bool is_read_drained;  /* the last read took all there was */
+    bool is_read_paused;   /* no read interest: paused, connecting or closed */
+    bool is_above_high;    /* owner was told to wait for on_drained */
+    bool is_shutdown_due;  /* SHUT_WR once the queue is empty */
+    bool has_shut_down;    /* it was sent */
+    bool is_write_armed;   /* write interest is registered */
     bool is_watched;       /* paused by stream_watch */
     bool has_failed;       /* a write failed, or a watched peer is gone: errno in failure; the owner learns from
                               stream_flush or on_drained */

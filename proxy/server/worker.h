@@ -22,7 +22,7 @@ enum worker_order {
     ORDER_SWAP,      /* use this snapshot, these weights and these listening sockets from now on */
     ORDER_WEIGHTS,   /* use these weights (of the current snapshot) */
     ORDER_ADDRESSES, /* a name among the endpoints has these addresses now */
-    ORDER_TICKETS, /* seal session tickets with these keys */
+    ORDER_TICKETS,   /* seal session tickets with these keys */
     ORDER_DRAIN,     /* accept no more; answer with Connection: close; report when empty */
     ORDER_STOP       /* close everything, end the thread */
 };

@@ -204,3 +204,26 @@ Test(pieces, hold_exactly_what_a_plain_array_would)
     }
     bench_close(&b);
 }
+
+Test(pieces, are_one_run_where_they_lie_or_copied)
+{
+    struct bench b;
+    char into[1200];
+    const char *run;
+    bench_open(&b);
+    push_text(&b, "0123456789");
+    cr_assert_eq(pieces_run(&b.q, into, 100, &run), 10);
+    cr_assert_neq(run, into, "one piece is enough");
+    pieces_consume(&b.q, &b.pool, 4);
+    push_text(&b, "abc");
+    cr_assert_eq(pieces_run(&b.q, into, 6, &run), 6);
+    cr_assert(run != into && memcmp(run, "456789", 6) == 0, "the first piece is long enough");
+    cr_assert_eq(pieces_run(&b.q, into, 8, &run), 8);
+    cr_assert(run == into && memcmp(into, "456789ab", 8) == 0);
+    for (int i = 0; i < 300; i++) /* more than one block of pieces */
+        push_text(&b, "xyz");
+    cr_assert_eq(pieces_run(&b.q, into, sizeof into, &run), 9 + 900);
+    cr_assert_arr_eq(into, "456789abcxyz", 12);
+    cr_assert_arr_eq(into + 906, "xyz", 3);
+    bench_close(&b);
+}
