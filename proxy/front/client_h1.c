@@ -192,6 +192,10 @@ static enum liveness client_on_eof(struct client *c)
 {
     struct request *r = c->request;
     c->has_ended = true;
+    if (r == NULL && inbox_is_empty(&c->inbox) && c->stream.queued_bytes == 0) {
+        client_close(c); /* the common end: nothing to wait for, nothing to watch */
+        return CLOSED;
+    }
     stream_watch(&c->stream);
     if (r != NULL && r->is_tunnel && stream_is_cut(&c->stream)) {
         client_close(c); /* no half-close: its bytes may not be all there were */
