@@ -1,17 +1,20 @@
-/* upstream/connection.h - one connection to an endpoint: connecting, serving one exchange, or pooled.
+/* upstream/connection.h - one connection to an endpoint: connecting, carrying exchanges, or pooled.
  *
  *   CONNECTING --on_connected--> BUSY <--connection_take / connection_release--> IDLE
  *        \________________________ | ________________________________________/
  *                            connection_close --> CLOSED (freed after the turn)
  *
  * Owner: itself: it lives from connection_open until the end of the turn in which it is closed, and holds a reference
- * to its upstream. Endpoint and exchange point to it and are pointed to; connection_close cuts both sides at once.
- * Thread: the worker's.
+ * to its upstream. Endpoint and exchanges point to it and are pointed to; an exchange leaves it by connection_detach,
+ * all of them by connection_fail. Thread: the worker's.
+ *
+ * It knows bytes, time and who uses it; messages are its protocol's (upstream/connection_h1.c).
  *
  *   invariants
- *   C1 exchange is set exactly in BUSY, and in CONNECTING unless the connection is endpoint->probe
- *   C2 an IDLE connection is on endpoint->idle, has an empty inbox and queue, and any byte or FIN closes it
+ *   C1 there are exchanges exactly in BUSY, and in CONNECTING unless the connection is endpoint->probe
+ *   C2 an IDLE connection is on endpoint->idle, has an empty inbox and queue; in HTTP/1.1 any byte or FIN closes it
  *   C3 read interest stays registered in IDLE and BUSY, except under back-pressure
+ *   C4 HTTP/1.1: there is one exchange at most
  */
 #ifndef UPSTREAM_CONNECTION_H
 #define UPSTREAM_CONNECTION_H
@@ -22,32 +25,72 @@
 #include "net/timer.h"
 #include "upstream/exchange.h"
 
+struct upstream_connection;
+
+/* How a protocol carries exchanges over a connection. */
+struct connection_protocol {
+    /* From the connection, which is BUSY or IDLE. Each may end in callbacks to exchanges' owners, and close the connection. */
+    void (*on_readable)(struct upstream_connection *c);
+    void (*on_drained)(struct upstream_connection *c); /* the write queue has room, or is empty */
+
+    /* From an exchange on a connection that is not CONNECTING. All but `flush` only queue; none calls the exchange back. */
+    void (*send_head)(struct exchange *x); /* x->request; says whether the request ends with it */
+    void (*send_data)(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length);
+    void (*send_end)(struct exchange *x, const struct message *trailers); /* NULL: none */
+    void (*shutdown)(struct exchange *x);                                 /* a tunnel's FIN, behind what is queued */
+    void (*flush)(struct exchange *x);                                    /* failures are told later */
+    bool (*is_full)(struct exchange *x);                                  /* pause the source until on_drained */
+    uint32_t (*queued_bytes)(const struct exchange *x);
+    void (*pause)(struct exchange *x);
+    void (*resume)(struct exchange *x);
+    /* Its owner gives the exchange up in the middle: it leaves the connection, which may close. Also while CONNECTING. */
+    void (*cancel)(struct exchange *x);
+};
+
+extern const struct connection_protocol connection_h1;
+
 enum connection_state { CONNECTION_CONNECTING, CONNECTION_BUSY, CONNECTION_IDLE, CONNECTION_CLOSED };
 
 struct upstream_connection {
     uint32_t magic;
     enum connection_state state;
+    const struct connection_protocol *protocol;
     struct endpoint *endpoint; /* NULL once closed */
-    struct exchange *exchange; /* the one it serves or connects for; NULL when idle, probing or closed */
+    struct list exchanges;     /* those it carries or connects for; empty when idle, probing or closed */
     struct list link;          /* IDLE: in endpoint->idle */
-    struct inbox inbox;        /* of the answer; BUSY only */
+    struct inbox inbox;        /* of answers; BUSY only */
     struct h1_limits limits;   /* of the response being read: a reload does not change them in the middle of it */
-    struct h1_reader reader;   /* of the answer under way; begun by the exchange when its head is sent */
+    struct h1_reader reader;   /* of the answer under way; begun when a head is sent */
     struct timer timer;        /* CONNECTING: connect_timeout; IDLE: idle_timeout */
     struct deferred deferred;
-    uint32_t exchange_count; /* served so far: > 0 means reused */
-    int64_t kept_ms;         /* unused for that long it may be closed by the endpoint; INT64_MAX: not told */
-    bool is_reusable;        /* the response in progress lets it be kept */
+    uint32_t served_count; /* exchanges that ended well: > 0 means reused */
+    int64_t kept_ms;       /* unused for that long it may be closed by the endpoint; INT64_MAX: not told */
+    bool is_reusable;      /* the response in progress lets it be kept */
     struct stream stream;
 };
+
+#define CONNECTION_MAGIC 0x55434f4eu
 
 /* Starts a new one for an exchange, or as a probe when x is NULL. */
 struct upstream_connection *connection_open(struct endpoint *e, struct exchange *x);
 /* The newest pooled one, now BUSY with x; NULL when there is none. */
 struct upstream_connection *connection_take(struct endpoint *e, struct exchange *x);
-/* The exchange is over. Pools the connection when `is_reusable`, else closes it. */
-void connection_release(struct upstream_connection *c);
-/* Idempotent. Detaches without telling the exchange. */
+/* Idempotent. Nobody uses it any more. */
 void connection_close(struct upstream_connection *c);
+
+/* ---- for the protocols ---------------------------------------------------------------------------------------------- */
+
+/* The exchange leaves, whatever becomes of the connection. */
+void connection_detach(struct exchange *x);
+/* The exchange is over: it leaves, and an unused connection is pooled when `is_reusable`, else closed. */
+void connection_release(struct exchange *x);
+/* It broke: closed, and each exchange is told by exchange_on_lost. */
+void connection_fail(struct upstream_connection *c, enum reason reason);
+
+/* HTTP/1.1: the one it serves; NULL: none. */
+static inline struct exchange *connection_exchange(const struct upstream_connection *c)
+{
+    return list_is_empty(&c->exchanges) ? NULL : LIST_ITEM(c->exchanges.next, struct exchange, link);
+}
 
 #endif

@@ -11,10 +11,8 @@
 #include "upstream/internal.h"
 #include "upstream/places.h"
 
-#define EXCHANGE_MAGIC    0x58434847u
-#define MAX_TRIES         3   /* connects that failed, on different endpoints */
-#define COPY_BELOW_BYTES  512 /* shorter pieces are copied beside their chunk framing: fewer pieces to write */
-#define HEAD_MARGIN_BYTES 256 /* what h1_write may add to a head, codec.h */
+#define EXCHANGE_MAGIC 0x58434847u
+#define MAX_TRIES      3 /* connects that failed, on different endpoints */
 
 void exchange_finish(struct exchange *x)
 {
@@ -36,17 +34,10 @@ static void exchange_fail(struct exchange *x, enum reason reason)
     x->events->on_failed(x, reason);
 }
 
-/* Serializes the head; the owner's body or a flush follows in the same turn. */
+/* Queues the head; the owner's body or a flush follows in the same turn. */
 static void exchange_send_head(struct exchange *x)
 {
-    struct upstream_connection *c = x->connection;
-    uint32_t room = (uint32_t)(h1_head_bytes(x->request) + x->target.len) + HEAD_MARGIN_BYTES;
-    char *out = stream_reserve(&c->stream, room);
-    size_t written = h1_write_request(x->request, x->target, &x->write, out, room);
-    CHECK(written > 0);
-    stream_commit(&c->stream, (uint32_t)written);
-    c->limits = x->upstream->set->response_limits;
-    h1_reader_init_response(&c->reader, &c->limits, x->request->method);
+    x->connection->protocol->send_head(x);
     x->state = EXCHANGE_WAITING;
     x->is_request_complete = x->write.framing == BODY_NONE;
 }
@@ -54,7 +45,7 @@ static void exchange_send_head(struct exchange *x)
 static void exchange_unqueue(struct exchange *x)
 {
     struct upstream *u = x->upstream;
-    list_remove(&x->pending_link);
+    list_remove(&x->link);
     places_give(u->set->places, u->stats_id);
     stats_upstream_sub(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_PENDING, 1);
 }
@@ -64,7 +55,7 @@ static enum reason exchange_wait(struct exchange *x)
     struct upstream *u = x->upstream;
     if (!places_take(u->set->places, u->stats_id, u->max_pending))
         return REASON_OVERLOADED;
-    list_append(&u->pending, &x->pending_link);
+    list_append(&u->pending, &x->link);
     stats_upstream_add(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_PENDING, 1);
     x->state = EXCHANGE_PENDING;
     return REASON_NONE;
@@ -95,7 +86,7 @@ enum reason exchange_begin(struct exchange *x)
     x->state = EXCHANGE_NEW;
     x->endpoint = NULL;
     x->connection = NULL;
-    list_init(&x->pending_link);
+    list_init(&x->link);
     x->try_count = x->informational_count = 0;
     x->is_request_complete = x->is_response_begun = x->is_tunnel = x->is_retried = x->is_new_connection_due = false;
     bool is_first = list_is_empty(&x->upstream->pending); /* U3: what is free this turn belongs to those who wait */
@@ -178,71 +169,49 @@ bool exchange_is_ready(const struct exchange *x)
 
 bool exchange_is_full(struct exchange *x)
 {
-    return x->connection != NULL && stream_is_full(&x->connection->stream);
+    return exchange_is_ready(x) && x->connection->protocol->is_full(x);
 }
 
 uint32_t exchange_queued_bytes(const struct exchange *x)
 {
-    return x->connection != NULL ? x->connection->stream.queued_bytes : 0;
-}
-
-static void push_piece(struct stream *s, struct chunk *chunk, uint32_t offset, uint32_t length)
-{
-    if (length < COPY_BELOW_BYTES)
-        stream_push_copy(s, chunk->bytes + offset, length);
-    else
-        stream_push(s, chunk, offset, length);
+    return exchange_is_ready(x) ? x->connection->protocol->queued_bytes(x) : 0;
 }
 
 void exchange_send(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
     CHECK(exchange_is_ready(x));
-    struct stream *s = &x->connection->stream;
-    bool is_chunked = x->write.framing == BODY_CHUNKED && !x->is_tunnel;
-    if (is_chunked) {
-        char size[18];
-        stream_push_copy(s, size, (uint32_t)h1_write_chunk_size(length, size));
-    }
-    push_piece(s, chunk, offset, length);
-    if (is_chunked)
-        stream_push_copy(s, "\r\n", 2);
+    x->connection->protocol->send_data(x, chunk, offset, length);
 }
 
 void exchange_end_request(struct exchange *x, const struct message *trailers)
 {
     CHECK(exchange_is_ready(x));
-    if (x->write.framing == BODY_CHUNKED && !x->is_tunnel) {
-        struct stream *s = &x->connection->stream;
-        uint32_t room = (uint32_t)(trailers != NULL ? h1_head_bytes(trailers) : 0) + HEAD_MARGIN_BYTES;
-        size_t written = h1_write_last_chunk(trailers, stream_reserve(s, room), room);
-        CHECK(written > 0);
-        stream_commit(s, (uint32_t)written);
-    }
+    x->connection->protocol->send_end(x, trailers);
     x->is_request_complete = true;
 }
 
 void exchange_flush(struct exchange *x)
 {
-    if (x->connection != NULL && stream_flush(&x->connection->stream) == STREAM_ERROR)
-        stream_resume(&x->connection->stream); /* reading tells the end, or an early answer first */
+    if (exchange_is_ready(x))
+        x->connection->protocol->flush(x);
 }
 
 void exchange_shutdown(struct exchange *x)
 {
-    if (x->connection != NULL)
-        stream_shutdown(&x->connection->stream);
+    if (exchange_is_ready(x))
+        x->connection->protocol->shutdown(x);
 }
 
 void exchange_pause(struct exchange *x)
 {
-    if (x->connection != NULL)
-        stream_pause(&x->connection->stream);
+    if (exchange_is_ready(x))
+        x->connection->protocol->pause(x);
 }
 
 void exchange_resume(struct exchange *x)
 {
-    if (x->connection != NULL)
-        stream_resume(&x->connection->stream);
+    if (exchange_is_ready(x))
+        x->connection->protocol->resume(x);
 }
 
 void exchange_cancel(struct exchange *x)
@@ -253,6 +222,7 @@ void exchange_cancel(struct exchange *x)
     if (x->state == EXCHANGE_PENDING)
         exchange_unqueue(x);
     if (x->connection != NULL)
-        connection_close(x->connection);
+        x->connection->protocol->cancel(x);
+    list_remove(&x->link); /* of those who are about to hear that their connection is gone */
     exchange_finish(x);
 }

@@ -7,9 +7,9 @@
  *   CONNECTING -- exchange_on_connected ------> WAITING
  *   WAITING    -- connection_on_head ---------> STREAMING   with a final head
  *   STREAMING  -- connection_on_end ----------> DONE
- *   CONNECTING -- exchange_on_connect_failed -> exchange_try, or DONE
- *   WAITING    -- exchange_on_lost -----------> exchange_try, or DONE
- *   STREAMING  -- exchange_on_lost -----------> DONE
+ *   CONNECTING, WAITING, STREAMING -- connection_fail, connection_fail_connect --> LOST
+ *   LOST       -- exchange_on_connect_failed -> exchange_try, or DONE
+ *   LOST       -- exchange_on_lost -----------> exchange_try, or DONE
  *   any        -- exchange_cancel ------------> DONE
  *
  * Owner: the request it is embedded in, which fills in what to send and hears what comes back. Thread: the worker's.
@@ -65,6 +65,7 @@ enum exchange_state {
     EXCHANGE_CONNECTING,
     EXCHANGE_WAITING,   /* for the final response head */
     EXCHANGE_STREAMING, /* its body; also tunnels */
+    EXCHANGE_LOST,      /* the connection is gone; the exchange is told in the same callback */
     EXCHANGE_DONE
 };
 
@@ -81,7 +82,7 @@ struct exchange {
     enum exchange_state state;
     struct endpoint *endpoint; /* NULL while pending */
     struct upstream_connection *connection;
-    struct list pending_link;
+    struct list link; /* PENDING: in upstream->pending; else in its connection's exchanges */
     struct message response;
     uint8_t informational_count; /* 1xx heads so far */
     uint8_t try_count;           /* tries begun */

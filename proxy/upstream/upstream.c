@@ -339,7 +339,7 @@ static void upstream_serve_waiting(struct upstream *u)
     while (!list_is_empty(&u->owed_probes) && upstream_has_room(u))
         endpoint_probe_owed(LIST_ITEM(u->owed_probes.next, struct endpoint, probe_link));
     while (!list_is_empty(&u->pending) && (upstream_is_below_limit(u) || upstream_find_unused(u) != NULL))
-        exchange_leave_queue(LIST_ITEM(u->pending.next, struct exchange, pending_link));
+        exchange_leave_queue(LIST_ITEM(u->pending.next, struct exchange, link));
 }
 
 /* Connections became free in this turn: those who wait go on, oldest first. Runs outside of any callback. */
