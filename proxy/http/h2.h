@@ -225,6 +225,8 @@ void h2_stream_init(struct h2_stream *s, struct arena *arena, struct message *me
 
 /* Client: may h2_begin be called? No after GOAWAY, at the peer's limit of streams, and when ids are used up. */
 bool h2_can_begin(const struct h2 *h);
+/* Client: how many streams the peer allows at a time; 100 until it says so, UINT32_MAX: any number. */
+uint32_t h2_peer_max_streams(const struct h2 *h);
 /* No stream will ever begin again: GOAWAY, or ids are used up. */
 bool h2_is_closing(const struct h2 *h);
 /* Client: the peer takes extended CONNECT (RFC 8441); known after its first SETTINGS. */

@@ -149,10 +149,14 @@ bool h2_is_closing(const struct h2 *h)
     return h->is_over || h->is_shutting_down || h->is_goaway_received || h->has_used_up_ids;
 }
 
+uint32_t h2_peer_max_streams(const struct h2 *h)
+{
+    return nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 bool h2_can_begin(const struct h2 *h)
 {
-    return !h2_is_closing(h) &&
-           h->begun_count < nghttp2_session_get_remote_settings(h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    return !h2_is_closing(h) && h->begun_count < h2_peer_max_streams(h);
 }
 
 bool h2_can_upgrade(const struct h2 *h)
