@@ -165,7 +165,7 @@ struct h2_stream {
     struct list link;             /* of the session's streams */
     struct list room_link;        /* of those that wait for on_room */
     struct pieces out;            /* of the body; out.bytes may be read */
-    struct message *out_trailers; /* the owner's; NULL: none */
+    const struct message *out_trailers; /* the owner's, until the stream is detached; NULL: none */
     uint64_t received_bytes;      /* of the body */
     uint64_t expected_bytes;      /* Content-Length; UINT64_MAX: not announced */
     uint32_t unconsumed_bytes;
@@ -246,7 +246,7 @@ void h2_send_data(struct h2_stream *s, struct chunk *chunk, uint32_t offset, uin
 void h2_send_copy(struct h2_stream *s, struct slice bytes);
 /* Behind what is queued. `trailers` (NULL: none) are the owner's and stay until the stream is detached. Of a tunnel only our
    direction ends. */
-void h2_send_end(struct h2_stream *s, struct message *trailers);
+void h2_send_end(struct h2_stream *s, const struct message *trailers);
 
 /* So many bytes from on_data were passed on. */
 void h2_consume(struct h2_stream *s, uint32_t bytes);

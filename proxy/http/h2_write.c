@@ -217,7 +217,7 @@ void h2_send_copy(struct h2_stream *s, struct slice bytes)
     resume(s);
 }
 
-void h2_send_end(struct h2_stream *s, struct message *trailers)
+void h2_send_end(struct h2_stream *s, const struct message *trailers)
 {
     CHECK_MAGIC(s, H2_STREAM_MAGIC);
     if (s->session == NULL || s->write_state != H2_WRITE_BODY)
