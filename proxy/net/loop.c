@@ -107,8 +107,11 @@ void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook)
 /* What happens once per turn, in this order: hooks (which may close things), frees, the shared scratch chunk. */
 static void loop_end_turn(struct loop *loop)
 {
-    for (struct turn_hook *hook = loop->hooks; hook != NULL; hook = hook->next)
-        hook->run(hook->arg);
+    do {
+        loop->are_hooks_due = false;
+        for (struct turn_hook *hook = loop->hooks; hook != NULL; hook = hook->next)
+            hook->run(hook->arg);
+    } while (loop->are_hooks_due);
     while (loop->deferred != NULL) {
         struct deferred *d = loop->deferred;
         loop->deferred = d->next;

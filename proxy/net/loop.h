@@ -49,6 +49,7 @@ struct loop {
     struct event_base *base; /* libevent's, without locks (Speed 2) */
     struct mono_time now;    /* read lazily, once a turn, by loop_now */
     bool is_now_known, is_stopping;
+    bool are_hooks_due; /* a hook has made work for another */
     struct wheel wheel;
     struct chunk_pool chunks;            /* of all connections */
     struct pieces_pool pieces;           /* of all write queues */
@@ -91,5 +92,10 @@ struct chunk *loop_scratch(struct loop *loop, uint32_t min_bytes);
 void loop_after_turn(struct loop *loop, struct deferred *d);
 /* The hook is embedded in its owner and never removed: it lives as long as the loop. */
 void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook);
+/* Said by who leaves work to a hook: when it is said inside a hook, all of them run once more before the turn ends. */
+static inline void loop_repeat_hooks(struct loop *loop)
+{
+    loop->are_hooks_due = true;
+}
 
 #endif
