@@ -24,22 +24,63 @@ static void connection_destroy(struct deferred *d)
     memory_free(c);
 }
 
+/* ---- who uses it ----------------------------------------------------------------------------------------------------- */
+
+static bool connection_is_full(const struct upstream_connection *c)
+{
+    return c->exchange_count >= c->capacity;
+}
+
+/* Would its upstream, as it is now, have opened it? */
+static bool connection_is_current(const struct upstream_connection *c)
+{
+    return c->is_reusable && !endpoint_is_leaving(c->endpoint);
+}
+
+/* Others find it while it has room. Those that connect stand behind those that work; the one that was full goes first. */
+static void connection_offer(struct upstream_connection *c)
+{
+    if (connection_is_full(c) || !connection_is_current(c)) {
+        list_remove(&c->link);
+        return;
+    }
+    if (list_is_linked(&c->link))
+        return;
+    if (c->state == CONNECTION_CONNECTING)
+        list_append(&c->endpoint->shared, &c->link);
+    else
+        list_push(&c->endpoint->shared, &c->link);
+    upstream_on_room(c->endpoint->upstream);
+}
+
+void connection_set_capacity(struct upstream_connection *c, uint32_t capacity)
+{
+    c->capacity = capacity;
+    if (c->exchange_count > 0)
+        connection_offer(c);
+}
+
 static void connection_attach(struct upstream_connection *c, struct exchange *x)
 {
     CHECK(x->connection == NULL);
     list_append(&c->exchanges, &x->link);
+    c->exchange_count++;
     x->connection = c;
     x->endpoint = c->endpoint;
     c->endpoint->in_flight_count++;
+    connection_offer(c);
 }
 
 void connection_detach(struct exchange *x)
 {
     list_remove(&x->link);
+    x->connection->exchange_count--;
     x->endpoint->in_flight_count--;
     x->connection = NULL;
     x->endpoint = NULL;
 }
+
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 /* Gauges: from one to the other, or in and out of the first. */
 static void connection_count(struct upstream_connection *c, enum stats_upstream_cell cell, int64_t change)
@@ -85,6 +126,7 @@ static void connection_pool(struct upstream_connection *c)
     c->state = CONNECTION_IDLE;
     connection_count(c, STATS_UPSTREAM_ACTIVE, -1);
     connection_count(c, STATS_UPSTREAM_IDLE, 1);
+    list_remove(&c->link);
     list_push(&c->endpoint->idle, &c->link);
     timer_start(c->stream.loop, &c->timer, c->kept_ms < u->idle_timeout_ms ? c->kept_ms : u->idle_timeout_ms);
     upstream_on_room(u);
@@ -92,9 +134,18 @@ static void connection_pool(struct upstream_connection *c)
 
 static bool connection_may_be_pooled(const struct upstream_connection *c)
 {
-    const struct endpoint *e = c->endpoint;
-    return c->is_reusable && !c->stream.has_failed && c->stream.queued_bytes == 0 && inbox_is_empty(&c->inbox) &&
-           !endpoint_is_leaving(e) && !e->upstream->set->is_draining;
+    return c->state == CONNECTION_BUSY && c->capacity > 0 && connection_is_current(c) && !c->stream.has_failed &&
+           inbox_is_empty(&c->inbox) && !c->endpoint->upstream->set->is_draining;
+}
+
+void connection_settle(struct upstream_connection *c)
+{
+    if (c->exchange_count > 0)
+        connection_offer(c);
+    else if (connection_may_be_pooled(c))
+        connection_pool(c);
+    else
+        connection_close(c);
 }
 
 void connection_release(struct exchange *x)
@@ -103,26 +154,50 @@ void connection_release(struct exchange *x)
     CHECK(c->state == CONNECTION_BUSY);
     c->served_count++;
     connection_detach(x);
-    if (!list_is_empty(&c->exchanges))
-        return;
-    if (connection_may_be_pooled(c))
-        connection_pool(c);
-    else
-        connection_close(c);
+    connection_settle(c);
+}
+
+static struct upstream_connection *first_connection(const struct list *connections)
+{
+    return list_is_empty(connections) ? NULL : LIST_ITEM(connections->next, struct upstream_connection, link);
+}
+
+/* Those that are not to be used any more are taken off the list when they are met. */
+static struct upstream_connection *first_shared(const struct endpoint *e)
+{
+    struct upstream_connection *c;
+    while ((c = first_connection(&e->shared)) != NULL && !connection_is_current(c))
+        list_remove(&c->link);
+    return c;
+}
+
+bool connection_is_shared(const struct endpoint *e)
+{
+    return first_shared(e) != NULL;
+}
+
+static struct upstream_connection *take_idle(struct endpoint *e)
+{
+    struct upstream_connection *c = first_connection(&e->idle);
+    if (c == NULL)
+        return NULL;
+    CHECK(c->state == CONNECTION_IDLE);
+    list_remove(&c->link);
+    c->state = CONNECTION_BUSY;
+    connection_count(c, STATS_UPSTREAM_IDLE, -1);
+    connection_count(c, STATS_UPSTREAM_ACTIVE, 1);
+    return c; /* the idle timer stays armed: firing while BUSY means nothing, pooling again postpones it */
 }
 
 struct upstream_connection *connection_take(struct endpoint *e, struct exchange *x)
 {
-    struct list *link = list_pop(&e->idle);
-    if (link == NULL)
-        return NULL;
-    struct upstream_connection *c = LIST_ITEM(link, struct upstream_connection, link);
-    CHECK(c->state == CONNECTION_IDLE);
-    c->state = CONNECTION_BUSY;
-    connection_count(c, STATS_UPSTREAM_IDLE, -1);
-    connection_count(c, STATS_UPSTREAM_ACTIVE, 1);
-    connection_attach(c,
-                      x); /* the idle timer stays armed: firing while BUSY means nothing, pooling again postpones it */
+    struct upstream_connection *c = first_shared(e);
+    if (c == NULL || c->state == CONNECTION_CONNECTING) {
+        struct upstream_connection *idle = take_idle(e);
+        c = idle != NULL ? idle : c;
+    }
+    if (c != NULL)
+        connection_attach(c, x);
     return c;
 }
 
@@ -236,9 +311,11 @@ static void connection_on_connected(struct stream *s, int error)
     if (c->endpoint->probe == c) {
         connection_end_probe(c);
         connection_pool(c);
-    } else {
-        connection_start_waiting(c);
+        return;
     }
+    list_remove(&c->link);
+    connection_offer(c);
+    connection_start_waiting(c);
 }
 
 static void connection_on_drained(struct stream *s)
@@ -282,6 +359,7 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     c->magic = CONNECTION_MAGIC;
     c->state = CONNECTION_CONNECTING;
     c->protocol = &connection_h1;
+    c->capacity = c->protocol->max_exchanges;
     c->endpoint = e;
     c->is_reusable = true;
     c->kept_ms = INT64_MAX;

@@ -4,6 +4,9 @@
  *        \________________________ | ________________________________________/
  *                            connection_close --> CLOSED (freed after the turn)
  *
+ * A connection that can carry several exchanges is filled before another is opened: while it has room for more it is on
+ * endpoint->shared, and exchanges may also gather on one that is still connecting.
+ *
  * Owner: itself: it lives from connection_open until the end of the turn in which it is closed, and holds a reference
  * to its upstream. Endpoint and exchanges point to it and are pointed to; an exchange leaves it by connection_detach,
  * all of them by connection_fail. Thread: the worker's.
@@ -12,9 +15,10 @@
  *
  *   invariants
  *   C1 there are exchanges exactly in BUSY, and in CONNECTING unless the connection is endpoint->probe
- *   C2 an IDLE connection is on endpoint->idle, has an empty inbox and queue; in HTTP/1.1 any byte or FIN closes it
+ *   C2 an IDLE connection is on endpoint->idle and has an empty inbox; in HTTP/1.1 any byte or FIN closes it
  *   C3 read interest stays registered in IDLE and BUSY, except under back-pressure
  *   C4 HTTP/1.1: there is one exchange at most
+ *   C5 one in CONNECTING or BUSY with exchanges is on endpoint->shared while exchange_count < capacity
  */
 #ifndef UPSTREAM_CONNECTION_H
 #define UPSTREAM_CONNECTION_H
@@ -29,6 +33,8 @@ struct upstream_connection;
 
 /* How a protocol carries exchanges over a connection. */
 struct connection_protocol {
+    uint32_t max_exchanges; /* at once, as long as the peer says nothing else */
+
     /* From the connection, which is BUSY or IDLE. Each may end in callbacks to exchanges' owners, and close the connection. */
     void (*on_readable)(struct upstream_connection *c);
     void (*on_drained)(struct upstream_connection *c); /* the write queue has room, or is empty */
@@ -57,7 +63,9 @@ struct upstream_connection {
     const struct connection_protocol *protocol;
     struct endpoint *endpoint; /* NULL once closed */
     struct list exchanges;     /* those it carries or connects for; empty when idle, probing or closed */
-    struct list link;          /* IDLE: in endpoint->idle */
+    uint32_t exchange_count;   /* their number */
+    uint32_t capacity;         /* how many it may carry now; 0: no more */
+    struct list link;          /* IDLE: in endpoint->idle; with room for more: in endpoint->shared */
     struct inbox inbox;        /* of answers; BUSY only */
     struct h1_limits limits;   /* of the response being read: a reload does not change them in the middle of it */
     struct h1_reader reader;   /* of the answer under way; begun when a head is sent */
@@ -73,8 +81,11 @@ struct upstream_connection {
 
 /* Starts a new one for an exchange, or as a probe when x is NULL. */
 struct upstream_connection *connection_open(struct endpoint *e, struct exchange *x);
-/* The newest pooled one, now BUSY with x; NULL when there is none. */
+/* One that has room for x, now with x: in use, else the newest pooled one, else one that is still connecting. NULL when there
+   is none. */
 struct upstream_connection *connection_take(struct endpoint *e, struct exchange *x);
+/* Has one of the endpoint's connections that are in use room for another exchange? */
+bool connection_is_shared(const struct endpoint *e);
 /* Idempotent. Nobody uses it any more. */
 void connection_close(struct upstream_connection *c);
 
@@ -84,6 +95,10 @@ void connection_close(struct upstream_connection *c);
 void connection_detach(struct exchange *x);
 /* The exchange is over: it leaves, and an unused connection is pooled when `is_reusable`, else closed. */
 void connection_release(struct exchange *x);
+/* Nobody uses it, or one less: pooled, closed, or offered to others. */
+void connection_settle(struct upstream_connection *c);
+/* How many exchanges it may carry has changed; also to 0. */
+void connection_set_capacity(struct upstream_connection *c, uint32_t capacity);
 /* It broke: closed, and each exchange is told by exchange_on_lost. */
 void connection_fail(struct upstream_connection *c, enum reason reason);
 

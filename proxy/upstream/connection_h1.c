@@ -28,7 +28,7 @@ enum liveness { ALIVE, LOST };
 static void connection_on_end(struct upstream_connection *c, bool has_rest)
 {
     struct exchange *x = connection_exchange(c);
-    if (has_rest || !x->is_request_complete || x->is_tunnel)
+    if (has_rest || !x->is_request_complete || x->is_tunnel || c->stream.queued_bytes > 0)
         c->is_reusable = false; /* RFC 9112 6.3: bytes behind a complete response are nobody's */
     connection_release(x);
     exchange_count_retry(x, STATS_UPSTREAM_RETRIES_OK);
@@ -292,6 +292,7 @@ static void h1_cancel(struct exchange *x)
 }
 
 const struct connection_protocol connection_h1 = {
+    .max_exchanges = 1,
     .on_readable = h1_on_readable,
     .on_drained = h1_on_drained,
     .send_head = h1_send_head,

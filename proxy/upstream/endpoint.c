@@ -124,6 +124,7 @@ struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_entry
     e->address = *address;
     list_init(&e->link);
     list_init(&e->idle);
+    list_init(&e->shared);
     list_init(&e->probe_link);
     timer_init(&e->probe_timer, endpoint_on_probe_due, e);
     return e;
@@ -143,7 +144,7 @@ void endpoint_close_unused(struct endpoint *e)
 void endpoint_destroy(struct endpoint *e)
 {
     CHECK_MAGIC(e, ENDPOINT_MAGIC);
-    CHECK(e->connection_count == 0 && list_is_empty(&e->idle));
+    CHECK(e->connection_count == 0 && list_is_empty(&e->idle) && list_is_empty(&e->shared));
     CHECK(!timer_is_armed(&e->probe_timer) && !list_is_linked(&e->probe_link));
     list_remove(&e->link);
     memory_free(e->label);

@@ -66,6 +66,7 @@ struct endpoint {
     uint32_t connection_count;         /* connecting, busy and idle */
     struct tls_session_slot session;   /* of its newest TLS connection */
     struct list idle;                  /* pooled connections, newest first */
+    struct list shared;                /* connections in use that have room for another exchange */
     enum endpoint_health health;       /* after the last connect */
     int64_t down_period_ms;            /* for which it is left alone, or was last; 0 when up */
     struct upstream_connection *probe; /* being connected for nobody yet; NULL: none */

@@ -61,22 +61,33 @@ static enum reason exchange_wait(struct exchange *x)
     return REASON_NONE;
 }
 
-/* Picks an endpoint and gets going on it: at once on a pooled connection, later on a new one. */
+/* A connection for it: one with room to that endpoint, a new one, or, where max_connections forbids that, one with room to
+   another endpoint. NULL: it has to wait. */
+static struct upstream_connection *exchange_find_connection(struct exchange *x, struct endpoint *e)
+{
+    struct upstream_connection *c = x->is_new_connection_due ? NULL : connection_take(e, x);
+    if (c != NULL)
+        return c;
+    if (upstream_has_room(x->upstream))
+        return connection_open(e, x);
+    struct endpoint *other = upstream_find_shared(x->upstream);
+    return other != NULL ? connection_take(other, x) : NULL;
+}
+
+/* Picks an endpoint and gets going on it: at once on a connection that works, later on one that is being made. */
 static enum reason exchange_try(struct exchange *x, const struct endpoint *avoid)
 {
     struct endpoint *e = balance_pick(x->upstream, avoid);
     if (e == NULL)
         return REASON_NO_ENDPOINT;
-    if (!x->is_new_connection_due && connection_take(e, x) != NULL) {
-        x->try_count++;
-        exchange_send_head(x);
-        return REASON_NONE;
-    }
-    if (!upstream_has_room(x->upstream))
+    struct upstream_connection *c = exchange_find_connection(x, e);
+    if (c == NULL)
         return exchange_wait(x);
     x->try_count++;
-    x->state = EXCHANGE_CONNECTING;
-    connection_open(e, x);
+    if (c->state == CONNECTION_CONNECTING)
+        x->state = EXCHANGE_CONNECTING;
+    else
+        exchange_send_head(x);
     return REASON_NONE;
 }
 

@@ -35,6 +35,8 @@ bool upstream_is_below_limit(const struct upstream *u);
 void upstream_on_room(struct upstream *u);
 /* May a new connection be opened? Gives up an idle one of another endpoint if need be. */
 bool upstream_has_room(struct upstream *u);
+/* An endpoint with a connection in use that has room for another exchange; NULL: none. */
+struct endpoint *upstream_find_shared(const struct upstream *u);
 
 /* A pending exchange gets its turn. */
 void exchange_leave_queue(struct exchange *x);

@@ -333,12 +333,25 @@ bool upstream_has_room(struct upstream *u)
     return true;
 }
 
+struct endpoint *upstream_find_shared(const struct upstream *u)
+{
+    for (uint32_t i = 0; i < u->endpoint_count; i++)
+        if (connection_is_shared(u->endpoints[i]))
+            return u->endpoints[i];
+    return NULL;
+}
+
+static bool upstream_can_serve(const struct upstream *u)
+{
+    return upstream_is_below_limit(u) || upstream_find_unused(u) != NULL || upstream_find_shared(u) != NULL;
+}
+
 /* Owed probes first: one connection each, and no more until the next is due. */
 static void upstream_serve_waiting(struct upstream *u)
 {
     while (!list_is_empty(&u->owed_probes) && upstream_has_room(u))
         endpoint_probe_owed(LIST_ITEM(u->owed_probes.next, struct endpoint, probe_link));
-    while (!list_is_empty(&u->pending) && (upstream_is_below_limit(u) || upstream_find_unused(u) != NULL))
+    while (!list_is_empty(&u->pending) && upstream_can_serve(u))
         exchange_leave_queue(LIST_ITEM(u->pending.next, struct exchange, link));
 }
 

@@ -11,7 +11,8 @@
  *
  *   invariants
  *   U1 connection_count is the number of connections of all endpoints, connecting ones included
- *   U2 between turns an exchange is pending only while connection_count >= max_connections (0: never)
+ *   U2 between turns an exchange is pending only while connection_count >= max_connections (0: never) and no connection
+ *      has room
  *   U3 who comes while others are pending waits behind them
  */
 #ifndef UPSTREAM_UPSTREAM_H
