@@ -212,7 +212,7 @@ struct endpoint_config {
     struct place place;
 };
 
-enum upstream_protocol { UPSTREAM_HTTP1 };
+enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_HTTP2 };
 enum balance_kind { BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUEST, BALANCE_RANDOM };
 
 struct upstream_config {

@@ -1,9 +1,10 @@
-/* crypto/digest.c - OpenSSL's SHA-256 and its comparison. */
+/* crypto/digest.c - OpenSSL's digests and its comparison. */
 #include "crypto/digest.h"
 
 #include "base/check.h"
 
 #include <openssl/evp.h>
+#include <string.h>
 
 void digest_sha256(struct slice bytes, uint8_t out[DIGEST_SHA256_BYTES])
 {
@@ -22,6 +23,21 @@ void digest_sha256_hex(struct slice bytes, char out[DIGEST_SHA256_HEX_SIZE])
         out[2 * i + 1] = digits[raw[i] & 15];
     }
     out[2 * DIGEST_SHA256_BYTES] = '\0';
+}
+
+void digest_websocket_accept(struct slice key, char out[DIGEST_WEBSOCKET_BYTES])
+{
+    static const struct slice suffix = { "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", 36 };
+    uint8_t raw[20];
+    unsigned char text[DIGEST_WEBSOCKET_BYTES + 1];
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    CHECK(context != NULL && EVP_DigestInit_ex(context, EVP_sha1(), NULL) == 1);
+    CHECK(EVP_DigestUpdate(context, key.ptr, key.len) == 1);
+    CHECK(EVP_DigestUpdate(context, suffix.ptr, suffix.len) == 1);
+    CHECK(EVP_DigestFinal_ex(context, raw, NULL) == 1);
+    EVP_MD_CTX_free(context);
+    CHECK(EVP_EncodeBlock(text, raw, sizeof(raw)) == DIGEST_WEBSOCKET_BYTES);
+    memcpy(out, text, DIGEST_WEBSOCKET_BYTES);
 }
 
 bool digest_equal(struct slice a, struct slice b)

@@ -1,4 +1,4 @@
-/* crypto/digest.h - SHA-256, and comparing secrets without telling how much was right.
+/* crypto/digest.h - SHA-256, the answer to a WebSocket's key, and comparing secrets without telling how much was right.
  *
  * Where a digest meets the world: bearer tokens are configured as SHA-256 and looked for by it (admin/auth.c), and
  * each line of the audit log covers the one before it (store/audit.c). Pure, any thread. Failures of OpenSSL are
@@ -18,6 +18,10 @@
 void digest_sha256(struct slice bytes, uint8_t out[DIGEST_SHA256_BYTES]);
 /* As sha256sum prints it. */
 void digest_sha256_hex(struct slice bytes, char out[DIGEST_SHA256_HEX_SIZE]);
+
+/* The Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 4.2.2): 28 characters, no NUL. */
+#define DIGEST_WEBSOCKET_BYTES 28
+void digest_websocket_accept(struct slice key, char out[DIGEST_WEBSOCKET_BYTES]);
 
 /* Takes the same time whatever differs; only a difference in length returns early. */
 bool digest_equal(struct slice a, struct slice b);

@@ -20,6 +20,8 @@ static void connection_destroy(struct deferred *d)
 {
     struct upstream_connection *c = CONTAINER_OF(d, struct upstream_connection, deferred);
     CHECK_MAGIC(c, CONNECTION_MAGIC);
+    if (c->protocol->fini != NULL)
+        c->protocol->fini(c);
     c->magic = 0;
     memory_free(c);
 }
@@ -31,10 +33,15 @@ static bool connection_is_full(const struct upstream_connection *c)
     return c->exchange_count >= c->capacity;
 }
 
+static const struct connection_protocol *protocol_of(const struct upstream *u)
+{
+    return u->protocol == UPSTREAM_HTTP2 ? &connection_h2 : &connection_h1;
+}
+
 /* Would its upstream, as it is now, have opened it? */
 static bool connection_is_current(const struct upstream_connection *c)
 {
-    return c->is_reusable && !endpoint_is_leaving(c->endpoint);
+    return c->is_reusable && !endpoint_is_leaving(c->endpoint) && c->protocol == protocol_of(c->endpoint->upstream);
 }
 
 /* Others find it while it has room. Those that connect stand behind those that work; the one that was full goes first. */
@@ -58,6 +65,8 @@ void connection_set_capacity(struct upstream_connection *c, uint32_t capacity)
     c->capacity = capacity;
     if (c->exchange_count > 0)
         connection_offer(c);
+    else if (c->state == CONNECTION_IDLE && capacity == 0)
+        connection_close(c);
 }
 
 static void connection_attach(struct upstream_connection *c, struct exchange *x)
@@ -68,11 +77,14 @@ static void connection_attach(struct upstream_connection *c, struct exchange *x)
     x->connection = c;
     x->endpoint = c->endpoint;
     c->endpoint->in_flight_count++;
-    connection_offer(c);
+    if (c->capacity > 1)
+        connection_offer(c);
 }
 
 void connection_detach(struct exchange *x)
 {
+    if (x->connection->protocol->on_detach != NULL)
+        x->connection->protocol->on_detach(x);
     list_remove(&x->link);
     x->connection->exchange_count--;
     x->endpoint->in_flight_count--;
@@ -104,6 +116,8 @@ void connection_close(struct upstream_connection *c)
         return;
     CHECK(list_is_empty(&c->exchanges));
     struct loop *loop = c->stream.loop;
+    if (c->protocol->on_close != NULL)
+        c->protocol->on_close(c);
     connection_count(c, c->state == CONNECTION_IDLE ? STATS_UPSTREAM_IDLE : STATS_UPSTREAM_ACTIVE, -1);
     c->state = CONNECTION_CLOSED;
     connection_end_probe(c);
@@ -114,6 +128,12 @@ void connection_close(struct upstream_connection *c)
     endpoint_forget_connection(c->endpoint); /* may free the endpoint */
     c->endpoint = NULL;
     loop_after_turn(loop, &c->deferred);
+}
+
+void connection_close_idle(struct endpoint *e)
+{
+    LIST_FOREACH_SAFE (link, &e->idle)
+        connection_close(LIST_ITEM(link, struct upstream_connection, link));
 }
 
 /* ---- pooling -------------------------------------------------------------------------------------------------------- */
@@ -181,12 +201,23 @@ static struct upstream_connection *take_idle(struct endpoint *e)
     struct upstream_connection *c = first_connection(&e->idle);
     if (c == NULL)
         return NULL;
-    CHECK(c->state == CONNECTION_IDLE);
+    CHECK(c->state == CONNECTION_IDLE && c->capacity > 0);
     list_remove(&c->link);
     c->state = CONNECTION_BUSY;
     connection_count(c, STATS_UPSTREAM_IDLE, -1);
     connection_count(c, STATS_UPSTREAM_ACTIVE, 1);
     return c; /* the idle timer stays armed: firing while BUSY means nothing, pooling again postpones it */
+}
+
+struct upstream_connection *connection_take_new(struct endpoint *e, struct exchange *x)
+{
+    if (list_is_empty(&e->shared)) /* which is in order: those that connect stand at the end */
+        return NULL;
+    struct upstream_connection *c = LIST_ITEM(e->shared.prev, struct upstream_connection, link);
+    if (c->state != CONNECTION_CONNECTING || !connection_is_current(c))
+        return NULL;
+    connection_attach(c, x);
+    return c;
 }
 
 struct upstream_connection *connection_take(struct endpoint *e, struct exchange *x)
@@ -308,9 +339,11 @@ static void connection_on_connected(struct stream *s, int error)
     endpoint_on_connected(c->endpoint);
     timer_stop(s->loop, &c->timer);
     c->state = CONNECTION_BUSY;
+    if (c->protocol->on_connected != NULL)
+        c->protocol->on_connected(c);
     if (c->endpoint->probe == c) {
         connection_end_probe(c);
-        connection_pool(c);
+        connection_settle(c);
         return;
     }
     list_remove(&c->link);
@@ -332,6 +365,8 @@ static void connection_on_timer(void *arg)
         connection_close(c);
     else if (c->state == CONNECTION_CONNECTING)
         connection_fail_connect(c, REASON_CONNECT_TIMEOUT, "could not connect in time");
+    else if (c->state == CONNECTION_BUSY && c->protocol->on_timer != NULL)
+        c->protocol->on_timer(c);
 }
 
 static const struct stream_events connection_events = {
@@ -358,8 +393,8 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     struct upstream_connection *c = memory_zalloc(sizeof(*c));
     c->magic = CONNECTION_MAGIC;
     c->state = CONNECTION_CONNECTING;
-    c->protocol = &connection_h1;
-    c->capacity = c->protocol->max_exchanges;
+    c->protocol = protocol_of(u);
+    c->capacity = e->exchange_limit < c->protocol->max_exchanges ? e->exchange_limit : c->protocol->max_exchanges;
     c->endpoint = e;
     c->is_reusable = true;
     c->kept_ms = INT64_MAX;

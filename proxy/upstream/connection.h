@@ -11,7 +11,7 @@
  * to its upstream. Endpoint and exchanges point to it and are pointed to; an exchange leaves it by connection_detach,
  * all of them by connection_fail. Thread: the worker's.
  *
- * It knows bytes, time and who uses it; messages are its protocol's (upstream/connection_h1.c).
+ * It knows bytes, time and who uses it; messages are its protocol's (upstream/connection_h1.c, connection_h2.c).
  *
  *   invariants
  *   C1 there are exchanges exactly in BUSY, and in CONNECTING unless the connection is endpoint->probe
@@ -24,6 +24,7 @@
 #define UPSTREAM_CONNECTION_H
 
 #include "http/codec.h"
+#include "http/h2.h"
 #include "net/inbox.h"
 #include "net/stream.h"
 #include "net/timer.h"
@@ -38,6 +39,12 @@ struct connection_protocol {
     /* From the connection, which is BUSY or IDLE. Each may end in callbacks to exchanges' owners, and close the connection. */
     void (*on_readable)(struct upstream_connection *c);
     void (*on_drained)(struct upstream_connection *c); /* the write queue has room, or is empty */
+    /* From the connection; NULL: nothing to do. */
+    void (*on_connected)(struct upstream_connection *c); /* before any exchange goes on */
+    void (*on_timer)(struct upstream_connection *c);     /* in BUSY */
+    void (*on_close)(struct upstream_connection *c);     /* unused and still open: a last word */
+    void (*fini)(struct upstream_connection *c);         /* after the turn in which it was closed */
+    void (*on_detach)(struct exchange *x);               /* it leaves: gives up what is under way of it */
 
     /* From an exchange on a connection that is not CONNECTING. All but `flush` only queue; none calls the exchange back. */
     void (*send_head)(struct exchange *x); /* x->request; says whether the request ends with it */
@@ -53,7 +60,25 @@ struct connection_protocol {
     void (*cancel)(struct exchange *x);
 };
 
-extern const struct connection_protocol connection_h1;
+extern const struct connection_protocol connection_h1, connection_h2;
+
+/* What HTTP/1.1 keeps. */
+struct connection_h1 {
+    struct h1_limits limits; /* of the response being read: a reload does not change them in the middle of it */
+    struct h1_reader reader; /* of the answer under way; begun when a head is sent */
+};
+
+/* What HTTP/2 keeps. */
+struct connection_h2 {
+    struct h2 *session;      /* NULL until connected */
+    struct chunk *chunk;     /* being read from; NULL: no event is from inside h2_receive */
+    struct list batch;       /* exchanges that got something from what is being read */
+    struct list unsent_link; /* in upstream_set->unsent: it has something to send when the turn ends */
+    uint32_t held_count;     /* exchanges whose head could not be sent yet */
+    bool is_in_codec;        /* h2_receive or h2_send is on the stack */
+    bool has_settings;       /* the peer's have arrived: what it can do is known */
+    bool is_pinged;          /* nothing came since */
+};
 
 enum connection_state { CONNECTION_CONNECTING, CONNECTION_BUSY, CONNECTION_IDLE, CONNECTION_CLOSED };
 
@@ -67,9 +92,11 @@ struct upstream_connection {
     uint32_t capacity;         /* how many it may carry now; 0: no more */
     struct list link;          /* IDLE: in endpoint->idle; with room for more: in endpoint->shared */
     struct inbox inbox;        /* of answers; BUSY only */
-    struct h1_limits limits;   /* of the response being read: a reload does not change them in the middle of it */
-    struct h1_reader reader;   /* of the answer under way; begun when a head is sent */
-    struct timer timer;        /* CONNECTING: connect_timeout; IDLE: idle_timeout */
+    union {
+        struct connection_h1 h1;
+        struct connection_h2 h2;
+    };
+    struct timer timer; /* CONNECTING: connect_timeout; IDLE: idle_timeout; BUSY: the protocol's */
     struct deferred deferred;
     uint32_t served_count; /* exchanges that ended well: > 0 means reused */
     int64_t kept_ms;       /* unused for that long it may be closed by the endpoint; INT64_MAX: not told */
@@ -84,8 +111,12 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
 /* One that has room for x, now with x: in use, else the newest pooled one, else one that is still connecting. NULL when there
    is none. */
 struct upstream_connection *connection_take(struct endpoint *e, struct exchange *x);
+/* Only one that is still connecting will do. */
+struct upstream_connection *connection_take_new(struct endpoint *e, struct exchange *x);
 /* Has one of the endpoint's connections that are in use room for another exchange? */
 bool connection_is_shared(const struct endpoint *e);
+/* All that are pooled. */
+void connection_close_idle(struct endpoint *e);
 /* Idempotent. Nobody uses it any more. */
 void connection_close(struct upstream_connection *c);
 

@@ -69,7 +69,7 @@ static enum liveness connection_deliver(struct upstream_connection *c, struct ch
 {
     struct exchange *x = connection_exchange(c);
     for (;;) {
-        enum h1_event event = h1_read(&c->reader, rest, x->arena, &x->response);
+        enum h1_event event = h1_read(&c->h1.reader, rest, x->arena, &x->response);
         if (chunk == c->inbox.chunk)
             inbox_keep(&c->inbox, *rest);
         switch (event) {
@@ -79,16 +79,17 @@ static enum liveness connection_deliver(struct upstream_connection *c, struct ch
             connection_on_head(c);
             break;
         case H1_DATA:
-            x->events->on_data(x, chunk, (uint32_t)(c->reader.data.ptr - chunk->bytes), (uint32_t)c->reader.data.len);
+            x->events->on_data(x, chunk, (uint32_t)(c->h1.reader.data.ptr - chunk->bytes),
+                               (uint32_t)c->h1.reader.data.len);
             break;
         case H1_TRAILERS:
-            x->events->on_trailers(x, c->reader.trailers);
+            x->events->on_trailers(x, c->h1.reader.trailers);
             break;
         case H1_END:
             connection_on_end(c, rest->len > 0);
             return LOST;
         case H1_ERROR:
-            connection_fail(c, c->reader.reason);
+            connection_fail(c, c->h1.reader.reason);
             return LOST;
         }
         if (connection_exchange(c) != x)
@@ -101,15 +102,15 @@ static bool connection_reads_bulk(const struct upstream_connection *c)
 {
     if (!inbox_is_empty(&c->inbox))
         return false;
-    return (c->reader.state == H1_STATE_LENGTH && c->reader.remaining_bytes > CHUNK_BYTES) ||
-           c->reader.state == H1_STATE_UNTIL_CLOSE;
+    return (c->h1.reader.state == H1_STATE_LENGTH && c->h1.reader.remaining_bytes > CHUNK_BYTES) ||
+           c->h1.reader.state == H1_STATE_UNTIL_CLOSE;
 }
 
 static uint64_t bulk_bytes(const struct upstream_connection *c)
 {
     uint64_t most = BULK_CHUNKS * (uint64_t)CHUNK_BYTES;
-    bool is_shorter = c->reader.state == H1_STATE_LENGTH && c->reader.remaining_bytes < most;
-    return is_shorter ? c->reader.remaining_bytes : most;
+    bool is_shorter = c->h1.reader.state == H1_STATE_LENGTH && c->h1.reader.remaining_bytes < most;
+    return is_shorter ? c->h1.reader.remaining_bytes : most;
 }
 
 static enum liveness connection_read_bulk(struct upstream_connection *c, enum stream_status *status, bool *is_drained)
@@ -128,7 +129,7 @@ static enum liveness connection_read_bulk(struct upstream_connection *c, enum st
 
 static enum liveness connection_read_inbox(struct upstream_connection *c, enum stream_status *status, bool *is_drained)
 {
-    uint32_t most_bytes = c->limits.request_line_bytes + c->limits.head_bytes;
+    uint32_t most_bytes = c->h1.limits.request_line_bytes + c->h1.limits.head_bytes;
     *status = inbox_fill(&c->inbox, &c->stream, most_bytes, is_drained);
     if (*status != STREAM_OK)
         return ALIVE;
@@ -140,7 +141,7 @@ static enum liveness connection_read_inbox(struct upstream_connection *c, enum s
 static void connection_on_eof(struct upstream_connection *c)
 {
     struct exchange *x = connection_exchange(c);
-    enum h1_event event = h1_read_eof(&c->reader, inbox_bytes(&c->inbox).len);
+    enum h1_event event = h1_read_eof(&c->h1.reader, inbox_bytes(&c->inbox).len);
     c->is_reusable = false;
     bool is_tunnel = x->is_tunnel;
     bool is_cut = stream_is_cut(&c->stream); /* RFC 9112 9.8: what only the end delimits may not be all there was */
@@ -211,8 +212,8 @@ static void h1_send_head(struct exchange *x)
     size_t written = h1_write_request(x->request, x->target, &x->write, out, room);
     CHECK(written > 0);
     stream_commit(&c->stream, (uint32_t)written);
-    c->limits = x->upstream->set->response_limits;
-    h1_reader_init_response(&c->reader, &c->limits, x->request->method);
+    c->h1.limits = x->upstream->set->response_limits;
+    h1_reader_init_response(&c->h1.reader, &c->h1.limits, x->request->method);
 }
 
 static bool is_chunked(const struct exchange *x)

@@ -125,6 +125,7 @@ struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_entry
     list_init(&e->link);
     list_init(&e->idle);
     list_init(&e->shared);
+    e->exchange_limit = UINT32_MAX;
     list_init(&e->probe_link);
     timer_init(&e->probe_timer, endpoint_on_probe_due, e);
     return e;
@@ -135,8 +136,7 @@ void endpoint_close_unused(struct endpoint *e)
     struct upstream_connection *probe = e->probe;
     timer_stop(e->upstream->set->loop, &e->probe_timer);
     list_remove(&e->probe_link);
-    LIST_FOREACH_SAFE (link, &e->idle)
-        connection_close(LIST_ITEM(link, struct upstream_connection, link));
+    connection_close_idle(e);
     if (probe != NULL)
         connection_close(probe);
 }

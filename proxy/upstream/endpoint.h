@@ -67,6 +67,7 @@ struct endpoint {
     struct tls_session_slot session;   /* of its newest TLS connection */
     struct list idle;                  /* pooled connections, newest first */
     struct list shared;                /* connections in use that have room for another exchange */
+    uint32_t exchange_limit;           /* at once on one connection, as it said last: 1 and more; HTTP/2 */
     enum endpoint_health health;       /* after the last connect */
     int64_t down_period_ms;            /* for which it is left alone, or was last; 0 when up */
     struct upstream_connection *probe; /* being connected for nobody yet; NULL: none */

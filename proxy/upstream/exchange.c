@@ -12,7 +12,7 @@
 #include "upstream/places.h"
 
 #define EXCHANGE_MAGIC 0x58434847u
-#define MAX_TRIES      3 /* connects that failed, on different endpoints */
+#define MAX_TRIES      3 /* of what the endpoint surely did nothing with */
 
 void exchange_finish(struct exchange *x)
 {
@@ -27,7 +27,7 @@ void exchange_count_retry(struct exchange *x, enum stats_upstream_cell result)
         stats_upstream_add(x->upstream->set->loop->stats, x->upstream->stats_id, result, 1);
 }
 
-static void exchange_fail(struct exchange *x, enum reason reason)
+void exchange_fail(struct exchange *x, enum reason reason)
 {
     exchange_count_retry(x, STATS_UPSTREAM_RETRIES_FAILED);
     exchange_finish(x);
@@ -39,6 +39,7 @@ static void exchange_send_head(struct exchange *x)
 {
     x->connection->protocol->send_head(x);
     x->state = EXCHANGE_WAITING;
+    x->is_body_begun = false;
     x->is_request_complete = x->write.framing == BODY_NONE;
 }
 
@@ -65,7 +66,7 @@ static enum reason exchange_wait(struct exchange *x)
    another endpoint. NULL: it has to wait. */
 static struct upstream_connection *exchange_find_connection(struct exchange *x, struct endpoint *e)
 {
-    struct upstream_connection *c = x->is_new_connection_due ? NULL : connection_take(e, x);
+    struct upstream_connection *c = x->is_new_connection_due ? connection_take_new(e, x) : connection_take(e, x);
     if (c != NULL)
         return c;
     if (upstream_has_room(x->upstream))
@@ -98,6 +99,9 @@ enum reason exchange_begin(struct exchange *x)
     x->endpoint = NULL;
     x->connection = NULL;
     list_init(&x->link);
+    list_init(&x->batch_link);
+    x->stream.session = NULL;
+    x->is_held = false;
     x->try_count = x->informational_count = 0;
     x->is_request_complete = x->is_response_begun = x->is_tunnel = x->is_retried = x->is_new_connection_due = false;
     bool is_first = list_is_empty(&x->upstream->pending); /* U3: what is free this turn belongs to those who wait */
@@ -159,6 +163,18 @@ static bool exchange_may_repeat(const struct exchange *x, bool was_reused)
            method_is_idempotent(x->request->method);
 }
 
+void exchange_on_unprocessed(struct exchange *x, enum reason reason)
+{
+    CHECK(x->connection == NULL);
+    if (x->is_body_begun || x->try_count >= MAX_TRIES) {
+        exchange_fail(x, reason);
+        return;
+    }
+    x->is_retried = true;
+    x->is_new_connection_due = true;
+    exchange_try_again(x, NULL);
+}
+
 void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused, const struct endpoint *lost_by)
 {
     CHECK(x->connection == NULL);
@@ -173,11 +189,6 @@ void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused, c
 
 /* ---- from the owner ------------------------------------------------------------------------------------------------ */
 
-bool exchange_is_ready(const struct exchange *x)
-{
-    return x->state == EXCHANGE_WAITING || x->state == EXCHANGE_STREAMING;
-}
-
 bool exchange_is_full(struct exchange *x)
 {
     return exchange_is_ready(x) && x->connection->protocol->is_full(x);
@@ -191,12 +202,14 @@ uint32_t exchange_queued_bytes(const struct exchange *x)
 void exchange_send(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
     CHECK(exchange_is_ready(x));
+    x->is_body_begun = true;
     x->connection->protocol->send_data(x, chunk, offset, length);
 }
 
 void exchange_end_request(struct exchange *x, const struct message *trailers)
 {
     CHECK(exchange_is_ready(x));
+    x->is_body_begun = true;
     x->connection->protocol->send_end(x, trailers);
     x->is_request_complete = true;
 }

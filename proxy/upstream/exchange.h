@@ -17,7 +17,9 @@
  *
  * What is tried again, and why that is safe: a connect that failed, elsewhere and thrice at most, since nothing was
  * sent; a request that was sent on a reused connection which turns out to be closed, once and on a new connection,
- * when the method is idempotent and there was no body (RFC 9110 9.2.2, RFC 9112 9.3.1).
+ * when the method is idempotent and there was no body (RFC 9110 9.2.2, RFC 9112 9.3.1); a request of which the endpoint
+ * says in HTTP/2 that it did nothing with it, thrice at most, whatever its method, as long as no byte of its body was
+ * sent (RFC 9113 8.7).
  *
  *   invariants
  *   X1 `connection` is set exactly in CONNECTING, WAITING, STREAMING
@@ -35,6 +37,7 @@
 #include "base/list.h"
 #include "base/reason.h"
 #include "http/codec.h"
+#include "http/h2.h"
 #include "upstream/upstream.h"
 
 struct upstream_connection;
@@ -86,11 +89,19 @@ struct exchange {
     struct message response;
     uint8_t informational_count; /* 1xx heads so far */
     uint8_t try_count;           /* tries begun */
+    bool is_body_begun;          /* a byte of the request's body, or its end, was queued */
     bool is_request_complete;    /* its last byte was queued */
     bool is_response_begun;      /* a byte of it was seen */
     bool is_tunnel;              /* after a 101 */
     bool is_retried;             /* a second try was begun: its outcome is counted */
-    bool is_new_connection_due;  /* the second try must not take a pooled one */
+    bool is_new_connection_due;  /* the second try must not take one that works */
+
+    struct h2_stream stream; /* HTTP/2: attached once the head was sent, until the answer is complete */
+    struct list batch_link;  /* HTTP/2: in the connection's batch: on_batch is due */
+    bool is_held;            /* HTTP/2: the head cannot be sent yet */
+    bool is_paused;          /* HTTP/2: what comes is not given back to the peer's window */
+    bool is_answer_complete; /* HTTP/2: its last byte was seen */
+    bool is_end_due;         /* HTTP/2: the end of what we send was queued and is on its way */
 };
 
 /* Starts. REASON_NONE: under way. Anything else: refused at once (NO_ENDPOINT, OVERLOADED), no callback follows. */
@@ -98,7 +109,7 @@ enum reason exchange_begin(struct exchange *x) MUST_CHECK;
 
 /* Body bytes, framed as x->write says. Only in WAITING and STREAMING: before, the owner keeps its source paused. */
 void exchange_send(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length);
-/* The end of the request's body; trailers may be NULL. */
+/* The end of the request's body; trailers may be NULL, and stay the owner's until the exchange is over. */
 void exchange_end_request(struct exchange *x, const struct message *trailers);
 /* Writes out what was queued; failures are reported later by on_failed. */
 void exchange_flush(struct exchange *x);
@@ -106,7 +117,11 @@ void exchange_flush(struct exchange *x);
 void exchange_shutdown(struct exchange *x);
 
 /* Can body bytes be taken now? */
-bool exchange_is_ready(const struct exchange *x);
+static inline bool exchange_is_ready(const struct exchange *x)
+{
+    return x->state == EXCHANGE_WAITING || x->state == EXCHANGE_STREAMING;
+}
+
 bool exchange_is_full(struct exchange *x);
 /* Bytes that wait to be written to the endpoint. */
 uint32_t exchange_queued_bytes(const struct exchange *x);

@@ -38,12 +38,18 @@ bool upstream_has_room(struct upstream *u);
 /* An endpoint with a connection in use that has room for another exchange; NULL: none. */
 struct endpoint *upstream_find_shared(const struct upstream *u);
 
+/* Writes out what the turn has produced, one flush for each connection. */
+void connection_h2_send_all(struct upstream_set *set);
+
 /* A pending exchange gets its turn. */
 void exchange_leave_queue(struct exchange *x);
 /* From the connection. Each may end in callbacks to the exchange's owner. */
 void exchange_on_connected(struct exchange *x);
 void exchange_on_connect_failed(struct exchange *x, enum reason reason, const struct endpoint *avoid);
 void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused, const struct endpoint *lost_by);
+/* The endpoint surely did nothing with it: it may be sent again (RFC 9113 8.7). */
+void exchange_on_unprocessed(struct exchange *x, enum reason reason);
+void exchange_fail(struct exchange *x, enum reason reason);
 void exchange_finish(struct exchange *x);
 /* The outcome of a second try, if there was one. */
 void exchange_count_retry(struct exchange *x, enum stats_upstream_cell result);

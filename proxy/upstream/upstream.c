@@ -176,6 +176,15 @@ static void upstream_update_endpoints(struct upstream *u, const struct upstream_
     entries_free(before, before_count);
 }
 
+/* What is pooled speaks the old one. */
+static void upstream_set_protocol(struct upstream *u, enum upstream_protocol protocol)
+{
+    bool has_changed = u->protocol != protocol;
+    u->protocol = protocol;
+    for (uint32_t i = 0; has_changed && i < u->endpoint_count; i++)
+        connection_close_idle(u->endpoints[i]);
+}
+
 /* This worker's part of the process's limit: all parts together are the limit, but nobody has none. 0 stays 0. */
 static uint32_t part_of(const struct upstream_set *set, uint32_t limit)
 {
@@ -204,6 +213,7 @@ struct upstream *upstream_attach(struct upstream_set *set, const struct upstream
     if (u == NULL)
         u = upstream_create(set, config->name, stats_id);
     u->ref_count++;
+    upstream_set_protocol(u, config->protocol);
     u->balance = config->balance;
     u->connect_timeout_ms = config->connect_timeout_ms;
     u->idle_timeout_ms = config->idle_timeout_ms;
@@ -296,8 +306,10 @@ bool upstream_is_below_limit(const struct upstream *u)
 
 void upstream_on_room(struct upstream *u)
 {
-    if (!list_is_empty(&u->pending) || !list_is_empty(&u->owed_probes))
-        u->set->is_room_announced = true;
+    if (list_is_empty(&u->pending) && list_is_empty(&u->owed_probes))
+        return;
+    u->set->is_room_announced = true;
+    loop_repeat_hooks(u->set->loop);
 }
 
 /* Of one endpoint the connection that was unused for longest, or a probe that gives way; NULL when there is neither. */
@@ -356,22 +368,30 @@ static void upstream_serve_waiting(struct upstream *u)
 }
 
 /* Connections became free in this turn: those who wait go on, oldest first. Runs outside of any callback. */
-static void upstream_set_serve_pending(void *arg)
+static void upstream_set_serve_pending(struct upstream_set *set)
 {
-    struct upstream_set *set = arg;
-    if (!set->is_room_announced)
-        return;
     set->is_room_announced = false;
     LIST_FOREACH_SAFE (link, &set->upstreams)
         upstream_serve_waiting(LIST_ITEM(link, struct upstream, link));
+}
+
+static void upstream_set_end_turn(void *arg)
+{
+    struct upstream_set *set = arg;
+    if (set->is_room_announced)
+        upstream_set_serve_pending(set);
+    if (!list_is_empty(&set->unsent))
+        connection_h2_send_all(set);
 }
 
 void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t worker_index, uint32_t worker_count)
 {
     *set = (struct upstream_set){ .loop = loop, .worker_index = worker_index, .worker_count = worker_count };
     list_init(&set->upstreams);
-    set->pending_hook = (struct turn_hook){ .run = upstream_set_serve_pending, .arg = set };
-    loop_add_turn_hook(loop, &set->pending_hook);
+    list_init(&set->unsent);
+    set->h2_pool = h2_pool_create(&loop->pieces, &loop->chunks);
+    set->turn_hook = (struct turn_hook){ .run = upstream_set_end_turn, .arg = set };
+    loop_add_turn_hook(loop, &set->turn_hook);
 }
 
 void upstream_set_stop_probing(struct upstream_set *set)
@@ -392,4 +412,5 @@ void upstream_set_fini(struct upstream_set *set)
 {
     CHECK(set->exchange_count == 0);
     CHECK(list_is_empty(&set->upstreams));
+    h2_pool_destroy(TAKE(&set->h2_pool));
 }

@@ -30,6 +30,7 @@
 #include "upstream/endpoint.h"
 
 struct exchange;
+struct h2_pool;
 struct places;
 
 struct upstream {
@@ -42,6 +43,7 @@ struct upstream {
     uint32_t entry_count;
     struct endpoint **endpoints; /* one per address of each entry, in their order */
     uint32_t endpoint_count;
+    enum upstream_protocol protocol;
     enum balance_kind balance;
     int64_t connect_timeout_ms, idle_timeout_ms;
     uint32_t max_connections; /* this worker's part; 0: no limit */
@@ -67,7 +69,9 @@ struct upstream_set {
     bool is_probing_stopped;     /* the worker drains */
     bool is_draining;            /* nothing is pooled any more */
     struct log_limit complaints; /* of connects that failed for want of something local */
-    struct turn_hook pending_hook;
+    struct h2_pool *h2_pool;     /* the worker's */
+    struct list unsent;          /* HTTP/2 connections that have something to send when the turn ends */
+    struct turn_hook turn_hook;
 };
 
 void upstream_set_init(struct upstream_set *set, struct loop *loop, uint32_t worker_index, uint32_t worker_count);

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import CLOSE, HOLD, RESET, Full, Origin, Proxy, chunked, reply, request, wait_for
+from harness.h2_origin import H2Origin
 from harness.proxy import ROOT, free_port
 
 LIMITS = {
@@ -32,6 +33,7 @@ def fixture_house():
         "narrow": {"endpoints": [Origin()], "max_connections": 1, "max_pending": 0},
         "queue": {"endpoints": [Origin()], "max_connections": 1, "max_pending": 2},
         "brief": {"endpoints": [Origin()], "idle_timeout": SHORT},
+        "streams": {"endpoints": [H2Origin()], "protocol": "http2"},
     }
     routes = [
         route("slashes", encoded_slash="reject"),
@@ -43,6 +45,7 @@ def fixture_house():
         route("queue", to="queue"),
         route("hurry", to="queue", timeout=SHORT),
         route("brief", to="brief"),
+        route("streams", to="streams"),
         route("chat", websocket=False),
         route("timeout", timeout=SHORT),
         route("idle", stream_idle_timeout=SHORT),
@@ -174,6 +177,7 @@ REACH = {
     "UPSTREAM_RESET": by_origin(RESET),
     "UPSTREAM_INVALID": by_origin(b"nonsense\r\n\r\n"),
     "UPSTREAM_HEADERS": by_origin(reply(b"", "X: " + "x" * 5000)),
+    "UPGRADE_UNSUPPORTED": lambda p: p.get("/streams", "Connection: upgrade", "Upgrade: websocket"),
     "NO_ENDPOINT": lambda p: p.get("/unknown"),
     "OVERLOADED": overloaded,
     "CONNECT_TIMEOUT": lambda p: p.get("/full"),
