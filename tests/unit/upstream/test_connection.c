@@ -186,11 +186,11 @@ Test(connection, a_probe_serves_nobody_until_it_is_connected)
     struct upstream_connection *probe = connection_open(e, NULL);
     cr_assert_eq(probe->state, CONNECTION_CONNECTING);
     cr_assert_eq(e->probe, probe);
-    cr_assert_null(probe->exchange);
+    cr_assert(list_is_empty(&probe->exchanges));
     TURN_UNTIL(&h, e->probe == NULL);
     cr_assert_eq(probe->state, CONNECTION_IDLE);
     cr_assert_eq(e->health, ENDPOINT_UP);
-    cr_assert_eq(probe->exchange_count, 0, "a request on it is not on a reused one");
+    cr_assert_eq(probe->served_count, 0, "a request on it is not on a reused one");
     house_close(&h);
 }
 
