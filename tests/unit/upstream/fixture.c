@@ -274,7 +274,10 @@ static void on_end(struct exchange *x)
 
 static void on_failed(struct exchange *x, enum reason reason)
 {
-    call_hears(x, 'f')->reason = reason;
+    struct call *c = call_hears(x, 'f');
+    c->reason = reason;
+    if (c->on_end != NULL)
+        c->on_end(c);
 }
 
 static void on_drained(struct exchange *x)
