@@ -99,6 +99,17 @@ static void put_ms(struct line *l, const char *key, int64_t us)
         (size_t)snprintf(digits, sizeof(digits), "%lld.%03lld", (long long)(us / 1000), (long long)(us % 1000)));
 }
 
+/* "HTTP/1.1", "HTTP/2"; and the minor number that lines had before there was another major one. */
+static void put_protocol(struct line *l, const struct request *r)
+{
+    if (r->client->protocol->stats == STATS_HTTP2) {
+        put_text(l, "protocol", SLICE("HTTP/2"));
+        return;
+    }
+    put_text(l, "protocol", r->message.version_minor == 0 ? SLICE("HTTP/1.0") : SLICE("HTTP/1.1"));
+    put_number(l, "protocol_minor", r->message.version_minor);
+}
+
 static void put_place(struct line *l, const struct front_listener *listener, const struct ip_address *from)
 {
     char source[46], time[25];
@@ -116,7 +127,7 @@ static void put_request(struct line *l, const struct request *r)
     put_text(l, "host", m->authority);
     put_text(l, "path", m->path);
     put_text(l, "query", m->query);
-    put_number(l, "protocol_minor", m->version_minor);
+    put_protocol(l, r);
     struct tls_facts tls;
     if (stream_tls_facts(&r->client->stream, &tls)) {
         put_text(l, "tls", slice_from_cstr(tls.version));

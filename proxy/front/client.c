@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "front/accept.h"
+#include "front/client_h2.h"
 #include "front/handshake.h"
 
 #include <errno.h>
@@ -33,6 +34,8 @@ static void client_destroy(struct deferred *d)
     CHECK_MAGIC(c, CLIENT_MAGIC);
     list_remove(&c->link);
     c->magic = 0;
+    if (c->h2 != NULL)
+        client_h2_destroy(TAKE(&c->h2));
     memory_free(c);
 }
 
@@ -143,6 +146,12 @@ static void client_read_lingering(struct client *c)
 
 void client_drain(struct client *c)
 {
+    CHECK(c->state == CLIENT_IDLE || c->state == CLIENT_ACTIVE);
+    c->protocol->on_drain(c);
+}
+
+void client_drain_idle(struct client *c)
+{
     CHECK(c->state == CLIENT_IDLE);
     if (c->stream.is_connecting)
         return; /* client_on_connected sees that we are draining */
@@ -215,7 +224,7 @@ static void client_on_timer(void *arg)
         client_on_connected(&c->stream, ETIMEDOUT);
     else if (c->state != CLIENT_ACTIVE && c->watched_bytes != c->stream.queued_bytes)
         client_close_in(c, client_limits(c)->idle_timeout_ms);
-    else if (c->state != CLIENT_ACTIVE)
+    else if (c->state == CLIENT_LINGERING)
         client_close(c);
     else
         c->protocol->on_timer(c);
@@ -236,6 +245,13 @@ static const struct stream_events client_events = {
     .on_drained = client_on_drained,
     .on_connected = client_on_connected,
 };
+
+void client_set_protocol(struct client *c, const struct client_protocol *protocol)
+{
+    stats_listener_close(c->front->stats, c->listener->stats_id, c->protocol->stats);
+    c->protocol = protocol;
+    stats_listener_open(c->front->stats, c->listener->stats_id, c->protocol->stats);
+}
 
 void client_create(struct front_listener *l, int fd, const struct ip_address *source, uint16_t source_port,
                    uint32_t limits_place)

@@ -6,6 +6,7 @@
 #include "front/client.h"
 
 #include "base/check.h"
+#include "front/client_h2.h"
 #include "front/request.h"
 #include "http/validate.h"
 
@@ -32,6 +33,7 @@ static void client_begin_request(struct client *c)
 {
     client_set_state(c, CLIENT_ACTIVE);
     c->request = request_create(c);
+    h1_reader_init_request(&c->request->reader, &c->request->binding->request_limits);
 }
 
 /* The FIN came inside a request: it can never be completed. Answers to those in front of it may still be on their way. */
@@ -112,6 +114,25 @@ static enum progress client_step_tunnel(struct client *c)
     return GO_ON;
 }
 
+/* A connection's very first bytes: another protocol's? */
+static enum progress client_recognise(struct client *c)
+{
+    switch (client_h2_recognise(inbox_bytes(&c->inbox))) {
+    case PREFACE_ABSENT:
+        c->is_recognised = true;
+        return GO_ON;
+    case PREFACE_INCOMPLETE:
+        client_deliver(c, H1_MORE);
+        return STOP;
+    case PREFACE_COMPLETE:
+        c->is_recognised = true;
+        request_abort(TAKE(&c->request), REASON_NONE); /* it was none */
+        client_h2_begin(c);
+        return STOP;
+    }
+    return STOP;
+}
+
 /* Takes one event off what was read. */
 static enum progress client_step(struct client *c)
 {
@@ -122,6 +143,8 @@ static enum progress client_step(struct client *c)
             return STOP;
     if (c->request == NULL)
         client_begin_request(c);
+    if (!c->is_recognised)
+        return client_recognise(c);
     struct request *r = c->request;
     if (r->is_tunnel)
         return client_step_tunnel(c);
@@ -238,7 +261,7 @@ static void h1_on_readable(struct client *c)
             stream_watch(s);
             return;
         }
-        if (client_read_once(c, &is_drained) == CLOSED || c->state == CLIENT_LINGERING)
+        if (client_read_once(c, &is_drained) == CLOSED || c->state == CLIENT_LINGERING || c->protocol != &client_h1)
             return;
     }
 }
@@ -369,6 +392,13 @@ static bool h1_is_full(struct request *r)
     return stream_is_full(&r->client->stream);
 }
 
+/* It is in the connection's queue, in order: nothing else can hold it up. */
+static bool h1_is_delivered(const struct request *r)
+{
+    (void)r;
+    return true;
+}
+
 static uint32_t h1_queued_bytes(const struct request *r)
 {
     return r->client->stream.queued_bytes;
@@ -385,10 +415,18 @@ static void h1_on_drained(struct client *c)
 
 static void h1_on_timer(struct client *c)
 {
-    if (is_head_pending(c->request))
+    if (c->state == CLIENT_IDLE)
+        client_close(c);
+    else if (is_head_pending(c->request))
         request_on_error(c->request, REASON_HEADER_TIMEOUT);
     else if (c->has_ended && !c->request->is_answer_begun)
         client_close(c);
+}
+
+static void h1_on_drain(struct client *c)
+{
+    if (c->state == CLIENT_IDLE)
+        client_drain_idle(c); /* else its answer says Connection: close */
 }
 
 static void h1_on_close(struct client *c)
@@ -434,11 +472,18 @@ static void h1_finish(struct request *r)
         client_on_answered(c);
 }
 
+static void h1_forget(struct request *r)
+{
+    if (r->head_chunk != NULL)
+        chunk_unref(TAKE(&r->head_chunk));
+}
+
 const struct client_protocol client_h1 = {
     .stats = STATS_HTTP1,
     .on_readable = h1_on_readable,
     .on_drained = h1_on_drained,
     .on_timer = h1_on_timer,
+    .on_drain = h1_on_drain,
     .on_close = h1_on_close,
     .cut_off = h1_cut_off,
     .send_interim = h1_send_interim,
@@ -448,9 +493,11 @@ const struct client_protocol client_h1 = {
     .shutdown = h1_shutdown,
     .flush = h1_flush,
     .is_full = h1_is_full,
+    .is_delivered = h1_is_delivered,
     .queued_bytes = h1_queued_bytes,
     .pause = h1_pause,
     .resume = h1_resume,
     .discard_body = h1_discard_body,
     .finish = h1_finish,
+    .forget = h1_forget,
 };

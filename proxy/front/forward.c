@@ -9,6 +9,8 @@
 #include "front/respond.h"
 #include "http/validate.h"
 
+#define WEBSOCKET_KEY_BYTES 24 /* base64 of 16 bytes */
+
 /* ---- who asks -------------------------------------------------------------------------------------------------------- */
 
 static bool is_in_networks(const struct ip_address *a, const struct ip_network *networks, size_t count)
@@ -189,16 +191,31 @@ static void forward_host(struct request *r)
         add_field(r, FIELD_HOST, host);
 }
 
+/* RFC 8441 5.1 leaves the key out; the handshake of HTTP/1.1 needs one (RFC 6455 4.1). */
+static void forward_websocket_key(struct request *r)
+{
+    struct message *m = &r->message;
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if (r->client->protocol->stats != STATS_HTTP2 || !m->is_upgrade || !slice_equal_nocase(m->upgrade, SLICE("websocket")))
+        return;
+    char *key = arena_alloc(&r->arena, WEBSOCKET_KEY_BYTES);
+    for (size_t i = 0; i < WEBSOCKET_KEY_BYTES - 3; i++)
+        key[i] = digits[rng_next(&r->front->loop->rng) % 64];
+    memcpy(key + WEBSOCKET_KEY_BYTES - 3, "A==", 3); /* 16 bytes: the last digit stands for two bits */
+    message_set(m, &r->arena, SLICE("Sec-WebSocket-Key"), slice_from(key, WEBSOCKET_KEY_BYTES));
+}
+
 void forward_prepare(struct request *r)
 {
     hop_by_hop_drop(&r->message);
+    forward_websocket_key(r);
     forward_host(r);
     forward_addresses(r);
     forward_claims(r);
     forward_request_id(r);
     forward_trace(r);
     forward_max_forwards(r);
-    add_field(r, FIELD_VIA, r->front->via);
+    add_field(r, FIELD_VIA, slice_from_cstr(r->front->via[r->client->protocol->stats]));
     if (route_has(r->decision.route, ROUTE_EDITS_REQUESTS))
         edits_apply(&r->message, &r->arena, &request_route(r)->request_headers);
 }

@@ -8,7 +8,10 @@
 #include "base/memory.h"
 #include "front/accept.h"
 #include "front/client.h"
+#include "front/client_h2.h"
 #include "front/request.h"
+
+#include <stdio.h>
 
 /* Live objects as gauges, once a turn: what /api/v1/status shows and every test ends by asserting. */
 static void front_publish_gauges(void *arg)
@@ -25,6 +28,9 @@ static void front_publish_gauges(void *arg)
 static void front_on_turn(void *arg)
 {
     struct front *f = arg;
+    client_h2_flush_all(f);
+    if (f->upstreams.is_room_announced)
+        loop_repeat_hooks(f->loop); /* an exchange ended with its client: who waits for its connection had his turn before */
     front_publish_gauges(f);
     if (f->is_draining && f->client_count == 0 && !f->is_drain_reported) {
         f->is_drain_reported = true;
@@ -42,10 +48,18 @@ void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, 
     upstream_set_init(&f->upstreams, loop, worker_index, worker_count);
     list_init(&f->bindings);
     list_init(&f->listeners);
+    list_init(&f->flush_due);
     for (size_t i = 0; i < CLIENT_STATE_COUNT; i++)
         list_init(&f->clients[i]);
     f->turn_hook = (struct turn_hook){ .run = front_on_turn, .arg = f };
     loop_add_turn_hook(loop, &f->turn_hook);
+}
+
+void front_set_pseudonym(struct front *f, struct slice pseudonym)
+{
+    f->pseudonym = pseudonym;
+    snprintf(f->via[STATS_HTTP1], sizeof f->via[STATS_HTTP1], "1.1 %.*s", SLICE_ARG(pseudonym));
+    snprintf(f->via[STATS_HTTP2], sizeof f->via[STATS_HTTP2], "2 %.*s", SLICE_ARG(pseudonym));
 }
 
 static void close_clients(struct list *clients)
@@ -95,6 +109,7 @@ void front_drain(struct front *f)
     CHECK_MAGIC(f, FRONT_MAGIC);
     f->is_draining = true;
     upstream_set_stop_probing(&f->upstreams);
-    LIST_FOREACH_SAFE (link, &f->clients[CLIENT_IDLE])
-        client_drain(LIST_ITEM(link, struct client, link));
+    for (size_t i = CLIENT_IDLE; i <= CLIENT_ACTIVE; i++)
+        LIST_FOREACH_SAFE (link, &f->clients[i])
+            client_drain(LIST_ITEM(link, struct client, link));
 }

@@ -57,13 +57,15 @@ struct front {
     struct list bindings;    /* all that are still pinned, the current one too */
     struct list listeners;
     struct list clients[CLIENT_STATE_COUNT]; /* by enum client_state */
+    struct list flush_due;                   /* of client_h2: something was queued in this turn */
     uint32_t client_count, request_count;    /* alive; closed clients that wait to be freed are not */
     struct request *free_requests;           /* kept for reuse */
     uint32_t free_request_count;
     struct limits *limits; /* shared by all workers, lock-free */
     struct access_log access;
     struct http_date date; /* what answers without Date get */
-    struct slice via;      /* "1.1 weir-5f3a9c21": names this process, so that loops are seen */
+    struct slice pseudonym; /* "weir-5f3a9c21": names this process in Via, so that loops are seen */
+    char via[STATS_PROTOCOL_COUNT][32]; /* the whole entry, "1.1 weir-5f3a9c21", by what the client speaks */
     bool is_draining, is_drain_reported;
     struct turn_hook turn_hook;
     /* No request pins that generation any more. */
@@ -75,6 +77,8 @@ struct front {
 
 void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, uint32_t worker_index,
                 uint32_t worker_count);
+/* What this process is called in Via: at most 24 characters, borrowed for good. */
+void front_set_pseudonym(struct front *f, struct slice pseudonym);
 /* Closes every client and gives everything back. */
 void front_fini(struct front *f);
 

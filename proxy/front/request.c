@@ -33,6 +33,7 @@ static enum step_result step_decide(struct request *r);
 static enum step_result step_limit(struct request *r);
 static enum step_result step_forward(struct request *r);
 static enum step_result step_respond(struct request *r);
+static enum step_result step_deliver(struct request *r);
 static enum step_result step_record(struct request *r);
 static enum step_result step_finish(struct request *r);
 
@@ -44,6 +45,7 @@ enum step {
     STEP_LIMIT,
     STEP_FORWARD,
     STEP_RESPOND,
+    STEP_DELIVER,
     STEP_RECORD,
     STEP_FINISH
 };
@@ -59,8 +61,9 @@ static const struct {
     [STEP_LIMIT] = { "limit", step_limit },          /* the route's own limits */
     [STEP_FORWARD] = { "forward", step_forward },    /* an exchange with an endpoint: front/forward.c */
     [STEP_RESPOND] = { "respond",
-                       step_respond },         /* the proxy's own answer, if the upstream gave none: front/respond.c */
-    [STEP_RECORD] = { "record", step_record }, /* counters and the access line */
+                       step_respond }, /* the proxy's own answer, if the upstream gave none: front/respond.c */
+    [STEP_DELIVER] = { "deliver", step_deliver }, /* until the client's window has taken the answer: HTTP/2 */
+    [STEP_RECORD] = { "record", step_record },    /* counters and the access line */
     [STEP_FINISH] = { "finish", step_finish }, /* gives everything back; the client goes on */
 };
 
@@ -120,7 +123,6 @@ struct request *request_create(struct client *c)
     r->exchange.connection = NULL;
     arena_init(&r->arena, &f->loop->arenas, ARENA_LIMIT_BYTES);
     timer_init(&r->timer, request_on_timer, r);
-    h1_reader_init_request(&r->reader, &r->binding->request_limits);
     f->request_count++;
     return r;
 }
@@ -130,8 +132,7 @@ void request_free(struct request *r)
     struct front *f = r->front;
     timer_stop(f->loop, &r->timer);
     exchange_cancel(&r->exchange);
-    if (r->head_chunk != NULL)
-        chunk_unref(TAKE(&r->head_chunk));
+    r->client->protocol->forget(r);
     arena_reset(&r->arena);
     binding_unpin(TAKE(&r->binding));
     f->request_count--;
@@ -167,7 +168,7 @@ static enum step_result step_read(struct request *r)
 static bool is_looping(const struct request *r)
 {
     for (struct field *f = message_field(&r->message, FIELD_VIA); f != NULL; f = message_next_field(&r->message, f))
-        if (slice_contains(f->value, r->front->via))
+        if (slice_contains(f->value, r->front->pseudonym))
             return true;
     return false;
 }
@@ -283,6 +284,14 @@ static enum step_result step_respond(struct request *r)
     return NEXT;
 }
 
+static enum step_result step_deliver(struct request *r)
+{
+    if (r->client->protocol->is_delivered(r))
+        return NEXT;
+    request_watch(r);
+    return WAIT;
+}
+
 static enum step_result step_record(struct request *r)
 {
     struct front *f = r->front;
@@ -357,7 +366,7 @@ void request_abort(struct request *r, enum reason reason)
 {
     CHECK_MAGIC(r, REQUEST_MAGIC);
     exchange_cancel(&r->exchange);
-    if (r->step == STEP_READ) {
+    if (r->step == STEP_READ && reason_rows[reason].status == 0) {
         request_free(r); /* it never became a request: nobody's business */
         return;
     }
@@ -365,6 +374,18 @@ void request_abort(struct request *r, enum reason reason)
         r->reason = reason;
     r->step = STEP_RECORD;
     request_run(r);
+}
+
+bool request_is_forwarded(const struct request *r)
+{
+    return r->step == STEP_FORWARD;
+}
+
+void request_on_delivered(struct request *r)
+{
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    if (r->step == STEP_DELIVER)
+        request_resume(r);
 }
 
 bool request_wants_body(struct request *r)
@@ -399,7 +420,7 @@ bool request_end_tunnel(struct request *r)
 void request_resume(struct request *r)
 {
     CHECK_MAGIC(r, REQUEST_MAGIC);
-    CHECK(r->step == STEP_FORWARD);
+    CHECK(r->step == STEP_FORWARD || r->step == STEP_DELIVER);
     r->step++;
     request_run(r);
 }
@@ -408,7 +429,8 @@ void request_refuse(struct request *r, enum reason reason)
 {
     CHECK_MAGIC(r, REQUEST_MAGIC);
     exchange_cancel(&r->exchange);
-    r->reason = reason;
+    if (r->step != STEP_DELIVER || r->reason == REASON_NONE)
+        r->reason = reason; /* else it says already why the answer was ours */
     r->is_cut = r->is_answer_begun;
     r->step = r->is_answer_begun ? STEP_RECORD : STEP_RESPOND;
     request_run(r);
@@ -432,25 +454,33 @@ static enum request_wait awaited(const struct request *r)
     return exchange_is_ready(&r->exchange) ? WAIT_FOR_BYTES : WAIT_FOR_CONNECTION;
 }
 
-void request_watch(struct request *r)
+/* What met no route is answered too, and may wait for its client. */
+static int64_t stream_idle_timeout_ms(const struct request *r)
 {
     const struct compiled_route *route = r->decision.route;
+    return route != NULL ? route->stream_idle_timeout_ms : request_config(r)->limits.idle_timeout_ms;
+}
+
+void request_watch(struct request *r)
+{
     struct mono_time now = loop_now(r->front->loop);
     enum request_wait wait = awaited(r);
     r->watched_bytes = queued_bytes(r);
     if (wait == WAIT_FOR_BYTES) {
         r->waits_for = WAIT_FOR_BYTES;
-        timer_start(r->front->loop, &r->timer, route->stream_idle_timeout_ms);
+        timer_start(r->front->loop, &r->timer, stream_idle_timeout_ms(r));
         return;
     }
     if (r->waits_for != wait)
-        r->answer_due = mono_add_ms(now, route->timeout_ms);
+        r->answer_due = mono_add_ms(now, r->decision.route->timeout_ms);
     r->waits_for = (uint8_t)wait;
     timer_start(r->front->loop, &r->timer, (mono_diff_us(r->answer_due, now) + 999) / 1000);
 }
 
 static enum reason timeout_reason(const struct request *r)
 {
+    if (r->step == STEP_DELIVER)
+        return REASON_CLIENT_SLOW;
     if (r->is_answer_begun)
         return r->client->protocol->queued_bytes(r) > 0 ? REASON_CLIENT_SLOW : REASON_STREAM_IDLE;
     if (awaited(r) != WAIT_FOR_BYTES)

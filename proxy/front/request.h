@@ -15,12 +15,22 @@
 #include "front/binding.h"
 #include "front/client.h"
 #include "http/codec.h"
+#include "http/h2.h"
 #include "http/trace.h"
 #include "route/decide.h"
 #include "upstream/connection.h"
 #include "upstream/exchange.h"
 
 #define REQUEST_MAGIC 0x52455155u
+
+/* What only HTTP/2 keeps of a request; front/client_h2.c's own. */
+struct h2_request {
+    struct h2_stream stream;
+    struct list link;         /* of the client's requests */
+    struct list touched_link; /* of those whose exchange is to be flushed when the batch is read */
+    struct pieces body;       /* came and was not passed on; at most a stream's window */
+    bool is_end_due;          /* the end of the request came, behind `body` */
+};
 
 /* Everything the slices point to lives in head_chunk or arena. Up to `view` a new request is all zero; behind it
    stands what its step fills in before anybody reads it. */
@@ -31,13 +41,16 @@ struct request {
     struct client *client;
     struct front *front;
     struct binding *binding;
-    struct chunk *head_chunk; /* one reference: the head's slices borrow from it */
+    struct chunk *head_chunk; /* HTTP/1.1: one reference: the head's slices borrow from it */
     struct arena arena;
     struct timer timer;          /* response timeout, then stream idle timeout */
     struct mono_time answer_due; /* route.timeout runs out then: set when `waits_for` changes */
     uint8_t waits_for;           /* enum request_wait */
     struct mono_time begun;      /* its first byte */
-    struct h1_reader reader;
+    union {
+        struct h1_reader reader;   /* HTTP/1.1 */
+        struct h2_request h2;      /* HTTP/2 */
+    };
     struct decision decision;
     uint32_t series;                     /* what it counts in, from `decide` on; 0: what met no route */
     enum reason reason;                  /* why it did not get its upstream's answer */
@@ -85,7 +98,8 @@ void request_on_flushed(struct request *r);
 void request_on_end(struct request *r);
 /* The message cannot be read on: answers with the reason if nothing was answered yet. */
 void request_on_error(struct request *r, enum reason reason);
-/* The client went away: cancels the exchange, records, frees. The client is closing itself. */
+/* The client, or its stream, went away: cancels the exchange, records, frees. An incomplete head is recorded only with a reason
+   that is the client's fault. */
 void request_abort(struct request *r, enum reason reason);
 
 /* Goes on with the next step; called by what a step waited for. */
@@ -94,8 +108,12 @@ void request_resume(struct request *r);
 void request_refuse(struct request *r, enum reason reason);
 /* Arms the timer for what is due next: called whenever a byte moved. */
 void request_watch(struct request *r);
+/* Is there still an exchange that its body may be of use to? */
+bool request_is_forwarded(const struct request *r);
 /* Can body bytes be taken now? Else the client is paused until client_resume. */
 bool request_wants_body(struct request *r);
+/* The whole answer has left: see client_protocol.is_delivered. May finish the request. */
+void request_on_delivered(struct request *r);
 /* The client's write queue has room again. */
 void request_on_drained(struct request *r);
 /* Tunnels: the client sent FIN; request_on_flushed follows. */

@@ -59,6 +59,8 @@ bool respond_head(struct request *r, struct message *response)
         return false; /* nobody asked for it (RFC 9110 15.2.2), or has asked to the end (7.8) */
     if (is_tunnel)
         response->upgrade = arena_copy(&r->arena, response->upgrade);
+    if (is_tunnel && r->client->protocol->stats == STATS_HTTP2)
+        message_drop_named(response, SLICE("Sec-WebSocket-Accept")); /* it answers our key (RFC 8441 5.1) */
     hop_by_hop_drop(response);
     if (!is_tunnel)
         add_date(r, response);
@@ -137,9 +139,70 @@ static void own_queue(struct request *r, struct own_answer *own)
     respond_end(r, NULL);
 }
 
+static bool is_grpc(const struct message *m)
+{
+    const struct field *type = message_field(m, FIELD_CONTENT_TYPE);
+    return type != NULL && slice_has_prefix(type->value, SLICE("application/grpc"));
+}
+
+/* A gRPC client looks at nothing but grpc-status: this is what it would make of our HTTP status (gRPC's "HTTP to gRPC status code
+   mapping"), but for what it can be told better: a deadline of the proxy's, and a limit. */
+static const char *grpc_status(uint16_t status)
+{
+    switch (status) {
+    case 400:
+        return "13"; /* INTERNAL */
+    case 401:
+        return "16"; /* UNAUTHENTICATED */
+    case 403:
+        return "7"; /* PERMISSION_DENIED */
+    case 404:
+        return "12"; /* UNIMPLEMENTED */
+    case 429:
+        return "8"; /* RESOURCE_EXHAUSTED */
+    case 504:
+        return "4"; /* DEADLINE_EXCEEDED */
+    case 502:
+    case 503:
+        return "14"; /* UNAVAILABLE */
+    default:
+        return "2"; /* UNKNOWN */
+    }
+}
+
+/* gRPC escapes what is not printable ASCII, and '%' itself. Our sentences have only the latter. */
+static struct slice grpc_message(struct request *r, const char *sentence)
+{
+    size_t length = strlen(sentence), at = 0;
+    char *out = arena_alloc(&r->arena, length * 3 + 1);
+    for (size_t i = 0; i < length; i++)
+        if (sentence[i] != '%') {
+            out[at++] = sentence[i];
+        } else {
+            memcpy(out + at, "%25", 3);
+            at += 3;
+        }
+    return slice_from(out, at);
+}
+
+/* "Trailers-Only": 200, and the outcome in the head. */
+static void own_grpc(struct request *r, struct own_answer *own)
+{
+    const struct reason_row *row = &reason_rows[r->reason];
+    own_begin(r, own, 200);
+    own_add(r, own, FIELD_CONTENT_TYPE, SLICE("application/grpc"));
+    own_add(r, own, FIELD_X_WEIR_ERROR, slice_from_cstr(row->code));
+    message_add(&own->head, &r->arena, FIELD_OTHER, SLICE("grpc-status"), slice_from_cstr(grpc_status(row->status)));
+    message_add(&own->head, &r->arena, FIELD_OTHER, SLICE("grpc-message"), grpc_message(r, row->sentence));
+}
+
 static void own_reason(struct request *r, struct own_answer *own)
 {
     const struct reason_row *row = &reason_rows[r->reason];
+    if (is_grpc(&r->message)) {
+        own_grpc(r, own);
+        return;
+    }
     own_begin(r, own, row->status);
     own_add(r, own, FIELD_CONTENT_TYPE, SLICE("text/plain; charset=utf-8"));
     own_add(r, own, FIELD_X_WEIR_ERROR, slice_from_cstr(row->code));

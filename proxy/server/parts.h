@@ -56,7 +56,7 @@ struct server {
     enum process_state state;
     bool is_stopping; /* TERM or INT came: the loop ends when drained */
     uint32_t worker_count;
-    char via[32]; /* "1.1 weir-5f3a9c21" */
+    char pseudonym[24]; /* "weir-5f3a9c21": this process, in Via */
     struct wall_time started;
     struct mono_time started_mono;
 

@@ -79,7 +79,7 @@ static void worker_begin(struct server *s, uint32_t index, int *fds)
         .limits = s->limits,
         .places = s->places,
         .ticket_keys = &s->ticket_keys,
-        .via = slice_from_cstr(s->via),
+        .pseudonym = slice_from_cstr(s->pseudonym),
         .worker_count = s->worker_count,
     };
     s->publisher.uses[index] = (struct worker_use){
@@ -115,7 +115,7 @@ static void loop_begin(struct server *s)
     s->loop = loop_create(NULL);
     s->started = clock_wall();
     s->started_mono = clock_mono();
-    snprintf(s->via, sizeof s->via, "1.1 weir-%08x", (unsigned)random_u64());
+    snprintf(s->pseudonym, sizeof s->pseudonym, "weir-%08x", (unsigned)random_u64());
     arena_init(&s->outcome_arena, NULL, 0);
     timer_init(&s->drain_timer, server_on_drain_timeout, s);
     mailbox_open(&s->inbox, s->loop, server_on_report, s);

@@ -228,7 +228,7 @@ static void worker_set_up(struct worker *w)
     front_init(&w->front, w->loop, o->stats, o->index, o->worker_count);
     w->front.limits = o->limits;
     w->front.upstreams.places = o->places;
-    w->front.via = o->via;
+    front_set_pseudonym(&w->front, o->pseudonym);
     w->front.on_binding_unused = on_binding_unused;
     w->front.on_drained = on_drained;
     w->front.arg = w;

@@ -92,7 +92,7 @@ struct stats_endpoint {
     stats_cell health; /* enum stats_health: what this worker thinks */
 };
 
-enum stats_protocol { STATS_HTTP1, STATS_PROTOCOL_COUNT };
+enum stats_protocol { STATS_HTTP1, STATS_HTTP2, STATS_PROTOCOL_COUNT };
 
 enum stats_handshake {
     STATS_HANDSHAKE_FULL,

@@ -124,7 +124,7 @@ static void write_series(struct expose *e, const struct stats *stats)
    nothing. */
 static void write_connections(struct expose *e, const struct stats *stats)
 {
-    static const char *const protocols[] = { [STATS_HTTP1] = "http1" };
+    static const char *const protocols[] = { [STATS_HTTP1] = "http1", [STATS_HTTP2] = "http2" };
     expose_family(e, EXPOSE_GAUGE, "weir_connections", "Client connections open, by listener");
     for (uint32_t id = 1; id < stats->listeners.count; id++)
         for (unsigned protocol = 0; protocol < STATS_PROTOCOL_COUNT; protocol++) {

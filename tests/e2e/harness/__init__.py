@@ -4,11 +4,12 @@ from .client import Client
 from .message import Message, Reader, chunked, find_status
 from .origin import CLOSE, GOODBYE, HALF_CLOSE, HOLD, RESET, Full, Origin, reply
 from .client import request
+from .h2 import H2Client
 from .proxy import WEIR, Proxy
 from .waiting import DEADLINE_S, wait_for
 
 __all__ = [
-    "Authority", "CLOSE", "Client", "DEADLINE_S", "Full", "GOODBYE", "HALF_CLOSE", "HOLD", "Message", "Origin", "Proxy", "RESET",
-    "Reader", "WEIR",
+    "Authority", "CLOSE", "Client", "DEADLINE_S", "Full", "GOODBYE", "H2Client", "HALF_CLOSE", "HOLD", "Message", "Origin", "Proxy",
+    "RESET", "Reader", "WEIR",
     "chunked", "find_status", "reply", "request", "wait_for",
 ]

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 
 from .client import Client, request
+from .h2 import H2Client
 from .origin import Origin
 from .waiting import DEADLINE_S, wait_for
 
@@ -288,6 +289,11 @@ class Proxy:
 
     def client(self, listener="web", **options):
         client = Client(self.address(listener), **options)
+        self.clients.append(client)
+        return client
+
+    def h2_client(self, listener="web", **options):
+        client = H2Client(self.address(listener), **options)
         self.clients.append(client)
         return client
 

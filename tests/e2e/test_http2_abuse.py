@@ -1,0 +1,294 @@
+# e2e/test_http2_abuse.py - what HTTP/2 lets a peer do for nothing: it is closed or starved, and nobody else notices.
+import os
+import select
+import socket
+import struct
+import threading
+
+import pytest
+
+from harness import HOLD, Origin, Proxy, reply, wait_for
+from harness.h2 import (
+    ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, PREFACE, PRIORITY,
+    PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, H2Client, block, frame, head,
+)
+
+MIB = 1 << 20
+LARGE = bytes(range(256)) * 4096  # 1 MiB
+GET_OWN = block(*head("/own"))
+GET_HANG = block(*head("/hang"))
+POST_HANG = block(*head("/hang", method="POST"))
+
+
+@pytest.fixture(scope="module", name="house")
+def fixture_house():
+    def answer(connection, seen):
+        if seen.target.startswith("/hang"):
+            return connection.play([HOLD])
+        return connection.send(reply(LARGE if seen.target == "/large" else b"ok"))
+
+    routes = [
+        {"name": "own", "match": {"path": {"prefix": "/own"}}, "respond": {"status": 200, "body": "own\n"}},
+        {"name": "all", "to": "a", "stream_idle_timeout": "1s"},
+    ]
+    # What the sanitizer keeps of freed memory is not the proxy's.
+    options = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+    with Proxy(Origin(answer), routes=routes, environment={"ASAN_OPTIONS": options.lstrip(":")}) as proxy:
+        yield proxy
+
+
+class Bystander:
+    """Another client that goes on with its requests, one after the other, while something happens."""
+
+    def __init__(self, proxy):
+        self.client = H2Client(proxy.address())
+        self.count, self.failure = 0, None
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        try:
+            while not self.is_over.is_set():
+                answer = self.client.get("/own" if self.count % 2 else "/")
+                assert answer.status == 200, answer
+                self.count += 1
+        except Exception as error:  # pylint: disable=broad-except
+            self.failure = error
+
+    def end(self):
+        """It has got an answer since, and never anything else."""
+        seen = self.count
+        wait_for(lambda: self.count > seen + 1 or self.failure, "the other client's requests go on")
+        self.is_over.set()
+        self.thread.join(30)
+        self.client.close()
+        assert self.failure is None, repr(self.failure)
+
+
+@pytest.fixture(name="others", autouse=True)
+def fixture_others(proxy):
+    bystander = Bystander(proxy)
+    wait_for(lambda: bystander.count > 10 or bystander.failure, "it has begun")
+    before = proxy.memory_kib()
+    yield bystander
+    growth = proxy.memory_kib() - before
+    bystander.end()
+    assert growth < 16 * 1024, f"the process grew by {growth} KiB"
+
+
+class Attacker:
+    """Writes raw frames and reads, or does not, what comes back."""
+
+    def __init__(self, proxy, reads=True, settings=b""):
+        self.sock = socket.create_connection(proxy.address())
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.setblocking(False)
+        self.reads, self.received, self.is_closed = reads, bytearray(), False
+        proxy.clients.append(self)
+        self.send(PREFACE + frame(SETTINGS, 0, 0, settings) + frame(SETTINGS, ACK))
+
+    def read(self):
+        try:
+            while data := self.sock.recv(1 << 16):
+                self.received += data
+            self.is_closed = True
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            self.is_closed = True
+
+    def send(self, data, deadline_s=30):
+        """False: the peer does not take it any more."""
+        view = memoryview(data)
+        while len(view) > 0 and not self.is_closed:
+            readable, writable, _ = select.select([self.sock] if self.reads else [], [self.sock], [], deadline_s)
+            if readable:
+                self.read()
+            if writable:
+                try:
+                    view = view[self.sock.send(view):]
+                except ConnectionError:
+                    self.is_closed = True
+            if not readable and not writable:
+                return False
+        return not self.is_closed
+
+    def flood(self, pieces):
+        """How many were sent before the connection was closed; all of them: None."""
+        for count, piece in enumerate(pieces):
+            if not self.send(piece):
+                return count
+        return None
+
+    def frames(self):
+        """(kind, flags, stream, payload) of all that came."""
+        at, data = 0, bytes(self.received)
+        while at + 9 <= len(data):
+            length = int.from_bytes(data[at : at + 3], "big")
+            kind, flags, stream = struct.unpack(">BBI", data[at + 3 : at + 9])
+            yield kind, flags, stream, data[at + 9 : at + 9 + length]
+            at += 9 + length
+
+    def goaway(self):
+        """The error it was told, at the end of the connection."""
+        self.reads = True
+
+        def is_closed():
+            self.read()
+            return self.is_closed
+
+        wait_for(is_closed, "the connection is closed")
+        errors = [struct.unpack(">I", payload[4:8])[0] for kind, _, _, payload in self.frames() if kind == GOAWAY]
+        return errors[-1] if errors else None
+
+    def close(self):
+        self.sock.close()
+
+
+def expect_calm(attacker, pieces):
+    """The flood does not come to its end, and its sender is told why."""
+    assert attacker.flood(pieces) is not None or attacker.goaway() is not None
+    assert attacker.goaway() == ENHANCE_YOUR_CALM
+
+
+def odd(count):
+    return range(1, 2 * count, 2)
+
+
+def test_rapid_reset(proxy):
+    """CVE-2023-44487: streams are begun and reset at once, so that no limit on their number is ever met."""
+    origin = proxy.origins[0]
+    pair = lambda s: frame(HEADERS, END_STREAM | END_HEADERS, s, GET_HANG) + frame(RST_STREAM, 0, s, struct.pack(">I", CANCEL))
+    attacker = Attacker(proxy)
+    expect_calm(attacker, (b"".join(pair(s) for s in range(first, first + 100, 2)) for first in range(1, 200_000, 100)))
+    wait_for(lambda: proxy.live()["requests"] <= 1, "its requests are gone")
+    assert sum(seen.target == "/hang" for seen in origin.requests) < 10_000
+
+
+PROVOKED = {
+    "window_update_zero": lambda s: frame(HEADERS, END_HEADERS, s, POST_HANG) + frame(WINDOW_UPDATE, 0, s, struct.pack(">I", 0)),
+    "window_overflow": lambda s: frame(HEADERS, END_HEADERS, s, POST_HANG)
+    + frame(WINDOW_UPDATE, 0, s, struct.pack(">I", 0x7FFFFFFF)),
+    "priority_on_itself": lambda s: frame(HEADERS, END_HEADERS, s, POST_HANG)
+    + frame(PRIORITY, 0, s, struct.pack(">IB", s, 16)),
+    "malformed": lambda s: frame(HEADERS, END_STREAM | END_HEADERS, s, block(*head("/hang", ("connection", "close")))),
+    "length_exceeded": lambda s: frame(HEADERS, END_HEADERS, s, block(*head("/hang", ("content-length", "1"), method="POST")))
+    + frame(DATA, END_STREAM, s, b"xxx"),
+}
+
+
+@pytest.mark.parametrize("name", PROVOKED)
+def test_resets_provoked_by_faults(proxy, name):
+    """CVE-2025-8671: the peer breaks rules so that the proxy resets; it may not go on for ever."""
+    attacker = Attacker(proxy)
+    attacker.flood(PROVOKED[name](s) for s in odd(20_000))
+    assert attacker.goaway() in (ENHANCE_YOUR_CALM, PROTOCOL_ERROR)
+    wait_for(lambda: proxy.live()["requests"] <= 1, "its requests are gone")
+
+
+def test_continuation_flood(proxy):
+    """CVE-2024-27316: a header block that does not end."""
+    attacker = Attacker(proxy)
+    assert attacker.send(frame(HEADERS, END_STREAM, 1, GET_OWN))
+    piece = frame(CONTINUATION, 0, 1, block(*[(f"x-{n}", "y" * 500) for n in range(30)]))
+    assert attacker.flood(piece for _ in range(10_000)) is not None
+    assert attacker.goaway() not in (0, None)
+
+
+def test_empty_continuation_flood(proxy):
+    attacker = Attacker(proxy)
+    assert attacker.send(frame(HEADERS, END_STREAM, 1, GET_OWN))
+    attacker.flood(frame(CONTINUATION, 0, 1) * 100 for _ in range(10_000))
+    assert attacker.goaway() not in (0, None)
+
+
+FLOODS = {
+    "settings": frame(SETTINGS, 0, 0, struct.pack(">HI", 3, 100)),
+    "empty_settings": frame(SETTINGS),
+    "ping": frame(PING, 0, 0, b"12345678"),
+    "priority": frame(PRIORITY, 0, 9, struct.pack(">IB", 0, 16)),
+    "window_update": frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1)),
+    "priority_update": frame(16, 0, 0, b"\0\0\0\1u=0"),
+    "unknown": frame(200, 0, 0, b""),
+    "unknown_large": frame(200, 0, 0, b"x" * 16000),
+    "settings_ack": frame(SETTINGS, ACK),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_floods_of_frames_without_work(proxy, name):
+    attacker = Attacker(proxy)
+    expect_calm(attacker, (FLOODS[name] * 50 for _ in range(20_000)))
+
+
+@pytest.mark.parametrize("name", ["settings", "ping"])
+def test_floods_whose_answers_nobody_reads(proxy, name):
+    """It stops to be read, or is closed: the answers do not pile up."""
+    attacker = Attacker(proxy, reads=False)
+    assert attacker.flood(FLOODS[name] * 50 for _ in range(20_000)) is not None
+
+
+@pytest.mark.parametrize("flags", [0, 8], ids=["empty", "padded"])
+def test_empty_data_flood(proxy, flags):
+    attacker = Attacker(proxy)
+    assert attacker.send(frame(HEADERS, END_HEADERS, 1, POST_HANG))
+    expect_calm(attacker, (frame(DATA, flags, 1, b"\0" if flags else b"") * 50 for _ in range(20_000)))
+
+
+def test_header_lists_beyond_the_limit(proxy, others):
+    """Refused one by one, and nothing of them is kept."""
+    client = proxy.h2_client()
+    for _ in range(50):
+        answer = client.get("/own", *[(f"x-{n}", "y" * 1000) for n in range(60)])
+        assert (answer.status, answer.error) == (431, "headers_too_large")
+    assert client.get("/own").status == 200
+
+
+def test_a_large_value_referenced_again_and_again(proxy):
+    """HPACK: a byte on the wire is 4 KiB of field; 16 KiB would be 64 MiB."""
+    client = Attacker(proxy)
+    insert = b"\x40\x01a" + b"\x7f" + b"\xa1\x1e" + b"v" * 4000  # literal with indexing; 127 + 3873
+    assert len(b"v" * 4000) == 127 + (0x21 | 0x1E << 7)
+    client.send(frame(HEADERS, END_STREAM, 1, GET_OWN + insert) + frame(CONTINUATION, END_HEADERS, 1, b"\xbe" * 16000))
+    client.reads = True
+
+    def answered():
+        client.read()
+        return client.is_closed or [f for f in client.frames() if f[0] in (HEADERS, RST_STREAM, GOAWAY)]
+
+    wait_for(answered, "it is refused")
+    kinds = [kind for kind, _, _, _ in client.frames()]
+    assert b"own" not in client.received
+    assert HEADERS in kinds or RST_STREAM in kinds or GOAWAY in kinds
+
+
+def test_zero_windows_held_open(proxy):
+    """A hundred answers of which not a byte may leave: bounded in memory and in time; the connection stays."""
+    client = proxy.h2_client(settings={4: 0})
+    streams = [client.begin("/large") for _ in range(100)]
+    for stream in streams:
+        assert client.answer(stream).reset is not None
+    assert client.get("/own", method="HEAD").status == 200
+    wait_for(lambda: proxy.live()["requests"] <= 1, "its requests are gone")
+
+
+def test_windows_opened_a_byte_at_a_time(proxy):
+    """Every byte counts as movement, but the frames for it do not come for nothing."""
+    client = Attacker(proxy, settings=struct.pack(">HI", 4, 0))
+    client.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, block(*head("/large"))))
+    client.flood(frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 1)) for _ in range(30_000))
+    client.close()
+    wait_for(lambda: proxy.live()["requests"] <= 1, "its request is gone")
+
+
+def test_nobody_reads_the_answers(proxy):
+    """A socket that is full: the queue is bounded, and the requests end in time."""
+    client = H2Client(proxy.address(), settings={4: 1 << 30}, receive_buffer=4096)
+    proxy.clients.append(client)
+    client.state.increment_flow_control_window(1 << 30)
+    for _ in range(100):
+        client.begin("/large")
+    wait_for(lambda: proxy.live()["requests"] > 50, "they are under way")
+    wait_for(lambda: proxy.live()["requests"] <= 1, "they were given up")
+    assert sum(line.get("reason") == "client_slow" for line in proxy.access_lines()) > 50
