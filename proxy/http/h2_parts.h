@@ -15,6 +15,7 @@
 #include "http/h2.h"
 #include "http/h2_guard.h"
 #include "http/h2_head.h"
+#include "http/h2_resets.h"
 
 #define H2_MAGIC 0x48325345u
 
@@ -57,6 +58,7 @@ struct h2 {
     struct list streams; /* attached */
     struct list rooms;   /* attached, and on_room is due */
     struct h2_guard guard;
+    struct h2_resets resets;
     struct h2_head head;             /* the block that is being read */
     struct h2_stream *reading;       /* whose block it is; NULL: nobody's, it is read away */
     struct message *trailers;        /* the block's, when it is trailers */

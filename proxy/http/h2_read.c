@@ -219,6 +219,25 @@ static uint32_t frame_cost(const nghttp2_frame_hd *hd)
     }
 }
 
+/* HEADERS for a stream that is over, and that it was not us who ended early: an id that is too small, or used twice. DATA for one
+   is thrown away, which RFC 9113 5.1 leaves to us, and counts as waste. */
+static bool is_on_closed_stream(struct h2 *h, const nghttp2_frame_hd *hd)
+{
+    if (h->role == H2_CLIENT || hd->type != NGHTTP2_HEADERS)
+        return false;
+    return (hd->stream_id & 1) != 0 && hd->stream_id <= nghttp2_session_get_last_proc_stream_id(h->session) &&
+           nghttp2_session_find_stream(h->session, hd->stream_id) == NULL && !h2_resets_may_hold(&h->resets, hd->stream_id);
+}
+
+/* What nghttp2 overlooks as we have set it up. */
+static void check_frame(struct h2 *h, const nghttp2_frame_hd *hd)
+{
+    if (is_on_closed_stream(h, hd)) /* RFC 9113 5.1.1 */
+        h2_fail(h, H2_STREAM_CLOSED, "HEADERS for a stream that is over");
+    if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) /* RFC 9113 6.3 */
+        h2_fail(h, H2_PROTOCOL_ERROR, "PRIORITY for the connection");
+}
+
 int h2_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
     struct h2 *h = arg;
@@ -228,6 +247,7 @@ int h2_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void
     uint32_t cost = frame_cost(hd);
     if (cost > 0)
         h2_charge(h, cost);
+    check_frame(h, hd);
     return h2_verdict(h);
 }
 
@@ -255,6 +275,15 @@ static void on_message_frame(struct h2 *h, const nghttp2_frame_hd *hd)
         read_end(h, s);
 }
 
+/* DATA of nothing but padding is as empty as can be. */
+static void charge_padding(struct h2 *h, const nghttp2_frame *frame)
+{
+    const nghttp2_frame_hd *hd = &frame->hd;
+    bool is_end = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (hd->type == NGHTTP2_DATA && !is_end && hd->length > 0 && hd->length == frame->data.padlen)
+        h2_charge(h, H2_COST_EMPTY);
+}
+
 int h2_on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2 *h = arg;
@@ -263,6 +292,7 @@ int h2_on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void 
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
     case NGHTTP2_DATA:
+        charge_padding(h, frame);
         on_message_frame(h, &frame->hd);
         break;
     case NGHTTP2_RST_STREAM:

@@ -257,6 +257,8 @@ int h2_on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void 
         goaway_is_written(h, &frame->goaway);
     if (frame->hd.type > NGHTTP2_RST_STREAM) /* no DATA, HEADERS, PRIORITY or RST_STREAM */
         return 0;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        h2_resets_add(&h->resets, frame->hd.stream_id);
     struct h2_stream *s = h2_stream_of(h, frame->hd.stream_id);
     if (s == NULL)
         return 0;
