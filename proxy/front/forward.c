@@ -278,7 +278,10 @@ static void on_head(struct exchange *x, struct message *response)
 
 static void on_data(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
-    respond_data(request_of(x), chunk, offset, length);
+    struct request *r = request_of(x);
+    respond_data(r, chunk, offset, length);
+    if (r->client->protocol->is_full(r))
+        exchange_pause(x);
 }
 
 static void on_trailers(struct exchange *x, struct message *trailers)

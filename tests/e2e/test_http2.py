@@ -590,6 +590,7 @@ def test_a_drain_says_goodbye_in_two_steps(start, make_origin):
     assert client.goaways == [(NO_ERROR, LAST_STREAM)]
     client.until(lambda: len(client.goaways) == 2, "the real one")
     assert client.goaways[1] == (NO_ERROR, stream)
+    assert client.order == ["GOAWAY", "PING", "GOAWAY"]
     let_go.set()
     assert client.answer(stream).body == b"late"
     client.rest()

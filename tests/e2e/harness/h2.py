@@ -93,6 +93,7 @@ class H2Client:
         self.answers = {}
         self.opens_windows = opens_windows
         self.goaways = []  # (error, last stream)
+        self.order = []    # of GOAWAY and PING, as they came
         self.pongs = 0
         self.has_ended = None  # "fin" or "reset"
         self.remote_settings = {}
@@ -180,6 +181,7 @@ class H2Client:
 
     def on_goaway(self, frame_read):
         self.goaways.append((frame_read.error_code, frame_read.last_stream_id))
+        self.order.append("GOAWAY")
         return [], []
 
     def on_event(self, event):
@@ -199,6 +201,8 @@ class H2Client:
         elif isinstance(event, h2.events.StreamReset):
             if answer:
                 answer.reset = event.error_code
+        elif isinstance(event, h2.events.PingReceived):
+            self.order.append("PING")
         elif isinstance(event, h2.events.PingAckReceived):
             self.pongs += 1
         elif isinstance(event, h2.events.RemoteSettingsChanged):
