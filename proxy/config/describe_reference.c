@@ -208,7 +208,11 @@ static void add_reasons(struct text *out)
         out,
         "\n## Reasons\n\n"
         "What the proxy itself answers, and what it writes to the access log when it cannot answer any more (status\n"
-        "0). The code is in the header `x-weir-error` of the answer.\n\n"
+        "0). The code is in the header `x-weir-error` of the answer. HTTP/2 says a malformed request by resetting its\n"
+        "stream. A request whose `content-type` begins with `application/grpc` gets a gRPC status: HTTP 200 without a\n"
+        "body, the sentence as `grpc-message`, and as `grpc-status` 13 for 400, 7 for 403, 12 for 404, 8 for 429, 14 "
+        "for\n"
+        "502 and 503, 4 for 504, else 2.\n\n"
         "| status | code | counts against | meaning |\n|---|---|---|---|\n");
     for (size_t i = REASON_NONE + 1; i < REASON_COUNT; i++)
         text_printf(out, "| %u | `%s` | %s | %s |\n", reason_rows[i].status, reason_rows[i].code,

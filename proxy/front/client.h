@@ -86,8 +86,8 @@ struct client {
     struct front *front;
     struct front_listener *listener;
     const struct client_protocol *protocol;
-    struct request *request;   /* HTTP/1.1: in ACTIVE, else NULL */
-    struct client_h2 *h2;      /* what HTTP/2 needs; NULL with HTTP/1.1 */
+    struct request *request; /* HTTP/1.1: in ACTIVE, else NULL */
+    struct client_h2 *h2;    /* what HTTP/2 needs; NULL with HTTP/1.1 */
     struct inbox inbox;      /* read and not yet understood: the next request may be there already */
     struct timer timer;      /* IDLE: idle_timeout; ACTIVE: header_timeout, half-close; LINGERING: its end */
     struct mono_time accepted;

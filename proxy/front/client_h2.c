@@ -24,16 +24,16 @@ struct client_h2 {
     uint32_t magic;
     struct client *client;
     struct h2 *session;
-    struct list flush_link;     /* in front->flush_due */
-    struct list requests;       /* all of this client's, oldest first */
-    struct list touched;        /* of the batch being read: their exchanges are flushed behind it */
-    struct chunk *reading;      /* the chunk whose bytes the session is given */
-    struct request *heading;    /* its head is incomplete; there is at most one (RFC 9113 4.3); NULL: none */
-    struct request *delivering; /* whose body is being passed on; NULL: none, or it is finished meanwhile */
-    struct mono_time head_due;  /* with `heading` */
+    struct list flush_link;       /* in front->flush_due */
+    struct list requests;         /* all of this client's, oldest first */
+    struct list touched;          /* of the batch being read: their exchanges are flushed behind it */
+    struct chunk *reading;        /* the chunk whose bytes the session is given */
+    struct request *heading;      /* its head is incomplete; there is at most one (RFC 9113 4.3); NULL: none */
+    struct request *delivering;   /* whose body is being passed on; NULL: none, or it is finished meanwhile */
+    struct mono_time head_due;    /* with `heading` */
     struct mono_time goodbye_due; /* with `is_leaving` */
-    bool is_leaving;            /* GOAWAY was sent */
-    bool is_over;               /* the session has ended: what it wrote leaves, then the connection goes */
+    bool is_leaving;              /* GOAWAY was sent */
+    bool is_over;                 /* the session has ended: what it wrote leaves, then the connection goes */
 };
 
 static struct request *request_of(struct h2_stream *s)

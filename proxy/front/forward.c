@@ -196,7 +196,8 @@ static void forward_websocket_key(struct request *r)
 {
     struct message *m = &r->message;
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if (r->client->protocol->stats != STATS_HTTP2 || !m->is_upgrade || !slice_equal_nocase(m->upgrade, SLICE("websocket")))
+    if (r->client->protocol->stats != STATS_HTTP2 || !m->is_upgrade ||
+        !slice_equal_nocase(m->upgrade, SLICE("websocket")))
         return;
     char *key = arena_alloc(&r->arena, WEBSOCKET_KEY_BYTES);
     for (size_t i = 0; i < WEBSOCKET_KEY_BYTES - 3; i++)

@@ -30,7 +30,8 @@ static void front_on_turn(void *arg)
     struct front *f = arg;
     client_h2_flush_all(f);
     if (f->upstreams.is_room_announced)
-        loop_repeat_hooks(f->loop); /* an exchange ended with its client: who waits for its connection had his turn before */
+        loop_repeat_hooks(
+            f->loop); /* an exchange ended with its client: who waits for its connection had his turn before */
     front_publish_gauges(f);
     if (f->is_draining && f->client_count == 0 && !f->is_drain_reported) {
         f->is_drain_reported = true;

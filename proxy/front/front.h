@@ -63,8 +63,8 @@ struct front {
     uint32_t free_request_count;
     struct limits *limits; /* shared by all workers, lock-free */
     struct access_log access;
-    struct http_date date; /* what answers without Date get */
-    struct slice pseudonym; /* "weir-5f3a9c21": names this process in Via, so that loops are seen */
+    struct http_date date;              /* what answers without Date get */
+    struct slice pseudonym;             /* "weir-5f3a9c21": names this process in Via, so that loops are seen */
     char via[STATS_PROTOCOL_COUNT][32]; /* the whole entry, "1.1 weir-5f3a9c21", by what the client speaks */
     bool is_draining, is_drain_reported;
     struct turn_hook turn_hook;

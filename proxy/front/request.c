@@ -64,7 +64,7 @@ static const struct {
                        step_respond }, /* the proxy's own answer, if the upstream gave none: front/respond.c */
     [STEP_DELIVER] = { "deliver", step_deliver }, /* until the client's window has taken the answer: HTTP/2 */
     [STEP_RECORD] = { "record", step_record },    /* counters and the access line */
-    [STEP_FINISH] = { "finish", step_finish }, /* gives everything back; the client goes on */
+    [STEP_FINISH] = { "finish", step_finish },    /* gives everything back; the client goes on */
 };
 
 static void request_run(struct request *r)

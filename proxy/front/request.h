@@ -48,8 +48,8 @@ struct request {
     uint8_t waits_for;           /* enum request_wait */
     struct mono_time begun;      /* its first byte */
     union {
-        struct h1_reader reader;   /* HTTP/1.1 */
-        struct h2_request h2;      /* HTTP/2 */
+        struct h1_reader reader; /* HTTP/1.1 */
+        struct h2_request h2;    /* HTTP/2 */
     };
     struct decision decision;
     uint32_t series;                     /* what it counts in, from `decide` on; 0: what met no route */

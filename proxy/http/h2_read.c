@@ -226,7 +226,8 @@ static bool is_on_closed_stream(struct h2 *h, const nghttp2_frame_hd *hd)
     if (h->role == H2_CLIENT || hd->type != NGHTTP2_HEADERS)
         return false;
     return (hd->stream_id & 1) != 0 && hd->stream_id <= nghttp2_session_get_last_proc_stream_id(h->session) &&
-           nghttp2_session_find_stream(h->session, hd->stream_id) == NULL && !h2_resets_may_hold(&h->resets, hd->stream_id);
+           nghttp2_session_find_stream(h->session, hd->stream_id) == NULL &&
+           !h2_resets_may_hold(&h->resets, hd->stream_id);
 }
 
 /* What nghttp2 overlooks as we have set it up. */
