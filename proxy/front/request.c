@@ -14,7 +14,7 @@
 #include "net/tls.h"
 
 #define ARENA_LIMIT_BYTES (256u * 1024) /* of one request: heads, edits, trailers */
-#define FREE_REQUESTS_MAX 512
+#define FREE_REQUESTS_MAX 2048          /* some megabytes, at a worker that had so many at once */
 
 enum step_result { NEXT, WAIT, END };
 
