@@ -117,7 +117,7 @@ static enum progress client_step_tunnel(struct client *c)
 /* A connection's very first bytes: another protocol's? */
 static enum progress client_recognise(struct client *c)
 {
-    switch (client_h2_recognise(inbox_bytes(&c->inbox))) {
+    switch (client_h2_recognise(c)) {
     case PREFACE_ABSENT:
         c->is_recognised = true;
         return GO_ON;

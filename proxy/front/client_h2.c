@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "front/client.h"
 #include "front/request.h"
+#include "net/tls.h"
 
 #define READS_PER_TURN   4
 #define PACK_BELOW_BYTES 4096 /* of a body that waits: a byte at a time must not hold a chunk for each */
@@ -426,8 +427,12 @@ static void h2_cut_off(struct client *c)
     send_all(c);
 }
 
-enum preface client_h2_recognise(struct slice first_bytes)
+enum preface client_h2_recognise(const struct client *c)
 {
+    struct slice first_bytes = inbox_bytes(&c->inbox);
+    struct tls_facts tls;
+    if (stream_tls_facts(&c->stream, &tls) && slice_equal(tls.protocol, SLICE("h2")))
+        return PREFACE_COMPLETE; /* agreed on: the session says what is wrong with other bytes */
     size_t length = sizeof(H2_PREFACE) - 1;
     size_t compared = first_bytes.len < length ? first_bytes.len : length;
     if (memcmp(first_bytes.ptr, H2_PREFACE, compared) != 0)

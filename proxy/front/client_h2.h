@@ -8,10 +8,11 @@ struct client;
 struct client_h2;
 struct front;
 
-/* What a connection's first bytes are of the preface that HTTP/2 begins with (RFC 9113 3.4). */
+/* What a connection's first bytes, which wait in its inbox, are of the preface that HTTP/2 begins with (RFC 9113 3.4). With TLS
+   the handshake may have agreed on HTTP/2 before (ALPN): then they are complete whatever they say. */
 enum preface { PREFACE_ABSENT, PREFACE_INCOMPLETE, PREFACE_COMPLETE };
 
-enum preface client_h2_recognise(struct slice first_bytes);
+enum preface client_h2_recognise(const struct client *c);
 /* The client speaks HTTP/2: in IDLE, or in ACTIVE without a request. Understands what its inbox holds. May close it. */
 void client_h2_begin(struct client *c);
 /* With the client's memory, when no event of the session is on the stack. */

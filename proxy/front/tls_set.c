@@ -75,6 +75,7 @@ static struct tls_context *compile_listener(struct compile *c, const struct list
         .min_version = tls->min_version == TLS_MIN_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_1_2,
         .client_auth = (enum tls_client_auth)tls->client_auth,
         .name = listener->name,
+        .offers_http2 = true,
     };
     bool is_good = tls->certificate_count > 0;
     for (size_t i = 0; i < tls->certificate_count; i++)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import CLOSE, HOLD, RESET, Origin, Proxy, chunked, reply, request, wait_for
+from harness import CLOSE, HOLD, RESET, Authority, Origin, Proxy, chunked, reply, request, wait_for
 from harness.h2 import (
     CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, PREFACE, PRIORITY, PROTOCOL_ERROR,
     SETTINGS, H2Client, block, frame, head,
@@ -689,6 +689,45 @@ def test_a_reload_under_load_fails_nothing(start, make_origin):
             assert client.answer(stream).status == 200
         wait_for(lambda: client.get("/").get("x-route") == str(n), "new requests meet the new routes")  # pylint: disable=cell-var-from-loop
     assert not client.goaways
+
+
+# ---- over TLS ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", name="ca")
+def fixture_ca(tmp_path_factory):
+    return Authority(str(tmp_path_factory.mktemp("ca")))
+
+
+@pytest.fixture(name="secure")
+def fixture_secure(start, make_origin, ca):
+    certificate = ca.make("shop", "DNS:shop.example.com")
+    return start(make_origin(), listeners={"tls": {"bind": "127.0.0.1:0", "tls": {"certificates": [certificate.pair()]}}})
+
+
+def test_the_handshake_agrees_on_it(secure, ca):
+    client = secure.h2_client("tls", tls=ca.client(alpn=("http/1.1", "h2")))
+    assert client.sock.selected_alpn_protocol() == "h2"
+    secure.origins[0].answer = echo
+    assert client.get("/", method="POST", body=PIECE).body == PIECE
+    assert secure.origins[0].last.get("X-Forwarded-Proto") == "https"
+    line = secure.access_line(protocol="HTTP/2")
+    assert line["tls"] == "TLSv1.3"
+    assert secure.metric("weir_connections", listener="tls", protocol="http2") == 1
+
+
+def test_who_offers_http1_gets_it(secure, ca):
+    client = secure.client("tls", tls=ca.client(alpn=("http/1.1",)))
+    assert client.sock.selected_alpn_protocol() == "http/1.1"
+    assert client.get("/").status == 200
+
+
+def test_what_was_agreed_on_must_follow(secure, ca):
+    client = secure.client("tls", tls=ca.client(alpn=("h2",)))
+    client.send(request("/"))
+    data = client.rest()
+    assert b"HTTP/1.1" not in data
+    assert not secure.origins[0].requests
 
 
 # ---- with other clients ------------------------------------------------------------------------------------------------
