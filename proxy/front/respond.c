@@ -5,6 +5,7 @@
 #include "front/respond.h"
 
 #include "base/check.h"
+#include "crypto/digest.h"
 #include "front/edits.h"
 #include "http/validate.h"
 
@@ -50,6 +51,22 @@ static void add_date(struct request *r, struct message *response)
                     http_date_text(&r->front->date, clock_wall()));
 }
 
+/* An HTTP/2 client sent no key: the one that is answered here is ours, and so is the check (RFC 6455 4.1, RFC 8441 5.1). */
+static bool take_websocket_accept(struct request *r, struct message *response)
+{
+    static const struct slice name = { "Sec-WebSocket-Accept", 20 };
+    const struct field *key = message_field_named(&r->message, SLICE("Sec-WebSocket-Key"), NULL);
+    const struct field *answer = message_field_named(response, name, NULL);
+    char expected[DIGEST_WEBSOCKET_BYTES];
+    if (key == NULL)
+        return true; /* another protocol than WebSocket */
+    digest_websocket_accept(key->value, expected);
+    if (answer == NULL || !slice_equal(answer->value, slice_from(expected, sizeof(expected))))
+        return false;
+    message_drop_named(response, name);
+    return true;
+}
+
 bool respond_head(struct request *r, struct message *response)
 {
     bool is_tunnel = response->status == 101;
@@ -59,8 +76,8 @@ bool respond_head(struct request *r, struct message *response)
         return false; /* nobody asked for it (RFC 9110 15.2.2), or has asked to the end (7.8) */
     if (is_tunnel)
         response->upgrade = arena_copy(&r->arena, response->upgrade);
-    if (is_tunnel && r->client->protocol->stats == STATS_HTTP2)
-        message_drop_named(response, SLICE("Sec-WebSocket-Accept")); /* it answers our key (RFC 8441 5.1) */
+    if (is_tunnel && r->client->protocol->stats == STATS_HTTP2 && !take_websocket_accept(r, response))
+        return false;
     hop_by_hop_drop(response);
     if (!is_tunnel)
         add_date(r, response);

@@ -1,4 +1,6 @@
 # e2e/test_http2.py - HTTP/2 from clients: how it is recognised, many streams, bodies, trailers, tunnels, ends.
+import base64
+import hashlib
 import socket
 import subprocess
 import threading
@@ -15,7 +17,7 @@ from harness.h2 import (
 PIECE = bytes(range(256)) * 4096  # 1 MiB
 LAST_STREAM = 2**31 - 1
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nConnection: x-gone\r\nx-gone: 1\r\n\r\n"
-SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: abc\r\n\r\n"
+SWITCH = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
 LIMITS = {"headers": "8KiB", "header_count": 40, "request_line": "2KiB", "header_timeout": "400ms"}
 
 
@@ -316,6 +318,12 @@ def upgrade(client, path="/chat"):
     return client.begin(path, (":protocol", "websocket"), ("sec-websocket-version", "13"), end=False, method="CONNECT")
 
 
+def switch(seen):
+    """The origin's consent, with the answer to the key (RFC 6455 4.2.2)."""
+    digest = hashlib.sha1(seen.get("Sec-WebSocket-Key").encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return (SWITCH % base64.b64encode(digest).decode()).encode()
+
+
 class Tunnel:
     """Both ends of a tunnel through the proxy; the origin's is the test's to drive."""
 
@@ -328,8 +336,8 @@ class Tunnel:
         client.until(lambda: self.answer.fields, "the tunnel opens")
         self.origin = origin.connections[0]
 
-    def hold(self, connection, _):
-        connection.send(SWITCH)
+    def hold(self, connection, seen):
+        connection.send(switch(seen))
         self.ended.wait()
         return CLOSE
 
@@ -404,9 +412,9 @@ def test_a_tunnel_that_its_client_resets(proxy, tunnel):
 def test_what_is_sent_ahead_of_the_tunnel_waits(origin, client):
     let_go = threading.Event()
 
-    def answer(connection, _):
+    def answer(connection, seen):
         let_go.wait(30)
-        connection.send(SWITCH)
+        connection.send(switch(seen))
         connection.send(connection.reader.exactly(5))
         return CLOSE
 
@@ -418,6 +426,12 @@ def test_what_is_sent_ahead_of_the_tunnel_waits(origin, client):
     assert origin.connections[0].reader.buffer == b""
     let_go.set()
     assert client.answer(stream).body == b"ahead"
+
+
+def test_an_origin_that_does_not_know_the_key(origin, client):
+    origin.answer = [(SWITCH % "abc").encode(), HOLD]
+    answer = client.answer(upgrade(client))
+    assert (answer.status, answer.error) == (502, "upstream_invalid")
 
 
 def test_an_upgrade_that_the_origin_refuses(origin, client):
