@@ -125,8 +125,8 @@ static const struct setting_table admin_table = {
 static const struct setting listener_rows[] = {
     { ADDRESS("bind", struct listener_config, bind, bind_text), PLACE(struct listener_config, bind_place),
       .flags = SETTING_REQUIRED, .format = &format_bind,
-      .doc =
-          "Where clients connect: IP:PORT or unix:PATH. Both HTTP/1.1 and HTTP/2 (by ALPN or prior knowledge) are spoken there." },
+      .doc = "Where clients connect: IP:PORT or unix:PATH. Both HTTP/1.1 and HTTP/2 (by ALPN or prior knowledge) are "
+             "spoken there." },
     { NETWORKS("trusted_proxies", struct listener_config, trusted_proxies, trusted_proxy_count),
       .doc = "Whose X-Forwarded-* and Forwarded fields count; from anyone else they are replaced." },
     { SUBTABLE("tls", struct listener_config, tls, struct listener_tls_config, config_listener_tls_table),

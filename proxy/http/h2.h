@@ -158,16 +158,16 @@ struct h2_output {
 /* Embedded in a request (server) or an exchange (client). Others read only what is said to be theirs. */
 struct h2_stream {
     uint32_t magic;
-    int32_t id;                   /* read by the owner, for logs; kept when detached */
-    struct h2 *session;           /* read by the owner; NULL: detached */
-    struct arena *arena;          /* the owner's: heads and trailers are copied into it */
-    struct message *message;      /* the owner's: filled in before on_head */
-    struct list link;             /* of the session's streams */
-    struct list room_link;        /* of those that wait for on_room */
-    struct pieces out;            /* of the body; out.bytes may be read */
+    int32_t id;                         /* read by the owner, for logs; kept when detached */
+    struct h2 *session;                 /* read by the owner; NULL: detached */
+    struct arena *arena;                /* the owner's: heads and trailers are copied into it */
+    struct message *message;            /* the owner's: filled in before on_head */
+    struct list link;                   /* of the session's streams */
+    struct list room_link;              /* of those that wait for on_room */
+    struct pieces out;                  /* of the body; out.bytes may be read */
     const struct message *out_trailers; /* the owner's, until the stream is detached; NULL: none */
-    uint64_t received_bytes;      /* of the body */
-    uint64_t expected_bytes;      /* Content-Length; UINT64_MAX: not announced */
+    uint64_t received_bytes;            /* of the body */
+    uint64_t expected_bytes;            /* Content-Length; UINT64_MAX: not announced */
     uint32_t unconsumed_bytes;
     uint32_t head_bytes;        /* of all heads and trailers so far */
     uint8_t read_state;         /* enum h2_read_state, h2_parts.h */

@@ -94,9 +94,6 @@ struct stream_tls_target {
 /* As stream_connect; on_connected follows when the handshake is done. */
 void stream_connect_tls(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,
                         const struct stream_tls_target *target, const struct stream_events *events);
-/* Did a connect fail for want of something of this machine's own, which says nothing about the peer? Then which limit it
-   was, for people; else NULL. */
-const char *stream_local_limit(int error, const struct sockaddr *peer, socklen_t length);
 /* Idempotent. Drops the queue, closes the fd at once. */
 void stream_close(struct stream *s);
 /* Same with SO_LINGER 0: the peer sees a reset. */

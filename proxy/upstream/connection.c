@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/local_limit.h"
 #include "upstream/internal.h"
 
 #include <string.h>
@@ -300,7 +301,7 @@ static void connection_on_connect_error(struct upstream_connection *c, int error
     const struct resolved_address *peer = &c->endpoint->address;
     bool is_plain_http;
     const char *tls = stream_tls_failure(&c->stream, &is_plain_http);
-    const char *limit = stream_local_limit(error, (const struct sockaddr *)&peer->bytes, peer->length);
+    const char *limit = local_limit_of(error, (const struct sockaddr *)&peer->bytes, peer->length);
     if (tls != NULL)
         connection_fail_connect(c, REASON_UPSTREAM_TLS, tls);
     else if (limit != NULL)

@@ -1,4 +1,5 @@
 /* tests/unit/net/test_stream.c - the write queue is exact, back-pressure has two marks, closing is idempotent. */
+#include "net/local_limit.h"
 #include "net/stream.h"
 
 #include "net/inbox.h"
@@ -342,7 +343,7 @@ Test(inbox, a_limit_that_shrank_does_not_cut_what_waits)
 static const char *local_limit(int error, uint32_t address)
 {
     struct sockaddr_in peer = { .sin_family = AF_INET, .sin_port = htons(80), .sin_addr = { htonl(address) } };
-    return stream_local_limit(error, (const struct sockaddr *)&peer, sizeof(peer));
+    return local_limit_of(error, (const struct sockaddr *)&peer, sizeof(peer));
 }
 
 Test(stream, what_this_machine_lacks_is_told_from_what_the_peer_does)

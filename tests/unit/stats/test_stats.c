@@ -157,11 +157,11 @@ Test(stats, what_most_requests_write_stands_in_the_first_line)
 
 Test(stats, the_same_line_of_all_series_of_a_page_is_a_page_of_memory)
 {
-    char *first = (char *)stats_series_at(stats->workers[0], 0);
-    cr_assert_eq((uintptr_t)first % 4096, 0);
+    uintptr_t first = (uintptr_t)stats_series_at(stats->workers[0], 0);
+    cr_assert_eq(first % 4096, 0);
     for (uint32_t series = 0; series < STATS_PAGE_BLOCKS; series++)
         for (unsigned cell = 0; cell < STATS_SERIES_CELL_COUNT; cell++) {
-            char *at = (char *)stats_series_cell(stats_series_at(stats->workers[0], series), cell);
+            uintptr_t at = (uintptr_t)stats_series_cell(stats_series_at(stats->workers[0], series), cell);
             cr_assert_eq((at - first) / 4096, cell / STATS_LINE_CELLS);
             cr_assert_eq((at - first) % 4096 / STATS_CACHE_LINE_BYTES, series);
         }
