@@ -451,6 +451,10 @@ const char *stream_tls_failure(const struct stream *s, bool *is_plain_http)
 enum stream_status stream_drop(struct stream *s)
 {
     char nowhere[65536];
+    struct iovec room = { nowhere, sizeof(nowhere) };
+    size_t count;
+    if (s->tls != NULL) /* what it holds back would wake us for ever (wake_for_pending) */
+        return read_tls(s, &room, 1, &count);
     ssize_t got = recv(s->fd, nowhere, sizeof(nowhere), MSG_TRUNC); /* TCP throws them away without a copy: tcp(7) */
     count_read(s, got > 0 ? (size_t)got : 0);
     return read_result(s, got);

@@ -399,6 +399,27 @@ def test_the_proxy_ends_in_order(serve, ca, shop):
     client.expect_closed()  # a FIN without close_notify would raise
 
 
+def test_what_is_sent_behind_a_refusal_is_dropped_and_holds_up_nobody(serve, ca, shop, origin):
+    """The rest of the head comes in a record that is longer than the room behind its start: some of it waits deciphered when the
+    body is refused by its length, and no descriptor tells of that."""
+    proxy = serve(shop, config={"limits": {"body": "1000B"}})
+    client = proxy.client("tls", tls=ca.client())
+    head = request("/", "Content-Length: 1000000000", method="POST")
+    reads = proxy.metric("weir_read_calls_total")
+    client.send(head[:20])
+    wait_for(lambda: proxy.metric("weir_read_calls_total") > reads, "the start is read")
+    client.send(head[20:] + bytes(16384 - len(head[20:])))
+    response = client.response()
+    assert (response.status, response.error) == (413, "body_too_large")
+    turns = proxy.metric("weir_loop_turns_total")
+    for _ in range(100):
+        client.send(bytes(65536))
+    assert proxy.client("tls", tls=ca.client()).get("/").status == 200
+    client.expect_closed()
+    assert proxy.metric("weir_loop_turns_total") < turns + 100_000
+    assert len(origin.requests) == 1
+
+
 def test_an_answer_that_breaks_off_does_not_look_complete(serve, ca, shop, origin):
     origin.answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", CLOSE]
     proxy = serve(shop)
