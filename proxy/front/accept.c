@@ -30,28 +30,33 @@ static size_t refusal_text(struct front *f, const struct reason_row *row, char *
     return (size_t)length;
 }
 
-/* Counted and logged as a request that met no route, so that whatever shows reasons shows this one. */
-static void record_refusal(struct front_listener *l, const struct ip_address *source, enum reason reason)
+/* Counted and logged as a request that met no route, so that whatever shows reasons shows this one. status 0: nothing was sent. */
+static void record_refusal(struct front_listener *l, const struct ip_address *source, uint16_t status,
+                           enum reason reason)
 {
     struct front *f = l->front;
     uint32_t series = 0;
     stats_add(f->stats, STATS_CONNECTIONS_REFUSED, 1);
     stats_request_begin(f->stats, series);
-    stats_request_end(f->stats, series, reason_rows[reason].status, reason, 0);
+    stats_request_end(f->stats, series, status, reason, 0);
     stats_add(f->stats, STATS_REQUESTS, 1);
     if (f->current->snapshot->config->log.access != ACCESS_OFF)
-        access_add_refusal(&f->access, l, source, reason);
+        access_add_refusal(&f->access, l, source, status, reason);
 }
 
-/* One write that may fall short: whoever is refused gets a reason if that costs nothing. */
+/* One write that may fall short: whoever is refused gets a reason if that costs nothing. By TLS it would cost a handshake. */
 static void refuse(struct front_listener *l, int fd, const struct ip_address *source, enum reason reason)
 {
-    char text[REFUSAL_MAX_BYTES];
-    ssize_t sent = send(fd, text, refusal_text(l->front, &reason_rows[reason], text), MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)sent;
-    shutdown(fd, SHUT_WR);
+    uint16_t status = l->tls == NULL ? reason_rows[reason].status : 0;
+    if (status != 0) {
+        char text[REFUSAL_MAX_BYTES];
+        size_t length = refusal_text(l->front, &reason_rows[reason], text);
+        ssize_t sent = send(fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)sent;
+        shutdown(fd, SHUT_WR);
+    }
     close(fd);
-    record_refusal(l, source, reason);
+    record_refusal(l, source, status, reason);
 }
 
 static void on_accept(struct listener *listener, int fd, const struct sockaddr *peer, socklen_t peer_length)

@@ -192,11 +192,11 @@ void access_add(struct access_log *log, const struct request *r)
 }
 
 void access_add_refusal(struct access_log *log, const struct front_listener *listener, const struct ip_address *source,
-                        enum reason reason)
+                        uint16_t status, enum reason reason)
 {
     const struct snapshot *snapshot = listener->front->current->snapshot;
     struct line l = line_begin(log, snapshot->config);
-    put_number(&l, "status", reason_rows[reason].status);
+    put_number(&l, "status", status);
     put_text(&l, "reason", slice_from_cstr(reason_rows[reason].code));
     put_number(&l, "generation", snapshot->generation);
     put_place(&l, listener, source);

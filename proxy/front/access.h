@@ -29,7 +29,7 @@ struct access_log {
 void access_add(struct access_log *log, const struct request *r);
 /* Adds the line of a connection that was refused before it was a client: no request of it was read. */
 void access_add_refusal(struct access_log *log, const struct front_listener *listener, const struct ip_address *source,
-                        enum reason reason);
+                        uint16_t status, enum reason reason);
 /* Hands on what is there. */
 void access_flush(struct access_log *log);
 

@@ -381,6 +381,17 @@ def test_a_plain_request_is_answered_in_plain_text(serve, shop):
     client.rest()
 
 
+def test_a_connection_over_the_limit_is_closed_without_a_word_in_plain_text(serve, ca, shop):
+    proxy = serve(shop, config={"limits": {"connections": 1}})
+    client = proxy.client("tls", tls=ca.client())
+    assert client.get("/").status == 200
+    assert proxy.client("tls").expect_closed()
+    line = proxy.access_line(reason="connection_limit")
+    assert (line["status"], line["listener"]) == (0, "tls")
+    assert proxy.metric("weir_request_errors_total", reason="connection_limit") == 1
+    assert proxy.metric("weir_requests_total", code="0") == 1
+
+
 def test_garbage_and_silence(serve, shop):
     proxy = serve(shop, config={"limits": {"header_timeout": "300ms"}})
     proxy.client("tls").send(os.urandom(300)).rest()
