@@ -167,7 +167,8 @@ static const struct setting_table endpoint_table = {
 
 static const struct setting_choice protocol_words[] = {
     { "http1", UPSTREAM_HTTP1, "HTTP/1.1" },
-    { "http2", UPSTREAM_HTTP2, "HTTP/2 in clear text, with prior knowledge: many requests at once on each connection" },
+    { "http2", UPSTREAM_HTTP2,
+      "HTTP/2, in clear text with prior knowledge, with `tls` by ALPN: many requests at once on each connection" },
     { NULL, 0, NULL },
 };
 

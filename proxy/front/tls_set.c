@@ -96,7 +96,7 @@ static struct tls_context *compile_listener(struct compile *c, const struct list
 static uint64_t digest_of(const struct tls_client_options *o)
 {
     const struct slice parts[] = { o->authorities.bytes, o->pair.certificate.bytes, o->pair.key.bytes, o->name };
-    uint64_t digest = o->is_verified;
+    uint64_t digest = (uint64_t)o->is_verified | (uint64_t)o->offers_http1 << 1 | (uint64_t)o->offers_http2 << 2;
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
         digest = hash_siphash((struct hash_key){ digest, i }, parts[i].ptr, parts[i].len);
     return digest;
@@ -108,7 +108,8 @@ static struct tls_context *compile_upstream(struct compile *c, const struct upst
     struct tls_client_options options = {
         .is_verified = tls->is_verified,
         .name = tls->sni,
-        .offers_http1 = true,
+        .offers_http1 = upstream->protocol == UPSTREAM_HTTP1,
+        .offers_http2 = upstream->protocol == UPSTREAM_HTTP2,
     };
     bool is_good = tls->ca.path.len == 0 || read_pem(c, &tls->ca, &options.authorities);
     if (tls->own.cert.path.len > 0 && tls->own.key.path.len > 0)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/local_limit.h"
+#include "net/tls.h"
 #include "upstream/internal.h"
 
 #include <string.h>
@@ -330,11 +331,24 @@ static void connection_start_waiting(struct upstream_connection *c)
     }
 }
 
+/* Over TLS, HTTP/2 is agreed on (RFC 9113 3.3); HTTP/1.1 is also what those speak who know no ALPN. */
+static bool connection_is_agreed(const struct upstream_connection *c)
+{
+    struct tls_facts facts;
+    if (!stream_tls_facts(&c->stream, &facts) || c->protocol != &connection_h2)
+        return true;
+    return slice_equal(facts.protocol, SLICE("h2"));
+}
+
 static void connection_on_connected(struct stream *s, int error)
 {
     struct upstream_connection *c = CONNECTION_OF(s);
     if (error != 0) {
         connection_on_connect_error(c, error);
+        return;
+    }
+    if (!connection_is_agreed(c)) {
+        connection_fail_connect(c, REASON_UPSTREAM_TLS, "it does not speak HTTP/2 over TLS");
         return;
     }
     endpoint_on_connected(c->endpoint);

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import CLOSE, HOLD, RESET, Full, Origin, Proxy, chunked, reply, request, wait_for
+from harness import CLOSE, HOLD, RESET, Authority, Full, Origin, Proxy, chunked, reply, request, wait_for
 from harness.h2_origin import H2Origin
 from harness.proxy import ROOT, free_port
 
@@ -23,8 +23,10 @@ def route(name, **more):
 
 
 @pytest.fixture(scope="module", name="house")
-def fixture_house():
+def fixture_house(tmp_path_factory):
     full = Full()
+    stranger = Authority(str(tmp_path_factory.mktemp("ca")))
+    untrusted = Origin(tls=stranger.server(stranger.make("svc", "IP:127.0.0.1")))
     upstreams = {
         "a": {"endpoints": [Origin()]},
         "closed": {"endpoints": [f"127.0.0.1:{free_port()}"]},
@@ -33,6 +35,7 @@ def fixture_house():
         "narrow": {"endpoints": [Origin()], "max_connections": 1, "max_pending": 0},
         "queue": {"endpoints": [Origin()], "max_connections": 1, "max_pending": 2},
         "brief": {"endpoints": [Origin()], "idle_timeout": SHORT},
+        "untrusted": {"endpoints": [untrusted], "tls": {}},
         "streams": {"endpoints": [H2Origin()], "protocol": "http2"},
     }
     routes = [
@@ -45,6 +48,7 @@ def fixture_house():
         route("queue", to="queue"),
         route("hurry", to="queue", timeout=SHORT),
         route("brief", to="brief"),
+        route("untrusted", to="untrusted"),
         route("streams", to="streams"),
         route("chat", websocket=False),
         route("timeout", timeout=SHORT),
@@ -174,6 +178,7 @@ REACH = {
     "WEBSOCKET_REFUSED": lambda p: p.get("/chat", "Connection: upgrade", "Upgrade: websocket"),
     "LOOP": no_loop,
     "CONNECT_FAILED": lambda p: p.get("/closed"),
+    "UPSTREAM_TLS": lambda p: p.get("/untrusted"),
     "UPSTREAM_RESET": by_origin(RESET),
     "UPSTREAM_INVALID": by_origin(b"nonsense\r\n\r\n"),
     "UPSTREAM_HEADERS": by_origin(reply(b"", "X: " + "x" * 5000)),

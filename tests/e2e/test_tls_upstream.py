@@ -6,7 +6,8 @@ import ssl
 
 import pytest
 
-from harness import CLOSE, GOODBYE, HALF_CLOSE, Authority, Origin, reply, request, wait_for
+from harness import CLOSE, GOODBYE, HALF_CLOSE, Authority, reply, request, wait_for
+from harness.h2_origin import H2Origin
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,25 @@ def test_another_endpoint_takes_over(through, make_tls_origin, ca, good):
     for _ in range(4):
         assert proxy.get("/").status == 200
     assert proxy.metric("weir_upstream_healthy", endpoint=bad.address) == 0
+
+
+def http2_through(start, ca, origin):
+    return start(upstreams={"a": {"endpoints": [origin], "protocol": "http2", "tls": {"ca": ca.cert}}})
+
+
+def test_an_origin_that_speaks_http1_alone_is_not_spoken_to_in_http2(start, make_tls_origin, ca, good):
+    expect_refused(http2_through(start, ca, make_tls_origin(good)), "it does not speak HTTP/2 over TLS")
+
+
+def test_http2_is_agreed_on(start, ca, good):
+    context = ca.server(good)
+    context.set_alpn_protocols(["http/1.1", "h2"])
+    origin = H2Origin(tls=context)
+    proxy = http2_through(start, ca, origin)
+    for _ in range(3):
+        assert proxy.get("/").status == 200
+    assert len(origin.connections) == 1 and origin.connections[0].sock.selected_alpn_protocol() == "h2"
+    origin.stop()
 
 
 # ---- what it shows ----------------------------------------------------------------------------------------------------------

@@ -114,6 +114,8 @@ class H2Connection:
 
     def run(self):
         try:
+            if self.origin.tls:
+                self.sock = self.origin.tls.wrap_socket(self.sock, server_side=True)
             with self.sending() as session:
                 if self.origin.settings:
                     session.local_settings = h2.settings.Settings(client=False, initial_values={
@@ -266,10 +268,10 @@ def reply_ok(stream):
 class H2Origin(Origin):
     """answer: called with the stream when a request is complete; None: the test answers. on_head: called with each head."""
 
-    def __init__(self, answer=reply_ok, on_head=None, settings=None, backlog=512):
+    def __init__(self, answer=reply_ok, on_head=None, settings=None, backlog=512, tls=None):
         self.on_head, self.is_reading = on_head, True
         self.settings = self.default_settings = settings or {}
-        super().__init__(answer, backlog)
+        super().__init__(answer, backlog, tls)
         self.answer = self.default = answer
 
     def accept(self, listener):
