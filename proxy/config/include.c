@@ -52,22 +52,26 @@ static struct slice tidy_path(struct arena *arena, struct slice path)
     return slice_from(out, len);
 }
 
-static struct slice absolute_path(struct reading *r, const char *name)
+struct slice include_path(struct arena *arena, struct slice directory, const char *name)
 {
     struct slice path = slice_from_cstr(name);
     if (!slice_has_prefix(path, SLICE("/")))
-        path = arena_printf(r->scratch, "%.*s/%s", SLICE_ARG(r->directory), name);
-    return tidy_path(r->arena, path);
+        path = arena_printf(arena, "%.*s/%s", SLICE_ARG(directory), name);
+    return tidy_path(arena, path);
+}
+
+static struct slice absolute_path(struct reading *r, const char *name)
+{
+    return include_path(r->arena, r->directory, name);
 }
 
 /* Asked for once a load: the process does not change its directory while it runs, tests have their own. */
-static void find_directory(struct reading *r)
+struct slice include_directory(const struct config_source *source, struct arena *arena)
 {
-    char *buffer = arena_alloc(r->scratch, PATH_MAX);
-    const char *directory = r->source->directory;
+    const char *directory = source->directory;
     if (directory == NULL)
-        directory = getcwd(buffer, PATH_MAX);
-    r->directory = slice_from_cstr(directory ? directory : "");
+        directory = getcwd(arena_alloc(arena, PATH_MAX), PATH_MAX);
+    return slice_from_cstr(directory ? directory : "");
 }
 
 const struct config_file *file_set_find(const struct file_set *set, const char *name)
@@ -165,6 +169,16 @@ static void read_file_from(struct reading *r, const char *name, struct place fro
     follow_includes(r, file);
 }
 
+/* Without the copies that a restore kept; returns how many stay. */
+static size_t drop_copies(struct slice *found, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!slice_has_suffix(found[i], SLICE(CONFIG_COPY_SUFFIX)))
+            found[kept++] = found[i];
+    return kept;
+}
+
 /* `written` is relative to the file that includes it. */
 static void include_pattern(struct reading *r, const struct config_file *file, const struct node *item)
 {
@@ -176,6 +190,7 @@ static void include_pattern(struct reading *r, const struct config_file *file, c
         return;
     }
     size_t count = r->source->expand_glob(r->source->arg, pattern.ptr, r->arena, &found);
+    count = drop_copies(found, count);
     if (count == 0)
         err_add_warning(r->errors, item->place, "no file matches '%s'", pattern.ptr);
     for (size_t i = 0; i < count; i++)
@@ -215,7 +230,7 @@ static void reading_begin(struct reading *r, struct file_set *set)
     *set = (struct file_set){ .last = &set->first };
     r->set = set;
     map_init(&r->by_path);
-    find_directory(r);
+    r->directory = include_directory(r->source, r->scratch);
 }
 
 void include_read(struct file_set *set, struct arena *arena, struct arena *scratch, const char *file,

@@ -35,6 +35,12 @@ void include_read(struct file_set *set, struct arena *arena, struct arena *scrat
 void include_read_bytes(struct file_set *set, struct arena *arena, struct arena *scratch, const char *file,
                         struct slice bytes, const struct config_source *source, struct err_list *errors);
 
+/* The absolute form of a name, in the arena: relative ones start at `directory`, which is absolute; without "." segments and
+   doubled slashes. It tells whether two names mean one file, as far as no symbolic link is in between. */
+struct slice include_path(struct arena *arena, struct slice directory, const char *name);
+/* Where relative names of a source start: its own directory, or the process's; "" when that is gone. */
+struct slice include_directory(const struct config_source *source, struct arena *arena);
+
 /* One tree of all files' trees, or NULL when none has one. Maps of further files add their keys, lists their items; a
    key that stands twice is reported with both places. Nodes are moved, not copied. */
 struct node *include_merge(struct file_set *set, struct arena *scratch, struct err_list *errors);

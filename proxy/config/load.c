@@ -24,29 +24,51 @@ static void keep_files(struct load *l, struct config *config)
     size_t count = 0;
     config->files = arena_zalloc_array(l->arena, l->files.count, sizeof *config->files);
     for (const struct config_file *file = l->files.first; file != NULL; file = file->next)
-        config->files[count++] = file->absolute;
+        config->files[count++] =
+            (struct file_text){ .name = slice_from_cstr(file->name), .path = file->absolute, .bytes = file->bytes };
     config->file_count = count;
 }
 
-/* All files in the order they were read, each under its name. It is the text as written, before ${NAME} was expanded:
-   what was substituted is neither stored nor shown, and a changed variable alone is no changed configuration. The
-   stored version: what `config restore` writes back and `unchanged` compares. */
+static uint64_t hash_of(struct slice s)
+{
+    return hash_siphash((struct hash_key){ 0, 0 }, s.len ? s.ptr : "", s.len);
+}
+
+/* Over the parts of each file by themselves, not over the text: a file that holds a line "# NAME" gives the text that
+   two files would give, and one must not pass for the other. What ${NAME} became is left out, so that it is neither
+   stored nor shown, and a changed variable alone is no changed configuration. */
+static struct slice digest_of(struct arena *arena, const struct config *config)
+{
+    struct text parts;
+    text_init(&parts);
+    for (const struct file_text *f = config->files; f < config->files + config->file_count; f++)
+        text_printf(&parts, "%016" PRIx64 "%016" PRIx64 "%016" PRIx64, hash_of(f->name), hash_of(f->path),
+                    hash_of(f->bytes));
+    if (config->pem_digest != 0) /* certificates are renewed under the same name */
+        text_printf(&parts, "%016" PRIx64, config->pem_digest);
+    uint64_t digest = hash_of(text_slice(&parts));
+    text_fini(&parts);
+    return arena_printf(arena, "%016" PRIx64, digest);
+}
+
+void config_text_write(struct text *out, const struct file_text *files, size_t count)
+{
+    for (const struct file_text *f = files; f < files + count; f++) {
+        text_printf(out, "# %.*s\n", SLICE_ARG(f->name));
+        text_add(out, f->bytes);
+        if (!slice_has_suffix(f->bytes, SLICE("\n")))
+            text_add_char(out, '\n');
+    }
+}
+
 static void keep_text(struct load *l, struct config *config)
 {
     struct text text;
     text_init(&text);
-    for (const struct config_file *file = l->files.first; file != NULL; file = file->next) {
-        text_printf(&text, "# %s\n", file->name);
-        text_add(&text, file->bytes);
-        if (!slice_has_suffix(file->bytes, SLICE("\n")))
-            text_add_char(&text, '\n');
-    }
+    config_text_write(&text, config->files, config->file_count);
     config->text = arena_copy(l->arena, text_slice(&text));
     text_fini(&text);
-    uint64_t digest = hash_siphash((struct hash_key){ 0, 0 }, config->text.ptr, config->text.len);
-    if (config->pem_digest != 0) /* certificates are renewed under the same name */
-        digest = hash_siphash((struct hash_key){ digest, 0 }, &config->pem_digest, sizeof config->pem_digest);
-    config->digest = arena_printf(l->arena, "%016" PRIx64, digest);
+    config->digest = digest_of(l->arena, config);
 }
 
 /* In the order of the list, which nobody relies on. */

@@ -17,6 +17,10 @@
 
 #include "config/model.h"
 
+/* What `config restore` appends to the name of the file it keeps. Patterns of `include` pass over such files: a copy beside
+   the original would say everything twice. */
+#define CONFIG_COPY_SUFFIX ".before-restore"
+
 /* Yields environment variables and files: the process's own for a server, a test's for a test. */
 struct config_source {
     const char *(*get_env)(void *arg, const char *name); /* NULL when unset */
@@ -47,6 +51,10 @@ struct config *config_load(struct arena *arena, const char *file, const struct c
 /* Same from bytes in memory; `file` only names them. */
 struct config *config_load_bytes(struct arena *arena, const char *file, struct slice bytes,
                                  const struct config_source *source, struct err_list *errors);
+
+/* All files in their order, each under a line "# NAME" and with a line's end at its own (config->text). Meant to be read by
+   people and compared by lines: files cannot be told from it again, since any of them may hold such a line. */
+void config_text_write(struct text *out, const struct file_text *files, size_t count);
 
 /* config->text with every secret in it hidden: what people and the API may see. */
 void config_text_masked(const struct config *config, struct text *out);

@@ -329,13 +329,20 @@ struct route_config {
     struct place place;
 };
 
+/* One file of the configuration as it was read: what a stored version keeps, and `config restore` writes back. */
+struct file_text {
+    struct slice name;  /* as messages show it: the first as given on the command line, others as found from there */
+    struct slice path;  /* absolute; "" in versions that were stored before paths were: the file given at the start */
+    struct slice bytes; /* as on disk, before ${NAME} was expanded */
+};
+
 struct config {
-    struct arena *arena; /* owns this struct and everything below it */
-    struct slice file;   /* as given on the command line */
-    struct slice *files; /* every file that was read, for the watch and the digest; absolute */
+    struct arena *arena;     /* owns this struct and everything below it */
+    struct slice file;       /* as given on the command line */
+    struct file_text *files; /* every file that was read, a file before those it includes: the stored version */
     size_t file_count;
-    struct slice text;         /* all files' bytes, concatenated with a line "# FILE" before each: the stored version */
-    struct slice digest;       /* SipHash of text and PEM files as 16 hex digits: `unchanged` reloads are told by it */
+    struct slice text;         /* all files' bytes, each under a line "# NAME": for people, who cannot mistake it */
+    struct slice digest;       /* SipHash of files and PEM files as 16 hex digits: `unchanged` reloads are told by it */
     struct tls_set *tls;       /* made of the PEM files by who lent compile_tls; NULL: nobody did */
     uint64_t pem_digest;       /* of their bytes; 0: none were read */
     struct slice_list secrets; /* as written; config_text_masked hides them wherever the text is shown */

@@ -127,7 +127,7 @@ static bool do_replace_file(void *arg, struct slice bytes, struct text *error)
     struct server *s = arg;
     const struct config *config = publisher_snapshot(&s->publisher)->config;
     CHECK(config->file_count == 1);
-    return replace_file(config->files[0].ptr, bytes, error);
+    return replace_file(config->files[0].path.ptr, bytes, error);
 }
 
 static bool do_set_weights(void *arg, const struct compiled_route *route, const uint32_t *weights,

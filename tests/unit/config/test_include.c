@@ -42,7 +42,7 @@ Test(include, maps_and_lists_of_further_files_are_added)
     cr_expect_eq(f.config->log.format, LOG_FORMAT_TEXT);
     cr_expect_eq(f.config->worker_count, 3);
     cr_expect_eq(f.config->file_count, 4);
-    cr_expect_str_eq(f.config->files[1].ptr, "/etc/weir/conf.d/1.yaml");
+    cr_expect_str_eq(f.config->files[1].path.ptr, "/etc/weir/conf.d/1.yaml");
     cr_expect(slice_contains(f.config->text, SLICE("\n# conf.d/1.yaml\nupstreams: { b:")));
     loaded_fini(&f);
 }
@@ -115,4 +115,45 @@ Test(include, problems_of_all_files_are_told_in_order)
                      "percent sign)\n");
     cr_expect_null(f.config);
     loaded_fini(&f);
+}
+
+Test(include, a_pattern_passes_over_what_a_restore_kept)
+{
+    static const struct entry files[] = {
+        { "weir.yaml", "include: conf.d/*\n" BASE_YAML },
+        { "conf.d/r.yaml", "routes: [ { name: r, split: { a: 1, b: 1 } } ]\n" },
+        { "conf.d/r.yaml.before-restore", "routes: [ { name: r, to: a } ]\n" },
+        { NULL, NULL },
+    };
+    struct loaded f;
+    const char *problems = load_files(&f, files);
+    cr_assert_str_empty(problems, "%s", problems);
+    cr_expect_eq(f.config->file_count, 2);
+    loaded_fini(&f);
+}
+
+Test(include, one_file_does_not_pass_for_two)
+{
+    static const struct entry one[] = {
+        { "weir.yaml", "include: c.d/*.yaml\n" BASE_YAML },
+        { "c.d/1.yaml", "workers: 1\n# c.d/2.yaml\nroutes: [ { name: r, split: { a: 1, b: 1 } } ]\n" },
+        { NULL, NULL },
+    };
+    static const struct entry two[] = {
+        { "weir.yaml", "include: c.d/*.yaml\n" BASE_YAML },
+        { "c.d/1.yaml", "workers: 1\n" },
+        { "c.d/2.yaml", "routes: [ { name: r, split: { a: 1, b: 1 } } ]\n" },
+        { NULL, NULL },
+    };
+    struct loaded f, g;
+    cr_assert_str_empty(load_files(&f, one));
+    cr_assert_str_empty(load_files(&g, two));
+    cr_assert(slice_equal(f.config->text, g.config->text));
+    cr_expect_not(slice_equal(f.config->digest, g.config->digest));
+    cr_expect_eq(g.config->file_count, 3);
+    cr_expect_str_eq(g.config->files[2].name.ptr, "c.d/2.yaml");
+    cr_expect_str_eq(g.config->files[2].path.ptr, "/etc/weir/c.d/2.yaml");
+    cr_expect(slice_equal(g.config->files[2].bytes, slice_from_cstr(two[2].text)));
+    loaded_fini(&f);
+    loaded_fini(&g);
 }

@@ -258,7 +258,7 @@ Test(load, the_text_and_its_digest_tell_whether_anything_changed)
     cr_expect(slice_equal(c->digest, same->digest));
     cr_expect_not(slice_equal(c->digest, changed->digest));
     cr_expect_eq(c->file_count, 1);
-    cr_expect(is_text(c->files[0], "/etc/weir/weir.yaml"));
+    cr_expect(is_text(c->files[0].path, "/etc/weir/weir.yaml"));
     loaded_fini(&f);
     loaded_fini(&g);
     loaded_fini(&h);
