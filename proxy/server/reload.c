@@ -81,8 +81,9 @@ void server_store_version(struct server *s)
         .source = slice_from_cstr(s->applied_source),
         .applied_by = slice_from_cstr(s->applied_by),
         .file_count = snapshot->config->file_count,
+        .text_bytes = snapshot->config->text.len,
     };
-    if (!versions_put(s->store, &version, snapshot->config->text))
+    if (!versions_put(s->store, &version, snapshot->config->files))
         log_error("reload: generation %llu could not be stored and cannot be restored later: %s",
                   (unsigned long long)snapshot->generation, store_message(s->store));
 }

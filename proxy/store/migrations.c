@@ -53,6 +53,24 @@ static const char *const steps[] = {
     "  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
     "CREATE TRIGGER audit_is_never_shortened BEFORE DELETE ON audit"
     "  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;",
+
+    /* The files of a version one by one, in the order they were read. The text is made from them; it is kept only where
+       several files were stored as one text, which cannot be taken apart. The text of a single one is "# NAME", a line's
+       end, and its bytes: as a blob, since text functions count characters and stop at a NUL. Where it lay was not
+       stored. */
+    "CREATE TABLE config_files ("
+    "  digest TEXT NOT NULL REFERENCES config_texts(digest) ON DELETE CASCADE,"
+    "  place INTEGER NOT NULL CHECK (place >= 0),"
+    "  name TEXT NOT NULL,"
+    "  path TEXT NOT NULL," /* absolute; '' in what this step made */
+    "  bytes TEXT NOT NULL,"
+    "  PRIMARY KEY (digest, place)"
+    ") STRICT;"
+    "INSERT INTO config_files (digest, place, name, path, bytes)"
+    "  SELECT digest, 0, CAST(substr(raw, 3, line_bytes - 3) AS TEXT), '', CAST(substr(raw, line_bytes + 1) AS TEXT)"
+    "  FROM (SELECT digest, CAST(text AS BLOB) AS raw, instr(CAST(text AS BLOB), X'0A') AS line_bytes"
+    "        FROM config_texts WHERE file_count = 1);"
+    "UPDATE config_texts SET text = '' WHERE file_count = 1;",
 };
 
 #define NEWEST ((int64_t)ARRAY_COUNT(steps))
