@@ -77,6 +77,8 @@ struct admin_control {
     void *arg;
     const struct stats *stats;
     struct store *store;
+    struct config_source
+        source; /* what a reload reads from and checks with: to try a configuration before it is written */
     const struct snapshot *(*snapshot)(void *arg);
     const struct weights *(*weights)(void *arg);
     /* The weights set at run time that are in force, with who and why; *count of them. */
@@ -86,9 +88,11 @@ struct admin_control {
     void (*metrics)(void *arg, struct metrics_facts *out);
     /* Loads the file again. The workers may still be switching when it returns: when_settled. */
     const struct reload_outcome *(*reload)(void *arg, struct slice source, struct slice by);
-    /* Writes the one configuration file atomically, keeping owner and mode; what was there and is not in force is kept
-       beside it. False with a sentence. The caller reloads. */
-    bool (*replace_file)(void *arg, struct slice bytes, struct text *error);
+    /* Writes the files of a version, all or none, and loads them; when they are rejected, what was there before is put
+       back. NULL with a sentence when they could not be written. A sentence beside an outcome tells what could not be put
+       back. Waits for the disk. */
+    const struct reload_outcome *(*restore)(void *arg, const struct file_text *files, size_t count, struct slice by,
+                                            struct text *error);
     /* Sets the weights of one route (per split entry), or gives them back to the file (weights NULL). False with a sentence
        in `error` when they could not be stored: then nothing changed. */
     bool (*set_weights)(void *arg, const struct compiled_route *route, const uint32_t *weights,

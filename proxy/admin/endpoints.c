@@ -35,7 +35,7 @@ const struct endpoint_row endpoint_rows[] = {
         .arguments = { { "diff", "A..B: the unified difference of two generations instead" } }),
     GET("/api/v1/config/versions/{generation}", ACCESS_ROLE, api_version, "one of them with its text, secrets masked"),
     WRITE("POST", "/api/v1/config/versions/{generation}/restore", ROLE_ADMIN, api_restore,
-          "writes that version to the configuration file and reloads it", "200"),
+          "writes that version to its files, all or none, and loads them", "200"),
     WRITE("POST", "/api/v1/reload", ROLE_OPERATOR, api_reload,
           "loads the configuration file; 422 with every problem when it does not validate", "200"),
     WRITE("POST", "/api/v1/drain", ROLE_OPERATOR, api_drain, "accepts no more clients and lets the present ones finish",

@@ -162,7 +162,10 @@ static enum command_status run_restore(struct call *call)
 static const struct command config_restore = {
     .name = "restore",
     .synopsis = "N --reason TEXT",
-    .summary = "writes one of them back to the file, and reloads",
+    .summary = "writes one of them back to its files, and reloads",
+    .details = "All files are written or none; what stood in each is kept as FILE.before-restore. A\n"
+               "version that does not validate any more, or whose `include` would read files that it\n"
+               "did not have, changes nothing.\n",
     .options = required_reason,
     .option_count = ARRAY_COUNT(required_reason),
     .arguments_min = 1,

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "front/tls_set.h"
 #include "server/replace.h"
+#include "server/source.h"
 #include "server/status.h"
 
 static const struct snapshot *get_snapshot(void *arg)
@@ -122,12 +123,18 @@ static const struct reload_outcome *do_reload(void *arg, struct slice source, st
     return server_reload(arg, source, by);
 }
 
-static bool do_replace_file(void *arg, struct slice bytes, struct text *error)
+/* The files stay the one truth: what a restart would load is what is in force, also after a version was rejected that had
+   validated (an address that is taken by now). */
+static const struct reload_outcome *do_restore(void *arg, const struct file_text *files, size_t count, struct slice by,
+                                               struct text *error)
 {
-    struct server *s = arg;
-    const struct config *config = publisher_snapshot(&s->publisher)->config;
-    CHECK(config->file_count == 1);
-    return replace_file(config->files[0].path.ptr, bytes, error);
+    struct replacement *r = replace_begin(files, count, error);
+    if (r == NULL)
+        return NULL;
+    const struct reload_outcome *outcome = server_reload(arg, SLICE("restore"), by);
+    if (!replace_end(r, outcome->result == RELOAD_REJECTED ? REPLACE_PUT_BACK : REPLACE_KEEP, error))
+        log_error("restore: %s", error->bytes);
+    return outcome;
 }
 
 static bool do_set_weights(void *arg, const struct compiled_route *route, const uint32_t *weights,
@@ -162,6 +169,7 @@ struct admin_control server_control(struct server *s)
         .arg = s,
         .stats = s->stats,
         .store = s->store,
+        .source = source_of_process(),
         .snapshot = get_snapshot,
         .weights = get_weights,
         .overrides = get_overrides,
@@ -169,7 +177,7 @@ struct admin_control server_control(struct server *s)
         .state = get_state,
         .metrics = get_metrics,
         .reload = do_reload,
-        .replace_file = do_replace_file,
+        .restore = do_restore,
         .set_weights = do_set_weights,
         .drain = do_drain,
         .when_settled = when_settled,

@@ -48,16 +48,22 @@ static struct wall_time get_time(void *arg)
     return config_source_system.get_time(config_source_system.arg);
 }
 
+struct config_source source_of_process(void)
+{
+    struct config_source source = config_source_system;
+    source.compile_tls = tls_set_compile;
+    return source;
+}
+
 void source_recorder_init(struct source_recorder *r)
 {
-    *r = (struct source_recorder){ .source = config_source_system };
+    *r = (struct source_recorder){ .source = source_of_process() };
     arena_init(&r->arena, NULL, 0);
     r->source.get_env = get_env;
     r->source.read_file = read_file;
     r->source.expand_glob = expand_glob;
     if (config_source_system.get_time != NULL)
         r->source.get_time = get_time;
-    r->source.compile_tls = tls_set_compile;
     r->source.arg = r;
 }
 

@@ -13,6 +13,9 @@ struct source_recorder {
     size_t file_count, pattern_count;
 };
 
+/* The system's, with everything that a load of this process checks; nothing is recorded. */
+struct config_source source_of_process(void);
+
 void source_recorder_init(struct source_recorder *r);
 void source_recorder_fini(struct source_recorder *r);
 

@@ -108,6 +108,19 @@ def test_versions_can_be_compared_and_restored(shop):
     assert ctl(shop, "config", "diff", "1", "99").returncode == 1
 
 
+def test_a_version_that_would_not_come_back_is_refused_with_the_file_in_the_way(shop):
+    shop.config["include"] = ["*.part"]
+    shop.write_config()
+    said(shop, "reload")
+    with open(shop.path("new.part"), "w", encoding="utf-8") as file:
+        file.write("workers: 1\n")
+    done = ctl(shop, "config", "restore", "2", "--reason", "bad idea")
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("weir ctl config restore: `include` would read 1 file that generation 2 did not have")
+    assert second.strip() == shop.path("new.part")
+
+
 def test_upstreams_lists_every_endpoint(shop):
     shop.get("/")
     table = said(shop, "upstreams").splitlines()

@@ -409,15 +409,6 @@ def test_a_version_that_does_not_validate_any_more_is_not_restored(start):
     assert proxy.get().body == b"two" and '"two"' in proxy.read("weir.yaml")
 
 
-def test_several_files_are_not_restored(start):
-    proxy = start(include=["*.part"], upstreams={}, routes=respond("one"))
-    write_raw(proxy, "segments: { s: { header: x-s, present: true } }\n", "extra.part")
-    assert reload(proxy)[1]["generation"] == 2
-    status, body = restore(proxy, 1)
-    assert (status, body["error"]["code"]) == (409, "several_files")
-    assert proxy.admin("GET", "/api/v1/audit?limit=1")[1]["lines"][0]["action"] == "reload"
-
-
 def test_generations_go_on_over_restarts(proxy):
     write(proxy, "two")
     assert reload(proxy)[1]["generation"] == 2
