@@ -1,4 +1,7 @@
-/* server/access_log.c - which file the access log goes to, and when it is opened again. */
+/* server/access_log.c - which file the access log goes to, and when it is opened again.
+ *
+ * A reload that names the same file does not open it: that is USR1's, sent by who moved it away (logrotate). Lines are written
+ * by a thread of their own (server/access_writer.h); main only says where to. */
 #include "server/parts.h"
 
 #include "base/log.h"
@@ -12,6 +15,7 @@ static const char *access_path_of(const struct config *config)
     return config->log.access == ACCESS_FILE ? config->log.access_path.ptr : NULL;
 }
 
+/* NULL: standard output, or no log at all. */
 static bool is_same_path(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);

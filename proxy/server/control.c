@@ -1,4 +1,8 @@
-/* server/control.c - what the admin API asks of the process: admin/control.h answered. */
+/* server/control.c - what the admin API asks of the process: admin/control.h answered.
+ *
+ * One function a line of struct admin_control, with struct server as its arg; the contracts stand there. All run on the main
+ * thread, between two turns of its loop, so that nothing changes under a handler while it writes its answer. The counters of
+ * the workers do: they are read as they are at that moment. */
 #include "server/parts.h"
 
 #include "base/log.h"

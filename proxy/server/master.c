@@ -1,4 +1,10 @@
-/* server/master.c - the process: turns signals, reports and file changes into deeds. Start and end are in server/start.c. */
+/* server/master.c - the process: turns signals, reports and file changes into deeds. Start and end are in server/start.c.
+ *
+ * struct server lives on the stack of server_run and belongs to the main thread; workers reach it by mail alone. How it ends:
+ *
+ *   TERM, INT          drain -> the last worker reports DRAINED, or drain_timeout passes -> loop_stop -> server_end
+ *   TERM, INT again    loop_stop at once: clients are cut off
+ *   drain by the API   the same drain, but the process stays, to be looked at, until TERM */
 #include "server/master.h"
 
 #include "base/log.h"
@@ -24,6 +30,7 @@ void server_on_drained(void *arg)
         loop_stop(s->loop);
 }
 
+/* Of a drain that the API began: TERM then has nothing to wait for, and no report would come to end it. */
 static bool has_drained(const struct server *s)
 {
     for (uint32_t i = 0; i < s->worker_count; i++)
@@ -83,6 +90,7 @@ static void on_signal(void *arg, int signal_number)
     }
 }
 
+/* Not while draining: every change would be logged as a rejected reload. */
 void server_on_file_change(void *arg)
 {
     struct server *s = arg;
@@ -104,6 +112,7 @@ void server_on_settled(void *arg)
     sockets_close_unwanted(&s->sockets);
 }
 
+/* Closed only now: until a worker has emptied its accept queue, closing the socket would reset who waits in it. */
 void server_on_not_accepting(void *arg)
 {
     struct server *s = arg;

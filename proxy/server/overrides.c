@@ -106,6 +106,8 @@ static const char *end_of(const struct override *o, const struct compiled_route 
     return slice_equal(o->fingerprint, slice_from_cstr(fingerprint)) ? NULL : "the file changed its split";
 }
 
+/* It ends in memory whatever the store says: one that could not be deleted is read again at the next start, and ended there
+   for the same reason. */
 static void override_end(struct override_set *set, const struct override *o, const char *why)
 {
     struct audit_line line = {
@@ -135,6 +137,7 @@ void override_set_reconcile(struct override_set *set, const struct snapshot *sna
     set->count = kept;
 }
 
+/* Every name is found: an override whose names are not those of the file has been ended (override_set_reconcile). */
 static uint32_t entry_weight(const struct override *o, struct slice upstream)
 {
     for (size_t i = 0; i < o->entry_count; i++)

@@ -44,12 +44,12 @@ struct server {
     struct access_writer *access_writer;
     char *access_path; /* in use; NULL: standard output or off */
     struct publisher publisher;
-    bool has_publisher;
+    bool has_publisher; /* a start that failed early has none to end */
     struct admin *admin;
     struct watch watch;
     struct resolver *resolver; /* NULL while every endpoint is an address */
     struct notify_signal signals[SERVER_SIGNAL_COUNT];
-    struct timer drain_timer;
+    struct timer drain_timer;           /* armed once is_stopping, for drain_timeout */
     struct tls_ticket_keys ticket_keys; /* count 0: not begun */
     struct timer ticket_timer;
 
@@ -62,8 +62,8 @@ struct server {
 
     /* Of the configuration in force. */
     struct wall_time applied_at;
-    char *applied_source, *applied_by;
-    struct restart_settings at_start;
+    char *applied_source, *applied_by; /* owned: start | hup | watch | api | restore, and who */
+    struct restart_settings at_start;  /* as the running process uses them, whatever was loaded since */
 
     /* Reloads. */
     struct arena outcome_arena; /* of last_reload */

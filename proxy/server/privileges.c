@@ -37,6 +37,8 @@ bool identity_find(struct identity *id, const struct config *config, struct err_
     return true;
 }
 
+/* Groups first, the user last: who is not root any more may not change the others. The saved ids go as well, so that there
+   is no way back. */
 bool identity_assume(const struct identity *id, struct err_list *errors)
 {
     struct place nowhere = { 0 };

@@ -110,6 +110,7 @@ static void publication_destroy(struct publication *publication)
     memory_free(publication);
 }
 
+/* Freed with the last report, and never the current one: a worker gives up a snapshot only after it has taken the next. */
 static void snapshot_unused(struct publisher *p, uint64_t generation)
 {
     LIST_FOREACH_SAFE (link, &p->publications) {
@@ -172,6 +173,7 @@ bool publisher_is_settled(const struct publisher *p)
     return true;
 }
 
+/* on_settled first: it closes the sockets that are given up, and who waits reports the change as complete. */
 static void settle(struct publisher *p)
 {
     if (!publisher_is_settled(p))
@@ -199,6 +201,7 @@ void publisher_when_settled(struct publisher *p, void (*done)(void *arg, uint64_
     *w = (struct waiter){ .done = done, .arg = arg, .ticket = ticket };
     list_init(&w->link);
     list_append(&p->waiters, &w->link);
+    /* When nothing is under way no report will come; a timer of 0 ms keeps the promise not to call back at once. */
     if (publisher_is_settled(p))
         timer_start(p->loop, &p->settled_timer, 0);
 }
@@ -216,6 +219,7 @@ static struct publication *publication_of(struct publisher *p, uint64_t generati
     return NULL;
 }
 
+/* The weights that came with the snapshot; newer ones have an order, and a report, of their own. */
 static void on_swapped(struct publisher *p, struct worker_use *use, const struct worker_report_mail *report)
 {
     use->generation = report->generation;

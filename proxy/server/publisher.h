@@ -25,23 +25,24 @@ struct weights_set {
     struct weights weights;
 };
 
-/* A worker as it last reported. */
+/* A worker as it last reported. Orders under way are not in it: what it will use next is the newest publication. */
 struct worker_use {
-    struct worker *worker;
-    uint64_t generation, weights_generation;
-    uint32_t last_swap_us;
-    bool is_accepting, is_drained;
+    struct worker *worker;                   /* NULL before its start */
+    uint64_t generation, weights_generation; /* in use */
+    uint32_t last_swap_us;                   /* that its thread stood still for a swap; 0 before the first */
+    bool is_accepting;                       /* until it has emptied its accept queues in a drain */
+    bool is_drained;                         /* no client is left, and none can come */
 };
 
 struct publisher {
     struct loop *loop;
-    struct worker_use *uses;
-    uint32_t worker_count;
-    struct list publications; /* newest first */
-    uint64_t weights_generation;
-    struct list waiters;
-    bool is_ending; /* the workers are being stopped: what they report does not matter any more */
-    struct timer settled_timer;
+    struct worker_use *uses;     /* by worker index */
+    uint32_t worker_count;       /* fixed for the life of the process */
+    struct list publications;    /* newest first */
+    uint64_t weights_generation; /* of the newest set made; 0 before the first */
+    struct list waiters;         /* of publisher_when_settled, oldest first */
+    bool is_ending;              /* the workers are being stopped: what they report does not matter any more */
+    struct timer settled_timer;  /* for waiters that came when everything was settled */
     /* Every worker uses what was published last, and touches no socket that it does not name. */
     void (*on_settled)(void *arg);
     /* The last worker has stopped accepting. */

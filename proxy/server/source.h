@@ -1,4 +1,6 @@
-/* server/source.h - the real configuration source, which also remembers what was looked at, for the watch. */
+/* server/source.h - the real configuration source, which also remembers what was looked at, for the watch.
+ *
+ * Lives on the stack of one load. Thread: main. */
 #ifndef SERVER_SOURCE_H
 #define SERVER_SOURCE_H
 

@@ -1,4 +1,9 @@
-/* server/start.c - brings the process up in order, and takes it down in the reverse one. */
+/* server/start.c - brings the process up in order, and takes it down in the reverse one.
+ *
+ * The order is one of needs. Ports below 1024, the state directory and the database are opened while the process may still
+ * be root, and handed to the user it becomes; threads begin after that, so that none ever runs as root. Everything
+ * that can fail comes before the first worker: a start that fails has served nobody. server_end follows a start that failed
+ * half way too, so it asks of each part whether it is there. */
 #include "server/parts.h"
 
 #include "base/log.h"
@@ -14,6 +19,7 @@
 #include <sched.h>
 #include <stdio.h>
 
+/* Those this process may run on: a container or taskset may have left it fewer than the machine has. */
 static uint32_t count_cores(void)
 {
     cpu_set_t set;
@@ -48,6 +54,8 @@ static void choose_generation(struct server *s, struct snapshot *snapshot, bool 
     arena_reset(&arena);
 }
 
+/* No worker runs yet: they get the snapshot with their options, and no descriptors are mailed. A known configuration is
+   stored already. */
 static void publish_first(struct server *s, struct snapshot *snapshot)
 {
     bool is_known;
@@ -124,7 +132,7 @@ static void loop_begin(struct server *s)
     list_init(&s->sockets.sockets);
 }
 
-/* What may need root. */
+/* What may need root. A database that cannot be used stops nobody: weir serves by the file, and refuses changes. */
 static bool outside_open(struct server *s, const struct config *config, struct err_list *errors)
 {
     sockets_init(&s->sockets, s->worker_count);
@@ -144,6 +152,7 @@ static bool outside_open(struct server *s, const struct config *config, struct e
     return s->admin != NULL;
 }
 
+/* What root made in the state directory has to be the user's before it is nobody's to give. */
 static bool root_drop(struct server *s, const struct config *config, struct err_list *errors)
 {
     struct identity identity;
@@ -222,6 +231,7 @@ bool server_start(struct server *s)
 
 /* ---- the reverse ------------------------------------------------------------------------------------------------------- */
 
+/* All are told before the first is waited for: they end side by side. */
 static void workers_end(struct server *s)
 {
     s->publisher.is_ending = true;

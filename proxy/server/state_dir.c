@@ -32,6 +32,7 @@ static bool add_fault(const struct state_dir *d, int error, struct err_list *err
     return false;
 }
 
+/* The pid is what the holder wrote, for people; the lock is what counts. */
 static bool add_holder(struct state_dir *d, struct err_list *errors)
 {
     char pid[16] = "";
@@ -45,6 +46,8 @@ static bool add_holder(struct state_dir *d, struct err_list *errors)
     return false;
 }
 
+/* flock and not the file's existence: the kernel drops it with the process, however that ends. O_NOFOLLOW: root must not
+   be led to a file of somebody else's choice. */
 static bool lock_take(struct state_dir *d, struct err_list *errors)
 {
     d->lock_fd = open(d->lock_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

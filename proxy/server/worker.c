@@ -1,4 +1,8 @@
-/* server/worker.c - one worker thread: a loop, a front, and the orders of the main thread. */
+/* server/worker.c - one worker thread: a loop, a front, and the orders of the main thread.
+ *
+ * Two halves that share no memory but the mail: what runs on the worker's thread (worker_main and all it calls, the orders as
+ * they arrive) and what the main thread calls (worker_start, worker_order_*, worker_join). Borrowed memory in an order, the
+ * snapshot and the weights, is kept by the main thread until the reports say that it is not used any more. */
 #include "server/worker.h"
 
 #include "base/check.h"
@@ -74,6 +78,7 @@ static void access_renew(struct worker *w)
     log->used = log->line_count = 0;
 }
 
+/* The buffer changes hands: a line is written once by the worker, and never copied on this thread. */
 static void access_hand_on(struct access_log *log, void *arg)
 {
     struct worker *w = arg;
@@ -241,6 +246,8 @@ static void worker_set_up(struct worker *w)
     worker_set_listeners(w, o->snapshot, o->listener_fds);
 }
 
+/* The front first: what it closes is freed after a turn, which is run here since the loop has ended; upstreams and access
+   lines are used until then. */
 static void worker_tear_down(struct worker *w)
 {
     timer_stop(w->loop, &w->access_timer);

@@ -1,4 +1,10 @@
-/* server/worker.h - one worker thread as the main thread sees it: start it, mail it, hear from it. */
+/* server/worker.h - one worker thread as the main thread sees it: start it, mail it, hear from it.
+ *
+ * Owner: main, which calls everything here. The thread owns its loop, listeners, clients and pools; nothing of that is seen
+ * from outside. Orders are copied into a mail and take effect later, reports come back by the mailbox of the main thread, and
+ * mail to one worker arrives in the order it was sent: that is all the synchronisation there is (design.md, Threads).
+ *
+ *   worker_start -> orders ... -> worker_order_stop -> worker_join */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
 
@@ -40,8 +46,8 @@ enum worker_report {
 struct worker_report_mail {
     struct mail mail; /* kind: enum worker_report */
     uint32_t worker_index;
-    uint64_t generation;
-    uint32_t swap_us;
+    uint64_t generation; /* of what the report speaks of; 0 for NOT_ACCEPTING and DRAINED */
+    uint32_t swap_us;    /* SWAPPED only */
 };
 
 struct worker_options {
