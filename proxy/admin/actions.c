@@ -3,6 +3,7 @@
 
 #include "admin/dispatch.h"
 
+/* Held: when the reply is out, a request to any worker meets the new configuration. */
 void reply_reload(struct admin_call *call, const struct reload_outcome *outcome)
 {
     if (outcome->result == RELOAD_REJECTED) {

@@ -1,4 +1,7 @@
-/* admin/admin.c - opens the admin sockets and accepts operators. */
+/* admin/admin.c - opens the admin sockets and accepts operators.
+ *
+ * Two sockets at most: the UNIX one in the state directory, always, and the one of admin.bind. What a connection does is
+ * admin/session.c's; what its requests mean is admin/dispatch.c's. */
 #include "admin/admin.h"
 
 #include "admin/parts.h"
@@ -23,7 +26,7 @@ static void on_accept(struct listener *l, int fd, const struct sockaddr *peer, s
     (void)peer_length;
     struct admin *a = l->owner;
     struct admin_socket *from = CONTAINER_OF(l, struct admin_socket, listener);
-    if (from->session_count >= ADMIN_SESSIONS_MAX) {
+    if (from->session_count >= ADMIN_SESSIONS_MAX) { /* no reply: it would have to be waited for */
         close(fd);
         return;
     }

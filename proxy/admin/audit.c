@@ -1,4 +1,7 @@
-/* admin/audit.c - GET /api/v1/audit and its verification. */
+/* admin/audit.c - GET /api/v1/audit and its verification.
+ *
+ * Newest first, in pages: `next_before` is the ?before= of the next one, null at the end. Lines are written elsewhere, before
+ * each deed (call_audit); nothing here changes any. */
 #include "store/audit.h"
 
 #include "admin/dispatch.h"

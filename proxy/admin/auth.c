@@ -16,6 +16,8 @@ const char *const role_names[] = {
     [ROLE_ADMIN] = "admin",
 };
 
+/* What the kernel says of the peer, as of its connect(): it cannot be claimed. The name is looked up for the audit log; a user
+   that /etc/passwd does not know is a number. */
 struct actor auth_unix_peer(int fd, char name[AUTH_NAME_BYTES])
 {
     struct ucred peer;

@@ -1,4 +1,7 @@
-/* admin/call.c - replies, arguments and the audit line of one API request. */
+/* admin/call.c - replies, arguments and the audit line of one API request.
+ *
+ * Handlers fill in one reply and return; they never touch the connection. A later reply_* replaces an earlier one, so that a
+ * failure found late still answers. */
 #include "admin/call.h"
 
 #include "admin/auth.h"

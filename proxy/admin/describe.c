@@ -1,4 +1,6 @@
-/* admin/describe.c - the configuration's small languages, read back. */
+/* admin/describe.c - the configuration's small languages, read back.
+ *
+ * For people: short, unquoted where nothing can be mistaken, and not meant to be parsed. */
 #include "admin/describe.h"
 
 #include "admin/call.h"

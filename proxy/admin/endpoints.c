@@ -1,4 +1,7 @@
-/* admin/endpoints.c - THE table of the admin API. Dispatch, roles and openapi.json all read it. */
+/* admin/endpoints.c - THE table of the admin API. Dispatch, roles and openapi.json all read it.
+ *
+ * A row is all there is to an endpoint: dispatch.c serves it, openapi.c describes it, and a test holds docs/admin-api.md against
+ * it. Order matters to people only: no two rows fit one request. */
 #include "admin/dispatch.h"
 
 #define GET(path_, access_, run_, summary_, ...)                                                                       \

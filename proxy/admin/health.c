@@ -1,4 +1,8 @@
-/* admin/health.c - is it alive, is it ready, and what has it counted. */
+/* admin/health.c - is it alive, is it ready, and what has it counted.
+ *
+ * healthz answers as long as the main thread turns its loop: restart the process when it does not. readyz says whether to send
+ * clients here: not before the workers serve, and not while draining. Neither looks at upstreams: an instance whose
+ * upstreams are down is no better replaced by another with the same ones. */
 #include "admin/dispatch.h"
 
 void api_healthz(struct admin_call *call)

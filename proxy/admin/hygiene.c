@@ -1,4 +1,7 @@
-/* admin/hygiene.c - GET /api/v1/hygiene: what has expired, and what nobody answers for. */
+/* admin/hygiene.c - GET /api/v1/hygiene: what has expired, and what nobody answers for.
+ *
+ * Findings are no errors: an expired rule goes on working until somebody removes it. Warnings of a load about the same
+ * settings are config/hygiene.c's; here the time is now, not that of the load. */
 #include "admin/dispatch.h"
 
 /* Where findings go, and what counts as expired. */

@@ -1,4 +1,7 @@
-/* admin/openapi.c - the API described as OpenAPI 3.1, generated from the table that dispatches it. */
+/* admin/openapi.c - the API described as OpenAPI 3.1, generated from the table that dispatches it.
+ *
+ * Made anew for each request: it is asked for once in a while, and cannot be out of date. Says of answers only their status and
+ * the form of errors; what the documents hold is in docs/admin-api.md. */
 #include "admin/dispatch.h"
 
 #include <ctype.h>

@@ -14,7 +14,7 @@
 struct admin_socket {
     int fd; /* -1: not open */
     bool is_unix;
-    uint32_t session_count;
+    uint32_t session_count; /* open now */
     struct listener listener;
     char address[128]; /* as bound; of a UNIX socket its path */
 };
@@ -23,10 +23,10 @@ struct admin {
     uint32_t magic;
     struct loop *loop;
     struct admin_control control;
-    const struct admin_config *config; /* borrowed: the configuration in force */
-    struct admin_socket local, configured;
-    struct list sessions;
-    struct handle_table handles; /* of sessions: a held one may be gone when the workers have switched */
+    const struct admin_config *config;     /* borrowed: the configuration in force */
+    struct admin_socket local, configured; /* STATE_DIR/admin.sock; admin.bind */
+    struct list sessions;                  /* of both; a session is on it until it is closed */
+    struct handle_table handles;           /* of sessions: a held one may be gone when the workers have switched */
 };
 
 #endif

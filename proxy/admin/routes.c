@@ -1,4 +1,7 @@
-/* admin/routes.c - GET /api/v1/routes: what each route matches, its rules, and the weights in force beside the file's. */
+/* admin/routes.c - GET /api/v1/routes: what each route matches, its rules, and the weights in force beside the file's.
+ *
+ * Shows the configuration as it is compiled and in force, in words (admin/describe.h), not the text it came from: that is
+ * /api/v1/config. Where a single request would go is `weir explain`'s answer. */
 #include "admin/routes.h"
 
 #include "admin/describe.h"
@@ -35,6 +38,7 @@ static void put_text(struct json *object, const char *key, struct text *text)
     text_fini(text);
 }
 
+/* weight: in force; file_weight: what `--reset` would go back to; share: of the sum, 0 when all are 0. */
 static void put_split(struct json *object, const struct compiled_route *route, const uint32_t *weights)
 {
     uint64_t sum = 0;

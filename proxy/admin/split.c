@@ -1,4 +1,7 @@
-/* admin/split.c - PUT and DELETE of a route's weights: design.md, "Who owns the weights". */
+/* admin/split.c - PUT and DELETE of a route's weights: design.md, "Who owns the weights".
+ *
+ * Everything is checked before the audit line, and that is written before the weights are. The reply is held until every
+ * worker uses them: who sends a request after it meets the new split. */
 #include "admin/dispatch.h"
 #include "admin/routes.h"
 
@@ -14,7 +17,8 @@ static uint64_t common_divisor(uint64_t a, uint64_t b)
     return a;
 }
 
-/* False with a 400 when the sum is 0 or too large for a block. */
+/* By their greatest common divisor: 50/50 and 1/1 are one split, and the smaller numbers make the shorter block, whose end is
+   where the shares are exact. False with a 400 when the sum is 0 or too large for a block. */
 static bool weights_reduce(struct admin_call *call, uint32_t *weights, size_t count)
 {
     uint64_t sum = 0, divisor = 0;

@@ -1,4 +1,7 @@
-/* admin/status.c - GET /api/v1/status: what runs, since when, with which configuration, and what is live. */
+/* admin/status.c - GET /api/v1/status: what runs, since when, with which configuration, and what is live.
+ *
+ * The one page that answers "did my change arrive, and is anything left over?": tests end by asserting zeros in `live`, and
+ * `ctl status` prints this. Numbers over time are metrics (stats/metrics.h) and not repeated here. */
 #include "admin/dispatch.h"
 
 #include <unistd.h>
@@ -31,6 +34,7 @@ static void put_config(struct json *root, const struct admin_control *control, c
     put_list(config, "restart_needed", status->restart_needed, status->restart_needed_count);
 }
 
+/* Of the last attempt, also a rejected one: `config` above is what is in force all the same. */
 static void put_last_reload(struct json *root, const struct reload_outcome *outcome)
 {
     if (outcome == NULL || outcome->result == RELOAD_NONE) {
@@ -74,6 +78,8 @@ static void put_live(struct json *object, const struct worker_status *w)
     json_put_u64(object, "chunks", w->chunks);
 }
 
+/* Each worker's own numbers, and their sum at the top as `live`. They are read while the workers count, so that a request
+   between two of its steps may show in one of them and not yet in the other. */
 static void put_workers(struct json *root, const struct process_status *status)
 {
     struct worker_status all = { 0 };

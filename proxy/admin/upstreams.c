@@ -1,4 +1,7 @@
-/* admin/upstreams.c - GET /api/v1/upstreams: endpoints, their health, and what connections do. */
+/* admin/upstreams.c - GET /api/v1/upstreams: endpoints, their health, and what connections do.
+ *
+ * Pools and health belong to the workers, each with its own: what is shown are sums of what they counted, and the worst
+ * health that any of them found. Nothing is asked of a worker, so this costs them nothing. */
 #include "admin/dispatch.h"
 
 static const char *const balance_names[] = {
@@ -7,6 +10,7 @@ static const char *const balance_names[] = {
     [BALANCE_RANDOM] = "random",
 };
 
+/* null: no worker has an opinion yet. A worker that cannot reach an endpoint makes it unhealthy here, though others may. */
 static void put_health(struct json *object, const struct stats *stats, struct slice upstream, struct slice address)
 {
     uint32_t id = registry_find(&stats->endpoints, upstream, address);

@@ -1,4 +1,7 @@
-/* admin/versions.c - GET of the configuration in force and of those before it, and their differences. */
+/* admin/versions.c - GET of the configuration in force and of those before it, and their differences.
+ *
+ * Secrets of the one in force are known by value and hidden wherever they stand (config_text_masked). Of stored ones only the
+ * text is known: there all that looks like a token's digest is hidden (admin/mask.h). */
 #include "admin/versions.h"
 
 #include "admin/diff.h"
