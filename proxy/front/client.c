@@ -81,7 +81,7 @@ static int64_t idle_ms(struct client *c)
 }
 
 /* Without a request: ends in delay_ms, unless the last answer is still on its way then, and moves. */
-static void client_close_in(struct client *c, int64_t delay_ms)
+void client_close_in(struct client *c, int64_t delay_ms)
 {
     c->watched_bytes = c->stream.queued_bytes;
     timer_start(c->front->loop, &c->timer, delay_ms);

@@ -117,6 +117,8 @@ void client_cut_off(struct client *c);
 
 /* The only way from state to state. */
 void client_set_state(struct client *c, enum client_state state);
+/* Without a request: on_timer in delay_ms, unless what is queued still leaves then. */
+void client_close_in(struct client *c, int64_t delay_ms);
 /* No request is left: IDLE, for as long as idle_timeout and max_connection_age allow. */
 void client_wait(struct client *c);
 /* The last answer is queued. What the peer still sends is read and dropped for a while: closing at once would make the kernel send a

@@ -281,6 +281,12 @@ static void end_connection(struct client *c)
     client_linger(c);
 }
 
+/* Do bytes wait for the peer to read? Our queue may be empty and the socket still take nothing. */
+static bool has_unread(struct client *c)
+{
+    return c->stream.queued_bytes > 0 || stream_is_full(&c->stream);
+}
+
 /* No request is left: as long as idle_timeout allows. */
 static void settle(struct client *c)
 {
@@ -289,7 +295,9 @@ static void settle(struct client *c)
         c->has_been_served = true;
         client_wait(c);
     }
-    if (c->state == CLIENT_ACTIVE || (c->state == CLIENT_IDLE && h->is_leaving))
+    if (c->state == CLIENT_IDLE && h->is_leaving && has_unread(c))
+        client_close_in(c, client_limits(c)->idle_timeout_ms); /* the last answers, and our GOAWAY behind them */
+    else if (c->state == CLIENT_ACTIVE || h->is_leaving)
         arm_timer(c);
 }
 
@@ -400,6 +408,9 @@ static void h2_on_timer(struct client *c)
     if (h->heading != NULL && !mono_is_before(now, h->head_due)) {
         request_abort(TAKE(&h->heading), REASON_HEADER_TIMEOUT);
         leave_now(c, H2_ENHANCE_YOUR_CALM); /* in the middle of a header block nothing else can follow */
+    } else if (c->state == CLIENT_IDLE && has_unread(c)) {
+        client_close(c); /* nobody reads it */
+        return;
     } else if (h->is_leaving && !mono_is_before(now, h->goodbye_due) && c->state == CLIENT_IDLE) {
         leave_now(c, H2_NO_ERROR);
     } else if (c->state == CLIENT_IDLE || client_is_too_old(c)) {

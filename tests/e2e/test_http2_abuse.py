@@ -25,7 +25,7 @@ def fixture_house():
     def answer(connection, seen):
         if seen.target.startswith("/hang"):
             return connection.play([HOLD])
-        return connection.send(reply(LARGE if seen.target == "/large" else b"ok"))
+        return connection.send(reply(LARGE if seen.target.startswith("/large") else b"ok"))
 
     routes = [
         {"name": "own", "match": {"path": {"prefix": "/own"}}, "respond": {"status": 200, "body": "own\n"}},
@@ -290,7 +290,22 @@ def test_nobody_reads_the_answers(proxy):
     proxy.clients.append(client)
     client.state.increment_flow_control_window(1 << 30)
     for _ in range(100):
-        client.begin("/large")
-    wait_for(lambda: proxy.live()["requests"] > 50, "they are under way")
-    wait_for(lambda: proxy.live()["requests"] <= 1, "they were given up")
-    assert sum(line.get("reason") == "client_slow" for line in proxy.access_lines()) > 50
+        client.begin("/large?unread")
+
+    def ends():
+        return [line.get("reason") for line in proxy.access_lines() if line.get("query") == "unread"]
+
+    wait_for(lambda: "client_slow" in ends(), "they are given up")  # not all of them begin: who does not read is not read
+    wait_for(lambda: proxy.live()["requests"] <= 1, "nothing is left of them")
+
+
+def test_who_never_reads_is_closed_in_the_end(start, make_origin):
+    proxy = start(make_origin(reply(LARGE)), limits={"idle_timeout": "500ms"},
+                  routes=[{"name": "all", "to": "a", "stream_idle_timeout": "500ms"}])
+    client = H2Client(proxy.address(), settings={4: 1 << 30}, receive_buffer=4096)
+    client.state.increment_flow_control_window(1 << 30)
+    for _ in range(100):
+        client.begin("/")
+    wait_for(lambda: proxy.live()["clients"] == 1, "it is there")
+    wait_for(lambda: proxy.live()["clients"] == 0, "it is closed")
+    client.close()
