@@ -380,3 +380,36 @@ Test(tls, without_keys_there_are_no_tickets)
     cr_assert_not(visit(&slot, NULL));
     tls_session_slot_clear(&slot);
 }
+
+static size_t drop_count;
+
+/* Reads a little of a record, so that the rest is read ahead; drops from then on. */
+static void read_then_drop(struct stream *s)
+{
+    uint32_t count;
+    if (drop_count > 0) {
+        cr_assert_lt(++drop_count, 1000, "it is called for ever");
+        cr_assert_neq(stream_drop(s), STREAM_ERROR);
+        return;
+    }
+    struct chunk *little = chunk_create_sized(&s->loop->chunks, 100);
+    if (stream_read(s, little, &count) == STREAM_OK)
+        drop_count = 1;
+    cr_assert_eq(tls_has_pending(s->tls), drop_count == 1);
+    chunk_unref(little);
+}
+
+Test(tls, what_is_dropped_brings_no_other_call)
+{
+    static const struct stream_events dropping = { .on_readable = read_then_drop };
+    struct wire w;
+    open_connected(&w);
+    w.client.stream.events = &dropping;
+    drop_count = 0;
+    end_send(&w.server, 5000);
+    for (int i = 0; i < 100; i++)
+        wire_step(&w, 65536);
+    cr_assert_gt(drop_count, 1);
+    cr_assert_not(tls_has_pending(w.client.stream.tls));
+    wire_close(&w);
+}
