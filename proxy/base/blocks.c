@@ -57,6 +57,7 @@ static struct block *pop(struct blocks *b, uint32_t class)
     UNPOISON(head, class_bytes(class));
     b->free[class] = head->next;
     b->free_bytes -= class_bytes(class);
+    __builtin_prefetch(b->free[class]); /* with a thousand streams it is in no cache when its turn comes */
     return header_of(head);
 }
 

@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 
-#define FREE_BYTES_MAX (1u << 20) /* blocks kept for reuse, per worker */
+#define FREE_BYTES_MAX (4u << 20) /* blocks kept for reuse, per worker: what a thousand streams take */
 #define OUTBOUND_ACKS  256        /* SETTINGS and PING answers that may wait; more: the peer does not read them */
 #define SETTINGS_MAX   32         /* entries of a SETTINGS frame */
 #define FIRST_NV_COUNT 64

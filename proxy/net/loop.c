@@ -11,9 +11,9 @@
 #include <event2/event.h>
 #include <sys/random.h>
 
-#define FREE_CHUNKS_MAX      256 /* 4 MiB kept per worker */
-#define FREE_BLOCKS_MAX      256
-#define FREE_ARENA_PAGES_MAX 256
+#define FREE_CHUNKS_MAX      256  /* 4 MiB kept per worker */
+#define FREE_BLOCKS_MAX      2048 /* 1 MiB; as many as the streams of some dozen HTTP/2 clients queue at once */
+#define FREE_ARENA_PAGES_MAX 1536 /* the same for their requests: 12 MiB */
 #define ARENA_PAGE_BYTES     8192
 
 static struct event_base *base_create(void)
