@@ -9,6 +9,10 @@ from harness import Origin, Proxy
 from harness.proxy import ROOT
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "once: costs much and shows nothing about threads: not repeated under ThreadSanitizer")
+
+
 @pytest.fixture(scope="session")
 def examples(tmp_path_factory):
     """A copy of conf/ with the certificates that it names."""
