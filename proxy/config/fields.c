@@ -166,9 +166,12 @@ static const struct setting_table endpoint_table = {
 };
 
 static const struct setting_choice protocol_words[] = {
-    { "http1", UPSTREAM_HTTP1, "HTTP/1.1" },
+    { "auto", UPSTREAM_BY_ALPN,
+      "with `tls` HTTP/2 or HTTP/1.1, as each connection agrees by ALPN; without it HTTP/1.1" },
+    { "http1", UPSTREAM_HTTP1, "HTTP/1.1 alone" },
     { "http2", UPSTREAM_HTTP2,
-      "HTTP/2, in clear text with prior knowledge, with `tls` by ALPN: many requests at once on each connection" },
+      "HTTP/2 alone, in clear text with prior knowledge, with `tls` by ALPN: many requests at once on each "
+      "connection" },
     { NULL, 0, NULL },
 };
 
@@ -184,7 +187,9 @@ static const struct setting upstream_rows[] = {
     { LIST_OF("endpoints", struct upstream_config, endpoints, endpoint_count, struct endpoint_config, endpoint_table),
       .flags = SETTING_REQUIRED, .doc = "The addresses that serve it: at least one." },
     { CHOICE("protocol", struct upstream_config, protocol, enum upstream_protocol, protocol_words),
-      .default_text = "http1", .doc = "What its endpoints speak." },
+      .default_text = "auto",
+      .doc = "What its endpoints speak. With `tls`, an endpoint that does not agree to `http2` is unhealthy. "
+             "WebSocket over HTTP/2 needs an endpoint that takes it (RFC 8441); where it does not, write `http1`." },
     { CHOICE("balance", struct upstream_config, balance, enum balance_kind, balance_words),
       .default_text = "round_robin", .doc = "How requests are spread over its endpoints." },
     { DURATION("connect_timeout", struct upstream_config, connect_timeout_ms), .default_text = "1s", .min_text = "1ms",

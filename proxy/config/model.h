@@ -212,7 +212,8 @@ struct endpoint_config {
     struct place place;
 };
 
-enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_HTTP2 };
+/* By ALPN: what each connection agrees on; without TLS, HTTP/1.1. */
+enum upstream_protocol { UPSTREAM_BY_ALPN, UPSTREAM_HTTP1, UPSTREAM_HTTP2 };
 enum balance_kind { BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUEST, BALANCE_RANDOM };
 
 struct upstream_config {

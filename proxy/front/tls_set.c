@@ -108,8 +108,8 @@ static struct tls_context *compile_upstream(struct compile *c, const struct upst
     struct tls_client_options options = {
         .is_verified = tls->is_verified,
         .name = tls->sni,
-        .offers_http1 = upstream->protocol == UPSTREAM_HTTP1,
-        .offers_http2 = upstream->protocol == UPSTREAM_HTTP2,
+        .offers_http1 = upstream->protocol != UPSTREAM_HTTP2,
+        .offers_http2 = upstream->protocol != UPSTREAM_HTTP1,
     };
     bool is_good = tls->ca.path.len == 0 || read_pem(c, &tls->ca, &options.authorities);
     if (tls->own.cert.path.len > 0 && tls->own.key.path.len > 0)

@@ -35,15 +35,23 @@ static bool connection_is_full(const struct upstream_connection *c)
     return c->exchange_count >= c->capacity;
 }
 
-static const struct connection_protocol *protocol_of(const struct upstream *u)
+/* What a new connection will speak. By ALPN that is a guess: HTTP/2 as long as nothing is known, since those who gather
+   can still part. */
+static const struct connection_protocol *protocol_of(const struct endpoint *e)
 {
-    return u->protocol == UPSTREAM_HTTP2 ? &connection_h2 : &connection_h1;
+    enum upstream_protocol protocol = e->upstream->protocol;
+    if (protocol == UPSTREAM_BY_ALPN && e->spoken != NULL)
+        return e->spoken;
+    return protocol == UPSTREAM_HTTP1 ? &connection_h1 : &connection_h2;
 }
 
 /* Would its upstream, as it is now, have opened it? */
 static bool connection_is_current(const struct upstream_connection *c)
 {
-    return c->is_reusable && !endpoint_is_leaving(c->endpoint) && c->protocol == protocol_of(c->endpoint->upstream);
+    const struct endpoint *e = c->endpoint;
+    if (!c->is_reusable || endpoint_is_leaving(e))
+        return false;
+    return e->upstream->protocol == UPSTREAM_BY_ALPN ? c->is_by_alpn : c->protocol == protocol_of(e);
 }
 
 /* Others find it while it has room. Those that connect stand behind those that work; the one that was full goes first. */
@@ -236,16 +244,19 @@ struct upstream_connection *connection_take(struct endpoint *e, struct exchange 
 
 /* ---- failing -------------------------------------------------------------------------------------------------------- */
 
-/* Moves the exchanges to a list of their own. Until each is told it is LOST, and may be cancelled by what another's owner does. */
+/* Takes it off, for a list of orphans. Until it is told it is LOST, and may be cancelled by what another's owner does. */
+static struct exchange *connection_orphan(struct exchange *x)
+{
+    connection_detach(x);
+    x->state = EXCHANGE_LOST;
+    return x;
+}
+
 static void connection_orphan_all(struct upstream_connection *c, struct list *orphans)
 {
     list_init(orphans);
-    while (!list_is_empty(&c->exchanges)) {
-        struct exchange *x = connection_exchange(c);
-        connection_detach(x);
-        x->state = EXCHANGE_LOST;
-        list_append(orphans, &x->link);
-    }
+    while (!list_is_empty(&c->exchanges))
+        list_append(orphans, &connection_orphan(connection_exchange(c))->link);
 }
 
 static struct exchange *take_orphan(struct list *orphans)
@@ -331,23 +342,56 @@ static void connection_start_waiting(struct upstream_connection *c)
     }
 }
 
-/* Over TLS, HTTP/2 is agreed on (RFC 9113 3.3); HTTP/1.1 is also what those speak who know no ALPN. */
-static bool connection_is_agreed(const struct upstream_connection *c)
+/* Until the peer says something else. */
+static uint32_t first_capacity(const struct upstream_connection *c)
+{
+    uint32_t most = c->protocol->max_exchanges, limit = c->endpoint->exchange_limit;
+    return limit < most ? limit : most;
+}
+
+/* Over TLS, HTTP/2 is agreed on (RFC 9113 3.3); HTTP/1.1 is also what those speak who know no ALPN. False: it had to be
+   HTTP/2. May leave more exchanges than there is room for. */
+static bool connection_agree(struct upstream_connection *c)
 {
     struct tls_facts facts;
-    if (!stream_tls_facts(&c->stream, &facts) || c->protocol != &connection_h2)
+    if (!stream_tls_facts(&c->stream, &facts))
         return true;
-    return slice_equal(facts.protocol, SLICE("h2"));
+    const struct connection_protocol *agreed =
+        slice_equal(facts.protocol, SLICE("h2")) ? &connection_h2 : &connection_h1;
+    if (!c->is_by_alpn)
+        return c->protocol == agreed;
+    c->endpoint->spoken = c->protocol = agreed;
+    c->capacity = first_capacity(c);
+    return true;
+}
+
+/* Those for whom there is no room leave, in order. */
+static void connection_leave_out(struct upstream_connection *c, struct list *left_out)
+{
+    list_init(left_out);
+    while (c->exchange_count > c->capacity)
+        list_push(left_out, &connection_orphan(LIST_ITEM(c->exchanges.prev, struct exchange, link))->link);
+}
+
+/* What starts those who stay may have closed the connection, and ended some of these. */
+static void connection_send_on(const struct upstream_connection *c, struct list *left_out)
+{
+    struct exchange *x;
+    while ((x = take_orphan(left_out)) != NULL) {
+        struct endpoint *e = c->endpoint;
+        exchange_on_left_out(x, e != NULL && !endpoint_is_leaving(e) ? e : NULL);
+    }
 }
 
 static void connection_on_connected(struct stream *s, int error)
 {
     struct upstream_connection *c = CONNECTION_OF(s);
+    struct list left_out;
     if (error != 0) {
         connection_on_connect_error(c, error);
         return;
     }
-    if (!connection_is_agreed(c)) {
+    if (!connection_agree(c)) {
         connection_fail_connect(c, REASON_UPSTREAM_TLS, "it does not speak HTTP/2 over TLS");
         return;
     }
@@ -362,8 +406,10 @@ static void connection_on_connected(struct stream *s, int error)
         return;
     }
     list_remove(&c->link);
+    connection_leave_out(c, &left_out);
     connection_offer(c);
     connection_start_waiting(c);
+    connection_send_on(c, &left_out);
 }
 
 static void connection_on_drained(struct stream *s)
@@ -408,9 +454,10 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     struct upstream_connection *c = memory_zalloc(sizeof(*c));
     c->magic = CONNECTION_MAGIC;
     c->state = CONNECTION_CONNECTING;
-    c->protocol = protocol_of(u);
-    c->capacity = e->exchange_limit < c->protocol->max_exchanges ? e->exchange_limit : c->protocol->max_exchanges;
     c->endpoint = e;
+    c->is_by_alpn = u->protocol == UPSTREAM_BY_ALPN;
+    c->protocol = protocol_of(e);
+    c->capacity = first_capacity(c);
     c->is_reusable = true;
     c->kept_ms = INT64_MAX;
     c->deferred.destroy = connection_destroy;

@@ -7,6 +7,10 @@
  * A connection that can carry several exchanges is filled before another is opened: while it has room for more it is on
  * endpoint->shared, and exchanges may also gather on one that is still connecting.
  *
+ * Where ALPN decides, what it speaks is a guess until it is connected: what the endpoint spoke last, else HTTP/2, so that
+ * those who come together do not open a connection each. If it is HTTP/1.1 after all, the first of those who gathered
+ * keeps it, and the others go on as if they had not been given one.
+ *
  * Owner: itself: it lives from connection_open until the end of the turn in which it is closed, and holds a reference
  * to its upstream. Endpoint and exchanges point to it and are pointed to; an exchange leaves it by connection_detach,
  * all of them by connection_fail. Thread: the worker's.
@@ -100,6 +104,7 @@ struct upstream_connection {
     struct deferred deferred;
     uint32_t served_count; /* exchanges that ended well: > 0 means reused */
     int64_t kept_ms;       /* unused for that long it may be closed by the endpoint; INT64_MAX: not told */
+    bool is_by_alpn;       /* the endpoint chooses the protocol, which is a guess until connected */
     bool is_reusable;      /* the response in progress lets it be kept */
     struct stream stream;
 };

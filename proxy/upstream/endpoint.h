@@ -33,6 +33,7 @@
 #include "net/timer.h"
 #include "net/tls_context.h"
 
+struct connection_protocol;
 struct upstream;
 struct upstream_connection;
 
@@ -60,6 +61,8 @@ struct endpoint {
     struct list link;                   /* in upstream->leaving, when it leaves */
     char *label;                        /* for people: "10.0.0.1:80", or "svc:80 (10.0.0.1)" */
     struct resolved_address address;
+    /* Where ALPN decides: what its newest connection agreed on; NULL: there was none. */
+    const struct connection_protocol *spoken;
     uint32_t weight;                   /* relative to the upstream's others, in parts */
     int64_t round_robin_credit;        /* smooth weighted round robin: what it has saved up */
     uint32_t in_flight_count;          /* exchanges that use it now */

@@ -75,12 +75,9 @@ static struct upstream_connection *exchange_find_connection(struct exchange *x, 
     return other != NULL ? connection_take(other, x) : NULL;
 }
 
-/* Picks an endpoint and gets going on it: at once on a connection that works, later on one that is being made. */
-static enum reason exchange_try(struct exchange *x, const struct endpoint *avoid)
+/* Gets going on that endpoint: at once on a connection that works, later on one that is being made. */
+static enum reason exchange_try_at(struct exchange *x, struct endpoint *e)
 {
-    struct endpoint *e = balance_pick(x->upstream, avoid);
-    if (e == NULL)
-        return REASON_NO_ENDPOINT;
     struct upstream_connection *c = exchange_find_connection(x, e);
     if (c == NULL)
         return exchange_wait(x);
@@ -90,6 +87,12 @@ static enum reason exchange_try(struct exchange *x, const struct endpoint *avoid
     else
         exchange_send_head(x);
     return REASON_NONE;
+}
+
+static enum reason exchange_try(struct exchange *x, const struct endpoint *avoid)
+{
+    struct endpoint *e = balance_pick(x->upstream, avoid);
+    return e != NULL ? exchange_try_at(x, e) : REASON_NO_ENDPOINT;
 }
 
 enum reason exchange_begin(struct exchange *x)
@@ -123,13 +126,28 @@ void exchange_on_connected(struct exchange *x)
     x->events->on_drained(x);
 }
 
-static void exchange_try_again(struct exchange *x, const struct endpoint *avoid)
+/* `reason`: the outcome of a further try. */
+static void exchange_go_on(struct exchange *x, enum reason reason)
 {
-    enum reason reason = exchange_try(x, avoid);
     if (reason != REASON_NONE)
         exchange_fail(x, reason);
     else if (x->state == EXCHANGE_WAITING)
         x->events->on_drained(x);
+}
+
+static void exchange_try_again(struct exchange *x, const struct endpoint *avoid)
+{
+    exchange_go_on(x, exchange_try(x, avoid));
+}
+
+void exchange_on_left_out(struct exchange *x, struct endpoint *e)
+{
+    CHECK(x->connection == NULL);
+    x->try_count--;
+    if (!list_is_empty(&x->upstream->pending)) /* U3 */
+        exchange_go_on(x, exchange_wait(x));
+    else
+        exchange_go_on(x, e != NULL ? exchange_try_at(x, e) : exchange_try(x, NULL));
 }
 
 void exchange_leave_queue(struct exchange *x)

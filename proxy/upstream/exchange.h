@@ -7,6 +7,7 @@
  *   CONNECTING -- exchange_on_connected ------> WAITING
  *   WAITING    -- connection_on_head ---------> STREAMING   with a final head
  *   STREAMING  -- connection_on_end ----------> DONE
+ *   CONNECTING -- exchange_on_left_out -------> exchange_try, when HTTP/1.1 was agreed on and another came first
  *   CONNECTING, WAITING, STREAMING -- connection_fail, connection_fail_connect --> LOST
  *   LOST       -- exchange_on_connect_failed -> exchange_try, or DONE
  *   LOST       -- exchange_on_lost -----------> exchange_try, or DONE

@@ -47,6 +47,9 @@ void exchange_leave_queue(struct exchange *x);
 void exchange_on_connected(struct exchange *x);
 void exchange_on_connect_failed(struct exchange *x, enum reason reason, const struct endpoint *avoid);
 void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused, const struct endpoint *lost_by);
+/* The connection that it waited for carries only those before it. As if it had not been given one: it goes on at `e`; NULL:
+   wherever. */
+void exchange_on_left_out(struct exchange *x, struct endpoint *e);
 /* The endpoint surely did nothing with it: it may be sent again (RFC 9113 8.7). */
 void exchange_on_unprocessed(struct exchange *x, enum reason reason);
 void exchange_fail(struct exchange *x, enum reason reason);

@@ -176,9 +176,10 @@ static void upstream_update_endpoints(struct upstream *u, const struct upstream_
     entries_free(before, before_count);
 }
 
-/* What is pooled speaks the old one. */
-static void upstream_set_protocol(struct upstream *u, enum upstream_protocol protocol)
+/* What is pooled speaks the old one; over TLS its endpoints leave as well, since what is offered has changed. */
+static void upstream_set_protocol(struct upstream *u, enum upstream_protocol configured, bool has_tls)
 {
+    enum upstream_protocol protocol = configured == UPSTREAM_BY_ALPN && !has_tls ? UPSTREAM_HTTP1 : configured;
     bool has_changed = u->protocol != protocol;
     u->protocol = protocol;
     for (uint32_t i = 0; has_changed && i < u->endpoint_count; i++)
@@ -213,7 +214,7 @@ struct upstream *upstream_attach(struct upstream_set *set, const struct upstream
     if (u == NULL)
         u = upstream_create(set, config->name, stats_id);
     u->ref_count++;
-    upstream_set_protocol(u, config->protocol);
+    upstream_set_protocol(u, config->protocol, tls != NULL);
     u->balance = config->balance;
     u->connect_timeout_ms = config->connect_timeout_ms;
     u->idle_timeout_ms = config->idle_timeout_ms;

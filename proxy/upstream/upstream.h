@@ -43,7 +43,7 @@ struct upstream {
     uint32_t entry_count;
     struct endpoint **endpoints; /* one per address of each entry, in their order */
     uint32_t endpoint_count;
-    enum upstream_protocol protocol;
+    enum upstream_protocol protocol; /* UPSTREAM_BY_ALPN only with TLS */
     enum balance_kind balance;
     int64_t connect_timeout_ms, idle_timeout_ms;
     uint32_t max_connections; /* this worker's part; 0: no limit */

@@ -3,11 +3,13 @@ import os
 import re
 import socket
 import ssl
+import threading
 
 import pytest
 
-from harness import CLOSE, GOODBYE, HALF_CLOSE, Authority, reply, request, wait_for
+from harness import CLOSE, DEADLINE_S, GOODBYE, HALF_CLOSE, Authority, reply, request, wait_for
 from harness.h2_origin import H2Origin
+from harness.origin import Connection
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,12 @@ def through(start, ca):
         tls = {key: value for key, value in {"ca": ca.cert, **tls}.items() if value is not None}
         return start(upstreams={"a": {"endpoints": list(origins), "tls": tls}}, **(config or {}))
     return through_one
+
+
+def first_pooled(proxy):
+    """The proxy, once the connection that it opens at its start is there for requests."""
+    wait_for(lambda: proxy.metric("weir_upstream_connections", upstream="a", state="idle") == 1, "the first one is pooled")
+    return proxy
 
 
 def expect_refused(proxy, why):
@@ -116,6 +124,140 @@ def test_another_endpoint_takes_over(through, make_tls_origin, ca, good):
     assert proxy.metric("weir_upstream_healthy", endpoint=bad.address) == 0
 
 
+# ---- what is spoken -----------------------------------------------------------------------------------------------------
+
+
+AT_ONCE = 50
+
+
+@pytest.fixture
+def make_h2_origin(ca, good):
+    """make_h2_origin(*protocols): speaks HTTP/2, and takes these by ALPN, in this order."""
+    made = []
+
+    def make_one(*protocols):
+        context = ca.server(good)
+        context.set_alpn_protocols(list(protocols))
+        made.append(H2Origin(tls=context))
+        return made[-1]
+
+    yield make_one
+    for origin in made:
+        origin.stop()
+
+
+@pytest.fixture
+def make_h1_origin(make_tls_origin, good):
+    """make_h1_origin(*protocols): speaks HTTP/1.1, and takes these by ALPN; none: knows no ALPN."""
+    def make_one(*protocols):
+        origin = make_tls_origin(good)
+        origin.tls.set_alpn_protocols(list(protocols))
+        return origin
+    return make_one
+
+
+@pytest.fixture
+def speaking(start, ca):
+    """speaking(origin, protocol="http1"): a proxy whose upstream is that origin, by TLS."""
+    def speaking_one(origin, **upstream):
+        return start(upstreams={"a": {"endpoints": [origin], "tls": {"ca": ca.cert}, "connect_timeout": "20s", **upstream}})
+    return speaking_one
+
+
+def agreed(origin):
+    return {connection.sock.selected_alpn_protocol() for connection in origin.connections}
+
+
+class Gate:
+    """Holds the origin's handshakes until it is opened."""
+
+    def __init__(self, origin):
+        self.event = threading.Event()
+        origin.tls.sni_callback = self.wait
+
+    def wait(self, *_):
+        assert self.event.wait(DEADLINE_S)
+
+    def open(self):
+        self.event.set()
+
+
+def all_at_once(proxy, gate):
+    clients = [proxy.client() for _ in range(AT_ONCE)]
+    for client in clients:
+        client.send(request("/"))
+    wait_for(lambda: proxy.live()["exchanges"] == AT_ONCE, "all wait for a connection")
+    gate.open()
+    for client in clients:
+        answer = client.response()
+        assert (answer.status, answer.body) == (200, b"ok"), answer
+    for result in ("ok", "failed"):
+        assert not proxy.metric("weir_retries_total", upstream="a", result=result)
+
+
+def test_http2_where_both_speak_it(speaking, make_h2_origin):
+    origin = make_h2_origin("h2", "http/1.1")
+    proxy = first_pooled(speaking(origin))
+    for _ in range(3):
+        assert proxy.get("/").status == 200
+    assert len(origin.connections) == 1 and agreed(origin) == {"h2"}
+
+
+@pytest.mark.parametrize("protocols", [["http/1.1"], []])
+def test_http1_where_http2_is_not_agreed_on(speaking, make_h1_origin, protocols):
+    origin = make_h1_origin(*protocols)
+    proxy = first_pooled(speaking(origin))
+    for _ in range(3):
+        assert proxy.get("/").body == b"ok"
+    assert len(origin.connections) == 1 and agreed(origin) == {protocols[0] if protocols else None}
+
+
+def test_http1_that_is_asked_for_is_all_that_is_offered(speaking, make_h1_origin):
+    origin = make_h1_origin("h2", "http/1.1")
+    assert speaking(origin, protocol="http1").get("/").body == b"ok"
+    assert agreed(origin) == {"http/1.1"}
+
+
+def test_many_at_the_first_contact_with_http2(speaking, make_h2_origin):
+    origin = make_h2_origin("h2")
+    gate = Gate(origin)
+    all_at_once(speaking(origin), gate)
+    assert len(origin.connections) <= 2 and agreed(origin) == {"h2"}, "one of them opened when the proxy started"
+
+
+@pytest.mark.parametrize("protocols", [["http/1.1"], []])
+def test_many_at_the_first_contact_with_http1(speaking, make_h1_origin, protocols):
+    origin = make_h1_origin(*protocols)
+    gate = Gate(origin)
+    all_at_once(speaking(origin), gate)
+    assert len(origin.requests) == AT_ONCE and len(origin.connections) <= AT_ONCE + 1
+
+
+def test_many_at_the_first_contact_through_few_connections(speaking, make_h1_origin):
+    origin = make_h1_origin("http/1.1")
+    gate = Gate(origin)
+    all_at_once(speaking(origin, max_connections=3), gate)
+    assert len(origin.requests) == AT_ONCE
+    assert 3 <= len(origin.connections) <= 4, "the one of the start may give way to a request"
+
+
+def test_an_endpoint_that_comes_back_with_http1(speaking, make_h2_origin):
+    origin = make_h2_origin("h2")
+    proxy = speaking(origin)
+    assert proxy.get("/").status == 200 and agreed(origin) == {"h2"}
+    origin.stop()
+    for connection in origin.connections:
+        connection.send_goaway(1)
+        connection.wait_end()
+    origin.forget()
+    origin.connection_kind, origin.answer = Connection, reply()
+    origin.tls.set_alpn_protocols(["http/1.1"])
+    gate = Gate(origin)
+    origin.restart()
+    all_at_once(proxy, gate)
+    assert len(origin.requests) == AT_ONCE and agreed(origin) <= {"http/1.1"}
+
+
 def http2_through(start, ca, origin):
     return start(upstreams={"a": {"endpoints": [origin], "protocol": "http2", "tls": {"ca": ca.cert}}})
 
@@ -128,7 +270,7 @@ def test_http2_is_agreed_on(start, ca, good):
     context = ca.server(good)
     context.set_alpn_protocols(["http/1.1", "h2"])
     origin = H2Origin(tls=context)
-    proxy = http2_through(start, ca, origin)
+    proxy = first_pooled(http2_through(start, ca, origin))
     for _ in range(3):
         assert proxy.get("/").status == 200
     assert len(origin.connections) == 1 and origin.connections[0].sock.selected_alpn_protocol() == "h2"
@@ -159,7 +301,7 @@ def test_an_origin_that_wants_one_and_gets_none(through, make_tls_origin, ca, go
 
 def test_a_connection_is_used_again(through, make_tls_origin, good):
     origin = make_tls_origin(good)
-    proxy = through(origin)
+    proxy = first_pooled(through(origin))
     for _ in range(5):
         assert proxy.get("/").status == 200
     assert len(origin.connections) == 1, "tickets that come on an idle connection do not close it"
@@ -180,7 +322,7 @@ def test_a_session_is_used_again(through, make_tls_origin, good, version):
 
 def test_a_reload_that_changes_nothing_of_it_keeps_its_connections(through, make_tls_origin, good):
     origin = make_tls_origin(good)
-    proxy = through(origin)
+    proxy = first_pooled(through(origin))
     assert proxy.get("/").status == 200
     proxy.config["limits"] = {"header_count": 100}
     proxy.write_config()

@@ -267,23 +267,13 @@ def reply_ok(stream):
 
 class H2Origin(Origin):
     """answer: called with the stream when a request is complete; None: the test answers. on_head: called with each head."""
+    connection_kind = H2Connection
 
     def __init__(self, answer=reply_ok, on_head=None, settings=None, backlog=512, tls=None):
         self.on_head, self.is_reading = on_head, True
         self.settings = self.default_settings = settings or {}
         super().__init__(answer, backlog, tls)
         self.answer = self.default = answer
-
-    def accept(self, listener):
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = H2Connection(self, sock, len(self.connections))
-            self.connections.append(connection)
-            connection.thread.start()
 
     @contextlib.contextmanager
     def frozen(self):

@@ -116,6 +116,7 @@ class Connection:
 class Origin:
     """answer: bytes, a list of steps, a list of lists (one per request), or a callable (connection, request)
     that is called behind the head and returns CLOSE to end the connection."""
+    connection_kind = Connection
 
     def __init__(self, answer=None, backlog=512, tls=None):
         self.tls = tls  # an ssl.SSLContext, or plain text
@@ -142,7 +143,7 @@ class Origin:
                 return
             sock.settimeout(None)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(self, sock, len(self.connections))
+            connection = self.connection_kind(self, sock, len(self.connections))
             self.connections.append(connection)
             connection.thread.start()
 

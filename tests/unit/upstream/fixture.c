@@ -129,7 +129,7 @@ static void endpoint_configure(struct house *h, uint32_t index, char kind)
 void house_apply(struct house *h)
 {
     struct upstream *old = h->upstream;
-    h->upstream = upstream_attach(&h->set, &h->config, NULL, HOUSE_UPSTREAM_ID, h->stats_ids);
+    h->upstream = upstream_attach(&h->set, &h->config, h->tls, HOUSE_UPSTREAM_ID, h->stats_ids);
     if (old != NULL)
         upstream_detach(old);
 }

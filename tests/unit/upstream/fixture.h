@@ -27,6 +27,7 @@ struct house {
     struct upstream *upstream;
     struct upstream_config config; /* for house_apply */
     struct endpoint_config endpoints[HOUSE_ENDPOINTS_MAX];
+    struct tls_context *tls; /* for house_apply; NULL: plain text */
     char labels[HOUSE_ENDPOINTS_MAX][32];
     uint32_t stats_ids[HOUSE_ENDPOINTS_MAX];
     int listeners[HOUSE_ENDPOINTS_MAX]; /* -1: none */
