@@ -286,7 +286,9 @@ static bool try_begin(struct exchange *x)
         write.upgrade =
             SLICE_NONE; /* there is no other protocol that HTTP/2 could carry: the endpoint may do without */
     h2_stream_init(&x->stream, x->arena, &x->response);
-    return h2_begin(c->h2.session, &x->stream, x->request, x->target, SLICE("http"), &write);
+    /* RFC 9113 8.3.1; over TLS some servers refuse any other scheme. */
+    struct slice scheme = c->stream.tls != NULL ? SLICE("https") : SLICE("http");
+    return h2_begin(c->h2.session, &x->stream, x->request, x->target, scheme, &write);
 }
 
 /* Those who wait for the peer's SETTINGS, or until a stream that was reset has really ended. */

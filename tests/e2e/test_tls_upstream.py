@@ -201,6 +201,7 @@ def test_http2_where_both_speak_it(speaking, make_h2_origin):
     for _ in range(3):
         assert proxy.get("/").status == 200
     assert len(origin.connections) == 1 and agreed(origin) == {"h2"}
+    assert origin.last.field(":scheme") == "https"
 
 
 @pytest.mark.parametrize("protocols", [["http/1.1"], []])
