@@ -5,11 +5,11 @@ from .message import Message, Reader, chunked, find_status
 from .origin import CLOSE, GOODBYE, HALF_CLOSE, HOLD, RESET, Full, Origin, reply
 from .client import request
 from .h2 import H2Client
-from .proxy import WEIR, Proxy
+from .proxy import WEIR, Proxy, shadow_factor
 from .waiting import DEADLINE_S, wait_for
 
 __all__ = [
     "Authority", "CLOSE", "Client", "DEADLINE_S", "Full", "GOODBYE", "H2Client", "HALF_CLOSE", "HOLD", "Message", "Origin", "Proxy",
     "RESET", "Reader", "WEIR",
-    "chunked", "find_status", "reply", "request", "wait_for",
+    "chunked", "find_status", "reply", "request", "shadow_factor", "wait_for",
 ]

@@ -15,7 +15,14 @@ from .waiting import DEADLINE_S, wait_for
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 WEIR = os.environ.get("WEIR_BIN") or os.environ.get("WEIR") or os.path.join(ROOT, "build", "weir")
+
 LIVE = ("clients", "requests", "exchanges", "shadows", "chunks")
+
+
+def shadow_factor():
+    """ThreadSanitizer keeps up to four bytes beside each that the process uses; a bound on memory has to allow for them."""
+    with open(WEIR, "rb") as binary:
+        return 5 if b"__tsan_init" in binary.read() else 1
 
 
 def free_port():
@@ -330,4 +337,4 @@ class Proxy:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
 
-__all__ = ["Proxy", "WEIR", "request"]
+__all__ = ["Proxy", "WEIR", "request", "shadow_factor"]
