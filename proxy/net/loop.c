@@ -44,6 +44,7 @@ struct loop *loop_create(struct stats_worker *stats)
     loop->magic = LOOP_MAGIC;
     loop->base = base_create();
     loop->stats = stats;
+    list_init(&loop->wakes);
     chunk_pool_init(&loop->chunks, FREE_CHUNKS_MAX);
     pieces_pool_init(&loop->pieces, FREE_BLOCKS_MAX);
     arena_pool_init(&loop->arenas, ARENA_PAGE_BYTES, FREE_ARENA_PAGES_MAX);
@@ -55,7 +56,7 @@ struct loop *loop_create(struct stats_worker *stats)
 void loop_destroy(struct loop *loop)
 {
     CHECK_MAGIC(loop, LOOP_MAGIC);
-    CHECK(loop->deferred == NULL);
+    CHECK(loop->deferred == NULL && list_is_empty(&loop->wakes));
     wheel_fini(&loop->wheel);
     memory_free(loop->tls_buffers);
     tls_ticket_keys_set(loop, NULL);
@@ -95,6 +96,12 @@ void loop_after_turn(struct loop *loop, struct deferred *d)
     loop->deferred = d;
 }
 
+void loop_wake(struct loop *loop, struct wake *w)
+{
+    if (!list_is_linked(&w->link))
+        list_append(&loop->wakes, &w->link);
+}
+
 void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook)
 {
     struct turn_hook **at = &loop->hooks;
@@ -121,6 +128,15 @@ static void loop_end_turn(struct loop *loop)
         chunk_unref(TAKE(&loop->scratch));
 }
 
+/* Not before: libevent runs what is made active inside a callback in the same turn, so that one that makes itself active
+   would keep it from ending. */
+static void loop_activate_wakes(struct loop *loop)
+{
+    struct list *link;
+    while ((link = list_pop(&loop->wakes)) != NULL)
+        event_active(LIST_ITEM(link, struct wake, link)->event, EV_READ, 0);
+}
+
 void loop_turn_now(struct loop *loop)
 {
     loop_end_turn(loop);
@@ -130,6 +146,7 @@ void loop_turn(struct loop *loop)
 {
     CHECK_MAGIC(loop, LOOP_MAGIC);
     loop->is_now_known = false;
+    loop_activate_wakes(loop);
     event_base_loop(loop->base, EVLOOP_ONCE);
     stats_add(loop->stats, STATS_LOOP_TURNS, 1);
     loop_end_turn(loop);

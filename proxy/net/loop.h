@@ -23,6 +23,7 @@
 #include "base/pieces.h"
 #include "net/timer.h"
 
+struct event;
 struct event_base;
 struct stats_worker;
 struct tls_buffers;
@@ -34,6 +35,12 @@ struct tls_ticket_keys;
 struct deferred {
     struct deferred *next;
     void (*destroy)(struct deferred *d); /* frees what `d` is embedded in */
+};
+
+/* A read event that is due in the next turn, whatever the kernel says. Embedded in its owner, who may take it off. */
+struct wake {
+    struct list link; /* in loop->wakes */
+    struct event *event;
 };
 
 /* Called once at the end of every turn in which anything happened, registration order. */
@@ -57,6 +64,7 @@ struct loop {
     struct tls_buffers *tls_buffers;     /* of net/tls.c; NULL until the first use */
     struct tls_ticket_keys *ticket_keys; /* net/tls_tickets.h; NULL: no session is resumed by a ticket */
     struct chunk *scratch;               /* small pieces of all write queues are packed here; NULL between turns */
+    struct list wakes;                   /* read events that the next turn begins with */
     struct deferred *deferred;           /* what goes at this turn's end */
     struct turn_hook *hooks;             /* in the order of registration */
     struct rng rng;                      /* for balancing, splits and ids: not secret */
@@ -90,6 +98,8 @@ struct chunk *loop_scratch(struct loop *loop, uint32_t min_bytes);
 
 /* d->destroy runs at the end of this turn. */
 void loop_after_turn(struct loop *loop, struct deferred *d);
+/* Its event runs in the next turn, which does not wait. Idempotent; list_remove takes it back. */
+void loop_wake(struct loop *loop, struct wake *w);
 /* The hook is embedded in its owner and never removed: it lives as long as the loop. */
 void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook);
 /* Said by who leaves work to a hook: when it is said inside a hook, all of them run once more before the turn ends. */

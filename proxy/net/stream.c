@@ -102,11 +102,18 @@ static void write_event_disarm(struct stream *s)
 
 /* ---- events --------------------------------------------------------------------------------------------------------- */
 
-/* What TLS has read ahead is not seen by the kernel: who has not read it all is called again, in this turn. */
+/* What TLS has read ahead is not seen by the kernel: who has not read it all is called again, in the next turn. */
 static void wake_for_pending(struct stream *s)
 {
     if (s->tls != NULL && !s->is_read_paused && !s->is_connecting && tls_has_pending(s->tls))
-        event_active(&s->read_event, EV_READ, 0);
+        loop_wake(s->loop, &s->wake);
+}
+
+static void read_event_stop(struct stream *s)
+{
+    event_del(&s->read_event);
+    list_remove(&s->wake.link);
+    s->is_read_paused = true;
 }
 
 /* The handshake goes on, on both sides: TCP is connected. */
@@ -213,6 +220,8 @@ static void stream_reset_fields(struct stream *s, struct loop *loop, int fd, con
     s->is_read_drained = false;
     s->failure = 0;
     s->write_event = NULL;
+    s->wake.event = &s->read_event;
+    list_init(&s->wake.link);
 }
 
 void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_events *events)
@@ -280,8 +289,7 @@ void stream_close(struct stream *s)
     if (s->write_event != NULL)
         event_free(TAKE(&s->write_event));
     if (!s->is_read_paused)
-        event_del(&s->read_event);
-    s->is_read_paused = true;
+        read_event_stop(s);
     s->is_write_armed = s->is_watched = false;
     if (s->fd >= 0)
         close(s->fd);
@@ -301,8 +309,7 @@ void stream_pause(struct stream *s)
 {
     if (s->is_read_paused || s->is_connecting)
         return;
-    event_del(&s->read_event);
-    s->is_read_paused = true;
+    read_event_stop(s);
 }
 
 void stream_resume(struct stream *s)
@@ -429,7 +436,7 @@ enum stream_status stream_drop(struct stream *s)
     char nowhere[65536];
     struct iovec room = { nowhere, sizeof(nowhere) };
     size_t count;
-    if (s->tls != NULL) /* what it holds back would wake us for ever (wake_for_pending) */
+    if (s->tls != NULL) /* what it holds back would wake us turn after turn (wake_for_pending) */
         return read_tls(s, &room, 1, &count);
     ssize_t got = recv(s->fd, nowhere, sizeof(nowhere), MSG_TRUNC); /* TCP throws them away without a copy: tcp(7) */
     count_read(s, got > 0 ? (size_t)got : 0);

@@ -5,8 +5,8 @@
  * (chunk, offset, length) and leaves in one writev per stream_flush; write interest exists only after the kernel said
  * EAGAIN.
  *
- * With TLS the owner's bytes are plain text and all else is the same: what TLS has read ahead brings on_readable again,
- * what is encrypted and not sent counts as queued. The handshake runs inside, and on_connected tells its end.
+ * With TLS the owner's bytes are plain text and all else is the same: what TLS has read ahead brings on_readable again
+ * in the next turn, what is encrypted and not sent counts as queued. The handshake runs inside, and on_connected tells its end.
  *
  * Owner: the client or upstream connection it is embedded in. Thread: the loop's. Back-pressure is the owner's to
  * apply: a stream tells that it is full and when it is not any more, and never drops bytes of a connection that works.
@@ -73,6 +73,7 @@ struct stream {
     int failure;
     struct event *write_event; /* made at the first EAGAIN or stream_watch, freed with the stream */
     struct event read_event;   /* inside, since every stream has one for its whole life */
+    struct wake wake;          /* TLS: for what was read ahead and waits */
 };
 
 /* Takes over a connected, non-blocking fd and starts listening for bytes. */

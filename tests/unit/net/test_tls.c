@@ -99,6 +99,48 @@ Test(tls, what_was_read_ahead_brings_another_call)
     wire_close(&w);
 }
 
+Test(tls, a_turn_ends_even_when_nobody_reads_what_was_read_ahead)
+{
+    struct wire w;
+    open_connected(&w);
+    w.client.reads_slowly = true;
+    w.client.deaf_after = 300;
+    end_send(&w.server, 5000);
+    while (w.client.received < 300)
+        wire_step(&w, 65536);
+    for (int i = 0; i < 3; i++) {
+        size_t before = w.client.readable_count;
+        wire_step(&w, 65536);
+        cr_assert_eq(w.client.readable_count, before + 1, "once a turn: %zu", w.client.readable_count - before);
+    }
+    w.client.deaf_after = 0;
+    wire_run(&w, 65536);
+    cr_assert_eq(w.client.received, 5000);
+    wire_close(&w);
+}
+
+/* The wake-up is due in the next turn, when nobody is there to be woken. */
+Test(tls, who_pauses_or_closes_is_not_woken)
+{
+    struct wire w;
+    open_connected(&w);
+    w.client.reads_slowly = true;
+    end_send(&w.server, 5000);
+    while (w.client.received < 300)
+        wire_step(&w, 65536);
+    size_t before = w.client.readable_count;
+    stream_pause(&w.client.stream);
+    stream_resume(&w.client.stream);
+    stream_pause(&w.client.stream);
+    wire_step(&w, 65536);
+    cr_assert_eq(w.client.readable_count, before);
+    stream_resume(&w.client.stream);
+    stream_close(&w.client.stream);
+    wire_step(&w, 65536);
+    cr_assert_eq(w.client.readable_count, before);
+    wire_close(&w);
+}
+
 Test(tls, a_paused_reader_finds_everything_when_it_resumes)
 {
     struct wire w;

@@ -29,6 +29,7 @@ struct end {
     bool is_connected, is_ended, reads_slowly;
     int error;
     size_t received, drained_count, readable_count;
+    size_t deaf_after; /* having received so much it neither reads nor pauses; 0: never */
     uint64_t hash;     /* of what was received, in order */
     struct text *text; /* what was received; NULL: not kept */
 };
