@@ -1,222 +1,31 @@
 /* front/client_h2.c - HTTP/2 on a client's connection: many requests at once, each a stream of one session.
  *
- * The session (http/h2.h) understands bytes; here its events become calls of the request they are for, and a request's
- * answer goes back to its stream. Nothing a request does closes the client: what it queues waits until the turn ends,
- * and then leaves together with everything else that the turn brought for this connection (client_h2_flush_all).
- *
- * A body that the exchange cannot take yet waits in its request, at most a stream's window of it: only what was passed on
- * is given back to the window, so one stream that waits holds up no other. */
+ * The session (http/h2.h) understands bytes; its events become calls of the request they are for
+ * (front/client_h2_events.c), and a request's answer goes back to its stream here. Nothing a request does closes the
+ * client: what it queues waits until the turn ends, and then leaves together with everything else that the turn brought
+ * for this connection (client_h2_flush_all). */
 #include "front/client_h2.h"
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "front/client.h"
-#include "front/request.h"
+#include "front/client_h2_parts.h"
 #include "net/tls.h"
 
 #define READS_PER_TURN   4
-#define PACK_BELOW_BYTES 4096 /* of a body that waits: a byte at a time must not hold a chunk for each */
 #define GOODBYE_GRACE_MS 1000 /* for the peer to answer the PING behind our GOAWAY: one round trip, and patience */
-
-#define CLIENT_H2_MAGIC 0x43324832u
-
-/* Everything of a client that only HTTP/2 needs. Owner: the client. */
-struct client_h2 {
-    uint32_t magic;
-    struct client *client;
-    struct h2 *session;
-    struct list flush_link;       /* in front->flush_due */
-    struct list requests;         /* all of this client's, oldest first */
-    struct list touched;          /* of the batch being read: their exchanges are flushed behind it */
-    struct chunk *reading;        /* the chunk whose bytes the session is given */
-    struct request *heading;      /* its head is incomplete; there is at most one (RFC 9113 4.3); NULL: none */
-    struct request *delivering;   /* whose body is being passed on; NULL: none, or it is finished meanwhile */
-    struct mono_time head_due;    /* with `heading` */
-    struct mono_time goodbye_due; /* with `is_leaving` */
-    bool is_leaving;              /* GOAWAY was sent */
-    bool is_over;                 /* the session has ended: what it wrote leaves, then the connection goes */
-};
-
-static struct request *request_of(struct h2_stream *s)
-{
-    struct request *r = CONTAINER_OF(s, struct request, h2.stream);
-    CHECK_MAGIC(r, REQUEST_MAGIC);
-    return r;
-}
 
 static bool is_attached(const struct request *r)
 {
     return r->h2.stream.session != NULL;
 }
 
-static void flush_later(struct client *c)
+void client_h2_flush_later(struct client *c)
 {
     if (c->state == CLIENT_CLOSED || list_is_linked(&c->h2->flush_link))
         return;
     list_append(&c->front->flush_due, &c->h2->flush_link);
     loop_repeat_hooks(c->front->loop);
 }
-
-/* ---- a request's body ------------------------------------------------------------------------------------------------ */
-
-static void touch(struct request *r)
-{
-    if (!list_is_linked(&r->h2.touched_link))
-        list_append(&r->client->h2->touched, &r->h2.touched_link);
-}
-
-/* Before the answer to an upgrade its bytes belong to nobody yet. */
-static bool takes_body(struct request *r)
-{
-    return request_wants_body(r) && (!r->message.is_upgrade || r->is_tunnel);
-}
-
-/* The end behind the last byte: of the message, or of a tunnel's direction. */
-static void deliver_end(struct request *r)
-{
-    r->h2.is_end_due = false;
-    if (r->is_tunnel)
-        request_on_client_eof(r);
-    else
-        request_on_end(r);
-}
-
-/* Passes on what waits, as far as the exchange takes it. False: the request is finished. */
-static bool deliver_body(struct request *r)
-{
-    struct client_h2 *h = r->client->h2;
-    struct pieces_pool *pool = &r->front->loop->pieces;
-    CHECK(h->delivering == NULL);
-    h->delivering = r;
-    while (h->delivering == r && !pieces_is_empty(&r->h2.body) && takes_body(r)) {
-        struct piece piece = *pieces_front(&r->h2.body);
-        chunk_ref(piece.chunk);
-        pieces_consume(&r->h2.body, pool, piece.length);
-        h2_consume(&r->h2.stream, piece.length);
-        request_on_data(r, piece.chunk, piece.offset, piece.length);
-        chunk_unref(piece.chunk);
-    }
-    bool is_alive = h->delivering == r;
-    h->delivering = NULL;
-    if (is_alive && r->h2.is_end_due && pieces_is_empty(&r->h2.body) && takes_body(r))
-        deliver_end(r);
-    return is_alive;
-}
-
-/* What of the body came while the exchange was not ready, and then everything out at once; our peer hears how far its window has
-   opened. May finish the request. */
-static void go_on_with_body(struct request *r)
-{
-    flush_later(r->client);
-    if (!request_is_forwarded(r) || !deliver_body(r) || !request_is_forwarded(r))
-        return;
-    exchange_flush(&r->exchange);
-    request_on_flushed(r);
-}
-
-static void flush_touched(struct client_h2 *h)
-{
-    struct list *link;
-    while ((link = list_pop(&h->touched)) != NULL)
-        go_on_with_body(LIST_ITEM(link, struct request, h2.touched_link));
-}
-
-/* ---- events of the session --------------------------------------------------------------------------------------------- */
-
-static struct h2_stream *on_begin(struct h2 *session)
-{
-    struct client_h2 *h = h2_owner(session);
-    struct client *c = h->client;
-    if (c->state == CLIENT_IDLE)
-        client_set_state(c, CLIENT_ACTIVE);
-    struct request *r = request_create(c);
-    memset(&r->h2, 0, sizeof r->h2);
-    h2_stream_init(&r->h2.stream, &r->arena, &r->message);
-    pieces_init(&r->h2.body);
-    list_init(&r->h2.touched_link);
-    list_init(&r->h2.link);
-    list_append(&h->requests, &r->h2.link);
-    h->heading = r;
-    h->head_due = mono_add_ms(loop_now(c->front->loop), client_limits(c)->header_timeout_ms);
-    return &r->h2.stream;
-}
-
-static void on_head(struct h2_stream *s)
-{
-    struct request *r = request_of(s);
-    r->client->h2->heading = NULL;
-    touch(r);
-    request_on_head(r);
-}
-
-static void on_refused(struct h2_stream *s, enum reason reason, const char *detail)
-{
-    (void)detail;
-    struct request *r = request_of(s);
-    r->client->h2->heading = NULL;
-    r->is_body_done = true; /* none of it is read */
-    request_on_error(r, reason);
-}
-
-static void on_data(struct h2_stream *s, struct slice data)
-{
-    struct request *r = request_of(s);
-    struct client_h2 *h = r->client->h2;
-    uint32_t offset = (uint32_t)(data.ptr - h->reading->bytes), length = (uint32_t)data.len;
-    if (!request_is_forwarded(r))
-        return; /* answered early: its window stays closed, and the stream is about to be */
-    touch(r);
-    if (pieces_is_empty(&r->h2.body) && takes_body(r)) {
-        h2_consume(s, length);
-        request_on_data(r, h->reading, offset, length);
-    } else if (length < PACK_BELOW_BYTES) {
-        pieces_pack(&r->h2.body, &r->front->loop->pieces, &r->front->loop->chunks, data.ptr, length);
-    } else {
-        pieces_push(&r->h2.body, &r->front->loop->pieces, h->reading, offset, length);
-    }
-}
-
-static void on_trailers(struct h2_stream *s, struct message *trailers)
-{
-    request_of(s)->request_trailers = trailers;
-}
-
-static void on_end(struct h2_stream *s)
-{
-    struct request *r = request_of(s);
-    if (!request_is_forwarded(r)) {
-        r->is_body_done = true;
-        return;
-    }
-    r->h2.is_end_due = true;
-    touch(r);
-}
-
-static void on_closed(struct h2_stream *s, const struct h2_closing *how)
-{
-    struct request *r = request_of(s);
-    flush_later(r->client);
-    if (how->cause == H2_COMPLETE)
-        request_on_delivered(r);
-    else
-        request_abort(r, how->cause == H2_MALFORMED ? how->reason : REASON_CLIENT_ABORTED);
-}
-
-static void on_room(struct h2_stream *s)
-{
-    request_on_drained(request_of(s));
-}
-
-static const struct h2_events h2_events = {
-    .on_begin = on_begin,
-    .on_head = on_head,
-    .on_refused = on_refused,
-    .on_data = on_data,
-    .on_trailers = on_trailers,
-    .on_end = on_end,
-    .on_closed = on_closed,
-    .on_room = on_room,
-};
 
 static void output_write(void *owner, const void *bytes, uint32_t length)
 {
@@ -264,14 +73,14 @@ static void leave(struct client *c)
     h->goodbye_due = mono_add_ms(loop_now(c->front->loop), GOODBYE_GRACE_MS);
     h2_shutdown(h->session);
     arm_timer(c);
-    flush_later(c);
+    client_h2_flush_later(c);
 }
 
 /* Ends at once: requests that are left are aborted when the GOAWAY is out. */
 static void leave_now(struct client *c, enum h2_error error)
 {
     h2_goaway(c->h2->session, error);
-    flush_later(c);
+    client_h2_flush_later(c);
 }
 
 /* The session is over and its last bytes are queued. */
@@ -345,7 +154,7 @@ static void receive(struct client *c, struct chunk *chunk, uint32_t offset)
         H2_OVER)
         h->is_over = true;
     h->reading = NULL;
-    flush_touched(h);
+    client_h2_flush_touched(h);
 }
 
 static void receive_inbox(struct client *c)
@@ -391,14 +200,14 @@ static void h2_on_readable(struct client *c)
     }
     if (c->state != CLIENT_CLOSED)
         inbox_release_if_empty(&c->inbox);
-    flush_later(c);
+    client_h2_flush_later(c);
 }
 
 static void h2_on_drained(struct client *c)
 {
     if (!c->has_ended)
         stream_resume(&c->stream);
-    flush_later(c);
+    client_h2_flush_later(c);
 }
 
 static void h2_on_timer(struct client *c)
@@ -416,7 +225,7 @@ static void h2_on_timer(struct client *c)
     } else if (c->state == CLIENT_IDLE || client_is_too_old(c)) {
         leave(c);
     }
-    flush_later(c);
+    client_h2_flush_later(c);
 }
 
 static void h2_on_close(struct client *c)
@@ -461,7 +270,7 @@ void client_h2_begin(struct client *c)
     list_init(&h->flush_link);
     list_init(&h->requests);
     list_init(&h->touched);
-    h->session = h2_create(f->upstreams.h2_pool, H2_SERVER, &limits, &h2_events, &h2_output, h);
+    h->session = h2_create(f->upstreams.h2_pool, H2_SERVER, &limits, &client_h2_events, &h2_output, h);
     c->h2 = h;
     client_set_protocol(c, &client_h2);
     if (c->state == CLIENT_ACTIVE)
@@ -470,7 +279,7 @@ void client_h2_begin(struct client *c)
         leave(c);
     receive_inbox(c);
     inbox_release_if_empty(&c->inbox);
-    flush_later(c);
+    client_h2_flush_later(c);
 }
 
 void client_h2_destroy(struct client_h2 *h)
@@ -489,7 +298,7 @@ static void h2_send_interim_head(struct request *r, const struct message *m)
         return; /* a 100 that nobody waits for says nothing */
     struct h1_write w = { .framing = BODY_NONE };
     h2_send_head(&r->h2.stream, m, &w);
-    flush_later(r->client);
+    client_h2_flush_later(r->client);
 }
 
 static void h2_send_final_head(struct request *r, const struct message *m)
@@ -502,21 +311,21 @@ static void h2_send_final_head(struct request *r, const struct message *m)
                           .upgrade = m->status == 101 ? m->upgrade : SLICE_NONE };
     r->response_framing = m->framing;
     h2_send_head(&r->h2.stream, m, &w);
-    flush_later(r->client);
+    client_h2_flush_later(r->client);
 }
 
 static void h2_send_body(struct request *r, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
     if (is_attached(r))
         h2_send_data(&r->h2.stream, chunk, offset, length);
-    flush_later(r->client);
+    client_h2_flush_later(r->client);
 }
 
 static void h2_send_last(struct request *r, const struct message *trailers)
 {
     if (is_attached(r) && (r->is_tunnel || r->response_framing != BODY_NONE))
         h2_send_end(&r->h2.stream, trailers);
-    flush_later(r->client);
+    client_h2_flush_later(r->client);
 }
 
 static void h2_shutdown_tunnel(struct request *r)
@@ -526,7 +335,7 @@ static void h2_shutdown_tunnel(struct request *r)
 
 static void h2_flush(struct request *r)
 {
-    flush_later(r->client);
+    client_h2_flush_later(r->client);
 }
 
 static bool h2_is_queue_full(struct request *r)
@@ -557,7 +366,7 @@ static bool h2_discard_body(struct request *r)
 
 static void h2_finish(struct request *r)
 {
-    flush_later(r->client);
+    client_h2_flush_later(r->client);
     request_free(r);
 }
 
@@ -593,7 +402,7 @@ const struct client_protocol client_h2 = {
     .is_delivered = h2_is_delivered,
     .queued_bytes = h2_queued_bytes,
     .pause = h2_pause,
-    .resume = go_on_with_body,
+    .resume = client_h2_go_on,
     .discard_body = h2_discard_body,
     .finish = h2_finish,
     .forget = h2_forget,

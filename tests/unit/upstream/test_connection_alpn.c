@@ -243,28 +243,32 @@ Test(connection_alpn, at_both_limits_those_who_part_are_refused)
     close_tls();
 }
 
-static void cancel_first_and_second(struct call *c)
+static void cancel_fourth(struct call *c)
 {
     (void)c;
-    call_cancel(&calls[0]);
-    call_cancel(&calls[1]);
+    call_cancel(&calls[3]);
 }
 
-/* The first goes on and its connection with it, the second while it is between two: none may be touched afterwards. */
-Test(connection_alpn, who_parts_may_end_the_others)
+/* The first ends its connection as soon as it has it; of those who part the third is refused, and its owner ends the fourth,
+   which is between two connections. */
+Test(connection_alpn, whoever_goes_on_may_end_those_who_part)
 {
     open_tls(UPSTREAM_BY_ALPN);
     start(4);
     h.config.max_connections = 1;
     h.config.max_pending = 0;
     house_apply(&h);
-    calls[1].on_end = cancel_first_and_second;
     calls[0].cancel_at = 'D';
+    calls[2].on_end = cancel_fourth;
     struct peer p = peer_open("http/1.1");
-    TURN_UNTIL(&h, calls[0].x.state == EXCHANGE_DONE);
+    TURN_UNTIL(&h, call_is_over(&calls[2]));
     cr_assert_str_eq(calls[0].heard, "D");
-    for (int i = 1; i < 4; i++)
-        call_cancel(&calls[i]);
+    cr_assert_eq(calls[0].x.state, EXCHANGE_DONE);
+    cr_assert_eq(calls[1].x.state, EXCHANGE_CONNECTING, "in the place that became free");
+    cr_assert_eq(calls[2].reason, REASON_OVERLOADED);
+    cr_assert_str_eq(calls[3].heard, "");
+    cr_assert_eq(calls[3].x.state, EXCHANGE_DONE);
+    call_cancel(&calls[1]);
     peer_close(&p);
     close_tls();
 }
