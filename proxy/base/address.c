@@ -84,6 +84,14 @@ bool ip_network_contains(const struct ip_network *n, const struct ip_address *a)
            ((n->address.bytes[whole] ^ a->bytes[whole]) & prefix_mask(n->prefix_bits, whole)) == 0;
 }
 
+bool ip_is_in(const struct ip_address *a, const struct ip_network *networks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ip_network_contains(&networks[i], a))
+            return true;
+    return false;
+}
+
 bool ip_equal(const struct ip_address *a, const struct ip_address *b)
 {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

@@ -38,6 +38,8 @@ bool ip_parse(struct slice s, struct ip_address *out);
 /* "10.0.0.0/8", "2001:db8::/32", or a bare address (a full-length network); false also when host bits are set. */
 bool ip_network_parse(struct slice s, struct ip_network *out);
 bool ip_network_contains(const struct ip_network *n, const struct ip_address *a);
+/* In one of them. */
+bool ip_is_in(const struct ip_address *a, const struct ip_network *networks, size_t count);
 bool ip_equal(const struct ip_address *a, const struct ip_address *b);
 /* The usual text form ("192.0.2.1", "2001:db8::1") into out[46]; returns its length. */
 size_t ip_format(const struct ip_address *a, char out[46]);

@@ -100,6 +100,20 @@ static void check_binds(struct check *c)
     map_fini(&uses);
 }
 
+/* A header is believed from trusted_proxies only, and without one nobody is served: that would be nobody at all. */
+static void check_proxy_protocol(struct check *c)
+{
+    for (size_t i = 0; i < c->config->listener_count; i++) {
+        const struct listener_config *listener = &c->config->listeners[i];
+        if (!listener->has_proxy_protocol || listener->trusted_proxy_count > 0)
+            continue;
+        struct err *e = err_add(c->fill->errors, listener->place,
+                                "listener '%.*s' has proxy_protocol but no trusted_proxies: nobody could connect",
+                                SLICE_ARG(listener->name));
+        err_hint(c->fill->errors, e, "name the proxies in front: trusted_proxies: [ 10.0.0.0/8 ]");
+    }
+}
+
 /* connect() would fail each time; bind() is asked for by check_binds. */
 static void check_endpoints(struct check *c)
 {
@@ -185,6 +199,7 @@ const struct check_rule check_rules[] = {
     { "No segment contains itself, and they are nested at most 16 deep.", false, resolve_nesting },
     { "Names of routes, of a route's rules and of tokens are unique.", false, check_names },
     { "No two listeners, nor the admin API, bind the same address.", false, check_binds },
+    { "Listeners with `proxy_protocol` have `trusted_proxies`.", false, check_proxy_protocol },
     { "Paths of sockets are short enough for the system (107 bytes).", false, check_endpoints },
     { "Endpoints of upstreams with TLS have a name to verify: their host, or `tls.sni`.", false, check_server_names },
     { "The admin API listens on loopback or a socket in the file system only.", false, check_admin },

@@ -129,12 +129,14 @@ static const struct setting listener_rows[] = {
              "spoken there." },
     { NETWORKS("trusted_proxies", struct listener_config, trusted_proxies, trusted_proxy_count),
       .doc = "Whose X-Forwarded-* and Forwarded fields count; from anyone else they are replaced." },
+    { BOOL("proxy_protocol", struct listener_config, has_proxy_protocol), .default_text = "false",
+      .doc = "Whether each connection begins with a PROXY protocol header (version 1 or 2), before TLS if there is "
+             "any. The "
+             "address in it is the client's, for everything. Connections from others than `trusted_proxies`, and those "
+             "without a header, are closed." },
     { SUBTABLE("tls", struct listener_config, tls, struct listener_tls_config, config_listener_tls_table),
       .doc = "Clients speak TLS here; without it, plain text." },
 };
-
-/* Keys a user may have read of elsewhere: "not in this version" tells more than "unknown". */
-static const char *const listener_later[] = { "proxy_protocol", NULL };
 
 static const struct setting_table listener_table = {
     .name = "listener",
@@ -142,7 +144,6 @@ static const struct setting_table listener_table = {
     .struct_bytes = sizeof(struct listener_config),
     .place_offset = offsetof(struct listener_config, place),
     ROWS(listener_rows),
-    .later = listener_later,
 };
 
 static const struct setting endpoint_rows[] = {

@@ -201,6 +201,7 @@ struct listener_config {
     struct place bind_place;
     struct ip_network *trusted_proxies;
     size_t trusted_proxy_count;
+    bool has_proxy_protocol;
     struct listener_tls_config tls;
     struct place place;
 };

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "front/arrival.h"
 #include "front/client.h"
 #include "http/codec.h"
 
@@ -45,7 +46,7 @@ static void record_refusal(struct front_listener *l, const struct ip_address *so
 }
 
 /* One write that may fall short: whoever is refused gets a reason if that costs nothing. By TLS it would cost a handshake. */
-static void refuse(struct front_listener *l, int fd, const struct ip_address *source, enum reason reason)
+void accept_refuse(struct front_listener *l, int fd, const struct ip_address *source, enum reason reason)
 {
     uint16_t status = l->tls == NULL ? reason_rows[reason].status : 0;
     if (status != 0) {
@@ -71,8 +72,12 @@ static void on_accept(struct listener *listener, int fd, const struct sockaddr *
     if (peer->sa_family != AF_UNIX)
         ip_from_sockaddr(peer, &source, &port);
     stats_add(f->stats, STATS_CONNECTIONS_ACCEPTED, 1);
+    if (l->header_peers != NULL) {
+        arrival_begin(l, fd, &source, port);
+        return;
+    }
     if (!limits_enter(f->limits, &source, limits->connections, limits->connections_per_source, &place)) {
-        refuse(l, fd, &source, REASON_CONNECTION_LIMIT);
+        accept_refuse(l, fd, &source, REASON_CONNECTION_LIMIT);
         return;
     }
     client_create(l, fd, &source, port, place);
@@ -94,20 +99,39 @@ static void set_tls(struct front_listener *l, struct tls_context *tls)
     l->scheme = tls != NULL ? SLICE("https") : SLICE("http");
 }
 
-void accept_open(struct front *f, struct slice name, int fd, struct tls_context *tls, uint32_t stats_id)
+/* Copied: a listener that a reload takes away still takes what waits in its queue, when its configuration is gone. */
+static void set_header_peers(struct front_listener *l, const struct listener_config *config)
 {
-    struct front_listener *l = accept_find(f, name);
+    memory_free(l->header_peers);
+    l->header_peers = NULL;
+    l->header_peer_count = config->trusted_proxy_count;
+    if (!config->has_proxy_protocol)
+        return;
+    size_t size_bytes = sizeof(*l->header_peers) * l->header_peer_count;
+    l->header_peers = memory_alloc(size_bytes);
+    memcpy(l->header_peers, config->trusted_proxies, size_bytes);
+}
+
+static void set_config(struct front_listener *l, const struct listener_config *config, struct tls_context *tls)
+{
+    l->is_kept = true;
+    set_tls(l, tls);
+    set_header_peers(l, config);
+}
+
+void accept_open(struct front *f, const struct listener_config *config, int fd, struct tls_context *tls,
+                 uint32_t stats_id)
+{
+    struct front_listener *l = accept_find(f, config->name);
     if (l != NULL && l->listener.fd == fd) {
-        l->is_kept = true;
-        set_tls(l, tls);
+        set_config(l, config, tls);
         return;
     }
     l = memory_zalloc(sizeof(*l));
     l->front = f;
-    l->name = memory_strdup(name.ptr);
-    set_tls(l, tls);
+    l->name = memory_strdup(config->name.ptr);
+    set_config(l, config, tls);
     l->stats_id = stats_id;
-    l->is_kept = true;
     list_append(&f->listeners, &l->link);
     listener_start(&l->listener, f->loop, fd, on_accept, l);
 }
@@ -117,6 +141,7 @@ static void free_if_unused(struct front_listener *l)
     if (!l->is_removed || l->client_count > 0)
         return;
     list_remove(&l->link);
+    memory_free(l->header_peers);
     memory_free(l->name);
     memory_free(l);
 }

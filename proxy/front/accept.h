@@ -8,15 +8,18 @@
 
 #include "front/front.h"
 
-/* Accepts on fd for the listener with that name, with TLS unless it is NULL; one that exists already goes on, and gives
-   new connections the new context. */
-void accept_open(struct front *f, struct slice name, int fd, struct tls_context *tls, uint32_t stats_id);
+/* Accepts on fd for the listener of that configuration, with TLS unless it is NULL; one that exists already goes on, and
+   treats new connections by the new configuration and context. */
+void accept_open(struct front *f, const struct listener_config *config, int fd, struct tls_context *tls,
+                 uint32_t stats_id);
 /* Takes what waits in the queue, then stops: a reload took the listener away. Its clients stay. */
 void accept_close(struct front *f, struct front_listener *l);
 /* Takes what waits in every queue, then stops accepting: a drain. */
 void accept_stop(struct front *f);
 void accept_fini(struct front *f);
 
+/* Closes a connection that becomes no client, and records why. Where the reason has a status and there is no TLS, it is told. */
+void accept_refuse(struct front_listener *l, int fd, const struct ip_address *source, enum reason reason);
 /* From a client that goes. */
 void accept_forget_client(struct front_listener *l);
 

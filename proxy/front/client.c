@@ -279,4 +279,6 @@ void client_create(struct front_listener *l, int fd, const struct ip_address *so
     else
         stream_open(&c->stream, f->loop, fd, &client_events);
     client_close_in(c, l->tls != NULL ? client_limits(c)->header_timeout_ms : idle_ms(c));
+    if (f->is_draining)
+        client_drain(c); /* its PROXY header came late */
 }

@@ -92,7 +92,7 @@ struct client {
     struct timer timer;      /* IDLE: idle_timeout; ACTIVE: header_timeout, half-close; LINGERING: its end */
     struct mono_time accepted;
     struct mono_time linger_end; /* LINGERING, the answer has left: closed then at the latest */
-    struct ip_address source;    /* the peer of the socket */
+    struct ip_address source;    /* the peer of the socket, or who its PROXY header says */
     uint32_t limits_place;       /* where it is counted for its source */
     struct deferred deferred;
     struct stream stream;

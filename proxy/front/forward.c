@@ -13,14 +13,6 @@
 
 /* ---- who asks -------------------------------------------------------------------------------------------------------- */
 
-static bool is_in_networks(const struct ip_address *a, const struct ip_network *networks, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (ip_network_contains(&networks[i], a))
-            return true;
-    return false;
-}
-
 /* Takes the last entry off a comma-separated list. */
 static struct slice take_last_item(struct slice *list)
 {
@@ -63,7 +55,7 @@ static void follow_forwarded_for(const struct message *m, const struct listener_
             if (!parse_entry(take_last_item(&rest), &entry))
                 return;
             *source = entry;
-            if (!is_in_networks(&entry, l->trusted_proxies, l->trusted_proxy_count))
+            if (!ip_is_in(&entry, l->trusted_proxies, l->trusted_proxy_count))
                 return;
         }
     }
@@ -73,7 +65,7 @@ struct ip_address forward_source(const struct request *r, bool *is_trusted)
 {
     struct ip_address source = r->client->source;
     const struct listener_config *l = binding_listener(r->binding, slice_from_cstr(r->client->listener->name));
-    *is_trusted = l != NULL && is_in_networks(&source, l->trusted_proxies, l->trusted_proxy_count);
+    *is_trusted = l != NULL && ip_is_in(&source, l->trusted_proxies, l->trusted_proxy_count);
     if (*is_trusted)
         follow_forwarded_for(&r->message, l, &source);
     return source;

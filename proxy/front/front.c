@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "front/accept.h"
+#include "front/arrival.h"
 #include "front/client.h"
 #include "front/client_h2.h"
 #include "front/request.h"
@@ -49,6 +50,7 @@ void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, 
     upstream_set_init(&f->upstreams, loop, worker_index, worker_count);
     list_init(&f->bindings);
     list_init(&f->listeners);
+    list_init(&f->arrivals);
     list_init(&f->flush_due);
     for (size_t i = 0; i < CLIENT_STATE_COUNT; i++)
         list_init(&f->clients[i]);
@@ -76,6 +78,7 @@ static void close_clients(struct list *clients)
 void front_fini(struct front *f)
 {
     CHECK_MAGIC(f, FRONT_MAGIC);
+    arrival_close_all(f);
     for (size_t i = 0; i < CLIENT_CLOSED; i++)
         close_clients(&f->clients[i]);
     f->upstreams.is_draining = true;
@@ -110,6 +113,7 @@ void front_drain(struct front *f)
     CHECK_MAGIC(f, FRONT_MAGIC);
     f->is_draining = true;
     upstream_set_stop_probing(&f->upstreams);
+    arrival_drain_all(f);
     for (size_t i = CLIENT_IDLE; i <= CLIENT_ACTIVE; i++)
         LIST_FOREACH_SAFE (link, &f->clients[i])
             client_drain(LIST_ITEM(link, struct client, link));

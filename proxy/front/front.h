@@ -33,9 +33,11 @@ enum client_state {
 struct front_listener {
     struct list link;
     char *name;
-    struct slice scheme;     /* "http" or "https" */
-    struct tls_context *tls; /* of the current snapshot, borrowed; NULL: plain text */
-    struct log_limit handshake_complaints;
+    struct slice scheme;             /* "http" or "https" */
+    struct tls_context *tls;         /* of the current snapshot, borrowed; NULL: plain text */
+    struct ip_network *header_peers; /* with proxy_protocol: who must begin with a header, owned; NULL without */
+    size_t header_peer_count;
+    struct log_limit handshake_complaints, header_complaints;
     uint32_t stats_id;
     uint32_t client_count;
     bool is_kept;    /* named by the newest configuration: the worker's mark while it swaps */
@@ -57,8 +59,9 @@ struct front {
     struct list bindings;    /* all that are still pinned, the current one too */
     struct list listeners;
     struct list clients[CLIENT_STATE_COUNT]; /* by enum client_state */
+    struct list arrivals;                    /* not clients yet (front/arrival.h) */
     struct list flush_due;                   /* of client_h2: something was queued in this turn */
-    uint32_t client_count, request_count;    /* alive; closed clients that wait to be freed are not */
+    uint32_t client_count, request_count;    /* alive, arrivals included; what is closed and waits to be freed is not */
     struct request *free_requests;           /* kept for reuse */
     uint32_t free_request_count;
     struct limits *limits; /* shared by all workers, lock-free */

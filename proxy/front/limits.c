@@ -145,6 +145,13 @@ bool limits_enter(struct limits *l, const struct ip_address *source, uint32_t mo
     return false;
 }
 
+/* Leaves first: both may be the same source. */
+bool limits_move(struct limits *l, const struct ip_address *source, uint32_t most_per_source, uint32_t *place)
+{
+    source_leave(l, *place);
+    return source_enter(l, source, most_per_source, place);
+}
+
 void limits_leave(struct limits *l, uint32_t place)
 {
     CHECK(atomic_fetch_sub_explicit(&l->connection_count, 1, memory_order_relaxed) > 0);

@@ -26,6 +26,9 @@ void limits_destroy(struct limits *l);
    followed by limits_leave with *place, which is where it is counted for its source. */
 bool limits_enter(struct limits *l, const struct ip_address *source, uint32_t most, uint32_t most_per_source,
                   uint32_t *place);
+/* A connection that was counted for one source turns out to be another's: false when connections_per_source is used up for
+   that one. Either way limits_leave follows, with the new *place. */
+bool limits_move(struct limits *l, const struct ip_address *source, uint32_t most_per_source, uint32_t *place);
 void limits_leave(struct limits *l, uint32_t place);
 
 /* May a request of this route and key go on? Generic cell rate: `count` per period with `burst` at once. On refusal

@@ -104,8 +104,7 @@ static void worker_set_listeners(struct worker *w, const struct snapshot *s, con
     LIST_FOREACH_SAFE (link, &w->front.listeners)
         LIST_ITEM(link, struct front_listener, link)->is_kept = false;
     for (size_t i = 0; i < s->config->listener_count; i++)
-        accept_open(&w->front, s->config->listeners[i].name, fds[i], s->config->tls->listeners[i],
-                    s->series->listeners[i]);
+        accept_open(&w->front, &s->config->listeners[i], fds[i], s->config->tls->listeners[i], s->series->listeners[i]);
     LIST_FOREACH_SAFE (link, &w->front.listeners) {
         struct front_listener *l = LIST_ITEM(link, struct front_listener, link);
         if (!l->is_kept)

@@ -57,7 +57,11 @@ def fixture_house(tmp_path_factory):
         route("any", limits={"body": 0}),
         route("app"),
     ]
-    with Proxy(upstreams=upstreams, routes=routes, limits=LIMITS) as proxy:
+    listeners = {
+        "web": {"bind": "127.0.0.1:0"},
+        "behind": {"bind": "127.0.0.1:0", "proxy_protocol": True, "trusted_proxies": ["127.0.0.1"]},
+    }
+    with Proxy(upstreams=upstreams, routes=routes, limits=LIMITS, listeners=listeners) as proxy:
         yield proxy
     full.close()
 
@@ -159,6 +163,11 @@ def client_slow(proxy):
     proxy.client(receive_buffer=4096).send(request("/idle"))
 
 
+def no_proxy_header(proxy):
+    """Closed with bytes unread: a reset."""
+    assert proxy.client("behind").send(request("/app")).rest() == b""
+
+
 REACH = {
     "MALFORMED": lambda p: p.send(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n"),
     "BAD_HOST": lambda p: p.send(b"GET / HTTP/1.1\r\n\r\n"),
@@ -190,6 +199,7 @@ REACH = {
     "STREAM_IDLE": stream_idle,
     "CLIENT_ABORTED": client_aborted,
     "CLIENT_SLOW": client_slow,
+    "PROXY_HEADER": no_proxy_header,
 }
 
 # They need a proxy of their own: see the tests with these names below.

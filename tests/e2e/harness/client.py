@@ -9,8 +9,9 @@ from .waiting import DEADLINE_S
 class Client:
     """Sends exactly the bytes it is given and reads responses one by one."""
 
-    def __init__(self, address, source=None, receive_buffer=None, tls=None, server_name="shop.example.com", session=None):
-        """address: (host, port) or the path of a UNIX socket. tls: an ssl.SSLContext."""
+    def __init__(self, address, source=None, receive_buffer=None, tls=None, server_name="shop.example.com", session=None,
+                 prelude=b""):
+        """address: (host, port) or the path of a UNIX socket. prelude: bytes ahead of TLS. tls: an ssl.SSLContext."""
         self.sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
         self.sock.settimeout(DEADLINE_S)
         if receive_buffer:
@@ -20,6 +21,7 @@ class Client:
         self.sock.connect(address)
         if not isinstance(address, str):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.sendall(prelude)
         if tls:  # a FIN without close_notify is an error here: ssl.SSLEOFError
             self.sock = tls.wrap_socket(self.sock, server_hostname=server_name, session=session, suppress_ragged_eofs=False)
         self.reader = Reader(self.sock)

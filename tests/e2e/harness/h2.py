@@ -75,14 +75,15 @@ class Answer:
 class H2Client:
     """begin() sends a request, answer() waits for what comes of it; everything between is there too."""
 
-    def __init__(self, address, settings=None, receive_buffer=None, opens_windows=True, tls=None):
-        """opens_windows: give back every byte that came, at once. tls: an ssl.SSLContext."""
+    def __init__(self, address, settings=None, receive_buffer=None, opens_windows=True, tls=None, prelude=b""):
+        """opens_windows: give back every byte that came, at once. prelude: bytes ahead of all else. tls: an ssl.SSLContext."""
         self.sock = socket.socket(socket.AF_INET)
         self.sock.settimeout(DEADLINE_S)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.sendall(prelude)
         if tls:
             self.sock = tls.wrap_socket(self.sock, server_hostname="shop.example.com")
         config = h2.config.H2Configuration(client_side=True, header_encoding="latin-1",

@@ -50,6 +50,26 @@ Test(limits, a_refused_connection_leaves_no_trace)
     limits_destroy(l);
 }
 
+Test(limits, a_connection_moves_to_its_real_source)
+{
+    struct limits *l = limits_create();
+    struct ip_address peer = address("192.0.2.1"), client = address("192.0.2.2");
+    uint32_t places[3];
+    for (int i = 0; i < 3; i++)
+        cr_assert(limits_enter(l, &peer, 3, 0, &places[i]), "the peer speaks for many");
+    cr_assert(limits_move(l, &client, 1, &places[0]));
+    cr_assert_not(limits_move(l, &client, 1, &places[1]), "one per source");
+    cr_assert_not(enter(l, &client, 0, 1));
+    cr_assert(limits_move(l, &peer, 1, &places[2]), "to itself: counted once");
+    cr_assert_not(enter(l, &peer, 0, 1), "and of the others nothing is left");
+    cr_assert_not(enter(l, &client, 3, 0), "all three still count");
+    for (int i = 0; i < 3; i++)
+        limits_leave(l, places[i]);
+    cr_assert(limits_enter(l, &client, 1, 1, &places[0]));
+    cr_assert(limits_enter(l, &peer, 2, 1, &places[1]));
+    limits_destroy(l);
+}
+
 Test(limits, zero_means_no_limit)
 {
     struct limits *l = limits_create();
