@@ -8,8 +8,7 @@
 #include "config/conditions.h"
 #include "config/fill.h"
 
-#define SPLIT_ENTRIES_MAX 64u    /* as route/block.h has it; a block's state is per worker and split */
-#define SPLIT_SUM_MAX     10000u /* the longest block */
+#define SPLIT_SUM_MAX 10000u /* the longest block */
 
 /* ---- log, admin, upstreams --------------------------------------------------------------------------------------- */
 
@@ -189,8 +188,8 @@ static void reduce_weights(struct fill *f, struct route_config *route, struct pl
         divisor = greatest_common_divisor(divisor, route->split[i].weight);
     for (size_t i = 0; divisor != 0 && i < route->split_count; i++)
         sum += route->split[i].weight /= divisor;
-    if (route->split_count > SPLIT_ENTRIES_MAX)
-        err_add(f->errors, place, "a split has at most %u entries", SPLIT_ENTRIES_MAX);
+    if (route->split_count > SPLIT_MAX_ENTRIES)
+        err_add(f->errors, place, "a split has at most %d entries", SPLIT_MAX_ENTRIES);
     else if (sum > SPLIT_SUM_MAX)
         refuse_sum(f, place, sum);
     else if (sum == 0 && route->split_count > 0)

@@ -260,6 +260,8 @@ struct rule_config {
     struct place place;
 };
 
+#define SPLIT_MAX_ENTRIES 64 /* a block's state is per worker and split (route/block.h) */
+
 struct split_entry_config {
     struct slice upstream;
     uint32_t upstream_index;

@@ -11,8 +11,7 @@
 #include <stdint.h>
 
 #include "base/hash.h"
-
-#define SPLIT_MAX_ENTRIES 64
+#include "config/model.h"
 
 /* What is left of the current block of one split, on one worker. Drawing entry i with probability left[i] /
    left_total and taking it out is the same as walking a shuffled block, without storing the order. All zero is a block

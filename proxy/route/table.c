@@ -89,9 +89,7 @@ static void compile_rules(struct table_builder *b, struct compiled_route *r)
 static void compile_split(struct table_builder *b, struct compiled_route *r)
 {
     size_t count = r->config->split_count;
-    if (count > SPLIT_MAX_ENTRIES)
-        err_add(b->errors, r->config->place, "route \"%.*s\": a split has at most %d entries",
-                SLICE_ARG(r->config->name), SPLIT_MAX_ENTRIES);
+    CHECK(count <= SPLIT_MAX_ENTRIES); /* config/finish.c */
     r->entry_hashes = arena_zalloc_array(b->arena, count, sizeof *r->entry_hashes);
     r->file_weights = arena_zalloc_array(b->arena, count, sizeof *r->file_weights);
     for (size_t i = 0; i < count; i++) {

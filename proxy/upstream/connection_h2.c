@@ -462,7 +462,7 @@ static void begin_stream(struct exchange *x)
     x->is_paused = x->is_answer_complete = x->is_end_due = false;
     x->stream.session = NULL;
     hold(x, (is_websocket(x) && !h2_can_upgrade(c->h2.session)) || !try_begin(x));
-    if (c->exchange_count == 1)
+    if (c->exchange_count == 1 || !timer_is_armed(&c->timer)) /* several may have gathered while it was being made */
         timer_start(c->stream.loop, &c->timer, SILENCE_MS);
     connection_touch(c);
 }

@@ -71,6 +71,7 @@ static struct upstream_connection *exchange_find_connection(struct exchange *x, 
         return c;
     if (upstream_has_room(x->upstream))
         return connection_open(e, x);
+    /* There is_new_connection_due gives way: waiting would not bring a new one either. */
     struct endpoint *other = upstream_find_shared(x->upstream);
     return other != NULL ? connection_take(other, x) : NULL;
 }

@@ -59,6 +59,18 @@ Test(connection_shared, all_who_gathered_hear_that_it_failed)
     house_close(&h);
 }
 
+/* Who accepts and says nothing is asked by PING: from the first moment on, however many have gathered. */
+Test(connection_shared, silence_is_watched_for_those_who_gathered)
+{
+    open_http2("L", 0);
+    start(3);
+    const struct upstream_connection *c = calls[0].x.connection;
+    TURN_UNTIL(&h, c->state == CONNECTION_BUSY);
+    cr_assert_eq(c->exchange_count, 3);
+    cr_assert(timer_is_armed(&c->timer));
+    cancel_and_close(3);
+}
+
 static void cancel_second(struct call *c)
 {
     (void)c;
