@@ -21,7 +21,8 @@ class Client:
         self.sock.connect(address)
         if not isinstance(address, str):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.sendall(prelude)
+        if prelude:  # on a UNIX socket even an empty send fails once the peer has closed
+            self.sock.sendall(prelude)
         if tls:  # a FIN without close_notify is an error here: ssl.SSLEOFError
             self.sock = tls.wrap_socket(self.sock, server_hostname=server_name, session=session, suppress_ragged_eofs=False)
         self.reader = Reader(self.sock)
