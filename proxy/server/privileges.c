@@ -11,8 +11,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define OTHER_FDS   64  /* database, logs, admin, event loops */
-#define CLIENTS_FEW 256 /* allowing fewer is worth a warning, whatever limits.connections says */
+/* What the process has open when nobody is connected; tests/e2e/test_admin.py compares it with a running one. */
+#define FDS_OF_PROCESS 18u /* standard streams, database and lock, logs, admin sockets, the main loop with its pipes */
+#define FDS_OF_WORKER  4u  /* epoll, a pipe and an eventfd; and one socket of each listener, which is counted apart */
+#define FDS_OF_CLIENT  2u  /* itself, and the connection that its request is forwarded on */
+/* Kept for operators, reloads, name look-ups and probes: as much where there is plenty, else half of what there is. */
+#define FDS_SPARE      46u
+#define FDS_ROOM_LEAST 4u  /* one client, one operator, and a file to read */
+#define CLIENTS_FEW    256 /* allowing fewer is worth a warning, whatever limits.connections says */
 
 bool identity_find(struct identity *id, const struct config *config, struct err_list *errors)
 {
@@ -53,42 +59,67 @@ bool identity_assume(const struct identity *id, struct err_list *errors)
     return true;
 }
 
-/* A client and the connection it is forwarded on, at once. */
-static uint64_t fds_needed(const struct config *config, uint32_t worker_count)
+static uint64_t fds_of_idle(const struct config *config, uint32_t worker_count)
 {
-    return 2ull * config->limits.connections + config->listener_count * worker_count + OTHER_FDS;
+    return FDS_OF_PROCESS + (FDS_OF_WORKER + (uint64_t)config->listener_count) * worker_count;
 }
 
-static uint64_t clients_possible(uint64_t fds, const struct config *config, uint32_t worker_count)
+static uint64_t fds_for_clients(const struct config *config, uint32_t worker_count, uint64_t client_count)
 {
-    uint64_t fixed = config->listener_count * worker_count + OTHER_FDS;
-    return fds > fixed ? (fds - fixed) / 2 : 0;
+    return fds_of_idle(config, worker_count) + FDS_SPARE + FDS_OF_CLIENT * client_count;
 }
 
-static void fd_limit_tell(const struct config *config, uint64_t fds, uint64_t clients, bool is_below_limit)
+/* `room`: what is left beside fds_of_idle. */
+static uint64_t clients_in(uint64_t room)
 {
-    unsigned long long limit = fds, possible = clients;
-    if (config->limits.connections != 0 && is_below_limit)
-        log_warn("start: RLIMIT_NOFILE is %llu, which allows about %llu clients at once; limits.connections is %u: "
-                 "raise it with LimitNOFILE= or ulimit -Hn",
-                 limit, possible, config->limits.connections);
-    else if (possible < CLIENTS_FEW)
-        log_warn("start: RLIMIT_NOFILE is %llu, which allows about %llu clients at once: raise it with LimitNOFILE= "
-                 "or ulimit -Hn",
-                 limit, possible);
+    uint64_t spare = room / 2 < FDS_SPARE ? room / 2 : FDS_SPARE;
+    return (room - spare) / FDS_OF_CLIENT;
+}
+
+static void fd_limit_tell(const struct config *config, uint32_t worker_count, uint64_t limit)
+{
+    unsigned long long fds = limit, possible = clients_in(limit - fds_of_idle(config, worker_count));
+    uint32_t wanted = config->limits.connections;
+    unsigned long long needed = fds_for_clients(config, worker_count, wanted != 0 ? wanted : CLIENTS_FEW);
+    const char *plural = possible == 1 ? "" : "s";
+    if (wanted > possible)
+        log_warn("start: RLIMIT_NOFILE is %llu, which allows about %llu client%s at once; limits.connections is %u: "
+                 "raise it to %llu with LimitNOFILE= or ulimit -Hn",
+                 fds, possible, plural, wanted, needed);
+    else if (wanted == 0 && possible < CLIENTS_FEW)
+        log_warn("start: RLIMIT_NOFILE is %llu, which allows about %llu client%s at once: raise it to %llu or more "
+                 "with LimitNOFILE= or ulimit -Hn",
+                 fds, possible, plural, needed);
     else
-        log_info("start: RLIMIT_NOFILE is %llu, which allows about %llu clients at once", limit, possible);
+        log_info("start: RLIMIT_NOFILE is %llu, which allows about %llu client%s at once", fds, possible, plural);
 }
 
-void fd_limit_raise(const struct config *config, uint32_t worker_count)
+static bool fd_limit_suffices(const struct config *config, uint32_t worker_count, uint64_t limit,
+                              struct err_list *errors)
+{
+    unsigned long long fds = limit, idle = fds_of_idle(config, worker_count);
+    if (fds >= idle + FDS_ROOM_LEAST)
+        return true;
+    struct err *e = err_add(errors, (struct place){ 0 },
+                            "RLIMIT_NOFILE is %llu, but with %u worker%s the process alone opens %llu files: no client "
+                            "could be served",
+                            fds, worker_count, worker_count == 1 ? "" : "s", idle);
+    err_hint(errors, e, "raise it to %llu or more with LimitNOFILE= or ulimit -Hn, or set fewer workers:",
+             (unsigned long long)fds_for_clients(config, worker_count, CLIENTS_FEW));
+    return false;
+}
+
+bool fd_limit_raise(const struct config *config, uint32_t worker_count, struct err_list *errors)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
+        return true;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         log_warn("start: the limit of open files could not be raised: %s", strerror(errno));
     getrlimit(RLIMIT_NOFILE, &limit);
-    fd_limit_tell(config, limit.rlim_cur, clients_possible(limit.rlim_cur, config, worker_count),
-                  limit.rlim_cur < fds_needed(config, worker_count));
+    if (!fd_limit_suffices(config, worker_count, limit.rlim_cur, errors))
+        return false;
+    fd_limit_tell(config, worker_count, limit.rlim_cur);
+    return true;
 }

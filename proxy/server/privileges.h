@@ -20,7 +20,9 @@ bool identity_find(struct identity *id, const struct config *config, struct err_
 /* Becomes that user for good: supplementary groups, group, user, and no way back. Before any thread is made. */
 bool identity_assume(const struct identity *id, struct err_list *errors) MUST_CHECK;
 
-/* Raises the soft limit of open files to the hard one and says so when that is too low for limits.connections. */
-void fd_limit_raise(const struct config *config, uint32_t worker_count);
+/* Raises the soft limit of open files to the hard one, and logs how many clients that allows: a warning when it is fewer than
+   limits.connections, or than a few hundred. False with an error when not one could be served: each connection, and each thing
+   that is opened later, would fail on its own. */
+bool fd_limit_raise(const struct config *config, uint32_t worker_count, struct err_list *errors) MUST_CHECK;
 
 #endif

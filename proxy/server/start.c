@@ -182,9 +182,9 @@ static bool prepare(struct server *s, const struct config *config, struct err_li
     s->worker_count = choose_worker_count(s->options, config);
     restart_settings_read(&s->at_start, config);
     log_set_level(config->log.level);
-    fd_limit_raise(config, s->worker_count);
     publisher_begin(s);
-    if (!outside_open(s, config, errors) || !root_drop(s, config, errors))
+    if (!fd_limit_raise(config, s->worker_count, errors) || !outside_open(s, config, errors) ||
+        !root_drop(s, config, errors))
         return false;
     s->access_writer = access_writer_start();
     return server_open_access_log(s, config, errors);

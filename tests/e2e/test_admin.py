@@ -693,22 +693,30 @@ def test_a_configuration_with_problems_does_not_start(start, origin):
     assert "bad.yaml:1:1:" in ended.stderr and "bad.yaml:3:" in ended.stderr
 
 
+def run_with_files(proxy, files):
+    """`weir run` where only so many files may be open."""
+    os.makedirs(proxy.config["state_dir"], exist_ok=True)
+    proxy.chosen = set()
+    proxy.choose_ports()
+    proxy.write_config()
+    return subprocess.Popen(["bash", "-c", f"ulimit -n {files}; exec {WEIR} run -c {proxy.path('weir.yaml')}"],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
 @pytest.mark.parametrize(
     "files, limits, wanted",
     [
-        (300, {"connections": 5000}, "warn  start: RLIMIT_NOFILE is 300, which allows about 117 clients at once; limits.connections is 5000"),
-        (100, {}, "warn  start: RLIMIT_NOFILE is 100, which allows about 17 clients at once: raise it"),
-        (2000, {}, "info  start: RLIMIT_NOFILE is 2000, which allows about 967 clients at once"),
+        (300, {"connections": 5000}, "warn  start: RLIMIT_NOFILE is 300, which allows about 115 clients at once; "
+                                     "limits.connections is 5000: raise it to 10069"),
+        (100, {}, "warn  start: RLIMIT_NOFILE is 100, which allows about 19 clients at once: raise it to 581 or more"),
+        (29, {}, "warn  start: RLIMIT_NOFILE is 29, which allows about 1 client at once: raise it to 581 or more"),
+        (100, {"connections": 10}, "info  start: RLIMIT_NOFILE is 100, which allows about 19 clients at once"),
+        (2000, {}, "info  start: RLIMIT_NOFILE is 2000, which allows about 965 clients at once"),
     ],
 )
 def test_the_limit_of_open_files_is_named_when_it_is_too_low(origin, files, limits, wanted):
     proxy = Proxy(origin, limits=limits)
-    os.makedirs(proxy.config["state_dir"])
-    proxy.chosen = set()
-    proxy.choose_ports()
-    proxy.write_config()
-    process = subprocess.Popen(["bash", "-c", f"ulimit -n {files}; exec {WEIR} run -c {proxy.path('weir.yaml')}"],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = run_with_files(proxy, files)
     try:
         wait_for(lambda: proxy.has_admin() and can_connect(proxy), "it serves")
         assert proxy.get().status == 200
@@ -718,3 +726,28 @@ def test_the_limit_of_open_files_is_named_when_it_is_too_low(origin, files, limi
     assert process.returncode == 0
     assert wanted in errors
     proxy.directory.cleanup()
+
+
+def test_a_limit_of_open_files_that_serves_nobody_is_an_error(origin):
+    proxy = Proxy(origin)
+    process = run_with_files(proxy, 26)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "RLIMIT_NOFILE is 26, but with 1 worker the process alone opens 23 files: no client could be served" in errors
+    assert "raise it to 581 or more with LimitNOFILE= or ulimit -Hn" in errors
+    proxy.directory.cleanup()
+
+
+def test_an_idle_process_opens_no_more_files_than_it_reckons_with(start, gone):
+    """What the message about RLIMIT_NOFILE is made of (server/privileges.c)."""
+    listeners = {name: {"bind": "127.0.0.1:0"} for name in ("web", "more")}
+    proxy = start(workers=3, listeners=listeners, watch=True, admin={"bind": "127.0.0.1:0"},
+                  log={"access": "access-file.log"}, upstreams={"a": {"endpoints": [gone]}})
+    reckoned = 18 + 3 * (4 + 2)
+
+    def opened():
+        return len(os.listdir(f"/proc/{proxy.pid}/fd"))
+
+    # A probe of the endpoint may be under way, or an answer to the admin API.
+    wait_for(lambda: opened() <= reckoned, lambda: f"{opened()} files are open, {reckoned} were reckoned with")
+    assert opened() > reckoned - 9, "the constants are far too high"
