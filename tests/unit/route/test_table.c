@@ -7,6 +7,7 @@
 
 #include "route/fixture.h"
 #include "route/index.h"
+#include "route/linear.h"
 
 /* 63 characters, the most that a label of a host may have. */
 #define LABEL "abcdefghijklmnopqrstuvwxyabcdefghijklmnopqrstuvwxyabcdefghijklm"
@@ -157,41 +158,6 @@ static const char *const request_hosts[] = { "a.x.y", "b.x.y", "x.y", "q.a.x.y",
 static const char *const request_paths[] = { "/",  "/a",   "/a/", "/a/b",  "/a/b/", "/a/b/c", "/ab",
                                              "/b", "/b/a", "//",  "/a//b", "*",     "/c/d/e" };
 
-/* The definition, written apart from the code under test. */
-static bool host_is(const char *pattern, const char *host)
-{
-    if (strcmp(pattern, "*") == 0)
-        return true;
-    if (strncmp(pattern, "*.", 2) != 0)
-        return strcmp(pattern, host) == 0;
-    size_t tail = strlen(pattern) - 1, len = strlen(host);
-    return len > tail && strcmp(host + len - tail, pattern + 1) == 0;
-}
-
-static bool path_is(const char *pattern, const char *path)
-{
-    size_t len = strlen(pattern);
-    if (pattern[0] == '=')
-        return strcmp(pattern + 1, path) == 0;
-    if (strcmp(pattern, "~^/a/.") == 0)
-        return strncmp(path, "/a/", 3) == 0 && path[3] != '\0';
-    if (strcmp(pattern, "~b$") == 0)
-        return path[strlen(path) - 1] == 'b';
-    if (strcmp(pattern, "/") == 0)
-        return true;
-    return strncmp(path, pattern, len) == 0 && (path[len] == '\0' || path[len] == '/' || pattern[len - 1] == '/');
-}
-
-static bool any_host_is(const char *patterns, const char *host)
-{
-    char copy[64];
-    snprintf(copy, sizeof copy, "%s", patterns);
-    char *second = strchr(copy, ' ');
-    if (second != NULL)
-        *second++ = '\0';
-    return host_is(copy, host) || (second != NULL && host_is(second, host));
-}
-
 struct plain_route {
     const char *host, *path;
     bool wants_header;
@@ -200,8 +166,8 @@ struct plain_route {
 static int find_linear(const struct plain_route *routes, int count, const char *host, const char *path, bool has_header)
 {
     for (int i = 0; i < count; i++)
-        if ((routes[i].host == NULL || any_host_is(routes[i].host, host)) &&
-            (routes[i].path == NULL || path_is(routes[i].path, path)) && (!routes[i].wants_header || has_header))
+        if (linear_host_is(routes[i].host, host) && linear_path_is(routes[i].path, path) &&
+            (!routes[i].wants_header || has_header))
             return i;
     return -1;
 }
