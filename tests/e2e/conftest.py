@@ -43,6 +43,14 @@ def origin(make_origin):
 
 
 @pytest.fixture
+def gone():
+    """The address of an origin that is down."""
+    made = Origin()
+    made.stop()
+    return made.address
+
+
+@pytest.fixture
 def start():
     """Starts a proxy: start(origin, limits={...}, routes=[...]). Drained, checked and stopped with the test."""
     started = []

@@ -162,14 +162,6 @@ def test_routes_show_match_rules_shares_and_owners(start, origin):
     assert code(proxy.admin("GET", "/api/v1/routes/nope")) == (404, "no_such_route")
 
 
-@pytest.fixture
-def gone():
-    """The address of an origin that is down."""
-    made = Origin()
-    made.stop()
-    return made.address
-
-
 def test_upstreams_show_health_and_connections(start, origin, gone):
     proxy = start(upstreams={"up": {"endpoints": [origin]}, "down": {"endpoints": [gone]}},
                   routes=[{"name": "d", "match": {"path": {"prefix": "/d"}}, "to": "down"}, {"name": "u", "to": "up"}])
