@@ -48,6 +48,7 @@ static bool socket_open(struct admin *a, struct admin_socket *socket, const stru
                         struct place place, struct err_list *errors)
 {
     socket->is_unix = bind->kind == ADDRESS_UNIX;
+    socket->is_wide = bind->kind == ADDRESS_IP && !ip_is_loopback(&bind->ip);
     socket->fd = listener_open_socket(bind, false, 0600, place, errors);
     if (socket->fd < 0)
         return false;
@@ -84,6 +85,7 @@ struct admin *admin_open(const struct admin_options *options, struct err_list *e
     a->loop = options->loop;
     a->control = *options->control;
     a->config = options->config;
+    a->tls = options->tls;
     a->local.fd = a->configured.fd = -1;
     list_init(&a->sessions);
     handle_table_init(&a->handles);
@@ -91,14 +93,27 @@ struct admin *admin_open(const struct admin_options *options, struct err_list *e
         admin_close(a);
         return NULL;
     }
-    log_info("admin: on %s%s%s", a->local.address, a->configured.fd >= 0 ? " and " : "", a->configured.address);
+    log_info("admin: on %s%s%s%s", a->local.address, a->configured.fd >= 0 ? " and " : "", a->configured.address,
+             a->tls != NULL ? " with TLS" : "");
     return a;
 }
 
-void admin_configure(struct admin *a, const struct admin_config *config)
+bool admin_accepts(const struct admin *a, const struct admin_config *config, struct err_list *errors)
+{
+    if (!a->configured.is_wide || admin_config_is_guarded(config))
+        return true;
+    struct err *e =
+        err_add(errors, config->bind_place, "the admin API listens on '%s' until a restart, where it needs %s",
+                a->configured.address, admin_config_lack(config));
+    err_hint(errors, e, "restart to change 'bind', or keep its tokens and tls");
+    return false;
+}
+
+void admin_configure(struct admin *a, const struct admin_config *config, struct tls_context *tls)
 {
     CHECK_MAGIC(a, ADMIN_MAGIC);
     a->config = config;
+    a->tls = tls;
 }
 
 const char *admin_address(const struct admin *a)

@@ -14,6 +14,7 @@
 struct admin_socket {
     int fd; /* -1: not open */
     bool is_unix;
+    bool is_wide;           /* others than this machine's users reach it */
     uint32_t session_count; /* open now */
     struct listener listener;
     char address[128]; /* as bound; of a UNIX socket its path */
@@ -24,6 +25,8 @@ struct admin {
     struct loop *loop;
     struct admin_control control;
     const struct admin_config *config;     /* borrowed: the configuration in force */
+    struct tls_context *tls;               /* borrowed, its TLS; NULL: none */
+    struct log_limit complaints;           /* about handshakes */
     struct admin_socket local, configured; /* STATE_DIR/admin.sock; admin.bind */
     struct list sessions;                  /* of both; a session is on it until it is closed */
     struct handle_table handles;           /* of sessions: a held one may be gone when the workers have switched */

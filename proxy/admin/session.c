@@ -3,7 +3,12 @@
 
 #include "admin/dispatch.h"
 #include "admin/session_write.h"
+#include "base/log.h"
 #include "base/memory.h"
+
+#include <string.h>
+
+#define COMPLAINTS_EVERY_MS 1000
 
 static const struct h1_limits limits = {
     .request_line_bytes = SESSION_LINE_BYTES,
@@ -268,7 +273,36 @@ static void on_drained(struct stream *stream)
         session_flush(s);
 }
 
-static const struct stream_events events = { .on_readable = on_readable, .on_drained = on_drained };
+/* Who forgot the "s" of "https" is told so. */
+static void handshake_fail(struct session *s, int error)
+{
+    bool is_plain_http;
+    const char *reason = stream_tls_failure(&s->stream, &is_plain_http);
+    log_line_limited(&s->admin->complaints, COMPLAINTS_EVERY_MS, LOG_INFO, "admin: TLS: %s",
+                     reason != NULL ? reason : strerror(error));
+    if (is_plain_http) {
+        s->is_last = true;
+        reply_error(&s->reply, 400, "tls_required", "this port speaks TLS: write https://");
+        session_write_unsealed(s);
+    }
+    session_close(s);
+}
+
+static void on_connected(struct stream *stream, int error)
+{
+    struct session *s = CONTAINER_OF(stream, struct session, stream);
+    CHECK_MAGIC(s, SESSION_MAGIC);
+    if (error != 0) {
+        handshake_fail(s, error);
+        return;
+    }
+    s->state = SESSION_READING;
+    timer_start(s->admin->loop, &s->deadline, SESSION_IDLE_MS);
+}
+
+static const struct stream_events events = { .on_readable = on_readable,
+                                             .on_drained = on_drained,
+                                             .on_connected = on_connected };
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
@@ -277,6 +311,18 @@ static void session_destroy(struct deferred *d)
     struct session *s = CONTAINER_OF(d, struct session, deferred);
     s->magic = 0;
     memory_free(s);
+}
+
+static void session_begin(struct session *s, int fd)
+{
+    struct loop *loop = s->admin->loop;
+    bool is_sealed = !s->from->is_unix && s->admin->tls != NULL;
+    s->state = is_sealed ? SESSION_HANDSHAKE : SESSION_READING;
+    if (is_sealed)
+        stream_open_tls(&s->stream, loop, fd, s->admin->tls, &events);
+    else
+        stream_open(&s->stream, loop, fd, &events);
+    timer_start(loop, &s->deadline, is_sealed ? SESSION_SHAKE_MS : SESSION_IDLE_MS);
 }
 
 void session_open(struct admin *a, struct admin_socket *from, int fd)
@@ -294,9 +340,8 @@ void session_open(struct admin *a, struct admin_socket *from, int fd)
     h1_reader_init_request(&s->reader, &limits);
     if (from->is_unix)
         s->peer = auth_unix_peer(fd, s->peer_name);
-    stream_open(&s->stream, a->loop, fd, &events);
     timer_init(&s->deadline, on_deadline, s);
-    timer_start(a->loop, &s->deadline, SESSION_IDLE_MS);
+    session_begin(s, fd);
 }
 
 void session_close(struct session *s)

@@ -1,6 +1,8 @@
 /* admin/session.h - one operator's connection: requests in, replies out, one at a time. For admin/ only.
  *
- *              session_open                     request complete
+ *   (accepted, TLS) -------> SESSION_HANDSHAKE
+ *              session_open      | on_connected
+ *                                v              request complete
  *   (accepted) ------------> SESSION_READING ---------------------> dispatch
  *                              ^   ^                            held |   | ready
  *            queue is empty,   |   |          session_settled        v   v
@@ -27,6 +29,7 @@
 #define SESSION_MAGIC 0x53455353u
 
 #define SESSION_IDLE_MS     75000 /* between requests */
+#define SESSION_SHAKE_MS    10000 /* from accepting to the end of the TLS handshake */
 #define SESSION_REQUEST_MS  10000 /* from a request's first byte to its last */
 #define SESSION_HELD_MS     10000 /* for the workers to switch */
 #define SESSION_WRITE_MS    60000 /* for the peer to take the reply */
@@ -36,7 +39,14 @@
 #define SESSION_HEAD_BYTES  8192
 #define SESSION_FIELD_COUNT 64
 
-enum session_state { SESSION_READING, SESSION_HELD, SESSION_WRITING, SESSION_LINGERING, SESSION_CLOSED };
+enum session_state {
+    SESSION_HANDSHAKE,
+    SESSION_READING,
+    SESSION_HELD,
+    SESSION_WRITING,
+    SESSION_LINGERING,
+    SESSION_CLOSED
+};
 
 struct session {
     uint32_t magic;

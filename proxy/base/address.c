@@ -97,6 +97,13 @@ bool ip_equal(const struct ip_address *a, const struct ip_address *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
+bool ip_is_loopback(const struct ip_address *a)
+{
+    static const uint8_t v4[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127 };
+    static const struct ip_address v6 = { .bytes[15] = 1 };
+    return memcmp(a->bytes, v4, sizeof v4) == 0 || ip_equal(a, &v6);
+}
+
 /* Dotted decimal. Every request carries its client's address on: inet_ntop, which prints by format, costs twenty times
    as much. */
 static size_t ipv4_format(const uint8_t bytes[4], char *out)

@@ -41,6 +41,8 @@ bool ip_network_contains(const struct ip_network *n, const struct ip_address *a)
 /* In one of them. */
 bool ip_is_in(const struct ip_address *a, const struct ip_network *networks, size_t count);
 bool ip_equal(const struct ip_address *a, const struct ip_address *b);
+/* 127.0.0.0/8 or ::1. */
+bool ip_is_loopback(const struct ip_address *a);
 /* The usual text form ("192.0.2.1", "2001:db8::1") into out[46]; returns its length. */
 size_t ip_format(const struct ip_address *a, char out[46]);
 

@@ -8,9 +8,11 @@
 
 /* Of the group; each command adds what it needs, and all share this struct. */
 struct ctl_values {
-    const char *admin;      /* "unix:PATH", "http://HOST:PORT"; NULL: the state dir's socket */
+    const char *admin;      /* "unix:PATH", "http://HOST:PORT", "https://..."; NULL: the state dir's socket */
     const char *state_dir;  /* NULL: $WEIR_STATE_DIR, else /var/lib/weir */
     const char *token_file; /* NULL: no token */
+    const char *ca_file;    /* https: whose certificates to trust; NULL: the system's */
+    bool is_insecure;       /* https: anybody's */
     bool is_json;           /* print the API's own answer */
     int64_t timeout_ms;
     const char *reason; /* split, config restore, drain */

@@ -56,7 +56,7 @@ static bool find_target(struct call *call, struct target *target)
         target->base_url = arena_copy(arena, admin).ptr;
         return true;
     }
-    command_misused(call, "--admin: \"%s\" is neither unix:PATH nor http://HOST:PORT", values->admin);
+    command_misused(call, "--admin: \"%s\" is not unix:PATH, http://HOST:PORT or https://HOST:PORT", values->admin);
     return false;
 }
 
@@ -141,6 +141,8 @@ static bool send_request(struct call *call, const struct ctl_request *request, c
         .url = arena_printf(&call->arena, "%s/api/v1/%s", target->base_url, request->path).ptr,
         .method = request->method,
         .token = token,
+        .ca_file = values->ca_file,
+        .is_insecure = values->is_insecure,
         .json = request->json != NULL ? text_slice(request->json) : SLICE_NONE,
         .timeout_ms = values->timeout_ms > 0 ? values->timeout_ms : 30 * 1000,
     };

@@ -155,27 +155,16 @@ static void check_state_dir(struct check *c)
                 "the path of 'state_dir' is too long for the socket in it");
 }
 
-/* 127.0.0.0/8, as IPv4-mapped IPv6, and ::1. */
-static bool is_loopback(const struct ip_address *address)
-{
-    struct ip_network v4;
-    struct ip_address v6;
-    return (ip_network_parse(SLICE("127.0.0.0/8"), &v4) && ip_network_contains(&v4, address)) ||
-           (ip_parse(SLICE("::1"), &v6) && ip_equal(&v6, address));
-}
-
-/* contract.md section 5: beyond loopback, tokens alone would travel in clear text. */
+/* Beyond loopback everybody could read without tokens, and tokens would travel in clear text without TLS. */
 static void check_admin(struct check *c)
 {
     const struct admin_config *admin = &c->config->admin;
-    if (!admin->is_bound || admin->bind.kind != ADDRESS_IP || is_loopback(&admin->bind.ip))
+    bool is_wide = admin->is_bound && admin->bind.kind == ADDRESS_IP && !ip_is_loopback(&admin->bind.ip);
+    if (!is_wide || admin_config_is_guarded(admin))
         return;
-    struct err *e =
-        err_add(c->fill->errors, admin->bind_place,
-                "the admin API cannot listen on '%.*s': it would be open to the network", SLICE_ARG(admin->bind_text));
-    err_hint(c->fill->errors, e,
-             "bind it to 127.0.0.1 or unix:PATH; a wider address needs TLS, which is not in this "
-             "version");
+    struct err *e = err_add(c->fill->errors, admin->bind_place, "the admin API cannot listen on '%.*s' without %s",
+                            SLICE_ARG(admin->bind_text), admin_config_lack(admin));
+    err_hint(c->fill->errors, e, "bind it to 127.0.0.1 or unix:PATH, or give it both tokens and tls");
 }
 
 /* ---- something to do --------------------------------------------------------------------------------------------- */
@@ -202,7 +191,7 @@ const struct check_rule check_rules[] = {
     { "Listeners with `proxy_protocol` have `trusted_proxies`.", false, check_proxy_protocol },
     { "Paths of sockets are short enough for the system (107 bytes).", false, check_endpoints },
     { "Endpoints of upstreams with TLS have a name to verify: their host, or `tls.sni`.", false, check_server_names },
-    { "The admin API listens on loopback or a socket in the file system only.", false, check_admin },
+    { "The admin API listens beyond loopback only with `tokens` and `tls`.", false, check_admin },
     { "`STATE_DIR/admin.sock` is short enough for a socket's path.", false, check_state_dir },
     { "Warned of: a configuration without listeners or without routes.", true, check_presence },
     { "Warned of: upstreams and segments that nothing uses.", true, hygiene_unused },

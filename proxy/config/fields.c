@@ -102,13 +102,13 @@ static const struct setting admin_rows[] = {
       .format = &format_bind, .change = CHANGE_RESTART,
       .doc = "Where the admin API listens besides STATE_DIR/admin.sock, which is always there: "
              "IP:PORT or unix:PATH." },
+    { SUBTABLE("tls", struct admin_config, tls, struct certificate_config, config_certificate_table),
+      .doc = "TLS on an IP address; without it the API speaks clear text there." },
     { BOOL("metrics_public", struct admin_config, is_metrics_public), .default_text = "true",
       .doc = "Whether /metrics needs no token." },
     { LIST_OF("tokens", struct admin_config, tokens, token_count, struct token_config, token_table),
       .doc = "Bearer tokens; without any, the TCP side only reads." },
 };
-
-static const char *const admin_later[] = { "tls", NULL };
 
 static const struct setting_table admin_table = {
     .name = "admin",
@@ -116,7 +116,7 @@ static const struct setting_table admin_table = {
     .struct_bytes = sizeof(struct admin_config),
     .place_offset = offsetof(struct admin_config, place),
     ROWS(admin_rows),
-    .later = admin_later,
+    .rule = "`tls` needs a `bind` with an IP address.",
     .finish = admin_finish,
 };
 

@@ -1,4 +1,4 @@
-/* config/fields_tls.c - THE table's rows for TLS: listeners, upstreams.
+/* config/fields_tls.c - THE table's rows for TLS: the admin API, listeners, upstreams.
  *
  * Files are named here and looked into elsewhere (front/tls_set.c): this folder knows no certificates. */
 #include "config/rows.h"
@@ -10,7 +10,7 @@ static const struct setting certificate_rows[] = {
       .doc = "PEM file of its private key, without a passphrase." },
 };
 
-static const struct setting_table certificate_table = {
+const struct setting_table config_certificate_table = {
     .name = "certificate",
     .doc = "A certificate and its key.",
     .struct_bytes = sizeof(struct certificate_config),
@@ -33,7 +33,7 @@ static const struct setting_choice client_auth_words[] = {
 
 static const struct setting listener_tls_rows[] = {
     { LIST_OF("certificates", struct listener_tls_config, certificates, certificate_count, struct certificate_config,
-              certificate_table),
+              config_certificate_table),
       .flags = SETTING_REQUIRED,
       .doc = "Chosen by the name the client asks for (SNI): an exact name before a wildcard, the first for any other. "
              "Several of different key types may be for the same names." },

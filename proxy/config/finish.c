@@ -40,10 +40,14 @@ void token_finish(struct fill *f, const struct node *map, void *target)
 
 void admin_finish(struct fill *f, const struct node *map, void *target)
 {
-    (void)f;
-    (void)map;
     struct admin_config *admin = target;
+    const struct node *tls = node_get(map, "tls");
     admin->is_bound = admin->bind_text.len > 0;
+    admin->has_tls = tls != NULL;
+    if (tls == NULL || (admin->is_bound && admin->bind.kind == ADDRESS_IP))
+        return;
+    struct err *e = err_add(f->errors, tls->place, "'tls' has no effect without an IP address in 'bind'");
+    err_hint(f->errors, e, "sockets in the file system speak clear text: remove it, or add bind: IP:PORT");
 }
 
 void upstream_finish(struct fill *f, const struct node *map, void *target)

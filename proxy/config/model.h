@@ -189,10 +189,23 @@ struct admin_config {
     struct endpoint_address bind; /* IP or unix: an absolute path */
     struct place bind_place;
     bool is_metrics_public;
+    bool has_tls; /* `tls` given */
+    struct certificate_config tls;
     struct token_config *tokens;
     size_t token_count;
     struct place place;
 };
+
+/* May it listen where others than this machine's users reach it? */
+static inline bool admin_config_is_guarded(const struct admin_config *admin)
+{
+    return admin->has_tls && admin->token_count > 0;
+}
+/* What it lacks for that, for messages. */
+static inline const char *admin_config_lack(const struct admin_config *admin)
+{
+    return admin->has_tls ? "tokens" : admin->token_count > 0 ? "tls" : "tokens and tls";
+}
 
 struct listener_config {
     struct slice name;

@@ -63,6 +63,6 @@
 #define ROWS(array) .rows = array, .row_count = ARRAY_COUNT(array)
 
 extern const struct setting_table config_segment_table, config_route_table;
-extern const struct setting_table config_listener_tls_table, config_upstream_tls_table;
+extern const struct setting_table config_certificate_table, config_listener_tls_table, config_upstream_tls_table;
 
 #endif

@@ -92,6 +92,14 @@ static struct tls_context *compile_listener(struct compile *c, const struct list
     return keep(c, tls_context_create_server(&options, &c->check));
 }
 
+/* HTTP/1.1 is all that the admin API speaks. No listener can have its name: sessions of one are not resumed at the other. */
+static struct tls_context *compile_admin(struct compile *c, const struct certificate_config *config)
+{
+    struct tls_pair pair;
+    struct tls_server_options options = { .pairs = &pair, .pair_count = 1, .name = SLICE("the admin API") };
+    return read_pair(c, config, &pair) ? keep(c, tls_context_create_server(&options, &c->check)) : NULL;
+}
+
 /* All that the upstream's context is made of, so that a reload that changed none of it keeps pooled connections. */
 static uint64_t digest_of(const struct tls_client_options *o)
 {
@@ -137,7 +145,7 @@ static void add_certificates(struct tls_set *set, const struct tls_context *cont
 static void collect_certificates(struct compile *c)
 {
     const struct config *config = c->config;
-    size_t most = config->upstream_count;
+    size_t most = config->upstream_count + 1;
     for (size_t i = 0; i < config->listener_count; i++)
         most += config->listeners[i].tls.certificate_count;
     c->set->certificates = arena_zalloc_array(config->arena, most, sizeof *c->set->certificates);
@@ -145,6 +153,7 @@ static void collect_certificates(struct compile *c)
         add_certificates(c->set, c->set->listeners[i]);
     for (size_t i = 0; i < config->upstream_count; i++)
         add_certificates(c->set, c->set->upstreams[i]);
+    add_certificates(c->set, c->set->admin);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------------ */
@@ -179,6 +188,8 @@ void tls_set_compile(const struct config_source *source, struct config *config, 
     for (size_t i = 0; i < config->upstream_count; i++)
         if (config->upstreams[i].tls.is_on)
             c.set->upstreams[i] = compile_upstream(&c, &config->upstreams[i]);
+    if (config->admin.has_tls)
+        c.set->admin = compile_admin(&c, &config->admin.tls);
     collect_certificates(&c);
     config->tls = c.set;
     wipe(&c);

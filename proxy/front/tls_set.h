@@ -1,4 +1,4 @@
-/* front/tls_set.h - the TLS of one configuration: a context for each listener and each upstream that has it.
+/* front/tls_set.h - the TLS of one configuration: a context for each listener and upstream that has it, and the admin API.
  *
  * Made on the main thread while a configuration is loaded, so that what is wrong with a certificate is told beside all
  * other problems, with its place; lives and dies with the configuration's arena. Connections hold references to their
@@ -13,6 +13,7 @@
 struct tls_set {
     struct tls_context **listeners;           /* by index of config->listeners; NULL: plain text */
     struct tls_context **upstreams;           /* by index of config->upstreams; NULL: plain text */
+    struct tls_context *admin;                /* NULL: plain text */
     struct metrics_certificate *certificates; /* each once, by its file */
     size_t certificate_count;
 };

@@ -33,6 +33,16 @@ static struct curl_slist *fields_create(const struct http_call *call)
     return fields;
 }
 
+static void prepare_tls(CURL *curl, const struct http_call *call)
+{
+    if (call->ca_file != NULL)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, call->ca_file);
+    if (call->is_insecure) {
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
 static void prepare(CURL *curl, const struct http_call *call, struct http_answer *answer)
 {
     curl_easy_setopt(curl, CURLOPT_URL, call->url);
@@ -79,6 +89,7 @@ bool http_client_call(const struct http_call *call, struct http_answer *answer)
     struct curl_slist *fields = fields_create(call);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
     prepare(curl, call, answer);
+    prepare_tls(curl, call);
     CURLcode code = curl_easy_perform(curl);
     long status = 0;
     if (code == CURLE_OK)

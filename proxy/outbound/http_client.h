@@ -15,6 +15,8 @@ struct http_call {
     const char *url;       /* http:// or https:// */
     const char *method;    /* "GET" */
     const char *token;     /* sent as Authorization: Bearer; NULL: none */
+    const char *ca_file;   /* https: PEM of the authorities to trust; NULL: the system's */
+    bool is_insecure;      /* https: certificates are not verified */
     struct slice json;     /* body; ptr NULL: none */
     int64_t timeout_ms;    /* for all of it */
 };

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "front/series.h"
+#include "front/tls_set.h"
 #include "store/versions.h"
 
 #include <stdio.h>
@@ -193,13 +194,13 @@ static void publish(struct server *s, struct snapshot *snapshot)
     server_watch_names(s);
     memory_free(fds);
     log_set_level(snapshot->config->log.level);
-    admin_configure(s->admin, &snapshot->config->admin);
+    admin_configure(s->admin, &snapshot->config->admin, snapshot->config->tls->admin);
 }
 
 /* Sockets and files; what was opened for nothing is closed again. */
 static bool prepare(struct server *s, const struct config *config, struct err_list *errors)
 {
-    if (!sockets_open(&s->sockets, config, errors))
+    if (!admin_accepts(s->admin, &config->admin, errors) || !sockets_open(&s->sockets, config, errors))
         return false;
     if (server_open_access_log(s, config, errors))
         return true;

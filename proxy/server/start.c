@@ -12,6 +12,7 @@
 #include "crypto/random.h"
 #include "front/limits.h"
 #include "front/series.h"
+#include "front/tls_set.h"
 #include "server/privileges.h"
 #include "store/versions.h"
 #include "upstream/places.h"
@@ -146,7 +147,11 @@ static bool outside_open(struct server *s, const struct config *config, struct e
                   store_message(s->store));
     struct admin_control control = server_control(s);
     struct admin_options options = {
-        .loop = s->loop, .control = &control, .socket_path = s->state_dir.socket, .config = &config->admin
+        .loop = s->loop,
+        .control = &control,
+        .socket_path = s->state_dir.socket,
+        .config = &config->admin,
+        .tls = config->tls->admin,
     };
     s->admin = admin_open(&options, errors);
     return s->admin != NULL;

@@ -71,7 +71,7 @@ def test_every_command_has_a_help_that_says_how_it_is_used():
         (["ctl", "split", "r", "a=-1", "--reason", "x"], '"a=-1" is not UPSTREAM=WEIGHT'),
         (["ctl", "split", "r", "a=1", "--reset", "--reason", "x"], "--reset takes no weights"),
         (["ctl", "config", "diff", "1", "two"], '"two" is no generation'),
-        (["ctl", "--admin", "localhost:1", "status"], "is neither unix:PATH nor http://HOST:PORT"),
+        (["ctl", "--admin", "localhost:1", "status"], "is not unix:PATH, http://HOST:PORT or https://HOST:PORT"),
     ],
 )
 def test_wrong_usage_is_status_2_with_a_hint(words, hint):

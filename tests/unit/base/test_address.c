@@ -1,4 +1,5 @@
 /* tests/unit/base/test_address.c - IP addresses, networks and places to bind or connect to. */
+#include "base/check.h"
 #include "base/units.h"
 
 #include <criterion/criterion.h>
@@ -168,4 +169,15 @@ Test(address, host_names_end_at_253_bytes_and_labels_at_63)
     cr_assert_not(endpoint_address_parse(slice_from(text, 257), &a));
     memcpy(text + 63, "a.:80", 5);
     cr_assert_not(endpoint_address_parse(slice_from(text, 68), &a), "a label of 64");
+}
+
+Test(address, loopback_is_this_machine_alone)
+{
+    static const char *const inside[] = { "127.0.0.1", "127.255.255.255", "127.0.0.0", "::1", "::ffff:127.0.0.1" };
+    static const char *const outside[] = { "0.0.0.0", "::", "126.255.255.255", "128.0.0.1", "10.0.0.1", "::2", "1::1" };
+    struct ip_address a;
+    for (size_t i = 0; i < ARRAY_COUNT(inside); i++)
+        cr_expect(ip_parse(slice_from_cstr(inside[i]), &a) && ip_is_loopback(&a), "%s", inside[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(outside); i++)
+        cr_expect(ip_parse(slice_from_cstr(outside[i]), &a) && !ip_is_loopback(&a), "%s", outside[i]);
 }
