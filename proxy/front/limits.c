@@ -4,9 +4,9 @@
  * source's slot is free again when its count is 0, a rate's when its time has passed. When all ways are taken by others
  * the limit lets the request through: a table that is too small weakens a limit, it never refuses an innocent.
  *
- * A source's tag and count are one atomic number: what was counted stays the source's own until it leaves, whatever other
- * workers do meanwhile (tests/unit/front/race_limits.c). A rate's tag and time are two, since a time needs 64 bits: when two keys meet
- * in the moment in which a slot passes from one to the other, one request may be charged to the wrong one of them, which time heals. */
+ * What a slot says is one atomic word, tag and count or tag and time: so it can be changed only as long as it is the key's own, and
+ * what was counted there stays the key's, whatever other workers do meanwhile. Two workers that meet may give one key two slots;
+ * both count, and neither lets in what both together do not (tests/unit/front/race_limits.c). */
 #include "front/limits.h"
 
 #include "base/check.h"
@@ -28,17 +28,21 @@
    a keyed hash: among 65,536 sources, two meet by accident about once in four million tables. */
 typedef _Atomic uint64_t source_slot;
 
-/* tag 0: free. A tag is 64 bits of a keyed hash: two keys meet by accident about once in 2^45 tables. */
-struct rate_slot {
-    _Atomic uint64_t tag;
-    _Atomic int64_t empty_ns; /* when the bucket is empty again; monotonic */
+/* A key's bucket. A tag is 64 bits of a keyed hash: two keys meet by accident about once in 2^45 tables. The time needs nearly as
+   many: nanoseconds for rates beyond a million a second, years for those of one a day with a burst. */
+union rate_slot {
+    struct {
+        uint64_t tag;
+        int64_t empty_ns; /* when the bucket is empty, and so its slot free, again; monotonic */
+    };
+    unsigned __int128 word; /* both: changed only by rate_exchange */
 };
 
 struct limits {
     struct hash_key key; /* random: nobody can aim at another's slots */
     _Atomic uint32_t connection_count;
     _Alignas(WAYS * sizeof(source_slot)) source_slot sources[SLOT_COUNT];
-    struct rate_slot rates[SLOT_COUNT];
+    _Alignas(WAYS * sizeof(union rate_slot)) union rate_slot rates[SLOT_COUNT];
 };
 
 struct limits *limits_create(void)
@@ -160,55 +164,120 @@ void limits_leave(struct limits *l, uint32_t place)
 
 /* ---- rates ---------------------------------------------------------------------------------------------------------------- */
 
-static struct rate_slot *rate_way(struct limits *l, uint64_t tag, uint32_t way)
+/* cmpxchg16b: the first x86-64 of all lacked it, so compilers have to be told. Not inlined: clang would take its callers' target. */
+#ifdef __x86_64__
+#define CAN_EXCHANGE_16 __attribute__((noinline, target("cx16")))
+#else
+#define CAN_EXCHANGE_16
+#endif
+
+/* Puts `next` in the place of `seen`, unless something else is there by now: returns what was there. The old builtin is always an
+   instruction; the one behind <stdatomic.h> may be a call of libatomic, and a lock. */
+CAN_EXCHANGE_16 static union rate_slot rate_exchange(union rate_slot *slot, union rate_slot seen, union rate_slot next)
 {
-    return &l->rates[tag % (SLOT_COUNT / WAYS) * WAYS + way];
+    return (union rate_slot){ .word = __sync_val_compare_and_swap(&slot->word, seen.word, next.word) };
 }
 
-static struct rate_slot *rate_find(struct limits *l, uint64_t tag)
+static bool rate_try(union rate_slot *slot, union rate_slot seen, union rate_slot next)
 {
+    return rate_exchange(slot, seen, next).word == seen.word;
+}
+
+/* Both halves as they were at one moment: only an exchange reads sixteen bytes so. */
+static union rate_slot rate_read(union rate_slot *slot)
+{
+    union rate_slot nothing = { .word = 0 };
+    return rate_exchange(slot, nothing, nothing);
+}
+
+/* The halves one after the other, perhaps of two keys: enough to look for a way, since an exchange finds out. */
+static union rate_slot rate_glance(const union rate_slot *slot)
+{
+    return (union rate_slot){ .tag = __atomic_load_n(&slot->tag, __ATOMIC_ACQUIRE),
+                              .empty_ns = __atomic_load_n(&slot->empty_ns, __ATOMIC_RELAXED) };
+}
+
+/* How full the bucket is, as the time until it is empty: 0 for one that is not the tag's. */
+static int64_t rate_backlog_ns(union rate_slot seen, uint64_t tag, int64_t now_ns)
+{
+    return seen.tag == tag && seen.empty_ns > now_ns ? seen.empty_ns - now_ns : 0;
+}
+
+/* The tag's slot, else a free one, else NULL; *seen is what was there. */
+static union rate_slot *rate_find(union rate_slot *ways, uint64_t tag, int64_t now_ns, union rate_slot *seen)
+{
+    union rate_slot *free = NULL;
     for (uint32_t way = 0; way < WAYS; way++) {
-        struct rate_slot *slot = rate_way(l, tag, way);
-        if (atomic_load_explicit(&slot->tag, memory_order_acquire) == tag)
-            return slot;
+        union rate_slot there = rate_glance(&ways[way]);
+        if (there.tag == tag)
+            there = rate_read(&ways[way]);
+        if (there.tag != tag && (free != NULL || there.empty_ns > now_ns))
+            continue;
+        *seen = there;
+        free = &ways[way];
+        if (there.tag == tag)
+            break;
     }
-    return NULL;
+    return free;
 }
 
-/* The key's slot, or a free one made its own; one whose time has passed counts as free. NULL: all ways are in use. */
-static struct rate_slot *rate_take_slot(struct limits *l, uint64_t tag, int64_t now_ns)
+/* Of a second slot that the tag has: see source_enter. */
+static int64_t rate_backlog_elsewhere_ns(union rate_slot *ways, uint64_t tag, int64_t now_ns,
+                                         const union rate_slot *slot)
 {
-    struct rate_slot *slot = rate_find(l, tag);
-    for (uint32_t way = 0; slot == NULL && way < WAYS; way++) {
-        struct rate_slot *candidate = rate_way(l, tag, way);
-        uint64_t old = atomic_load_explicit(&candidate->tag, memory_order_acquire);
-        bool is_free = old == 0 || atomic_load_explicit(&candidate->empty_ns, memory_order_acquire) <= now_ns;
-        if (is_free && atomic_compare_exchange_strong(&candidate->tag, &old, tag))
-            slot = candidate;
+    int64_t backlog_ns = 0;
+    for (uint32_t way = 0; way < WAYS; way++)
+        if (&ways[way] != slot && __atomic_load_n(&ways[way].tag, __ATOMIC_ACQUIRE) == tag)
+            backlog_ns += rate_backlog_ns(rate_read(&ways[way]), tag, now_ns);
+    return backlog_ns;
+}
+
+/* One that was charged and is refused all the same. The slot may be another's by now: then it is forgotten anyway. */
+static void rate_give_back(union rate_slot *slot, uint64_t tag, int64_t interval_ns)
+{
+    union rate_slot seen = rate_read(slot);
+    while (seen.tag == tag) {
+        union rate_slot less = { .tag = tag, .empty_ns = seen.empty_ns - interval_ns };
+        union rate_slot there = rate_exchange(slot, seen, less);
+        if (there.word == seen.word)
+            return;
+        seen = there;
     }
-    return slot;
+}
+
+/* Generic cell rate algorithm (ITU-T I.371): each request moves the bucket's empty time by one interval; it may run ahead of now by
+   `burst` intervals. */
+static bool rate_take(union rate_slot *ways, uint64_t tag, int64_t now_ns, int64_t interval_ns, int64_t ahead_ns,
+                      int64_t *too_early_ns)
+{
+    for (int i = 0; i < TRIES_MAX; i++) {
+        union rate_slot seen;
+        union rate_slot *slot = rate_find(ways, tag, now_ns, &seen);
+        if (slot == NULL)
+            return true;
+        int64_t filled_ns = rate_backlog_ns(seen, tag, now_ns) + interval_ns;
+        *too_early_ns = filled_ns + rate_backlog_elsewhere_ns(ways, tag, now_ns, slot) - ahead_ns;
+        if (*too_early_ns > 0)
+            return false;
+        if (!rate_try(slot, seen, (union rate_slot){ .tag = tag, .empty_ns = now_ns + filled_ns }))
+            continue;
+        if (filled_ns + rate_backlog_elsewhere_ns(ways, tag, now_ns, slot) <= ahead_ns)
+            return true;
+        rate_give_back(slot, tag, interval_ns); /* another worker was faster, in another slot */
+    }
+    return true;
 }
 
 bool limits_take(struct limits *l, const struct rate_limit_config *rate, uint64_t route_salt, struct slice key,
                  struct mono_time now, int64_t *retry_after_ms)
 {
-    int64_t now_ns = now.us * 1000;
     uint64_t parts[2] = { route_salt, key.len > 0 ? hash_siphash(l->key, key.ptr, key.len) : 0 };
     uint64_t tag = hash_siphash(l->key, parts, sizeof(parts));
-    struct rate_slot *slot = rate_take_slot(l, tag != 0 ? tag : 1, now_ns);
-    if (slot == NULL)
-        return true;
-    /* Generic cell rate algorithm (ITU-T I.371): each request moves the bucket's empty time by one interval; it may run ahead of now by
-       `burst` intervals. One atomic number holds all of it. */
-    int64_t interval_ns = (int64_t)rate->period_ms * 1000000 / rate->count;
+    union rate_slot *ways = &l->rates[tag % (SLOT_COUNT / WAYS) * WAYS];
+    int64_t interval_ns = (int64_t)rate->period_ms * 1000000 / rate->count, too_early_ns;
     int64_t ahead_ns = interval_ns * (rate->burst > 0 ? rate->burst : 1);
-    int64_t empty_ns = atomic_load_explicit(&slot->empty_ns, memory_order_relaxed), next_ns;
-    do {
-        next_ns = (empty_ns > now_ns ? empty_ns : now_ns) + interval_ns;
-        if (next_ns - now_ns > ahead_ns) {
-            *retry_after_ms = (next_ns - now_ns - ahead_ns + 999999) / 1000000;
-            return false;
-        }
-    } while (!atomic_compare_exchange_weak(&slot->empty_ns, &empty_ns, next_ns));
-    return true;
+    if (rate_take(ways, tag, now.us * 1000, interval_ns, ahead_ns, &too_early_ns))
+        return true;
+    *retry_after_ms = (too_early_ns + 999999) / 1000000;
+    return false;
 }

@@ -1,4 +1,4 @@
-/* tests/unit/front/race_limits.c - workers count connections of the same sources at the same time; a program of its own.
+/* tests/unit/front/race_limits.c - workers count connections and requests of the same sources at the same time; a program of its own.
  *
  * Criterion cannot map its memory under ThreadSanitizer, whose silence is half of this test: so no Criterion. Exits 0, or
  * aborts with the check that failed. */
@@ -65,16 +65,65 @@ static void check_end(void)
     }
 }
 
-int main(void)
+/* ---- rates ---------------------------------------------------------------------------------------------------------- */
+
+/* Each key has one stride, in which the clock stands still: so it gets exactly its burst. It stands a microsecond earlier for half of the
+   threads, and just there most buckets of the stride before become empty: so threads differ about which slots are free, and
+   may give a key two. The keys of two strides share ways by accident, but never nine of them the same eight. */
+enum { KEYS_PER_STRIDE = 512, KEY_STRIDES = 1000, BURST = 3, TRIES_EACH = 2, INTERVAL_US = 1000 };
+
+static const struct rate_limit_config rate = { .count = 1000000 / INTERVAL_US, .period_ms = 1000, .burst = BURST };
+static _Atomic uint32_t passed_counts[KEYS_PER_STRIDE];
+
+static uint32_t take(uint32_t thread, uint32_t stride, uint32_t number)
+{
+    uint32_t key[2] = { stride, number };
+    int64_t retry_after_ms;
+    struct mono_time now = { (int64_t)(stride + 1) * BURST * INTERVAL_US - thread % 2 };
+    return limits_take(limits, &rate, 7, slice_from((const char *)key, sizeof(key)), now, &retry_after_ms);
+}
+
+/* All threads go through the keys in one order, to meet at each, or each begins elsewhere, to meet where keys share ways. */
+static void ask_for_all(uint32_t thread, uint32_t stride)
+{
+    uint32_t first = stride % 2 * thread * (KEYS_PER_STRIDE / THREAD_COUNT);
+    for (uint32_t i = 0; i < KEYS_PER_STRIDE; i++) {
+        uint32_t number = (first + i) % KEYS_PER_STRIDE;
+        for (int k = 0; k < TRIES_EACH; k++)
+            atomic_fetch_add(&passed_counts[number], take(thread, stride, number));
+    }
+}
+
+static void *ask(void *arg)
+{
+    uint32_t thread = (uint32_t)(uintptr_t)arg;
+    for (uint32_t stride = 0; stride < KEY_STRIDES; stride++) {
+        meet(2 * stride);
+        ask_for_all(thread, stride);
+        meet(2 * stride + 1);
+        for (uint32_t i = thread; i < KEYS_PER_STRIDE; i += THREAD_COUNT)
+            CHECK(atomic_exchange(&passed_counts[i], 0) == BURST);
+    }
+    return NULL;
+}
+
+static void run(void *(*work)(void *))
 {
     pthread_t threads[THREAD_COUNT];
-    limits = limits_create();
-    for (int i = 0; i < THREAD_COUNT; i++)
-        CHECK(pthread_create(&threads[i], NULL, come_and_go, NULL) == 0);
+    atomic_store(&arrived_count, 0);
+    for (uintptr_t i = 0; i < THREAD_COUNT; i++)
+        CHECK(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
     for (int i = 0; i < THREAD_COUNT; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+int main(void)
+{
+    limits = limits_create();
+    run(come_and_go);
     check_end();
+    run(ask);
     limits_destroy(limits);
-    puts("race_limits: no count was lost or left behind");
+    puts("race_limits: no count was lost or left behind, no rate exceeded");
     return 0;
 }
