@@ -30,6 +30,8 @@ struct listener {
     bool is_paused;              /* accepts nothing until listener_resume */
     struct log_limit complaints; /* about accept failing */
     struct timer retry;          /* accepts again after it failed */
+    uint32_t ready_turn;         /* the last one in which connections waited */
+    uint32_t accept_count;       /* most to accept in that turn; 1 or more */
     /* Called for each accepted, non-blocking, TCP_NODELAY fd; the callee owns it. */
     void (*on_accept)(struct listener *l, int fd, const struct sockaddr *peer, socklen_t peer_length);
     void *owner;

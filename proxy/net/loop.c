@@ -146,6 +146,7 @@ void loop_turn(struct loop *loop)
 {
     CHECK_MAGIC(loop, LOOP_MAGIC);
     loop->is_now_known = false;
+    loop->turn_count++;
     loop_activate_wakes(loop);
     event_base_loop(loop->base, EVLOOP_ONCE);
     stats_add(loop->stats, STATS_LOOP_TURNS, 1);

@@ -56,7 +56,8 @@ struct loop {
     struct event_base *base; /* libevent's, without locks (Speed 2) */
     struct mono_time now;    /* read lazily, once a turn, by loop_now */
     bool is_now_known, is_stopping;
-    bool are_hooks_due; /* a hook has made work for another */
+    bool are_hooks_due;  /* a hook has made work for another */
+    uint32_t turn_count; /* of turns begun; wraps */
     struct wheel wheel;
     struct chunk_pool chunks;            /* of all connections */
     struct pieces_pool pieces;           /* of all write queues */
