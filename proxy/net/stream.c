@@ -102,10 +102,16 @@ static void write_event_disarm(struct stream *s)
 
 /* ---- events --------------------------------------------------------------------------------------------------------- */
 
-/* What TLS has read ahead is not seen by the kernel: who has not read it all is called again, in the next turn. */
+/* Has TLS read ahead what the owner may read? The kernel knows nothing of it. */
+static bool has_pending(const struct stream *s)
+{
+    return s->tls != NULL && !s->is_read_paused && !s->is_connecting && tls_has_pending(s->tls);
+}
+
+/* Who has not read it all is called again, in the next turn. */
 static void wake_for_pending(struct stream *s)
 {
-    if (s->tls != NULL && !s->is_read_paused && !s->is_connecting && tls_has_pending(s->tls))
+    if (has_pending(s))
         loop_wake(s->loop, &s->wake);
 }
 
@@ -135,10 +141,13 @@ static void stream_read_cb(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct stream *s = arg;
     CHECK_MAGIC(s, STREAM_MAGIC);
-    if (s->is_connecting)
+    if (s->is_connecting) {
         stream_shake(s);
-    else
-        s->events->on_readable(s);
+        if (!has_pending(s))
+            return;
+        /* What came with the peer's last flight, often a whole request, needs no turn of its own. */
+    }
+    s->events->on_readable(s);
     wake_for_pending(s);
 }
 

@@ -99,6 +99,20 @@ Test(tls, what_was_read_ahead_brings_another_call)
     wire_close(&w);
 }
 
+Test(tls, what_came_with_the_last_of_the_handshake_is_read_in_the_same_turn)
+{
+    struct wire w;
+    open_good(&w);
+    while (!w.client.is_connected)
+        wire_step(&w, 65536);
+    cr_assert_not(w.server.is_connected, "the client's last flight is on its way");
+    end_send(&w.client, 100);
+    wire_step(&w, 65536);
+    cr_assert(w.server.is_connected);
+    cr_assert_eq(w.server.received, 100);
+    wire_close(&w);
+}
+
 Test(tls, a_turn_ends_even_when_nobody_reads_what_was_read_ahead)
 {
     struct wire w;
