@@ -23,6 +23,7 @@
 #define PACK_BELOW_BYTES 4096 /* a queued chunk of 16 KiB is a quarter full at least: the high mark bounds memory too */
 
 static enum stream_status stream_send(struct stream *s, struct pieces *queue);
+static void send_before_close(struct stream *s, const struct pieces *queue);
 
 /* S3 */
 static void count_queued(struct stream *s)
@@ -278,13 +279,14 @@ void stream_connect_tls(struct stream *s, struct loop *loop, const struct sockad
 }
 
 /* An orderly end is told to the peer, if the kernel takes it at once: who closes with bytes still queued cuts off, and the
-   peer shall see that. */
+   peer shall see that. The kernel keeps it back for the FIN of close(): one segment for both costs half, and wakes the peer
+   once. */
 static void tls_end(struct stream *s)
 {
     struct tls *t = TAKE(&s->tls);
     if (s->fd >= 0 && !s->has_failed && s->out.bytes == 0) {
         tls_say_goodbye(t);
-        stream_send(s, &t->cipher);
+        send_before_close(s, &t->cipher);
     }
     tls_close(t);
 }
@@ -487,14 +489,28 @@ void stream_push_copy(struct stream *s, const void *bytes, uint32_t length)
     stream_commit(s, length);
 }
 
-static ssize_t queue_send(struct stream *s, const struct pieces *queue, size_t *asked)
+/* `more`: MSG_MORE, or 0. */
+static ssize_t queue_send(struct stream *s, const struct pieces *queue, size_t *asked, int more)
 {
     struct iovec iov[64];
+    ssize_t sent;
     int count = pieces_gather(queue, iov, ARRAY_COUNT(iov), asked);
-    if (count == 1)
-        return send(s->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
-    struct msghdr message = { .msg_iov = iov, .msg_iovlen = (size_t)count };
-    return sendmsg(s->fd, &message, MSG_NOSIGNAL);
+    if (count == 1) {
+        sent = send(s->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL | more);
+    } else {
+        struct msghdr message = { .msg_iov = iov, .msg_iovlen = (size_t)count };
+        sent = sendmsg(s->fd, &message, MSG_NOSIGNAL | more);
+    }
+    stats_add(s->loop->stats, STATS_WRITE_CALLS, 1);
+    stats_add(s->loop->stats, STATS_BYTES_WRITTEN, sent > 0 ? (uint64_t)sent : 0);
+    return sent;
+}
+
+static void send_before_close(struct stream *s, const struct pieces *queue)
+{
+    size_t asked;
+    if (queue->bytes > 0)
+        queue_send(s, queue, &asked, MSG_MORE);
 }
 
 static enum stream_status stream_fail(struct stream *s, int error)
@@ -514,14 +530,12 @@ static enum stream_status stream_send(struct stream *s, struct pieces *queue)
         return STREAM_ERROR;
     while (queue->bytes > 0) {
         size_t asked;
-        ssize_t sent = queue_send(s, queue, &asked);
+        ssize_t sent = queue_send(s, queue, &asked, 0);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return stream_fail(s, errno);
         if (sent > 0)
             pieces_consume(queue, &s->loop->pieces, (size_t)sent);
         count_queued(s);
-        stats_add(s->loop->stats, STATS_WRITE_CALLS, 1);
-        stats_add(s->loop->stats, STATS_BYTES_WRITTEN, sent > 0 ? (uint64_t)sent : 0);
         if (sent < (ssize_t)asked) {
             write_event_arm(s);
             return STREAM_AGAIN;
