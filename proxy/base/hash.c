@@ -95,6 +95,83 @@ uint64_t hash_bytes(const void *bytes, size_t len)
     return hash_mix((h ^ load_le_tail(at, len % 8)) * prime);
 }
 
+/* ---- XXH64: four lanes of eight bytes a round ---------------------------------------------------------------------- */
+
+#define XXH_1 0x9e3779b185ebca87u
+#define XXH_2 0xc2b2ae3d27d4eb4fu
+#define XXH_3 0x165667b19e3779f9u
+#define XXH_4 0x85ebca77c2b2ae63u
+#define XXH_5 0x27d4eb2f165667c5u
+
+static uint64_t xxh_round(uint64_t lane, uint64_t word)
+{
+    return rotate_left(lane + word * XXH_2, 31) * XXH_1;
+}
+
+void hash_stream_init(struct hash_stream *s)
+{
+    *s = (struct hash_stream){ .lanes = { XXH_1 + XXH_2, XXH_2, 0, -XXH_1 } };
+}
+
+static void stripe_absorb(struct hash_stream *s, const unsigned char *stripe)
+{
+    for (size_t i = 0; i < 4; i++)
+        s->lanes[i] = xxh_round(s->lanes[i], load_le64(stripe + 8 * i));
+}
+
+/* Whole stripes are taken where they lie; only what a piece leaves over is copied. */
+void hash_stream_add(struct hash_stream *s, const void *bytes, size_t len)
+{
+    const unsigned char *at = bytes;
+    size_t held = s->total_bytes % sizeof s->held;
+    s->total_bytes += len;
+    if (held > 0 && len >= sizeof s->held - held) {
+        size_t missing = sizeof s->held - held;
+        memcpy(s->held + held, at, missing);
+        stripe_absorb(s, s->held);
+        at += missing;
+        len -= missing;
+        held = 0;
+    }
+    for (; held == 0 && len >= sizeof s->held; at += sizeof s->held, len -= sizeof s->held)
+        stripe_absorb(s, at);
+    if (len > 0)
+        memcpy(s->held + held, at, len);
+}
+
+/* The lanes become one number; short inputs never filled them. */
+static uint64_t lanes_merge(const struct hash_stream *s)
+{
+    static const unsigned turns[4] = { 1, 7, 12, 18 };
+    uint64_t h = 0;
+    if (s->total_bytes < sizeof s->held)
+        return XXH_5;
+    for (size_t i = 0; i < 4; i++)
+        h += rotate_left(s->lanes[i], turns[i]);
+    for (size_t i = 0; i < 4; i++)
+        h = (h ^ xxh_round(0, s->lanes[i])) * XXH_1 + XXH_4;
+    return h;
+}
+
+uint64_t hash_stream_value(const struct hash_stream *s)
+{
+    const unsigned char *at = s->held;
+    size_t left = s->total_bytes % sizeof s->held;
+    uint64_t h = lanes_merge(s) + s->total_bytes;
+    for (; left >= 8; left -= 8, at += 8)
+        h = rotate_left(h ^ xxh_round(0, load_le64(at)), 27) * XXH_1 + XXH_4;
+    if (left >= 4) {
+        h = rotate_left(h ^ load_le_tail(at, 4) * XXH_1, 23) * XXH_2 + XXH_3;
+        left -= 4;
+        at += 4;
+    }
+    for (; left > 0; left--, at++)
+        h = rotate_left(h ^ *at * XXH_5, 11) * XXH_1;
+    h = (h ^ h >> 33) * XXH_2;
+    h = (h ^ h >> 29) * XXH_3;
+    return h ^ h >> 32;
+}
+
 uint64_t hash_mix(uint64_t x)
 {
     x += 0x9e3779b97f4a7c15u;

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct hash_key reference_key = { 0x0706050403020100u, 0x0f0e0d0c0b0a0908u };
 
@@ -36,6 +37,49 @@ Test(hash, siphash_depends_on_the_key_and_not_on_alignment)
     cr_assert_eq(hash_siphash(reference_key, buffer + 1, 14), aligned);
     struct hash_key other = { reference_key.k0 ^ 1, reference_key.k1 };
     cr_assert_neq(hash_siphash(other, buffer + 1, 14), aligned);
+}
+
+/* Published with XXH64, and printed by xxhsum -H1. */
+Test(hash, stream_answers_the_reference_vectors)
+{
+    static const struct {
+        const char *input;
+        uint64_t hash;
+    } vectors[] = {
+        { "", 0xef46db3751d8e999u },
+        { "a", 0xd24ec4f1a98c6e5bu },
+        { "abc", 0x44bc2cf5ad770999u },
+        { "xxhash", 0x32dd38952c4bc720u },
+        { "Nobody inspects the spammish repetition", 0xfbcea83c8a378bf1u },
+    };
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        struct hash_stream s;
+        hash_stream_init(&s);
+        hash_stream_add(&s, vectors[i].input, strlen(vectors[i].input));
+        cr_assert_eq(hash_stream_value(&s), vectors[i].hash, "of '%s'", vectors[i].input);
+    }
+}
+
+/* Whole, in three pieces cut at every two places, and each prefix on the way. */
+Test(hash, stream_does_not_feel_where_its_input_is_cut)
+{
+    unsigned char input[100];
+    for (unsigned i = 0; i < sizeof input; i++)
+        input[i] = (unsigned char)(i * 7 + 1);
+    struct hash_stream whole;
+    hash_stream_init(&whole);
+    hash_stream_add(&whole, input, sizeof input);
+    for (size_t a = 0; a <= sizeof input; a++) {
+        for (size_t b = a; b <= sizeof input; b++) {
+            struct hash_stream s;
+            hash_stream_init(&s);
+            hash_stream_add(&s, input, a);
+            (void)hash_stream_value(&s);
+            hash_stream_add(&s, input + a, b - a);
+            hash_stream_add(&s, input + b, sizeof input - b);
+            cr_assert_eq(hash_stream_value(&s), hash_stream_value(&whole), "cut at %zu and %zu", a, b);
+        }
+    }
 }
 
 Test(hash, bytes_tells_lengths_of_zero_bytes_apart)
