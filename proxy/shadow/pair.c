@@ -182,8 +182,8 @@ static void piece_append(struct pair *p, struct pair_body *body, const char *byt
     body->last = at;
 }
 
-/* Keeps a beginning: as much of the piece as limit and room allow, and nothing after the first byte that was not
-   kept. */
+/* Keeps a beginning: as much of the piece as limit and room allow. Once that was not all, one of them is used up, so
+   that nothing behind it is kept. */
 static void body_keep(struct pair *p, struct pair_body *body, const char *bytes, size_t len)
 {
     size_t header = can_extend(p, body) ? 0 : sizeof(struct piece_header);
@@ -192,7 +192,6 @@ static void body_keep(struct pair *p, struct pair_body *body, const char *bytes,
     if (most > room - (room < header ? room : header))
         most = room - (room < header ? room : header);
     size_t kept = len < most ? len : most;
-    body->is_full = kept < len;
     if (kept == 0)
         return;
     if (header == 0)
@@ -206,7 +205,7 @@ static void body_add(struct pair *p, struct pair_body *body, const char *bytes, 
 {
     CHECK_MAGIC(p, PAIR_MAGIC);
     body->total_bytes += len;
-    if (!body->is_full && len > 0)
+    if (len > 0)
         body_keep(p, body, bytes, len);
 }
 

@@ -63,7 +63,6 @@ struct pair_body {
     uint32_t first, last; /* pieces, as places in the buffer; 0: none */
     uint32_t kept_bytes;  /* from its beginning */
     uint64_t total_bytes; /* that came */
-    bool is_full;         /* a piece was not kept, so no later one is */
 };
 
 struct pair_answer {
