@@ -59,6 +59,17 @@ void text_add_char(struct text *t, char c)
     text_add(t, slice_from(&c, 1));
 }
 
+/* Bytes 10xxxxxx continue a character. */
+void text_cut(struct text *t, size_t len)
+{
+    if (t->len <= len)
+        return;
+    while (len > 0 && ((unsigned char)t->bytes[len] & 0xc0) == 0x80)
+        len--;
+    t->len = len;
+    t->bytes[len] = '\0';
+}
+
 void text_printf(struct text *t, const char *format, ...)
 {
     va_list args, again;

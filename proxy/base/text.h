@@ -23,6 +23,8 @@ void text_clear(struct text *t); /* keeps the memory */
 void text_add(struct text *t, struct slice s);
 void text_add_cstr(struct text *t, const char *s);
 void text_add_char(struct text *t, char c);
+/* Shortens to at most len bytes, and never inside a character of UTF-8. */
+void text_cut(struct text *t, size_t len);
 void text_printf(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Adds s as the inside of a JSON string: quotes, backslash and controls escaped; bytes that are not UTF-8 become
    U+FFFD. */

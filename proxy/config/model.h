@@ -311,6 +311,28 @@ struct rate_limit_config {
     struct key_config by;      /* KEY_NONE: one bucket for the route */
 };
 
+/* How items of an array are told apart: by a member instead of their place. */
+struct array_key_config {
+    struct slice path, member;
+};
+
+/* What is made of the answers to a copy. JSON paths have passed json_path_fault. */
+struct compare_config {
+    bool is_on;           /* `compare` was given */
+    struct slice control; /* an upstream with the primary's version; "": none */
+    struct place control_place;
+    uint32_t control_index;           /* CONFIG_NONE: none */
+    bool is_live;                     /* the control may be one that serves the route */
+    uint32_t sample_ppm;              /* of the copies: 0..1,000,000 */
+    struct slice_list headers;        /* compared, and no others; empty: all that are not ignored */
+    struct slice_list ignore_headers; /* beside those that always are */
+    struct slice_list ignore_json, unordered;
+    struct array_key_config *array_keys;
+    size_t array_key_count;
+    struct slice_list redact; /* headers, "$..." and "?argument": beside those that always are */
+    uint64_t max_body_bytes;  /* kept of each body; longer ones are compared by hash */
+};
+
 enum encoded_slash { ENCODED_SLASH_KEEP, ENCODED_SLASH_REJECT };
 
 /* In the order of use, not of the file: with many routes each cache line of one that a request reads is a miss. A plain

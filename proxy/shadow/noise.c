@@ -114,12 +114,11 @@ static void field_toss(const struct noise *n, struct noise_field *f, const struc
     f->is_different |= f->log_evidence >= noise_log_bound(f) && is_excess_worth_it(n, f);
 }
 
-/* In a pair without a control's answer nobody can tell, and nothing is learnt. */
-static void field_mark(const struct noise *n, struct noise_field *f, bool is_checked, const struct noise_mark *mark)
+static void field_mark(const struct noise *n, struct noise_field *f, const struct noise_mark *mark)
 {
     if (mark->is_shadow_different)
         f->last_pair = n->pair_count;
-    if (is_checked)
+    if (mark->is_checked)
         field_toss(n, f, mark);
     else
         f->unchecked += mark->is_shadow_different;
@@ -141,7 +140,7 @@ enum verdict noise_add_pair(struct noise *n, bool is_checked, const struct noise
     rank_new_fields(n, marks, mark_count);
     for (uint32_t i = 0; i < mark_count; i++) {
         CHECK(marks[i].field < n->field_count);
-        field_mark(n, &n->fields[marks[i].field], is_checked, &marks[i]);
+        field_mark(n, &n->fields[marks[i].field], &marks[i]);
         enum verdict of_mark = mark_verdict(n, &marks[i]);
         if (of_mark == VERDICT_DIFFERENT || verdict == VERDICT_SAME)
             verdict = of_mark;

@@ -49,24 +49,25 @@ struct noise_field {
     uint64_t shadow_only;     /* heads: the shadow differed, the control did not */
     uint64_t control_only;    /* tails */
     uint64_t both;            /* both differed */
-    uint64_t unchecked;       /* the shadow differed, and no control answered */
+    uint64_t unchecked;       /* the shadow differed, and the control told nothing */
     uint64_t last_pair;       /* number of the last pair in which the shadow differed; 0: none */
     double log_evidence;      /* ln E */
     double log_evidence_most; /* the greatest so far */
     bool is_different;        /* proven once */
 };
 
-/* What one pair showed of one field. */
+/* What one pair showed of one field that differs from the primary in at least one. */
 struct noise_mark {
     uint32_t field;
-    bool is_shadow_different, is_control_different; /* from the primary; not both false */
+    bool is_checked; /* the field was looked at in both; else nothing is learnt of it */
+    bool is_shadow_different, is_control_different;
 };
 
 /* Embedded. */
 struct noise {
     bool has_control;
     uint64_t pair_count;    /* all */
-    uint64_t checked_count; /* of these, with an answer of the control */
+    uint64_t checked_count; /* of these, with a control that was looked at */
     uint64_t verdicts[VERDICT_COUNT];
     uint32_t marked_count; /* fields that were marked: ranks given out */
     struct map ids;        /* name to field */
@@ -79,8 +80,8 @@ void noise_fini(struct noise *n);
 
 /* The field of a name, made when it is new; NOISE_OTHERS when there is no room for it. */
 uint32_t noise_field_id(struct noise *n, struct slice name);
-/* Counts one pair in which the primary and the shadow answered; each field has at most one mark. is_checked: the control
-   answered, too. The verdict of the pair:
+/* Counts one pair in which the primary answered; each field has at most one mark. is_checked: the control was looked at,
+   too. The verdict of the pair:
      same       the shadow differs in no field
      different  it does in one that is called different, and in which this pair's control does not differ
      noise      it does, but in no such field */

@@ -92,3 +92,16 @@ Test(text, json_refuses_overlong_forms_surrogates_and_beyond_unicode)
     assert_json(SLICE("\xf4\x90\x80\x80"), FFFD FFFD FFFD FFFD);
     assert_json(SLICE("\xf5\x80\x80\x80"), FFFD FFFD FFFD FFFD);
 }
+
+Test(text, is_not_cut_inside_a_character)
+{
+    struct text t = { 0 };
+    text_add_cstr(&t, "ab\xe2\x82\xac");
+    text_cut(&t, 10);
+    cr_expect_eq(t.len, 5);
+    text_cut(&t, 4);
+    cr_expect_str_eq(t.bytes, "ab");
+    text_cut(&t, 0);
+    cr_expect_str_eq(t.bytes, "");
+    text_fini(&t);
+}

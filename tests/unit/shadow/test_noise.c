@@ -27,7 +27,7 @@ static uint32_t draw_marks(struct noise *n, struct rng *rng, const struct simula
         if (!is_both && !is_shadow && !is_control)
             continue;
         uint32_t field = noise_field_id(n, slice_from_cstr(fields[i].name));
-        marks[used++] = (struct noise_mark){ field, is_both || is_shadow, is_both || is_control };
+        marks[used++] = (struct noise_mark){ field, true, is_both || is_shadow, is_both || is_control };
     }
     return used;
 }
@@ -160,8 +160,8 @@ Test(noise, fields_of_one_pair_share_a_rank)
     struct noise n;
     noise_init(&n, true);
     uint32_t a = noise_field_id(&n, SLICE("a")), b = noise_field_id(&n, SLICE("b")), c = noise_field_id(&n, SLICE("c"));
-    struct noise_mark first[] = { { b, true, false }, { a, false, true } },
-                      second[] = { { a, true, true }, { c, true, true } };
+    struct noise_mark first[] = { { b, true, true, false }, { a, true, false, true } },
+                      second[] = { { a, true, true, true }, { c, true, true, true } };
     noise_add_pair(&n, true, first, 2);
     noise_add_pair(&n, true, second, 2);
     cr_expect_eq(n.fields[a].rank, 2);
@@ -177,7 +177,7 @@ Test(noise, a_true_difference_in_one_pair_of_ten_thousand_is_not_shouted)
     noise_init(&n, true);
     uint32_t field = noise_field_id(&n, SLICE("$.x"));
     for (uint32_t i = 0; i < 300000; i++) {
-        struct noise_mark mark = { field, true, false };
+        struct noise_mark mark = { field, true, true, false };
         noise_add_pair(&n, true, &mark, i % 10000 == 0 && i > 0 ? 1 : 0);
     }
     cr_expect_eq(n.fields[field].shadow_only, 29);
@@ -200,7 +200,7 @@ Test(noise, without_a_control_what_differs_is_different)
 {
     struct noise n;
     noise_init(&n, false);
-    struct noise_mark mark = { noise_field_id(&n, SLICE("status")), true, false };
+    struct noise_mark mark = { noise_field_id(&n, SLICE("status")), false, true, false };
     cr_expect_eq(noise_add_pair(&n, false, NULL, 0), VERDICT_SAME);
     cr_expect_eq(noise_verdict(&n), VERDICT_SAME);
     cr_expect_eq(noise_add_pair(&n, false, &mark, 1), VERDICT_DIFFERENT);
@@ -215,14 +215,16 @@ Test(noise, pairs_without_the_controls_answer_teach_nothing)
 {
     struct noise n;
     noise_init(&n, true);
-    struct noise_mark mark = { noise_field_id(&n, SLICE("$.x")), true, false };
+    struct noise_mark mark = { noise_field_id(&n, SLICE("$.x")), false, true, false };
     for (int i = 0; i < 1000; i++)
         cr_assert_eq(noise_add_pair(&n, false, &mark, 1), VERDICT_NOISE);
     cr_expect_eq(n.fields[mark.field].unchecked, 1000);
     cr_expect_eq(n.checked_count, 0);
     cr_expect_not(noise_field_is_settled(&n, &n.fields[mark.field]));
+    mark.is_checked = true;
     for (int i = 0; i < 40; i++)
         noise_add_pair(&n, true, &mark, 1);
+    mark.is_checked = false;
     cr_expect_eq(noise_add_pair(&n, false, &mark, 1), VERDICT_DIFFERENT);
     noise_fini(&n);
 }
@@ -232,7 +234,7 @@ Test(noise, a_pair_whose_control_differs_too_is_noise)
 {
     struct noise n;
     noise_init(&n, true);
-    struct noise_mark mark = { noise_field_id(&n, SLICE("$.x")), true, false };
+    struct noise_mark mark = { noise_field_id(&n, SLICE("$.x")), true, true, false };
     for (int i = 0; i < 40; i++)
         noise_add_pair(&n, true, &mark, 1);
     cr_expect_eq(noise_verdict(&n), VERDICT_DIFFERENT);
@@ -252,7 +254,7 @@ Test(noise, fields_past_the_limit_are_counted_together)
         cr_assert_eq(id, i < NOISE_FIELDS_MAX ? i + 1 : NOISE_OTHERS);
         cr_assert_eq(noise_field_id(&n, slice_from_cstr(name)), id);
     }
-    struct noise_mark mark = { NOISE_OTHERS, true, false };
+    struct noise_mark mark = { NOISE_OTHERS, true, true, false };
     for (int i = 0; i < 40; i++)
         noise_add_pair(&n, true, &mark, 1);
     cr_expect_eq(noise_field_verdict(&n, &n.fields[NOISE_OTHERS]), VERDICT_DIFFERENT);
