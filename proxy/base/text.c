@@ -113,6 +113,14 @@ static size_t utf8_length(struct slice s)
     return len;
 }
 
+bool text_is_utf8(struct slice s)
+{
+    size_t at = 0, len = 1;
+    for (; at < s.len && len > 0; at += len)
+        len = utf8_length(slice_after(s, at));
+    return len > 0;
+}
+
 /* The JSON escape of an ASCII character (RFC 8259, section 7) into out, or false when it stands for itself. */
 static bool json_escape(char c, char out[7])
 {

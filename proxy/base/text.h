@@ -5,6 +5,7 @@
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/check.h"
@@ -29,6 +30,8 @@ void text_printf(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Adds s as the inside of a JSON string: quotes, backslash and controls escaped; bytes that are not UTF-8 become
    U+FFFD. */
 void text_add_json(struct text *t, struct slice s);
+/* Whether text_add_json would keep it as it is: well-formed UTF-8 throughout. */
+bool text_is_utf8(struct slice s);
 
 /* Borrowed until the text changes. */
 static inline struct slice text_slice(const struct text *t)

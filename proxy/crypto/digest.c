@@ -13,16 +13,51 @@ void digest_sha256(struct slice bytes, uint8_t out[DIGEST_SHA256_BYTES])
     CHECK(length == DIGEST_SHA256_BYTES);
 }
 
-void digest_sha256_hex(struct slice bytes, char out[DIGEST_SHA256_HEX_SIZE])
+static void hex_write(const uint8_t raw[DIGEST_SHA256_BYTES], char out[DIGEST_SHA256_HEX_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
-    uint8_t raw[DIGEST_SHA256_BYTES];
-    digest_sha256(bytes, raw);
     for (size_t i = 0; i < DIGEST_SHA256_BYTES; i++) {
         out[2 * i] = digits[raw[i] >> 4];
         out[2 * i + 1] = digits[raw[i] & 15];
     }
     out[2 * DIGEST_SHA256_BYTES] = '\0';
+}
+
+void digest_sha256_hex(struct slice bytes, char out[DIGEST_SHA256_HEX_SIZE])
+{
+    uint8_t raw[DIGEST_SHA256_BYTES];
+    digest_sha256(bytes, raw);
+    hex_write(raw, out);
+}
+
+/* struct digest_stream is never defined: a pointer to it is OpenSSL's context in our own name. */
+static EVP_MD_CTX *to_context(struct digest_stream *stream)
+{
+    return (EVP_MD_CTX *)(void *)stream;
+}
+
+struct digest_stream *digest_stream_create(void)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    CHECK(context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
+    return (struct digest_stream *)(void *)context;
+}
+
+void digest_stream_add(struct digest_stream *stream, struct slice bytes)
+{
+    CHECK(EVP_DigestUpdate(to_context(stream), bytes.len ? bytes.ptr : "", bytes.len) == 1);
+}
+
+void digest_stream_hex(struct digest_stream *stream, char out[DIGEST_SHA256_HEX_SIZE])
+{
+    uint8_t raw[DIGEST_SHA256_BYTES];
+    CHECK(EVP_DigestFinal_ex(to_context(stream), raw, NULL) == 1);
+    hex_write(raw, out);
+}
+
+void digest_stream_destroy(struct digest_stream *stream)
+{
+    EVP_MD_CTX_free(to_context(stream));
 }
 
 void digest_websocket_accept(struct slice key, char out[DIGEST_WEBSOCKET_BYTES])

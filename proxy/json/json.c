@@ -335,3 +335,10 @@ void json_write_pretty(const struct json *value, struct text *out)
                              JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) == 0);
     text_add_char(out, '\n');
 }
+
+/* 17 digits tell any two doubles apart, where 15 would call neighbours the same. */
+void json_write_canonical(const struct json *value, struct text *out)
+{
+    CHECK(json_dump_callback(to_jansson_const(value), append, out,
+                             JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)) == 0);
+}

@@ -88,5 +88,8 @@ const struct json *json_next(const struct json *object, void **cursor, struct sl
 /* Members in the order they were put. */
 void json_write(const struct json *value, struct text *out);        /* one line, no newline */
 void json_write_pretty(const struct json *value, struct text *out); /* indented by two, newline at the end */
+/* One form for documents that mean the same: members sorted by name at every depth, no blanks, numbers in full. 1 and
+   1.0 stay apart, as a whole number and a fraction. For digests. */
+void json_write_canonical(const struct json *value, struct text *out);
 
 #endif

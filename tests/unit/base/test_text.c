@@ -105,3 +105,14 @@ Test(text, is_not_cut_inside_a_character)
     cr_expect_str_eq(t.bytes, "");
     text_fini(&t);
 }
+
+Test(text, utf8_is_well_formed_or_not)
+{
+    cr_assert(text_is_utf8(SLICE("")));
+    cr_assert(text_is_utf8(SLICE_NONE));
+    cr_assert(text_is_utf8(SLICE("plain\n\x01 and \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80")));
+    cr_assert_not(text_is_utf8(SLICE("\xff")));
+    cr_assert_not(text_is_utf8(SLICE("cut \xe2\x82")));
+    cr_assert_not(text_is_utf8(SLICE("\xc0\x80 overlong")));
+    cr_assert_not(text_is_utf8(SLICE("surrogate \xed\xa0\x80")));
+}

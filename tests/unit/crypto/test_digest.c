@@ -18,6 +18,22 @@ Test(digest, sha256_of_the_standard_vectors)
                   "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
+Test(digest, pieces_come_to_the_same_as_the_whole)
+{
+    struct slice whole = SLICE("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq");
+    for (size_t cut = 0; cut <= whole.len; cut++) {
+        char expected[DIGEST_SHA256_HEX_SIZE], hex[DIGEST_SHA256_HEX_SIZE];
+        struct digest_stream *stream = digest_stream_create();
+        digest_stream_add(stream, slice_first(whole, cut));
+        digest_stream_add(stream, SLICE_NONE);
+        digest_stream_add(stream, slice_after(whole, cut));
+        digest_stream_hex(stream, hex);
+        digest_stream_destroy(stream);
+        digest_sha256_hex(whole, expected);
+        cr_assert_str_eq(hex, expected);
+    }
+}
+
 Test(digest, comparison_sees_each_byte_and_the_length)
 {
     cr_assert(digest_equal(SLICE("secret"), SLICE("secret")));

@@ -161,3 +161,23 @@ Test(json, pretty_text_ends_in_a_newline)
     text_fini(&out);
     json_destroy(j);
 }
+
+static void assert_canonical(const char *document, const char *expected)
+{
+    struct json *j = parse(document);
+    struct text out = { 0 };
+    json_write_canonical(j, &out);
+    cr_assert_str_eq(out.bytes, expected);
+    text_fini(&out);
+    json_destroy(j);
+}
+
+Test(json, the_canonical_form_knows_neither_order_nor_blanks_but_every_value)
+{
+    assert_canonical(" { \"b\" : [ 1 , 2 ],\n\"a\": { \"z\": null, \"y\": \"\\u00e9\" } } ",
+                     "{\"a\":{\"y\":\"\xc3\xa9\",\"z\":null},\"b\":[1,2]}");
+    assert_canonical("[2,1]", "[2,1]");
+    assert_canonical("1", "1");
+    assert_canonical("1.0", "1.0");
+    assert_canonical("[0.10000000000000001,0.10000000000000002]", "[0.10000000000000001,0.10000000000000002]");
+}
