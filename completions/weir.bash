@@ -23,7 +23,7 @@ _weir() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     case $previous in
-    -c | --config | --token-file | --cacert)
+    -c | --config | --token-file | --cacert | --ca)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$current"))
         return
@@ -37,18 +37,31 @@ _weir() {
         COMPREPLY=($(compgen -W 'GET HEAD POST PUT PATCH DELETE OPTIONS' -- "$current"))
         return
         ;;
-    --workers | -H | --header | --from | --at | --admin | --reason | --timeout | --port | --rate | --for)
+    --speed)
+        COMPREPLY=($(compgen -W '1x 2x 0.5x 100/s max' -- "$current"))
+        return
+        ;;
+    --workers | -H | --header | --from | --at | --admin | --reason | --timeout | --port | --rate | --for | --to | --concurrency | --limit | \
+        --only | --ignore-header | --show)
         return
         ;;
     esac
 
     local words
     case ${COMP_CWORD}:${COMP_WORDS[1]} in
-    1:*) words='run check explain schema reference demo ctl version --help --version' ;;
+    1:*) words='run check explain schema reference demo replay ctl version --help --version' ;;
     *:run) words='-c --config --workers --state-dir --help' ;;
     *:check) words='-c --config --help' ;;
     *:explain) words='-c --config -X --method -H --header --from --at --all --help' ;;
     *:demo) words='--port --rate --for --help' ;;
+    *:replay)
+        words='--to --speed --concurrency --limit --only --unsafe-methods -H --header --ignore-header --show --timeout --ca --insecure --http2 --json --help'
+        if [ "${current:0:1}" != - ]; then
+            compopt -o filenames 2>/dev/null
+            COMPREPLY=($(compgen -f -- "$current"))
+            return
+        fi
+        ;;
     *:ctl) words=$(_weir_ctl "${COMP_WORDS[@]:2:COMP_CWORD-2}") ;;
     *) words='--help' ;;
     esac

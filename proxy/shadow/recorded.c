@@ -107,6 +107,16 @@ void recorded_json_digest(struct slice body, char out[DIGEST_SHA256_HEX_SIZE])
     text_fini(&canonical);
 }
 
+bool recorded_is_volatile(struct slice name)
+{
+    static const char *const names[] = { "age",        "connection",    "content-length",    "date",
+                                         "keep-alive", "server-timing", "transfer-encoding", "via" };
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (slice_equal_nocase(name, slice_from_cstr(names[i])))
+            return true;
+    return false;
+}
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 struct reading {

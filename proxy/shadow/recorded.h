@@ -56,6 +56,10 @@ void recorded_write(const struct recorded *r, struct text *out);
    what no server may be sent (a method, target, host or header that is none). Unknown members are passed over. */
 bool recorded_read(struct slice line, struct arena *arena, struct recorded *out, struct text *error) MUST_CHECK;
 
+/* Whether a header of an answer says something about the moment or the connection only, and so differs between any two
+   answers: neither recorded nor compared. */
+bool recorded_is_volatile(struct slice name);
+
 /* The digest of a whole body's canonical form, or "" when it is no JSON object or array: those tell formatting from
    content. */
 void recorded_json_digest(struct slice body, char out[DIGEST_SHA256_HEX_SIZE]);

@@ -23,7 +23,7 @@ def commands_below(path=()):
 
 
 def options_of(path):
-    return set(re.findall(r"^ +.*?(--[a-z-]+)", help_section(path, "options"), re.MULTILINE))
+    return set(re.findall(r"^ +.*?(--[a-z0-9-]+)", help_section(path, "options"), re.MULTILINE))
 
 
 def completions(words, current=""):

@@ -202,18 +202,23 @@ Test(record, reopening_follows_the_name)
     cr_assert_str_eq(targets(path), "/4");
 }
 
-/* Another process moved it away: what it made in its place is not pushed down the row. */
+/* Another process has rotated: what it writes to by now is not pushed down the row. */
 Test(record, only_the_file_with_the_name_is_rotated)
 {
+    struct records *mine = records, *others = records_create();
     settings.max_bytes = line_bytes();
     add(1);
     records_flush(records);
     cr_assert_eq(rename(path, rotated(7)), 0);
+    records = others;
     add(2);
+    records_destroy(others);
+    records = mine;
+    add(3);
     records_flush(records);
     cr_assert_str_eq(targets(rotated(7)), "/1");
     cr_assert_str_eq(targets(rotated(1)), "-");
-    cr_assert_str_eq(targets(path), "/2");
+    cr_assert_str_eq(targets(path), "/2/3");
 }
 
 Test(record, what_cannot_be_opened_is_counted)
