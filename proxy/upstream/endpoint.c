@@ -14,6 +14,7 @@
 
 #define DOWN_FIRST_MS 1000 /* after one failed connect; doubled with each further one */
 #define DOWN_MOST_MS  16000
+#define FIRM_PART     4 /* a probe is firm for this part of connect_timeout: enough for an endpoint that is up, by far */
 
 /* ---- up and down ------------------------------------------------------------------------------------------------------ */
 
@@ -64,8 +65,10 @@ void endpoint_probe(struct endpoint *e)
     bool is_known = e->connection_count > 0 && endpoint_is_usable(e);
     if (is_known || e->probe != NULL || e->upstream->set->is_probing_stopped)
         return;
-    if (upstream_is_below_limit(e->upstream))
-        connection_open(e, NULL);
+    if (!upstream_is_below_limit(e->upstream))
+        return;
+    e->is_probe_slow = false;
+    connection_open(e, NULL);
 }
 
 void endpoint_owe_probe(struct endpoint *e)
@@ -77,11 +80,36 @@ void endpoint_owe_probe(struct endpoint *e)
 
 void endpoint_probe_owed(struct endpoint *e)
 {
+    struct upstream *u = e->upstream;
     list_remove(&e->probe_link);
-    if (e->upstream->set->is_probing_stopped || e->probe != NULL)
+    if (u->set->is_probing_stopped || e->probe != NULL)
         return;
     e->is_probe_firm = true;
+    e->is_probe_slow = false;
+    timer_start(u->set->loop, &e->firm_timer, (u->connect_timeout_ms + FIRM_PART - 1) / FIRM_PART);
     connection_open(e, NULL);
+}
+
+/* Nothing to do when the probe has ended since; the next would have started the timer anew. */
+static void endpoint_on_firm_over(void *arg)
+{
+    struct endpoint *e = arg;
+    CHECK_MAGIC(e, ENDPOINT_MAGIC);
+    if (!e->is_probe_firm)
+        return;
+    e->is_probe_firm = false;
+    e->is_probe_slow = true;
+    upstream_on_room(e->upstream);
+}
+
+void endpoint_on_probe_gave_way(struct endpoint *e)
+{
+    if (endpoint_is_usable(e))
+        return;
+    if (e->is_probe_slow)
+        endpoint_leave_alone(e, 2 * e->down_period_ms);
+    else
+        endpoint_owe_probe(e);
 }
 
 static void endpoint_on_probe_due(void *arg)
@@ -128,6 +156,7 @@ struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_entry
     e->exchange_limit = UINT32_MAX;
     list_init(&e->probe_link);
     timer_init(&e->probe_timer, endpoint_on_probe_due, e);
+    timer_init(&e->firm_timer, endpoint_on_firm_over, e);
     return e;
 }
 
@@ -135,6 +164,7 @@ void endpoint_close_unused(struct endpoint *e)
 {
     struct upstream_connection *probe = e->probe;
     timer_stop(e->upstream->set->loop, &e->probe_timer);
+    timer_stop(e->upstream->set->loop, &e->firm_timer);
     list_remove(&e->probe_link);
     connection_close_idle(e);
     if (probe != NULL)
@@ -146,6 +176,7 @@ void endpoint_destroy(struct endpoint *e)
     CHECK_MAGIC(e, ENDPOINT_MAGIC);
     CHECK(e->connection_count == 0 && list_is_empty(&e->idle) && list_is_empty(&e->shared));
     CHECK(!timer_is_armed(&e->probe_timer) && !list_is_linked(&e->probe_link));
+    CHECK(!timer_is_armed(&e->firm_timer));
     list_remove(&e->link);
     memory_free(e->label);
     tls_session_slot_clear(&e->session);

@@ -9,19 +9,23 @@
  *         ^                                  ^  \ no room, or        |  |  ^
  *         |                                  |   \ gave way          |  |  | the next free connection
  *         |                                  |    `--> on upstream->owed_probes
- *         |                                  `------- it failed -----'  |
+ *         |                                  `-- it failed, or gave way when firm no more
  *         `--------------------- endpoint_on_connected ----------------'
  *
  * Probes count as connections and keep to max_connections. A request that finds no room takes a probe's place, but
- * only once: what is owed then gets the next connection that becomes free, and keeps it. Else a full upstream would
- * never find the endpoint again whose loss has filled it.
+ * only once: what is owed then gets the next connection that becomes free, and is firm: it gives way to nobody for a
+ * quarter of connect_timeout. Else a full upstream would never find the endpoint again whose loss has filled it; and
+ * were it firm for longer, an endpoint that hangs would keep requests from those that work. One probe of an upstream is
+ * firm at a time, and after it a request that waits goes first: so where max_connections is 1, hung endpoints take
+ * turns with requests, and each is tried less and less often.
  *
  * Owner: its upstream, or its last connection once it is not configured any more. Thread: the worker's.
  *
  *   invariants
  *   E1 at most one probe is under way
  *   E2 a configured endpoint that is down has its timer armed, is owed a probe or has one under way, unless
- *      the worker drains */
+ *      the worker drains
+ *   E3 at most one probe of an upstream is firm */
 #ifndef UPSTREAM_ENDPOINT_H
 #define UPSTREAM_ENDPOINT_H
 
@@ -75,6 +79,8 @@ struct endpoint {
     int64_t down_period_ms;            /* for which it is left alone, or was last; 0 when up */
     struct upstream_connection *probe; /* being connected for nobody yet; NULL: none */
     bool is_probe_firm;                /* it gives way to no request */
+    bool is_probe_slow;                /* it was firm and is no more: who gives way now has had its chance */
+    struct timer firm_timer;           /* armed while is_probe_firm; for a little longer when the probe has ended */
     struct timer probe_timer;          /* armed while it is down and left alone */
     struct list probe_link;            /* in upstream->owed_probes */
 };

@@ -20,10 +20,12 @@ void endpoint_close_unused(struct endpoint *e);
 /* One connection when there is none, so that a dead endpoint is known before the first request, or when it is down; if
    there is room. */
 void endpoint_probe(struct endpoint *e);
-/* Its probe is due and has no room, or gave way to a request. */
+/* Its probe is due and has no room. */
 void endpoint_owe_probe(struct endpoint *e);
-/* There is room. */
+/* There is room, and no other probe of the upstream is firm: this one is, for a while. */
 void endpoint_probe_owed(struct endpoint *e);
+/* Its probe was closed for a request: another is owed, unless that one was firm long enough to find something out. */
+void endpoint_on_probe_gave_way(struct endpoint *e);
 /* A connection of it is gone: counts, and frees what only it held. */
 void endpoint_forget_connection(struct endpoint *e);
 

@@ -331,8 +331,8 @@ static void upstream_give_up(struct upstream_connection *unused)
     struct endpoint *e = unused->endpoint;
     bool is_probe = e->probe == unused;
     connection_close(unused);
-    if (is_probe && !endpoint_is_usable(e))
-        endpoint_owe_probe(e);
+    if (is_probe)
+        endpoint_on_probe_gave_way(e);
 }
 
 bool upstream_has_room(struct upstream *u)
@@ -359,13 +359,31 @@ static bool upstream_can_serve(const struct upstream *u)
     return upstream_is_below_limit(u) || upstream_find_unused(u) != NULL || upstream_find_shared(u) != NULL;
 }
 
-/* Owed probes first: one connection each, and no more until the next is due. */
+static bool upstream_has_firm_probe(const struct upstream *u)
+{
+    for (uint32_t i = 0; i < u->endpoint_count; i++)
+        if (u->endpoints[i]->is_probe_firm)
+            return true;
+    return false;
+}
+
+/* An owed probe goes before those who wait, but not twice in a row, and one at a time (E3). */
+static void upstream_serve_owed_probe(struct upstream *u)
+{
+    bool is_request_first = u->is_request_next && !list_is_empty(&u->pending);
+    if (list_is_empty(&u->owed_probes) || is_request_first || upstream_has_firm_probe(u) || !upstream_has_room(u))
+        return;
+    u->is_request_next = true;
+    endpoint_probe_owed(LIST_ITEM(u->owed_probes.next, struct endpoint, probe_link));
+}
+
 static void upstream_serve_waiting(struct upstream *u)
 {
-    while (!list_is_empty(&u->owed_probes) && upstream_has_room(u))
-        endpoint_probe_owed(LIST_ITEM(u->owed_probes.next, struct endpoint, probe_link));
-    while (!list_is_empty(&u->pending) && upstream_can_serve(u))
+    upstream_serve_owed_probe(u);
+    while (!list_is_empty(&u->pending) && upstream_can_serve(u)) {
+        u->is_request_next = false;
         exchange_leave_queue(LIST_ITEM(u->pending.next, struct exchange, link));
+    }
 }
 
 /* Connections became free in this turn: those who wait go on, oldest first. Runs outside of any callback. */

@@ -51,6 +51,7 @@ struct upstream {
     uint32_t connection_count;
     struct list pending;     /* exchanges that wait for a connection, oldest first */
     struct list owed_probes; /* endpoints whose probe waits for room, oldest first */
+    bool is_request_next;    /* the last room went to an owed probe: who waits comes before the next */
     struct list leaving;     /* endpoints no longer configured */
     struct tls_context *tls; /* a reference; NULL: plain text */
     uint32_t stats_id;

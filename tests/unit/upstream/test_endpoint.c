@@ -2,6 +2,7 @@
 #include "upstream/endpoint.h"
 
 #include "upstream/fixture.h"
+#include "upstream/internal.h"
 
 #include <unistd.h>
 
@@ -114,6 +115,106 @@ Test(endpoint, probes_keep_to_the_limit_and_give_way_to_a_request_once)
     TURN_UNTIL(&h, call_is_over(&c));
     TURN_UNTIL(&h, house_endpoint(&h, 0)->probe != NULL);
     cr_assert(house_endpoint(&h, 0)->is_probe_firm, "what it was owed it keeps");
+    house_close(&h);
+    close(peer);
+}
+
+/* Endpoint 0 works and has the one call `busy`; the others hang, and are owed probes. */
+static void open_with_owed_probes(const char *plan, uint32_t max_connections, struct call *busy)
+{
+    house_open(&h, plan);
+    h.config.max_connections = max_connections;
+    h.config.connect_timeout_ms = 600000; /* what comes in time does not come by it */
+    house_apply(&h);
+    for (uint32_t i = 1; i < h.upstream->endpoint_count; i++)
+        endpoint_on_connect_failed(house_endpoint(&h, i), "could not connect");
+    call_start(busy, &h, "0");
+    TURN_UNTIL(&h, busy->x.state == EXCHANGE_WAITING);
+    for (uint32_t i = 1; i < h.upstream->endpoint_count; i++) {
+        timer_stop(h.loop, &house_endpoint(&h, i)->probe_timer);
+        endpoint_owe_probe(house_endpoint(&h, i));
+    }
+}
+
+/* The time for which it is firm ends now. */
+static void end_firm(struct endpoint *e)
+{
+    cr_assert(timer_is_armed(&e->firm_timer));
+    timer_start(h.loop, &e->firm_timer, 1);
+}
+
+Test(endpoint, a_firm_probe_of_one_that_hangs_gives_way_after_a_while)
+{
+    struct call busy, next;
+    open_with_owed_probes("LH", 1, &busy);
+    struct endpoint *hung = house_endpoint(&h, 1);
+    int peer = peer_serve(&h, 0, "0");
+    TURN_UNTIL(&h, call_is_over(&busy) && hung->is_probe_firm);
+    call_start(&next, &h, "1");
+    house_turns(&h, 5);
+    cr_assert_eq(next.x.state, EXCHANGE_PENDING, "the probe has the only connection");
+    end_firm(hung);
+    TURN_UNTIL(&h, next.x.state == EXCHANGE_WAITING);
+    cr_assert_eq(next.x.endpoint, house_endpoint(&h, 0));
+    cr_assert_null(hung->probe);
+    cr_assert_not(list_is_linked(&hung->probe_link), "it has had its chance");
+    cr_assert_eq(hung->down_period_ms, 2000, "as if it had failed");
+    check_watched(hung);
+    close(peer);
+    peer = peer_serve(&h, 0, "1");
+    TURN_UNTIL(&h, call_is_over(&next));
+    house_close(&h);
+    close(peer);
+}
+
+Test(endpoint, a_slow_probe_that_nobody_needs_to_give_way_goes_on)
+{
+    struct call busy;
+    open_with_owed_probes("LH", 1, &busy);
+    struct endpoint *hung = house_endpoint(&h, 1);
+    int peer = peer_serve(&h, 0, "0");
+    TURN_UNTIL(&h, call_is_over(&busy) && hung->is_probe_firm);
+    end_firm(hung);
+    TURN_UNTIL(&h, !hung->is_probe_firm);
+    house_turns(&h, 5);
+    cr_assert_not_null(hung->probe);
+    house_close(&h);
+    close(peer);
+}
+
+Test(endpoint, one_probe_is_firm_at_a_time)
+{
+    struct call busy, next;
+    open_with_owed_probes("LHH", 2, &busy);
+    int peer = peer_serve(&h, 0, "0");
+    TURN_UNTIL(&h, call_is_over(&busy) && house_endpoint(&h, 1)->is_probe_firm);
+    upstream_on_room(h.upstream);
+    house_turns(&h, 5);
+    cr_assert_null(house_endpoint(&h, 2)->probe, "there is room for both, but requests need some");
+    call_start(&next, &h, "1");
+    cr_assert_eq(next.x.state, EXCHANGE_WAITING);
+    peer_answer(peer, "1");
+    TURN_UNTIL(&h, call_is_over(&next));
+    connection_close(house_endpoint(&h, 1)->probe);
+    TURN_UNTIL(&h, house_endpoint(&h, 2)->is_probe_firm);
+    house_close(&h);
+    close(peer);
+}
+
+Test(endpoint, after_a_firm_probe_a_request_comes_before_the_next)
+{
+    struct call busy, next;
+    open_with_owed_probes("LHH", 1, &busy);
+    int peer = peer_serve(&h, 0, "0");
+    TURN_UNTIL(&h, call_is_over(&busy) && house_endpoint(&h, 1)->is_probe_firm);
+    call_start(&next, &h, "1");
+    cr_assert_eq(next.x.state, EXCHANGE_PENDING);
+    end_firm(house_endpoint(&h, 1));
+    TURN_UNTIL(&h, next.x.state == EXCHANGE_WAITING);
+    cr_assert_null(house_endpoint(&h, 2)->probe);
+    close(peer);
+    peer = peer_serve(&h, 0, "1");
+    TURN_UNTIL(&h, call_is_over(&next) && house_endpoint(&h, 2)->is_probe_firm);
     house_close(&h);
     close(peer);
 }
