@@ -67,7 +67,7 @@ void pieces_clear(struct pieces *q, struct pieces_pool *pool)
         block_give(pool, b);
     }
     q->last = NULL;
-    q->bytes = 0;
+    q->bytes = q->chunk_count = 0;
     if (q->pack != NULL)
         chunk_unref(TAKE(&q->pack));
 }
@@ -98,7 +98,9 @@ void pieces_push(struct pieces *q, struct pieces_pool *pool, struct chunk *chunk
             tail->length += length;
             return;
         }
+        q->chunk_count -= tail->chunk == chunk;
     }
+    q->chunk_count++;
     *next_piece(q, pool) = (struct piece){ .chunk = chunk_ref(chunk), .offset = offset, .length = length };
 }
 
@@ -124,12 +126,15 @@ void pieces_pack(struct pieces *q, struct pieces_pool *pool, struct chunk_pool *
 static void drop_front(struct pieces *q, struct pieces_pool *pool)
 {
     struct pieces_block *b = q->first;
-    chunk_unref(b->pieces[b->first].chunk);
-    if (++b->first < b->last)
-        return;
-    q->first = b->next;
-    block_give(pool, b);
-    if (q->first != NULL)
+    struct chunk *gone = b->pieces[b->first].chunk;
+    if (++b->first == b->last) {
+        q->first = b->next;
+        block_give(pool, b);
+    }
+    const struct piece *front = pieces_front(q);
+    q->chunk_count -= front == NULL || front->chunk != gone;
+    chunk_unref(gone);
+    if (front != NULL)
         return;
     q->last = NULL;
     if (q->pack != NULL)

@@ -40,11 +40,12 @@ struct pieces_pool {
     uint32_t live_count; /* blocks in queues; zero after a drain */
 };
 
-/* Embedded. `bytes` is the sum of the lengths; read by the owner, never written. */
+/* Embedded. `bytes` is the sum of the lengths; it and chunk_count are read by the owner, never written. */
 struct pieces {
     struct pieces_block *first, *last; /* NULL when empty */
     struct chunk *pack;                /* where short pieces are copied together; NULL: none are queued */
     uint32_t bytes;
+    uint32_t chunk_count; /* that it holds, at most: runs of pieces in the same chunk */
 };
 
 /* free_max: how many blocks are kept. */

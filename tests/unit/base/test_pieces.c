@@ -227,3 +227,52 @@ Test(pieces, are_one_run_where_they_lie_or_copied)
     cr_assert_arr_eq(into + 906, "xyz", 3);
     bench_close(&b);
 }
+
+/* ---- how many chunks it holds ------------------------------------------------------------------------------------ */
+
+Test(pieces, pieces_of_one_chunk_in_a_row_hold_it_once)
+{
+    struct bench b;
+    bench_open(&b);
+    struct chunk *one = chunk_create(&b.chunks), *two = chunk_create(&b.chunks);
+    one->used = two->used = 100;
+    pieces_push(&b.q, &b.pool, one, 0, 10);
+    pieces_push(&b.q, &b.pool, one, 10, 10);
+    pieces_push(&b.q, &b.pool, one, 50, 10);
+    cr_expect_eq(b.q.chunk_count, 1);
+    pieces_push(&b.q, &b.pool, two, 0, 10);
+    cr_expect_eq(b.q.chunk_count, 2);
+    pieces_consume(&b.q, &b.pool, 25);
+    cr_expect_eq(b.q.chunk_count, 2, "a part of the first chunk is left");
+    pieces_consume(&b.q, &b.pool, 5);
+    cr_expect_eq(b.q.chunk_count, 1);
+    pieces_consume(&b.q, &b.pool, 10);
+    cr_expect_eq(b.q.chunk_count, 0);
+    chunk_unref(one);
+    chunk_unref(two);
+    bench_close(&b);
+}
+
+Test(pieces, the_count_bounds_the_chunks_whatever_comes_and_goes)
+{
+    struct bench b;
+    struct rng rng;
+    bench_open(&b);
+    rng_init(&rng, 3);
+    for (int i = 0; i < 5000; i++) {
+        struct chunk *c = chunk_create(&b.chunks);
+        uint32_t length = 1 + rng_below(&rng, 6000);
+        c->used = CHUNK_BYTES;
+        if (rng_below(&rng, 2) == 0)
+            pieces_pack(&b.q, &b.pool, &b.chunks, c->bytes, length);
+        else
+            pieces_push(&b.q, &b.pool, c, 0, length);
+        chunk_unref(c);
+        if (rng_below(&rng, 3) == 0)
+            pieces_consume(&b.q, &b.pool, rng_below(&rng, b.q.bytes + 1));
+        cr_assert_leq(b.chunks.live_count, b.q.chunk_count + 1, "one more may be open for packing");
+    }
+    pieces_consume(&b.q, &b.pool, b.q.bytes);
+    cr_assert_eq(b.q.chunk_count, 0);
+    bench_close(&b);
+}
