@@ -96,3 +96,10 @@ void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3
     message_drop(m, FIELD_TRACEPARENT);
     message_add(m, arena, FIELD_TRACEPARENT, field_names[FIELD_TRACEPARENT], traceparent_text(arena, out));
 }
+
+struct slice trace_child(struct arena *arena, const struct trace_context *of, uint64_t random)
+{
+    struct trace_context child = *of;
+    put_hex(random != 0 ? random : 1, child.parent_id);
+    return traceparent_text(arena, &child);
+}

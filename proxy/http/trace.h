@@ -26,4 +26,7 @@ struct trace_context {
    parent id is random[2]. Replaces the field in the message. random: three independent 64-bit numbers. */
 void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3], struct trace_context *out);
 
+/* The value of a traceparent for a child of what trace_carry read: same trace, same flags, a parent id of its own. */
+struct slice trace_child(struct arena *arena, const struct trace_context *of, uint64_t random);
+
 #endif

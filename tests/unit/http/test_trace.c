@@ -117,3 +117,15 @@ Test(trace, an_id_is_never_all_zeros)
     trace_carry(&message, &arena, zeros, &context);
     expect_traceparent("00-00000000000000000000000000000001-0000000000000001-00");
 }
+
+Test(trace, a_child_shares_all_but_the_parent_id)
+{
+    struct trace_context context;
+    add("traceparent", "00-" TRACE "-" PARENT "-01");
+    trace_carry(&message, &arena, randoms, &context);
+    struct slice child = trace_child(&arena, &context, 0xfedcba);
+    cr_expect(slice_equal(child, SLICE("00-" TRACE "-0000000000fedcba-01")), "%.*s", SLICE_ARG(child));
+    cr_expect(slice_equal(trace_child(&arena, &context, 0), SLICE("00-" TRACE "-0000000000000001-01")),
+              "zeros are invalid");
+    expect_traceparent("00-" TRACE "-0000000000abcdef-01");
+}
