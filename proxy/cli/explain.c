@@ -1,4 +1,4 @@
-/* cli/explain.c - `weir explain`: which listener, route, rule and split a request would meet, and why not the others.
+/* cli/explain.c - `weir explain`: which listener, route, rule, split and shadow a request would meet, and why not the others.
  *
  * The answers come from route_decide and its companions, the very code that the server runs; this file only words them. */
 #include "cli/explain.h"
@@ -230,6 +230,24 @@ static void print_effects(struct explanation *e)
     print_edits(e, "response", &route->response_headers);
 }
 
+/* Whether a copy is made is drawn: what is told is the chance. */
+static void print_shadows(struct explanation *e)
+{
+    const struct compiled_route *route = e->decision.route;
+    for (size_t i = 0; i < route->config->shadow_count && e->decision.upstream_index != CONFIG_NONE; i++) {
+        const struct compiled_shadow *shadow = &route->shadows[i];
+        const struct shadow_config *config = shadow->config;
+        const char *why = route_shadow_explain(e->snapshot->table, shadow, &e->request->routed, e->arena);
+        char share[16];
+        units_format_share(config->share_ppm, share, sizeof share);
+        if (why != NULL)
+            line(e, LINE_MISS, "  shadow", "%.*s gets no copy: %s", SLICE_ARG(config->to), why);
+        else
+            line(e, LINE_MATCH, "  shadow", "%.*s gets a copy of %s (%.*s)", SLICE_ARG(config->to), share,
+                 SLICE_ARG(place_text(e, config->place)));
+    }
+}
+
 static void print_reason(struct explanation *e, enum reason reason)
 {
     const struct reason_row *row = &reason_rows[reason];
@@ -295,6 +313,7 @@ static void explain(struct explanation *e)
         print_rules(e);
         print_split(e);
         print_effects(e);
+        print_shadows(e);
     }
     print_answer(e);
 }
@@ -384,8 +403,8 @@ const struct command command_explain = {
     .name = "explain",
     .synopsis = "-c FILE [-X METHOD] [-H 'NAME: VALUE']... [--from IP] [--at RFC3339] URL",
     .summary = "says where a request would go, and why",
-    .details = "Prints the listener, route, rule and split that the request would meet, and why "
-               "each earlier\n"
+    .details = "Prints the listener, route, rule, split and shadows that the request would meet, "
+               "and why each earlier\n"
                "route and rule does not match. Nothing is sent: the decision is made by the code "
                "the server\n"
                "runs. URL is http://HOST[:PORT]/PATH, or only /PATH.\n\n"

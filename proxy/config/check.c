@@ -183,7 +183,7 @@ static void check_presence(struct check *c)
 /* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 const struct check_rule check_rules[] = {
-    { "Upstreams named by `to`, `split` and rules exist.", false, resolve_upstreams },
+    { "Upstreams named by `to`, `split`, rules and shadows exist.", false, resolve_upstreams },
     { "Segments named by conditions exist.", false, resolve_segments },
     { "No segment contains itself, and they are nested at most 16 deep.", false, resolve_nesting },
     { "Names of routes, of a route's rules and of tokens are unique.", false, check_names },
@@ -193,6 +193,9 @@ const struct check_rule check_rules[] = {
     { "Endpoints of upstreams with TLS have a name to verify: their host, or `tls.sni`.", false, check_server_names },
     { "The admin API listens beyond loopback only with `tokens` and `tls`.", false, check_admin },
     { "`STATE_DIR/admin.sock` is short enough for a socket's path.", false, check_state_dir },
+    { "A route's shadows go to different upstreams, at most 16, and the route forwards something.", false,
+      shadows_check },
+    { "Warned of: shadows whose upstream gets requests of the same route, too.", true, shadows_warn },
     { "Warned of: a configuration without listeners or without routes.", true, check_presence },
     { "Warned of: upstreams and segments that nothing uses.", true, hygiene_unused },
     { "Warned of: routes whose requests an earlier route takes.", true, hygiene_shadowed },

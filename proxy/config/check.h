@@ -39,6 +39,9 @@ void check_run(struct fill *fill, struct config *config, struct wall_time now);
 void resolve_upstreams(struct check *check);
 void resolve_segments(struct check *check);
 void resolve_nesting(struct check *check);
+/* Rules in config/shadows.c. */
+void shadows_check(struct check *check);
+void shadows_warn(struct check *check);
 /* Rules in config/hygiene.c. */
 void hygiene_unused(struct check *check);
 void hygiene_shadowed(struct check *check);

@@ -99,6 +99,7 @@ static void add_type(struct text *out, const struct setting *row)
     case SETTING_COUNT:
     case SETTING_DURATION:
     case SETTING_SIZE:
+    case SETTING_SHARE:
     case SETTING_RATE:
     case SETTING_TIME:
     case SETTING_PATH:

@@ -19,6 +19,7 @@ enum setting_type {
     SETTING_COUNT,     /* uint32_t or uint16_t */
     SETTING_DURATION,  /* int64_t, milliseconds */
     SETTING_SIZE,      /* uint64_t, bytes */
+    SETTING_SHARE,     /* uint32_t, parts per million */
     SETTING_RATE,      /* uint32_t count; beside it uint32_t, the period in milliseconds */
     SETTING_TIME,      /* struct wall_time */
     SETTING_CHOICE,    /* an enum or uint16_t */

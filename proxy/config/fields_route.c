@@ -171,7 +171,7 @@ static const struct setting header_edits_rows[] = {
       .doc = "Names of headers to take out." },
 };
 
-static const struct setting_table header_edits_table = {
+const struct setting_table config_header_edits_table = {
     .name = "header_edits",
     .doc = "Changes to a head on its way through.",
     .struct_bytes = sizeof(struct header_edits_config),
@@ -266,12 +266,15 @@ static const struct setting route_rows[] = {
       .doc = "Answers with a redirect." },
     { SUBTABLE("respond", struct route_config, respond, struct respond_config, respond_table),
       .doc = "Answers with a fixed text." },
+    { LIST_OF("shadow", struct route_config, shadows, shadow_count, struct shadow_config, config_shadow_table),
+      .doc = "Where copies of its requests go, too; the request itself is not changed, delayed or failed by any." },
     { SUBTABLE("rewrite", struct route_config, rewrite, struct rewrite_config, rewrite_table),
       .doc = "Changes path or host on the way to the upstream." },
-    { SUBTABLE("request_headers", struct route_config, request_headers, struct header_edits_config, header_edits_table),
+    { SUBTABLE("request_headers", struct route_config, request_headers, struct header_edits_config,
+               config_header_edits_table),
       .doc = "Changes to the request's headers." },
     { SUBTABLE("response_headers", struct route_config, response_headers, struct header_edits_config,
-               header_edits_table),
+               config_header_edits_table),
       .doc = "Changes to the response's headers." },
     { DURATION("timeout", struct route_config, timeout_ms), .default_text = "30s", .min_text = "1ms", .max_text = "1d",
       .doc = "From the request's last byte to the head of the answer, all tries together; past it: "
@@ -291,7 +294,7 @@ static const struct setting route_rows[] = {
     OWNERSHIP(struct route_config),
 };
 
-static const char *const route_later[] = { "script", "fallback", "shadow", "fault", NULL };
+static const char *const route_later[] = { "script", "fallback", "fault", NULL };
 
 const struct setting_table config_route_table = {
     .name = "route",

@@ -359,6 +359,7 @@ static void fill_row(struct fill *f, const struct setting *row, const char *key,
     case SETTING_COUNT:
     case SETTING_DURATION:
     case SETTING_SIZE:
+    case SETTING_SHARE:
     case SETTING_RATE:
     case SETTING_TIME:
     case SETTING_CHOICE:

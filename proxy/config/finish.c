@@ -113,21 +113,21 @@ void path_finish(struct fill *f, const struct node *map, void *target)
 }
 
 /* A list that is written but empty would mean "never"; it is a mistake. */
-static void refuse_empty(struct fill *f, const struct node *map, const char *key)
+static void refuse_empty(struct fill *f, const struct node *map, const char *key, const char *hint)
 {
     const struct node *value = node_get(map, key);
     if (value == NULL || value->kind != NODE_LIST || value->child_count > 0)
         return;
     struct err *e = err_add(f->errors, value->place, "'%s' is an empty list", key);
-    err_hint(f->errors, e, "remove it to match any %s", key);
+    err_hint(f->errors, e, "%s", hint);
 }
 
 /* As hosts are compared: lower case, no final dot. */
 void match_finish(struct fill *f, const struct node *map, void *target)
 {
     struct match_config *match = target;
-    refuse_empty(f, map, "host");
-    refuse_empty(f, map, "method");
+    refuse_empty(f, map, "host", "remove it to match any host");
+    refuse_empty(f, map, "method", "remove it to match any method");
     for (size_t i = 0; i < match->hosts.count; i++) {
         struct slice host = match->hosts.items[i];
         if (slice_has_suffix(host, SLICE(".")))
@@ -224,6 +224,30 @@ static void split_from_to(struct fill *f, struct route_config *route)
         .upstream = route->to, .weight = 1, .upstream_index = CONFIG_NONE, .place = route->to_place
     };
     route->split_count = 1;
+}
+
+/* ---- shadows ----------------------------------------------------------------------------------------------------- */
+
+/* Written as a whole or not at all: who names what is removed shall see everything that is. */
+void shadow_finish(struct fill *f, const struct node *map, void *target)
+{
+    static const struct slice credentials[] = { SLICE("authorization"), SLICE("cookie"), SLICE("proxy-authorization") };
+    struct shadow_config *shadow = target;
+    struct header_edits_config *edits = &shadow->headers;
+    const struct node *headers = node_get(map, "headers");
+    bool is_map = headers != NULL && headers->kind == NODE_MAP;
+    refuse_empty(f, map, "methods", "remove it to copy the safe ones");
+    shadow->upstream_index = CONFIG_NONE;
+    if (!is_map || node_get(headers, "set") == NULL) {
+        edits->set = arena_zalloc(f->arena, sizeof *edits->set);
+        edits->set[0] = (struct header_set){ .name = SLICE(SHADOW_MARK_NAME), .value = SLICE("1") };
+        edits->set_count = 1;
+    }
+    if (!is_map || node_get(headers, "remove") == NULL) {
+        edits->remove.items = arena_zalloc(f->arena, sizeof credentials);
+        memcpy(edits->remove.items, credentials, sizeof credentials);
+        edits->remove.count = ARRAY_COUNT(credentials);
+    }
 }
 
 /* ---- routes ------------------------------------------------------------------------------------------------------ */

@@ -333,6 +333,25 @@ struct compare_config {
     uint64_t max_body_bytes;  /* kept of each body; longer ones are compared by hash */
 };
 
+/* The field that tells a copy, unless configured otherwise; what has it is not copied again. */
+#define SHADOW_MARK_NAME "x-shadow"
+
+/* A copy of a request that goes to another upstream beside it; its answer is dropped. */
+struct shadow_config {
+    struct slice to;
+    struct place to_place;
+    uint32_t upstream_index;
+    uint32_t share_ppm;            /* of the requests that meet it: 0..1,000,000 */
+    struct condition_config *when; /* NULL: always */
+    struct slice_list methods;     /* empty: the safe ones */
+    uint64_t max_body_bytes;       /* of a request; a longer one is not copied */
+    int64_t timeout_ms;            /* from the request's last byte to the end of the copy's answer */
+    uint32_t max_inflight;         /* copies at once, of the process */
+    uint64_t max_memory_bytes;     /* of these, of the process */
+    struct header_edits_config headers;
+    struct place place;
+};
+
 enum encoded_slash { ENCODED_SLASH_KEEP, ENCODED_SLASH_REJECT };
 
 /* In the order of use, not of the file: with many routes each cache line of one that a request reads is a miss. A plain
@@ -364,6 +383,8 @@ struct route_config {
     struct slice name; /* in each line of the access log */
 
     struct rate_limit_config rate_limit;
+    struct shadow_config *shadows; /* in the order of the file */
+    size_t shadow_count;
     struct ownership_config ownership;
     struct place place;
 };

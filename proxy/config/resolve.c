@@ -40,6 +40,10 @@ void resolve_upstreams(struct check *c)
             struct split_entry_config *entry = &route->split[j];
             entry->upstream_index = find_upstream(c, entry->upstream, entry->place);
         }
+        for (size_t j = 0; j < route->shadow_count; j++) {
+            struct shadow_config *shadow = &route->shadows[j];
+            shadow->upstream_index = find_upstream(c, shadow->to, shadow->to_place);
+        }
     }
 }
 
@@ -82,6 +86,8 @@ void resolve_segments(struct check *c)
         resolve_condition(c, route->match.when);
         for (size_t j = 0; j < route->rule_count; j++)
             resolve_condition(c, route->rules[j].when);
+        for (size_t j = 0; j < route->shadow_count; j++)
+            resolve_condition(c, route->shadows[j].when);
     }
 }
 

@@ -32,6 +32,7 @@
 #define STATUS(key, owner, member)   .name = key, .type = SETTING_COUNT, MEMBER(owner, member, uint16_t)
 #define DURATION(key, owner, member) .name = key, .type = SETTING_DURATION, MEMBER(owner, member, int64_t)
 #define SIZE(key, owner, member)     .name = key, .type = SETTING_SIZE, MEMBER(owner, member, uint64_t)
+#define SHARE(key, owner, member)    .name = key, .type = SETTING_SHARE, MEMBER(owner, member, uint32_t)
 #define RATE(key, owner, member, period)                                                                               \
     .name = key, .type = SETTING_RATE, MEMBER(owner, member, uint32_t), BESIDE(owner, period, uint32_t)
 #define TIME(key, owner, member) .name = key, .type = SETTING_TIME, MEMBER(owner, member, struct wall_time)
@@ -64,5 +65,6 @@
 
 extern const struct setting_table config_segment_table, config_route_table;
 extern const struct setting_table config_certificate_table, config_listener_tls_table, config_upstream_tls_table;
+extern const struct setting_table config_header_edits_table, config_shadow_table;
 
 #endif

@@ -43,6 +43,15 @@ static bool read_size(const struct setting *row, struct slice text, struct value
     return units_parse_size(text, &bytes) && number_from_u64(bytes, out);
 }
 
+static bool read_share(const struct setting *row, struct slice text, struct value *out)
+{
+    (void)row;
+    uint32_t ppm;
+    bool is_share = units_parse_share(text, &ppm);
+    out->number = is_share ? (int64_t)ppm : 0;
+    return is_share;
+}
+
 static bool read_rate(const struct setting *row, struct slice text, struct value *out)
 {
     (void)row;
@@ -121,6 +130,8 @@ const struct value_type value_types[SETTING_TYPE_COUNT] = {
                        "\"type\": [\"string\", \"integer\"], \"minimum\": 0, \"pattern\": "
                        "\"^[0-9]+(B|KiB|MiB|GiB|TiB)?$\"",
                        read_size },
+    [SETTING_SHARE] = { "a share", "is not a share", "a share carries a percent sign: 5% or 0.1%",
+                        "\"type\": \"string\", \"pattern\": \"^[0-9]{1,3}(\\\\.[0-9]{1,4})?%$\"", read_share },
     [SETTING_RATE] = { "a rate", "is not a rate", "write a count per second, minute or hour: 100/s, 5/m or 1000/h",
                        "\"type\": \"string\", \"pattern\": \"^[1-9][0-9]*/[smh]$\"", read_rate },
     [SETTING_TIME] = { "a time", "is not a time",
@@ -228,6 +239,7 @@ void value_store(const struct setting *row, const struct value *value, void *tar
     case SETTING_COUNT:
     case SETTING_DURATION:
     case SETTING_SIZE:
+    case SETTING_SHARE:
     case SETTING_TIME:
     case SETTING_CHOICE:
         store_number(member, row->size_bytes, value->number);

@@ -28,6 +28,15 @@ static void binding_attach_upstreams(struct binding *b)
                                           series->upstreams[i], series->endpoints + series->endpoint_first[i]);
 }
 
+static void binding_attach_shadows(struct binding *b)
+{
+    const struct snapshot *snapshot = b->snapshot;
+    const struct shadow_upstreams upstreams = { .primaries = b->upstreams,
+                                                .tls = snapshot->config->tls->upstreams,
+                                                .stats_ids = snapshot->series->shadow_upstreams };
+    shadow_binding_attach(&b->shadows, &b->front->shadows, snapshot->table, &upstreams);
+}
+
 struct binding *binding_create(struct front *f, struct snapshot *snapshot, const struct weights *weights)
 {
     CHECK_MAGIC(snapshot, SNAPSHOT_MAGIC);
@@ -38,9 +47,10 @@ struct binding *binding_create(struct front *f, struct snapshot *snapshot, const
     b->weights = weights;
     b->is_current = true;
     b->request_limits = limits_of(snapshot->config);
-    f->upstreams.response_limits = b->request_limits;
+    f->upstreams.response_limits = f->shadows.upstreams.response_limits = b->request_limits;
     draw_init(&b->draw, &f->loop->rng, snapshot->table);
     binding_attach_upstreams(b);
+    binding_attach_shadows(b);
     list_append(&f->bindings, &b->link);
     return b;
 }
@@ -50,6 +60,7 @@ static void binding_destroy(struct deferred *d)
     struct binding *b = CONTAINER_OF(d, struct binding, deferred);
     CHECK_MAGIC(b, BINDING_MAGIC);
     CHECK(b->pin_count == 0);
+    shadow_binding_detach(&b->shadows);
     for (size_t i = 0; i < b->snapshot->config->upstream_count; i++)
         upstream_detach(b->upstreams[i]);
     memory_free(b->upstreams);

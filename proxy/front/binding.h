@@ -20,6 +20,7 @@
 #include "route/decide.h"
 #include "route/snapshot.h"
 #include "route/weights.h"
+#include "shadow/lane.h"
 #include "upstream/upstream.h"
 
 struct front;
@@ -31,6 +32,7 @@ struct binding {
     struct snapshot *snapshot;     /* borrowed until on_binding_unused */
     const struct weights *weights; /* in force for it; replaced by front_set_weights while it is current */
     struct upstream **upstreams;   /* by index of config->upstreams */
+    struct shadow_binding shadows;
     struct draw draw;
     struct h1_limits request_limits; /* readers of requests point to it */
     uint32_t pin_count;              /* requests that began with it and are not finished */

@@ -5,9 +5,9 @@
 #include "front/forward.h"
 
 #include "base/check.h"
-#include "front/edits.h"
 #include "front/respond.h"
 #include "http/validate.h"
+#include "route/edits.h"
 
 #define WEBSOCKET_KEY_BYTES 24 /* base64 of 16 bytes */
 
@@ -198,21 +198,6 @@ static void forward_websocket_key(struct request *r)
     message_set(m, &r->arena, SLICE("Sec-WebSocket-Key"), slice_from(key, WEBSOCKET_KEY_BYTES));
 }
 
-void forward_prepare(struct request *r)
-{
-    hop_by_hop_drop(&r->message);
-    forward_websocket_key(r);
-    forward_host(r);
-    forward_addresses(r);
-    forward_claims(r);
-    forward_request_id(r);
-    forward_trace(r);
-    forward_max_forwards(r);
-    add_field(r, FIELD_VIA, slice_from_cstr(r->front->via[r->client->protocol->stats]));
-    if (route_has(r->decision.route, ROUTE_EDITS_REQUESTS))
-        edits_apply(&r->message, &r->arena, &request_route(r)->request_headers);
-}
-
 /* Path and query as one run of the received bytes. */
 static struct slice received_target(struct request *r)
 {
@@ -240,6 +225,50 @@ static struct slice rewritten_target(struct request *r, struct slice prefix)
     struct slice query = r->message.query;
     return arena_printf(&r->arena, "%.*s%s%.*s%s%.*s", SLICE_ARG(prefix), between, SLICE_ARG(rest),
                         query.ptr != NULL ? "?" : "", SLICE_ARG(query));
+}
+
+static struct slice chosen_target(struct request *r)
+{
+    bool is_rewritten = route_has(r->decision.route, ROUTE_REWRITES) && request_route(r)->rewrite.path_prefix.len > 0 &&
+                        !slice_equal(r->message.path, SLICE("*"));
+    return is_rewritten ? rewritten_target(r, request_route(r)->rewrite.path_prefix) : received_target(r);
+}
+
+void forward_prepare(struct request *r)
+{
+    hop_by_hop_drop(&r->message);
+    forward_websocket_key(r);
+    forward_host(r);
+    forward_addresses(r);
+    forward_claims(r);
+    forward_request_id(r);
+    forward_trace(r);
+    forward_max_forwards(r);
+    add_field(r, FIELD_VIA, slice_from_cstr(r->front->via[r->client->protocol->stats]));
+    if (route_has(r->decision.route, ROUTE_EDITS_REQUESTS))
+        edits_apply(&r->message, &r->arena, &request_route(r)->request_headers);
+    r->exchange.target = chosen_target(r);
+}
+
+/* ---- copies ------------------------------------------------------------------------------------------------------------ */
+
+static void *pin_binding(void *arg)
+{
+    struct request *r = arg;
+    return binding_pin(r->binding);
+}
+
+void forward_copies(struct request *r, uint32_t chosen)
+{
+    const struct shadow_source source = { .route = r->decision.route,
+                                          .head = &r->message,
+                                          .target = r->exchange.target,
+                                          .trace = &r->trace,
+                                          .via = slice_from_cstr(r->front->shadow_via[r->client->protocol->stats]),
+                                          .pin = pin_binding,
+                                          .pin_arg = r,
+                                          .list = &r->shadows };
+    shadow_begin(&r->binding->shadows, chosen, &source);
 }
 
 /* ---- the exchange ------------------------------------------------------------------------------------------------------ */
@@ -337,12 +366,6 @@ static const struct exchange_events forward_events = {
     .on_half_closed = on_half_closed,
 };
 
-static bool has_path_rewrite(const struct request *r)
-{
-    return route_has(r->decision.route, ROUTE_REWRITES) && request_route(r)->rewrite.path_prefix.len > 0 &&
-           !slice_equal(r->message.path, SLICE("*"));
-}
-
 enum reason forward_begin(struct request *r)
 {
     struct exchange *x = &r->exchange;
@@ -351,7 +374,7 @@ enum reason forward_begin(struct request *r)
     x->upstream = r->binding->upstreams[r->decision.upstream_index];
     x->arena = &r->arena;
     x->request = m;
-    x->target = has_path_rewrite(r) ? rewritten_target(r, request_route(r)->rewrite.path_prefix) : received_target(r);
+    x->is_tried_once = false;
     x->write = (struct h1_write){ .framing = m->framing,
                                   .content_length = m->content_length,
                                   .has_content_length = m->has_content_length,

@@ -12,6 +12,8 @@
 /* The request as it leaves: source address, X-Forwarded-*, Via, trace, request id, edits of the route; and the
    target. */
 void forward_prepare(struct request *r);
+/* Starts copies for the shadows chosen (shadow_choose). Before the exchange: it may be over by then. */
+void forward_copies(struct request *r, uint32_t chosen);
 /* Starts the exchange. REASON_NONE: under way. */
 enum reason forward_begin(struct request *r) MUST_CHECK;
 

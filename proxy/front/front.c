@@ -20,7 +20,7 @@ static void front_publish_gauges(void *arg)
     struct front *f = arg;
     stats_set(f->stats, STATS_CLIENTS_LIVE, f->client_count);
     stats_set(f->stats, STATS_REQUESTS_LIVE, f->request_count);
-    stats_set(f->stats, STATS_EXCHANGES_LIVE, f->upstreams.exchange_count);
+    stats_set(f->stats, STATS_EXCHANGES_LIVE, f->upstreams.exchange_count + f->shadows.upstreams.exchange_count);
     uint32_t scratch = f->loop->scratch != NULL && f->loop->scratch->ref_count == 1;
     stats_set(f->stats, STATS_CHUNKS_LIVE, f->loop->chunks.live_count - scratch);
     stats_set(f->stats, STATS_ARENA_PAGES_LIVE, f->loop->arenas.live_count);
@@ -33,11 +33,24 @@ static void front_on_turn(void *arg)
     if (f->upstreams.is_room_announced)
         loop_repeat_hooks(
             f->loop); /* an exchange ended with its client: who waits for its connection had his turn before */
-    front_publish_gauges(f);
+}
+
+/* Behind what copies and their connections do at the turn's end. A drain is over with the last client: copies of what it
+   asked are worth no wait. */
+static void front_end_turn(void *arg)
+{
+    struct front *f = arg;
     if (f->is_draining && f->client_count == 0 && !f->is_drain_reported) {
         f->is_drain_reported = true;
+        shadow_pool_stop(&f->shadows);
         f->on_drained(f->arg);
     }
+    front_publish_gauges(f);
+}
+
+static void unpin_binding(void *pin)
+{
+    binding_unpin(pin);
 }
 
 void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, uint32_t worker_index,
@@ -56,6 +69,10 @@ void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, 
         list_init(&f->clients[i]);
     f->turn_hook = (struct turn_hook){ .run = front_on_turn, .arg = f };
     loop_add_turn_hook(loop, &f->turn_hook);
+    shadow_pool_init(&f->shadows, loop, stats, worker_index, worker_count);
+    f->shadows.unpin = unpin_binding;
+    f->end_hook = (struct turn_hook){ .run = front_end_turn, .arg = f };
+    loop_add_turn_hook(loop, &f->end_hook);
 }
 
 void front_set_pseudonym(struct front *f, struct slice pseudonym)
@@ -63,6 +80,15 @@ void front_set_pseudonym(struct front *f, struct slice pseudonym)
     f->pseudonym = pseudonym;
     snprintf(f->via[STATS_HTTP1], sizeof f->via[STATS_HTTP1], "1.1 %.*s", SLICE_ARG(pseudonym));
     snprintf(f->via[STATS_HTTP2], sizeof f->via[STATS_HTTP2], "2 %.*s", SLICE_ARG(pseudonym));
+    for (size_t i = 0; i < STATS_PROTOCOL_COUNT; i++)
+        snprintf(f->shadow_via[i], sizeof f->shadow_via[i], "%s " SHADOW_VIA_COMMENT, f->via[i]);
+}
+
+void front_set_places(struct front *f, struct places *queues, struct places *copies)
+{
+    f->upstreams.places = queues;
+    f->shadows.upstreams.places = queues;
+    f->shadows.inflight = copies;
 }
 
 static void close_clients(struct list *clients)
@@ -81,6 +107,7 @@ void front_fini(struct front *f)
     arrival_close_all(f);
     for (size_t i = 0; i < CLIENT_CLOSED; i++)
         close_clients(&f->clients[i]);
+    shadow_pool_stop(&f->shadows);
     f->upstreams.is_draining = true;
     upstream_set_close_idle(&f->upstreams);
     accept_fini(f);
@@ -108,11 +135,19 @@ void front_set_weights(struct front *f, const struct weights *weights)
     stats_add(f->stats, STATS_WEIGHT_SWAPS, 1);
 }
 
+void front_set_addresses(struct front *f, const char *upstream, const char *label,
+                         const struct resolved_address *addresses, size_t count)
+{
+    upstream_set_resolved(&f->upstreams, upstream, label, addresses, count);
+    upstream_set_resolved(&f->shadows.upstreams, upstream, label, addresses, count);
+}
+
 void front_drain(struct front *f)
 {
     CHECK_MAGIC(f, FRONT_MAGIC);
     f->is_draining = true;
     upstream_set_stop_probing(&f->upstreams);
+    upstream_set_stop_probing(&f->shadows.upstreams);
     arrival_drain_all(f);
     for (size_t i = CLIENT_IDLE; i <= CLIENT_ACTIVE; i++)
         LIST_FOREACH_SAFE (link, &f->clients[i])

@@ -15,6 +15,7 @@
 #include "http/date.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "shadow/shadow.h"
 #include "stats/counters.h"
 #include "upstream/upstream.h"
 
@@ -54,7 +55,8 @@ struct front {
     uint32_t worker_index; /* 0 and up */
     struct loop *loop;
     struct stats_worker *stats;
-    struct upstream_set upstreams;
+    struct upstream_set upstreams; /* of requests; copies have their own */
+    struct shadow_pool shadows;
     struct binding *current; /* the newest snapshot's: new requests pin it */
     struct list bindings;    /* all that are still pinned, the current one too */
     struct list listeners;
@@ -66,11 +68,12 @@ struct front {
     uint32_t free_request_count;
     struct limits *limits; /* shared by all workers, lock-free */
     struct access_log access;
-    struct http_date date;              /* what answers without Date get */
-    struct slice pseudonym;             /* "weir-5f3a9c21": names this process in Via, so that loops are seen */
-    char via[STATS_PROTOCOL_COUNT][32]; /* the whole entry, "1.1 weir-5f3a9c21", by what the client speaks */
+    struct http_date date;                     /* what answers without Date get */
+    struct slice pseudonym;                    /* "weir-5f3a9c21": names this process in Via, so that loops are seen */
+    char shadow_via[STATS_PROTOCOL_COUNT][48]; /* of copies */
+    char via[STATS_PROTOCOL_COUNT][32];        /* the whole entry, "1.1 weir-5f3a9c21", by what the client speaks */
     bool is_draining, is_drain_reported;
-    struct turn_hook turn_hook;
+    struct turn_hook turn_hook, end_hook;
     /* No request pins that generation any more. */
     void (*on_binding_unused)(void *arg, uint64_t generation);
     /* Draining, and the last client is gone. */
@@ -82,6 +85,8 @@ void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, 
                 uint32_t worker_count);
 /* What this process is called in Via: at most 24 characters, borrowed for good. */
 void front_set_pseudonym(struct front *f, struct slice pseudonym);
+/* What all workers share: places in the queues of upstreams, and copies under way. */
+void front_set_places(struct front *f, struct places *queues, struct places *copies);
 /* Closes every client and gives everything back. */
 void front_fini(struct front *f);
 
@@ -89,6 +94,9 @@ void front_fini(struct front *f);
 void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights);
 /* Weights of the current snapshot. */
 void front_set_weights(struct front *f, const struct weights *weights);
+/* A name among the endpoints of an upstream has these addresses now; sorted. */
+void front_set_addresses(struct front *f, const char *upstream, const char *label,
+                         const struct resolved_address *addresses, size_t count);
 /* Answers go out with Connection: close, idle clients are closed, on_drained is called when none is left (maybe at
    once). */
 void front_drain(struct front *f);

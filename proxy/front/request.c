@@ -31,6 +31,7 @@ static enum step_result step_validate(struct request *r);
 static enum step_result step_admit(struct request *r);
 static enum step_result step_decide(struct request *r);
 static enum step_result step_limit(struct request *r);
+static enum step_result step_shadow(struct request *r);
 static enum step_result step_forward(struct request *r);
 static enum step_result step_respond(struct request *r);
 static enum step_result step_deliver(struct request *r);
@@ -43,6 +44,7 @@ enum step {
     STEP_ADMIT,
     STEP_DECIDE,
     STEP_LIMIT,
+    STEP_SHADOW,
     STEP_FORWARD,
     STEP_RESPOND,
     STEP_DELIVER,
@@ -59,6 +61,7 @@ static const struct {
     [STEP_ADMIT] = { "admit", step_admit },          /* the proxy's own memory */
     [STEP_DECIDE] = { "decide", step_decide },       /* route, rule, split: route/decide.c */
     [STEP_LIMIT] = { "limit", step_limit },          /* the route's own limits */
+    [STEP_SHADOW] = { "shadow", step_shadow },       /* the head as it leaves, and copies of it: shadow/shadow.c */
     [STEP_FORWARD] = { "forward", step_forward },    /* an exchange with an endpoint: front/forward.c */
     [STEP_RESPOND] = { "respond",
                        step_respond }, /* the proxy's own answer, if the upstream gave none: front/respond.c */
@@ -133,6 +136,8 @@ void request_free(struct request *r)
     struct front *f = r->front;
     timer_stop(f->loop, &r->timer);
     exchange_cancel(&r->exchange);
+    if (r->shadows != NULL)
+        shadow_let_go(r->shadows);
     r->client->protocol->forget(r);
     arena_reset(&r->arena);
     binding_unpin(TAKE(&r->binding));
@@ -264,11 +269,24 @@ static bool is_last_hop(const struct request *r)
            hops == 0;
 }
 
+/* Copies are chosen by the request as it came, and made of what goes on. */
+static enum step_result step_shadow(struct request *r)
+{
+    if (r->decision.upstream_index == CONFIG_NONE || is_last_hop(r)) {
+        r->step = STEP_RESPOND - 1;
+        return NEXT;
+    }
+    uint32_t chosen = 0;
+    if (route_has(r->decision.route, ROUTE_HAS_SHADOWS))
+        chosen = shadow_choose(&r->binding->shadows, r->decision.route, &r->view);
+    forward_prepare(r);
+    if (chosen != 0 && !r->arena.has_overflowed)
+        forward_copies(r, chosen);
+    return NEXT;
+}
+
 static enum step_result step_forward(struct request *r)
 {
-    if (r->decision.upstream_index == CONFIG_NONE || is_last_hop(r))
-        return NEXT;
-    forward_prepare(r);
     enum reason reason = r->arena.has_overflowed ? REASON_INTERNAL : forward_begin(r);
     if (reason != REASON_NONE)
         return refuse(r, reason);
@@ -331,6 +349,8 @@ void request_on_data(struct request *r, struct chunk *chunk, uint32_t offset, ui
         return;
     }
     exchange_send(&r->exchange, chunk, offset, length);
+    if (r->shadows != NULL)
+        shadow_feed(r->shadows, chunk, offset, length);
     if (exchange_is_full(&r->exchange))
         r->client->protocol->pause(r);
 }
@@ -354,6 +374,8 @@ void request_on_end(struct request *r)
     if (r->request_trailers != NULL)
         trailers_filter(r->request_trailers);
     exchange_end_request(&r->exchange, r->request_trailers);
+    if (r->shadows != NULL)
+        shadow_feed_end(r->shadows, r->request_trailers);
     request_watch(r);
 }
 

@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 #include "crypto/digest.h"
-#include "front/edits.h"
 #include "http/validate.h"
+#include "route/edits.h"
 
 /* ---- heads --------------------------------------------------------------------------------------------------------- */
 

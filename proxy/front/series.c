@@ -15,6 +15,8 @@ static void add_route(struct series_map *map, struct compiled_route *compiled, s
     for (size_t i = 0; i < route->rule_count; i++)
         *row++ = stats_series_id(stats, route->name, route->rules[i].to);
     *row = stats_series_id(stats, route->name, SLICE_NONE);
+    for (size_t i = 0; i < route->shadow_count; i++)
+        compiled->shadows[i].series = stats_shadow_id(stats, route->name, route->shadows[i].to);
     for (size_t i = 0; i < route->split_count && i < ROUTE_INLINE_ENTRIES; i++)
         compiled->entries[i].series = map->ids[compiled->first_slot + i];
 }
@@ -43,6 +45,18 @@ static void add_upstreams(struct series_map *map, struct arena *arena, const str
                 stats_endpoint_id(stats, config->upstreams[u].name, config->upstreams[u].endpoints[e].address_text);
 }
 
+/* What carries copies is counted beside what carries requests. */
+static void add_shadow_upstreams(struct series_map *map, struct arena *arena, const struct config *config,
+                                 struct stats *stats)
+{
+    map->shadow_upstreams = series_array(arena, config->upstream_count);
+    for (size_t r = 0; r < config->route_count; r++)
+        for (size_t i = 0; i < config->routes[r].shadow_count; i++) {
+            const struct shadow_config *shadow = &config->routes[r].shadows[i];
+            map->shadow_upstreams[shadow->upstream_index] = stats_upstream_shadow_id(stats, shadow->to);
+        }
+}
+
 struct series_map *series_map_build(struct arena *arena, struct route_table *table, struct stats *stats)
 {
     const struct config *config = table->config;
@@ -50,6 +64,7 @@ struct series_map *series_map_build(struct arena *arena, struct route_table *tab
     stats_begin_generation(stats);
     add_routes(map, arena, table, stats);
     add_upstreams(map, arena, config, stats);
+    add_shadow_upstreams(map, arena, config, stats);
     map->listeners = series_array(arena, config->listener_count);
     for (size_t i = 0; i < config->listener_count; i++)
         map->listeners[i] = stats_listener_id(stats, config->listeners[i].name);

@@ -14,10 +14,11 @@
 /* Immutable, belongs to a snapshot (snapshot->series). Ids are the same for the same names as long as the process
    lives. */
 struct series_map {
-    uint32_t no_route;        /* requests that met no route */
-    uint32_t *ids;            /* per route, from its first_slot: split entries, rules, one for the proxy's answers */
-    uint32_t *upstreams;      /* per upstream: its own series */
-    uint32_t *endpoint_first; /* per upstream: index into endpoints */
+    uint32_t no_route;          /* requests that met no route */
+    uint32_t *ids;              /* per route, from its first_slot: split entries, rules, one for the proxy's answers */
+    uint32_t *upstreams;        /* per upstream: its own series */
+    uint32_t *shadow_upstreams; /* per upstream: of the connections that carry copies to it; 0: none does */
+    uint32_t *endpoint_first;   /* per upstream: index into endpoints */
     uint32_t *endpoints;
     uint32_t *listeners; /* per listener */
 };

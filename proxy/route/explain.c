@@ -338,3 +338,30 @@ const char *route_table_explain(const struct route_table *table, uint32_t route,
     struct slice why = condition_explain(arena, table->config, match->when, r->when, request);
     return arena_copy(arena, why).ptr;
 }
+
+/* ---- shadows ----------------------------------------------------------------------------------------------------- */
+
+static struct slice explain_shadow_method(struct arena *arena, const struct slice_list *methods, struct slice method)
+{
+    if (methods->count > 0)
+        return explain_list(arena, "method", method, methods->items, methods->count);
+    return arena_printf(arena, "method is %.*s, which is not safe, and no methods are named",
+                        SLICE_ARG(quote(arena, method)));
+}
+
+const char *route_shadow_explain(const struct route_table *table, const struct compiled_shadow *shadow,
+                                 const struct route_request *request, struct arena *arena)
+{
+    const struct shadow_config *config = shadow->config;
+    switch (shadow_meets(shadow, request)) {
+    case SHADOW_MISSES_METHOD:
+        return explain_shadow_method(arena, &config->methods, request->message->method_name).ptr;
+    case SHADOW_MISSES_CONDITION:
+        return condition_explain(arena, table->config, config->when, shadow->when, request).ptr;
+    case SHADOW_MISSES_TUNNEL:
+        return "an upgrade is not copied";
+    case SHADOW_MET:
+        break;
+    }
+    return shadow_is_copy(request->message) ? "the request is a copy itself" : NULL;
+}

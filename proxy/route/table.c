@@ -86,6 +86,13 @@ static void compile_rules(struct table_builder *b, struct compiled_route *r)
             r->rules[i].when = condition_compiler_run(&b->conditions, r->config->rules[i].when);
 }
 
+static void compile_shadows(struct table_builder *b, struct compiled_route *r)
+{
+    r->shadows = arena_zalloc_array(b->arena, r->config->shadow_count, sizeof *r->shadows);
+    for (size_t i = 0; i < r->config->shadow_count; i++)
+        shadow_compile(&b->conditions, &r->config->shadows[i], &r->shadows[i]);
+}
+
 static void compile_split(struct table_builder *b, struct compiled_route *r)
 {
     size_t count = r->config->split_count;
@@ -110,6 +117,7 @@ static uint8_t traits_of(const struct compiled_route *r)
     traits |= c->rewrite.host.len + c->rewrite.path_prefix.len > 0 ? ROUTE_REWRITES : 0;
     traits |= request->set_count + request->remove.count > 0 ? ROUTE_EDITS_REQUESTS : 0;
     traits |= response->set_count + response->remove.count > 0 || c->is_variant_exposed ? ROUTE_EDITS_RESPONSES : 0;
+    traits |= c->shadow_count > 0 ? ROUTE_HAS_SHADOWS : 0;
     return (uint8_t)traits;
 }
 
@@ -143,6 +151,7 @@ static void compile_route(struct table_builder *b, uint32_t i, struct compiled_r
     if (r->config->match.when != NULL)
         r->when = condition_compiler_run(&b->conditions, r->config->match.when);
     compile_rules(b, r);
+    compile_shadows(b, r);
     compile_split(b, r);
     compile_first_line(r);
 }
@@ -172,6 +181,8 @@ struct route_table *route_table_build(struct arena *arena, const struct config *
         r->block_at = t->block_units;
         t->slot_count += (uint32_t)(config->routes[i].split_count + config->routes[i].rule_count + 1);
         t->block_units += block_units(r);
+        for (size_t k = 0; k < config->routes[i].shadow_count; k++)
+            r->shadows[k].slot = t->shadow_count++;
     }
     if (errors->error_count > errors_before)
         return NULL; /* the index takes hosts and paths to be in normal form */

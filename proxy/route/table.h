@@ -12,6 +12,7 @@
 #include "route/block.h"
 #include "route/condition.h"
 #include "route/regex.h"
+#include "route/shadows.h"
 
 struct compiled_rule {
     struct condition_program *when; /* NULL: always */
@@ -26,6 +27,7 @@ enum route_trait {
     ROUTE_REWRITES = 1 << 4, /* host or path */
     ROUTE_EDITS_REQUESTS = 1 << 5,
     ROUTE_EDITS_RESPONSES = 1 << 6, /* headers, or the name of the upstream */
+    ROUTE_HAS_SHADOWS = 1 << 7,
 };
 
 #define ROUTE_LINE_BYTES     64u
@@ -56,8 +58,9 @@ struct compiled_route {
     struct condition_program *when;             /* NULL: always */
     uint32_t *file_weights;                     /* per split entry */
     struct compiled_rule *rules;
-    uint64_t *entry_hashes; /* per split entry */
-    uint64_t salt;          /* of sticky choices */
+    struct compiled_shadow *shadows; /* as many as the configuration's */
+    uint64_t *entry_hashes;          /* per split entry */
+    uint64_t salt;                   /* of sticky choices */
 
     /* What the index has answered for nearly every request. */
     struct slice *hosts; /* match.host in normal form */
@@ -80,8 +83,9 @@ struct route_table {
     const struct config *config;
     struct compiled_route *routes;
     uint32_t route_count;
-    uint32_t slot_count;  /* of all routes, see first_slot */
-    uint32_t block_units; /* of all routes, see block_at */
+    uint32_t slot_count;   /* of all routes, see first_slot */
+    uint32_t block_units;  /* of all routes, see block_at */
+    uint32_t shadow_count; /* of all routes, see compiled_shadow.slot */
     struct route_index *index;
 };
 
@@ -100,5 +104,8 @@ bool route_method_fits(const struct compiled_route *r, const struct message *m);
 /* For `weir explain`: why this route does not match, NULL when it does; in the arena. */
 const char *route_table_explain(const struct route_table *table, uint32_t route, const struct route_request *request,
                                 struct arena *arena);
+/* Likewise: why the shadow gets no copy of the request; NULL: it gets one, if its share says so. */
+const char *route_shadow_explain(const struct route_table *table, const struct compiled_shadow *shadow,
+                                 const struct route_request *request, struct arena *arena);
 
 #endif

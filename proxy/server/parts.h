@@ -36,7 +36,7 @@ struct server {
     struct mailbox inbox; /* reports of the workers */
     struct stats *stats;
     struct limits *limits;
-    struct places *places;
+    struct places *places, *shadow_places; /* upstream/places.h: waiting requests, copies under way */
     struct state_dir state_dir;
     struct socket_set sockets;
     struct store *store;

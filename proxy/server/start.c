@@ -87,6 +87,7 @@ static void worker_begin(struct server *s, uint32_t index, int *fds)
         .stats = s->stats->workers[index],
         .limits = s->limits,
         .places = s->places,
+        .shadow_places = s->shadow_places,
         .ticket_keys = &s->ticket_keys,
         .pseudonym = slice_from_cstr(s->pseudonym),
         .worker_count = s->worker_count,
@@ -173,6 +174,7 @@ static void publisher_begin(struct server *s)
     s->stats = stats_create(s->worker_count);
     s->limits = limits_create();
     s->places = places_create();
+    s->shadow_places = places_create();
     publisher_init(&s->publisher, s->loop, s->worker_count);
     s->publisher.on_settled = server_on_settled;
     s->publisher.on_not_accepting = server_on_not_accepting;
@@ -258,6 +260,7 @@ static void serving_end(struct server *s)
     publisher_fini(&s->publisher);
     limits_destroy(s->limits);
     places_destroy(s->places);
+    places_destroy(s->shadow_places);
     stats_destroy(s->stats);
 }
 

@@ -134,8 +134,7 @@ static void worker_on_mail(void *owner, struct mail *mail)
         report(w, REPORT_WEIGHTS_SET, order->weights->generation, 0);
         break;
     case ORDER_ADDRESSES:
-        upstream_set_resolved(&w->front.upstreams, order->upstream, order->label, order->addresses,
-                              order->address_count);
+        front_set_addresses(&w->front, order->upstream, order->label, order->addresses, order->address_count);
         break;
     case ORDER_TICKETS:
         tls_ticket_keys_set(w->loop, order->ticket_keys);
@@ -231,7 +230,7 @@ static void worker_set_up(struct worker *w)
     mailbox_open(&w->mailbox, w->loop, worker_on_mail, w);
     front_init(&w->front, w->loop, o->stats, o->index, o->worker_count);
     w->front.limits = o->limits;
-    w->front.upstreams.places = o->places;
+    front_set_places(&w->front, o->places, o->shadow_places);
     front_set_pseudonym(&w->front, o->pseudonym);
     w->front.on_binding_unused = on_binding_unused;
     w->front.on_drained = on_drained;
@@ -252,6 +251,7 @@ static void worker_tear_down(struct worker *w)
     timer_stop(w->loop, &w->access_timer);
     front_fini(&w->front);
     loop_turn_now(w->loop); /* runs what was deferred */
+    shadow_pool_fini(&w->front.shadows);
     upstream_set_fini(&w->front.upstreams);
     access_flush(&w->front.access);
     access_lines_destroy(w->lines);

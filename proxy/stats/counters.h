@@ -85,6 +85,27 @@ struct stats_upstream {
     stats_cell cells[STATS_UPSTREAM_CELL_COUNT];
 };
 
+/* Why a copy was given up: the rows of shadow_drops.def. */
+enum shadow_drop {
+#define SHADOW_DROP(name, label, sentence) SHADOW_DROP_##name,
+#include "stats/shadow_drops.def"
+#undef SHADOW_DROP
+    SHADOW_DROP_COUNT
+};
+
+/* How copies of one shadow (route, upstream) ended. */
+enum stats_shadow_cell {
+    STATS_SHADOW_OK,      /* its answer came, whatever the status */
+    STATS_SHADOW_ERROR,   /* none came, or none that could be understood */
+    STATS_SHADOW_TIMEOUT, /* not in time */
+    STATS_SHADOW_DROPS,   /* SHADOW_DROP_COUNT of them */
+    STATS_SHADOW_CELL_COUNT = STATS_SHADOW_DROPS + SHADOW_DROP_COUNT
+};
+
+struct stats_shadow {
+    stats_cell cells[STATS_SHADOW_CELL_COUNT];
+};
+
 /* In rising order of what matters: the sum over workers is the greatest (stats_sum_health). */
 enum stats_health { STATS_HEALTH_UNKNOWN, STATS_HEALTHY, STATS_UNHEALTHY };
 
@@ -122,6 +143,7 @@ struct stats_listener {
 #define STATS_UPSTREAM_PAGES 1024u
 #define STATS_ENDPOINT_PAGES 1024u
 #define STATS_LISTENER_PAGES 64u
+#define STATS_SHADOW_PAGES   256u
 
 /* A slot holds a page of STATS_PAGE_BLOCKS blocks, or NULL; stored with release, read by others with acquire. */
 typedef _Atomic(void *) stats_page_slot;
@@ -132,6 +154,7 @@ struct stats_worker {
     stats_page_slot upstreams[STATS_UPSTREAM_PAGES];
     stats_page_slot endpoints[STATS_ENDPOINT_PAGES];
     stats_page_slot listeners[STATS_LISTENER_PAGES];
+    stats_page_slot shadows[STATS_SHADOW_PAGES];
 };
 
 /* All zero. Destroy only after the worker's thread has ended. */
@@ -260,6 +283,13 @@ static inline void stats_endpoint_set_health(struct stats_worker *w, uint32_t en
 {
     struct stats_endpoint *e = stats_block(w->endpoints, STATS_ENDPOINT_PAGES, endpoint, sizeof(struct stats_endpoint));
     stats_cell_set(&e->health, (uint64_t)health);
+}
+
+/* A copy ended, or did not begin: once for each. `cell` of enum stats_shadow_cell. */
+static inline void stats_shadow_add(struct stats_worker *w, uint32_t shadow, unsigned cell)
+{
+    struct stats_shadow *s = stats_block(w->shadows, STATS_SHADOW_PAGES, shadow, sizeof(struct stats_shadow));
+    stats_cell_add(&s->cells[cell], 1);
 }
 
 static inline struct stats_listener *stats_listener_at(struct stats_worker *w, uint32_t listener)

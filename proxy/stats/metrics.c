@@ -223,11 +223,14 @@ static void write_upstream_cells(struct expose *e, const struct stats *stats, co
         int64_t value = (int64_t)stats_sum_upstream(stats, id, family->cells[i].cell);
         if (value == 0 && !registry_is_current(&stats->upstreams, id))
             continue;
-        struct expose_label labels[] = {
-            { "upstream", registry_entry(&stats->upstreams, id)->first },
-            { family->label, slice_from_cstr(family->cells[i].value) },
-        };
-        expose_i64(e, labels, family->label ? 2 : 1, value);
+        const struct registry_entry *entry = registry_entry(&stats->upstreams, id);
+        struct expose_label labels[3] = { { "upstream", entry->first } };
+        size_t count = 1;
+        if (entry->second.len > 0)
+            labels[count++] = (struct expose_label){ "use", entry->second };
+        if (family->label != NULL)
+            labels[count++] = (struct expose_label){ family->label, slice_from_cstr(family->cells[i].value) };
+        expose_i64(e, labels, count, value);
     }
 }
 
@@ -256,6 +259,49 @@ static void write_upstreams(struct expose *e, const struct stats *stats)
             write_upstream_cells(e, stats, family, id);
     }
     write_health(e, stats);
+}
+
+static void write_shadow(struct expose *e, const struct stats *stats, uint32_t id, const char *label,
+                         struct slice value, uint64_t count)
+{
+    const struct registry_entry *entry = registry_entry(&stats->shadows, id);
+    struct expose_label labels[] = { { "route", entry->first }, { "upstream", entry->second }, { label, value } };
+    if (count > 0 || registry_is_current(&stats->shadows, id))
+        expose_u64(e, labels, ARRAY_COUNT(labels), count);
+}
+
+/* What was given up is one result, of which the second family says why. */
+static void write_shadow_results(struct expose *e, const struct stats *stats)
+{
+    static const char *const results[] = {
+        [STATS_SHADOW_OK] = "ok", [STATS_SHADOW_ERROR] = "error", [STATS_SHADOW_TIMEOUT] = "timeout"
+    };
+    expose_family(e, EXPOSE_COUNTER, "weir_shadow_requests_total",
+                  "Copies of requests, begun or given up before, by what became of them");
+    for (uint32_t id = 1; id < stats->shadows.count; id++) {
+        uint64_t dropped = 0;
+        for (unsigned result = 0; result < ARRAY_COUNT(results); result++)
+            write_shadow(e, stats, id, "result", slice_from_cstr(results[result]), stats_sum_shadow(stats, id, result));
+        for (unsigned drop = 0; drop < SHADOW_DROP_COUNT; drop++)
+            dropped += stats_sum_shadow(stats, id, STATS_SHADOW_DROPS + drop);
+        write_shadow(e, stats, id, "result", SLICE("dropped"), dropped);
+    }
+}
+
+static void write_shadow_drops(struct expose *e, const struct stats *stats)
+{
+    static const char *const labels[] = {
+#define SHADOW_DROP(name, label, sentence) [SHADOW_DROP_##name] = label,
+#include "stats/shadow_drops.def"
+#undef SHADOW_DROP
+    };
+    expose_family(e, EXPOSE_COUNTER, "weir_shadow_dropped_total", "Copies of requests that were given up, by why");
+    for (uint32_t id = 1; id < stats->shadows.count; id++)
+        for (unsigned drop = 0; drop < SHADOW_DROP_COUNT; drop++) {
+            uint64_t count = stats_sum_shadow(stats, id, STATS_SHADOW_DROPS + drop);
+            if (count > 0)
+                write_shadow(e, stats, id, "reason", slice_from_cstr(labels[drop]), count);
+        }
 }
 
 static void write_config(struct expose *e, const struct metrics_config *config)
@@ -332,6 +378,8 @@ void metrics_write(struct text *out, enum expose_format format, const struct sta
     write_handshakes(&e, stats);
     write_certificates(&e, facts);
     write_upstreams(&e, stats);
+    write_shadow_results(&e, stats);
+    write_shadow_drops(&e, stats);
     write_config(&e, &facts->config);
     struct expose_label version = { "version", slice_from_cstr(facts->version) };
     expose_family(&e, EXPOSE_GAUGE, "weir_build_info", "Always 1; the version is a label");

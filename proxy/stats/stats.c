@@ -16,6 +16,7 @@ struct stats *stats_create(uint32_t worker_count)
     registry_init(&s->upstreams, STATS_UPSTREAM_PAGES * STATS_PAGE_BLOCKS);
     registry_init(&s->endpoints, STATS_ENDPOINT_PAGES * STATS_PAGE_BLOCKS);
     registry_init(&s->listeners, STATS_LISTENER_PAGES * STATS_PAGE_BLOCKS);
+    registry_init(&s->shadows, STATS_SHADOW_PAGES * STATS_PAGE_BLOCKS);
     s->workers = memory_resize_array(NULL, worker_count, sizeof(struct stats_worker *));
     s->worker_count = worker_count;
     for (uint32_t i = 0; i < worker_count; i++)
@@ -34,6 +35,7 @@ void stats_destroy(struct stats *s)
     registry_fini(&s->upstreams);
     registry_fini(&s->endpoints);
     registry_fini(&s->listeners);
+    registry_fini(&s->shadows);
     memory_free(s);
 }
 
@@ -43,6 +45,7 @@ void stats_begin_generation(struct stats *s)
     registry_begin_generation(&s->upstreams);
     registry_begin_generation(&s->endpoints);
     registry_begin_generation(&s->listeners);
+    registry_begin_generation(&s->shadows);
 }
 
 uint32_t stats_series_id(struct stats *s, struct slice route, struct slice upstream)
@@ -55,6 +58,11 @@ uint32_t stats_upstream_id(struct stats *s, struct slice upstream)
     return registry_id(&s->upstreams, upstream, SLICE(""));
 }
 
+uint32_t stats_upstream_shadow_id(struct stats *s, struct slice upstream)
+{
+    return registry_id(&s->upstreams, upstream, SLICE("shadow"));
+}
+
 uint32_t stats_endpoint_id(struct stats *s, struct slice upstream, struct slice address)
 {
     return registry_id(&s->endpoints, upstream, address);
@@ -63,6 +71,11 @@ uint32_t stats_endpoint_id(struct stats *s, struct slice upstream, struct slice 
 uint32_t stats_listener_id(struct stats *s, struct slice listener)
 {
     return registry_id(&s->listeners, listener, SLICE(""));
+}
+
+uint32_t stats_shadow_id(struct stats *s, struct slice route, struct slice upstream)
+{
+    return registry_id(&s->shadows, route, upstream);
 }
 
 /* Relaxed: no other memory is reached through a cell. Pages are, and need acquire. */
@@ -96,6 +109,16 @@ uint64_t stats_sum_upstream(const struct stats *s, uint32_t upstream, enum stats
         const struct stats_upstream *u =
             block_read(s->workers[i]->upstreams, STATS_UPSTREAM_PAGES, upstream, sizeof *u);
         sum += u ? cell_read(&u->cells[cell]) : 0;
+    }
+    return sum;
+}
+
+uint64_t stats_sum_shadow(const struct stats *s, uint32_t shadow, unsigned cell)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const struct stats_shadow *b = block_read(s->workers[i]->shadows, STATS_SHADOW_PAGES, shadow, sizeof *b);
+        sum += b ? cell_read(&b->cells[cell]) : 0;
     }
     return sum;
 }

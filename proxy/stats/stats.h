@@ -15,9 +15,10 @@
 
 struct stats {
     struct registry series;        /* route, upstream; upstream "" where the route answers itself */
-    struct registry upstreams;     /* upstream, "" */
+    struct registry upstreams;     /* upstream, and what for: "" for requests, "shadow" for copies */
     struct registry endpoints;     /* upstream, address as written */
     struct registry listeners;     /* listener, "" */
+    struct registry shadows;       /* route, upstream */
     struct stats_worker **workers; /* by worker index; each written by its worker */
     uint32_t worker_count;         /* fixed for the life of the process */
 };
@@ -29,12 +30,17 @@ void stats_destroy(struct stats *s);
 void stats_begin_generation(struct stats *s);
 uint32_t stats_series_id(struct stats *s, struct slice route, struct slice upstream);
 uint32_t stats_upstream_id(struct stats *s, struct slice upstream);
+/* The connections that carry copies to it: an entry of its own. */
+uint32_t stats_upstream_shadow_id(struct stats *s, struct slice upstream);
 uint32_t stats_endpoint_id(struct stats *s, struct slice upstream, struct slice address);
 uint32_t stats_listener_id(struct stats *s, struct slice listener);
+uint32_t stats_shadow_id(struct stats *s, struct slice route, struct slice upstream);
 
 /* Sums over the workers. A gauge's sum is to be read as int64_t. */
 uint64_t stats_sum(const struct stats *s, enum stats_counter counter);
 uint64_t stats_sum_upstream(const struct stats *s, uint32_t upstream, enum stats_upstream_cell cell);
+/* `cell` of enum stats_shadow_cell. */
+uint64_t stats_sum_shadow(const struct stats *s, uint32_t shadow, unsigned cell);
 uint64_t stats_sum_listener(const struct stats *s, uint32_t listener, enum stats_protocol protocol);
 uint64_t stats_sum_handshakes(const struct stats *s, uint32_t listener, enum stats_handshake result);
 /* Unhealthy when any worker thinks so, else healthy when any does. */

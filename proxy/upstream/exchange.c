@@ -166,7 +166,7 @@ void exchange_on_connect_failed(struct exchange *x, enum reason reason, const st
     for (uint32_t i = 0; i < u->endpoint_count && !has_other; i++)
         has_other = u->endpoints[i] != avoid && endpoint_is_usable(u->endpoints[i]);
     /* Nothing was sent: trying elsewhere is always safe. The one that failed is down now, or to be avoided. */
-    if (!has_other || x->try_count >= MAX_TRIES) {
+    if (!has_other || x->try_count >= MAX_TRIES || x->is_tried_once) {
         exchange_fail(x, reason);
         return;
     }
@@ -178,14 +178,14 @@ void exchange_on_connect_failed(struct exchange *x, enum reason reason, const st
    idempotent one without a body is sent once more, on a connection of its own. */
 static bool exchange_may_repeat(const struct exchange *x, bool was_reused)
 {
-    return was_reused && !x->is_response_begun && x->write.framing == BODY_NONE && !x->is_new_connection_due &&
-           method_is_idempotent(x->request->method);
+    return was_reused && !x->is_tried_once && !x->is_response_begun && x->write.framing == BODY_NONE &&
+           !x->is_new_connection_due && method_is_idempotent(x->request->method);
 }
 
 void exchange_on_unprocessed(struct exchange *x, enum reason reason)
 {
     CHECK(x->connection == NULL);
-    if (x->is_body_begun || x->try_count >= MAX_TRIES) {
+    if (x->is_body_begun || x->try_count >= MAX_TRIES || x->is_tried_once) {
         exchange_fail(x, reason);
         return;
     }
@@ -211,6 +211,13 @@ void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused, c
 bool exchange_is_full(struct exchange *x)
 {
     return exchange_is_ready(x) && x->connection->protocol->is_full(x);
+}
+
+/* HTTP/1.1 tells anyway when its queue is empty. */
+void exchange_await_room(struct exchange *x)
+{
+    if (x->stream.session != NULL)
+        x->stream.is_above_high = true;
 }
 
 uint32_t exchange_queued_bytes(const struct exchange *x)

@@ -82,6 +82,7 @@ struct exchange {
     const struct message *request; /* serialized again on a second try */
     struct slice target;           /* what goes on the request line */
     struct h1_write write;         /* the request's framing */
+    bool is_tried_once;            /* whatever happens: its head is not needed any more once it was queued */
 
     enum exchange_state state;
     struct endpoint *endpoint; /* NULL while pending */
@@ -124,6 +125,8 @@ static inline bool exchange_is_ready(const struct exchange *x)
 }
 
 bool exchange_is_full(struct exchange *x);
+/* Something is queued: on_drained follows when most of it has left, also when it was never full. */
+void exchange_await_room(struct exchange *x);
 /* Bytes that wait to be written to the endpoint. */
 uint32_t exchange_queued_bytes(const struct exchange *x);
 

@@ -292,6 +292,15 @@ void upstream_set_resolved(struct upstream_set *set, const char *name, const cha
     upstream_probe_untried(u);
 }
 
+void upstream_adopt_addresses(struct upstream *u, const struct upstream *other)
+{
+    for (uint32_t i = 0; i < other->entry_count; i++) {
+        const struct endpoint_entry *entry = &other->entries[i];
+        if (entry->is_name && entry->address_count > 0)
+            upstream_set_resolved(u->set, u->name, entry->label, entry->addresses, entry->address_count);
+    }
+}
+
 void upstream_probe(struct upstream *u)
 {
     for (uint32_t i = 0; i < u->endpoint_count; i++)

@@ -96,6 +96,9 @@ void upstream_detach(struct upstream *u);
 void upstream_set_resolved(struct upstream_set *set, const char *name, const char *label,
                            const struct resolved_address *addresses, size_t count);
 
+/* Names of whom the resolver has told in the other upstream's set, but not in this one yet: the same configuration. */
+void upstream_adopt_addresses(struct upstream *u, const struct upstream *other);
+
 /* Opens one connection to each endpoint that has none or is down, so that a dead one is known before the first request; as
    many as max_connections allows. */
 void upstream_probe(struct upstream *u);

@@ -61,6 +61,10 @@ static void count_something(void)
     stats_endpoint_set_health(stats->workers[0], endpoint, STATS_UNHEALTHY);
     stats_listener_open(stats->workers[0], listener, STATS_HTTP1);
     stats_add(stats->workers[0], STATS_READ_CALLS, 9);
+    uint32_t shadow = stats_shadow_id(stats, SLICE("check\"out\\"), SLICE("dark"));
+    stats_shadow_add(stats->workers[0], shadow, STATS_SHADOW_OK);
+    stats_shadow_add(stats->workers[0], shadow, STATS_SHADOW_DROPS + SHADOW_DROP_SLOW);
+    stats_shadow_add(stats->workers[1], shadow, STATS_SHADOW_DROPS + SHADOW_DROP_BODY);
 }
 
 static void assert_line(const char *line)
@@ -164,4 +168,25 @@ Test(metrics, promtool_accepts_the_text_format)
     cr_assert_not_null(promtool);
     cr_assert_eq(fwrite(out.bytes, 1, out.len, promtool), out.len);
     cr_assert_eq(pclose(promtool), 0);
+}
+
+Test(metrics, what_was_given_up_is_one_result_and_told_by_reason)
+{
+    count_something();
+    metrics_write(&out, EXPOSE_TEXT, stats, &facts);
+    assert_line("weir_shadow_requests_total{route=\"check\\\"out\\\\\",upstream=\"dark\",result=\"ok\"} 1");
+    assert_line("weir_shadow_requests_total{route=\"check\\\"out\\\\\",upstream=\"dark\",result=\"error\"} 0");
+    assert_line("weir_shadow_requests_total{route=\"check\\\"out\\\\\",upstream=\"dark\",result=\"dropped\"} 2");
+    assert_line("weir_shadow_dropped_total{route=\"check\\\"out\\\\\",upstream=\"dark\",reason=\"slow\"} 1");
+    assert_line("weir_shadow_dropped_total{route=\"check\\\"out\\\\\",upstream=\"dark\",reason=\"max_body\"} 1");
+}
+
+Test(metrics, connections_of_copies_stand_beside_those_of_requests)
+{
+    count_something();
+    stats_upstream_add(stats->workers[1], stats_upstream_shadow_id(stats, SLICE("checkout-v1")), STATS_UPSTREAM_IDLE,
+                       5);
+    metrics_write(&out, EXPOSE_TEXT, stats, &facts);
+    assert_line("weir_upstream_connections{upstream=\"checkout-v1\",state=\"idle\"} 0");
+    assert_line("weir_upstream_connections{upstream=\"checkout-v1\",use=\"shadow\",state=\"idle\"} 5");
 }

@@ -1,9 +1,9 @@
-/* front/edits.h - header edits of a route, the same way for requests and responses.
+/* route/edits.h - header edits of a route, the same way for requests, responses and copies.
  *
  * Pure. Names and values were held against what may be edited when the configuration was loaded (config/formats.c), so
  * no edit can touch framing or break a head. */
-#ifndef FRONT_EDITS_H
-#define FRONT_EDITS_H
+#ifndef ROUTE_EDITS_H
+#define ROUTE_EDITS_H
 
 #include "config/model.h"
 #include "http/message.h"

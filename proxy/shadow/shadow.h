@@ -1,0 +1,107 @@
+/* shadow/shadow.h - starts, feeds and bounds copies of requests; nothing here can fail, change or slow the request.
+ *
+ *   shadow_choose --> shadow_begin --> STARTED --shadow_feed...--> shadow_feed_end --> COMPLETE --answer--> finished
+ *                          |              |                                               |
+ *                          |              +-- shadow_let_go: the request ended before its body --> dropped
+ *                          |              +-- too long, too slow, refused, answered early --------> finished
+ *                          |                                                  timeout, refused ---/
+ *                          +-- breaker, max_inflight, max_memory: dropped, never begun
+ *
+ * A copy outlives its request (R8): its head is its own, its body is chunks, each held by a reference beside the
+ * request's. What waits for a slow shadow waits here, and its client is never paused for it: past max_memory the copy is
+ * given up. A short piece would hold a whole chunk, so it is packed; what is counted against max_memory is chunks, not
+ * bytes, and the room that a copy's connection reads into.
+ *
+ * The answer is read and dropped. Copies are written when the turn ends, behind what the request itself has to send.
+ *
+ * Owner: the pool; a copy is freed at once when it is finished, which any call below may do to any copy it is given.
+ * Thread: the worker's.
+ *
+ *   invariants
+ *   S1 a copy is on pool->live from shadow_begin to its end, and is counted once, by how it ended
+ *   S2 `from` is set exactly while its request may still feed it
+ *   S3 lane->held_bytes is the sum of held_bytes of the lane's copies
+ *   S4 its binding is pinned: configuration and upstream do not change under it */
+#ifndef SHADOW_SHADOW_H
+#define SHADOW_SHADOW_H
+
+#include "base/pieces.h"
+#include "http/trace.h"
+#include "net/loop.h"
+#include "shadow/lane.h"
+#include "stats/counters.h"
+#include "upstream/exchange.h"
+
+#define SHADOW_MAGIC 0x53484457u
+
+struct places;
+
+/* The copies of one worker, and what they share. Embedded in the front. */
+struct shadow_pool {
+    struct loop *loop;
+    struct stats_worker *stats;
+    struct upstream_set upstreams; /* connections of copies only */
+    struct places *inflight;       /* of all workers: copies under way, by lane->series */
+    struct list lanes;
+    struct list live, flush_due;
+    uint32_t live_count;
+    struct shadow *free; /* kept for reuse */
+    uint32_t free_count;
+    struct turn_hook turn_hook;
+    void (*unpin)(void *pin); /* a copy is over: lets go of what shadow_source.pin gave */
+};
+
+struct shadow {
+    uint32_t magic;
+    struct shadow_pool *pool;
+    struct list link, flush_link;
+    struct shadow *next;  /* of the same request; in the pool's free list: the next there */
+    struct shadow **from; /* what points to it in its request's list; NULL: the request is gone, or needs it no more */
+    const struct compiled_shadow *shadow;
+    struct shadow_slot *slot;
+    void *pin;
+    struct timer timer;  /* armed once the request is complete */
+    uint64_t fed_bytes;  /* of the body */
+    uint64_t held_bytes; /* counted against max_memory */
+    bool is_complete;    /* the request's last byte was fed */
+    bool is_end_sent;    /* and handed on */
+    bool is_probe;       /* on trial for the breaker */
+    struct pieces body;  /* waits for the exchange */
+    struct message *trailers;
+    struct arena arena;
+    struct message message;
+    struct exchange exchange;
+};
+
+/* What copies are made of; all of it is borrowed for the call, but the pin. */
+struct shadow_source {
+    const struct compiled_route *route;
+    const struct message *head; /* as the request itself goes on */
+    struct slice target;
+    const struct trace_context *trace;
+    struct slice via;        /* the whole entry of a copy in Via; takes the place of the head's last */
+    void *(*pin)(void *arg); /* once for each copy */
+    void *pin_arg;
+    struct shadow **list; /* of the request: copies that want its body */
+};
+
+void shadow_pool_init(struct shadow_pool *pool, struct loop *loop, struct stats_worker *stats, uint32_t worker_index,
+                      uint32_t worker_count);
+/* Gives up what is under way. */
+void shadow_pool_stop(struct shadow_pool *pool);
+/* After the last binding went and a turn ended. */
+void shadow_pool_fini(struct shadow_pool *pool);
+
+/* Which of the route's shadows this request is copied to: a bit for each, drawn by their shares. The request is as it
+   came. */
+uint32_t shadow_choose(struct shadow_binding *b, const struct compiled_route *route,
+                       const struct route_request *request);
+void shadow_begin(struct shadow_binding *b, uint32_t chosen, const struct shadow_source *source);
+
+/* Of the request's body, for all copies on its list; `first` is not NULL. */
+void shadow_feed(struct shadow *first, struct chunk *chunk, uint32_t offset, uint32_t length);
+void shadow_feed_end(struct shadow *first, const struct message *trailers);
+/* The request ends. */
+void shadow_let_go(struct shadow *first);
+
+#endif
