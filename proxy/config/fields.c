@@ -190,7 +190,9 @@ static const struct setting upstream_rows[] = {
     { CHOICE("protocol", struct upstream_config, protocol, enum upstream_protocol, protocol_words),
       .default_text = "auto",
       .doc = "What its endpoints speak. With `tls`, an endpoint that does not agree to `http2` is unhealthy. "
-             "WebSocket over HTTP/2 needs an endpoint that takes it (RFC 8441); where it does not, write `http1`." },
+             "WebSocket over HTTP/2 needs an endpoint that takes it (RFC 8441); with `auto` one that does not is asked "
+             "over "
+             "HTTP/1.1, by connections of their own." },
     { CHOICE("balance", struct upstream_config, balance, enum balance_kind, balance_words),
       .default_text = "round_robin", .doc = "How requests are spread over its endpoints." },
     { DURATION("connect_timeout", struct upstream_config, connect_timeout_ms), .default_text = "1s", .min_text = "1ms",

@@ -275,7 +275,7 @@ void stream_connect_tls(struct stream *s, struct loop *loop, const struct sockad
                         const struct stream_tls_target *target, const struct stream_events *events)
 {
     stream_connect(s, loop, address, length, events);
-    s->tls = tls_open_client(loop, s->fd, target->context, target->name, target->slot);
+    s->tls = tls_open_client(loop, s->fd, target);
 }
 
 /* An orderly end is told to the peer, if the kernel takes it at once: who closes with bytes still queued cuts off, and the

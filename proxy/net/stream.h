@@ -91,6 +91,7 @@ struct stream_tls_target {
     struct tls_context *context;
     const char *name;              /* whom to expect; borrowed for the call */
     struct tls_session_slot *slot; /* may be NULL; outlives the stream */
+    bool offers_http1_alone;       /* by ALPN, whatever the context offers */
 };
 /* As stream_connect; on_connected follows when the handshake is done. */
 void stream_connect_tls(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,

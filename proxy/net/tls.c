@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "net/loop.h"
+#include "net/stream.h"
 #include "net/tls_context.h"
 #include "net/tls_parts.h"
 #include "stats/counters.h"
@@ -148,15 +149,17 @@ struct tls *tls_open_server(struct loop *loop, int fd, struct tls_context *conte
     return t;
 }
 
-struct tls *tls_open_client(struct loop *loop, int fd, struct tls_context *context, const char *name,
-                            struct tls_session_slot *slot)
+struct tls *tls_open_client(struct loop *loop, int fd, const struct stream_tls_target *target)
 {
-    struct tls *t = tls_create(loop, fd, context);
+    static const unsigned char http1[] = "\x08http/1.1";
+    struct tls *t = tls_create(loop, fd, target->context);
     SSL_set_connect_state(t->ssl);
-    t->slot = slot;
-    tls_expect_peer(context, t->ssl, name);
-    if (slot != NULL && slot->session != NULL)
-        SSL_set_session(t->ssl, slot->session);
+    t->slot = target->slot;
+    tls_expect_peer(target->context, t->ssl, target->name);
+    if (target->offers_http1_alone)
+        SSL_set_alpn_protos(t->ssl, http1, sizeof(http1) - 1);
+    if (t->slot != NULL && t->slot->session != NULL)
+        SSL_set_session(t->ssl, t->slot->session);
     return t;
 }
 

@@ -23,6 +23,7 @@
 
 struct loop;
 struct ssl_st;
+struct stream_tls_target;
 struct tls_context;
 struct tls_session_slot;
 
@@ -79,10 +80,8 @@ struct tls {
 
 /* Takes a reference to the context. */
 struct tls *tls_open_server(struct loop *loop, int fd, struct tls_context *context);
-/* `name`: whom to expect, and SNI unless it is an address; NULL: as the context says. `slot` may be NULL and outlives
-   the tls. */
-struct tls *tls_open_client(struct loop *loop, int fd, struct tls_context *context, const char *name,
-                            struct tls_session_slot *slot);
+/* The target's name: whom to expect, and SNI unless it is an address; NULL: as the context says. */
+struct tls *tls_open_client(struct loop *loop, int fd, const struct stream_tls_target *target);
 void tls_close(struct tls *t);
 
 /* One step: TLS_OK, TLS_AGAIN or TLS_FAILED. cipher is to be sent in any case. */

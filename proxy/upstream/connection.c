@@ -51,7 +51,8 @@ static bool connection_is_current(const struct upstream_connection *c)
     const struct endpoint *e = c->endpoint;
     if (!c->is_reusable || endpoint_is_leaving(e))
         return false;
-    return e->upstream->protocol == UPSTREAM_BY_ALPN ? c->is_by_alpn : c->protocol == protocol_of(e);
+    return e->upstream->protocol == UPSTREAM_BY_ALPN ? c->is_by_alpn || c->is_for_tunnel
+                                                     : c->protocol == protocol_of(e);
 }
 
 /* Others find it while it has room. Those that connect stand behind those that work; the one that was full goes first. */
@@ -206,9 +207,19 @@ bool connection_is_shared(const struct endpoint *e)
     return first_shared(e) != NULL;
 }
 
-static struct upstream_connection *take_idle(struct endpoint *e)
+static struct upstream_connection *first_idle(const struct endpoint *e, bool is_for_tunnel)
 {
-    struct upstream_connection *c = first_connection(&e->idle);
+    LIST_FOREACH_SAFE (link, &e->idle) {
+        struct upstream_connection *c = LIST_ITEM(link, struct upstream_connection, link);
+        if (c->is_for_tunnel == is_for_tunnel)
+            return c;
+    }
+    return NULL;
+}
+
+static struct upstream_connection *take_idle(struct endpoint *e, bool is_for_tunnel)
+{
+    struct upstream_connection *c = first_idle(e, is_for_tunnel);
     if (c == NULL)
         return NULL;
     CHECK(c->state == CONNECTION_IDLE && c->capacity > 0);
@@ -221,7 +232,8 @@ static struct upstream_connection *take_idle(struct endpoint *e)
 
 struct upstream_connection *connection_take_new(struct endpoint *e, struct exchange *x)
 {
-    if (list_is_empty(&e->shared)) /* which is in order: those that connect stand at the end */
+    if (exchange_needs_http1(x, e) ||
+        list_is_empty(&e->shared)) /* which is in order: those that connect stand at the end */
         return NULL;
     struct upstream_connection *c = LIST_ITEM(e->shared.prev, struct upstream_connection, link);
     if (c->state != CONNECTION_CONNECTING || !connection_is_current(c))
@@ -232,9 +244,10 @@ struct upstream_connection *connection_take_new(struct endpoint *e, struct excha
 
 struct upstream_connection *connection_take(struct endpoint *e, struct exchange *x)
 {
-    struct upstream_connection *c = first_shared(e);
+    bool is_for_tunnel = exchange_needs_http1(x, e);
+    struct upstream_connection *c = is_for_tunnel ? NULL : first_shared(e);
     if (c == NULL || c->state == CONNECTION_CONNECTING) {
-        struct upstream_connection *idle = take_idle(e);
+        struct upstream_connection *idle = take_idle(e, is_for_tunnel);
         c = idle != NULL ? idle : c;
     }
     if (c != NULL)
@@ -308,13 +321,28 @@ static void connection_give_up_connect(struct upstream_connection *c, int error,
     connection_tell_not_connected(c, REASON_LOCAL_LIMIT, endpoint_is_leaving(e) ? NULL : e);
 }
 
+/* It takes no tunnel in either protocol. Its HTTP/2 works, so it is what it was; else a client could have it taken for dead by
+   asking for a WebSocket. */
+static void connection_give_up_tunnel(struct upstream_connection *c, const char *why)
+{
+    struct endpoint *e = c->endpoint;
+    struct upstream_set *set = e->upstream->set;
+    log_line_limited(&set->complaints, COMPLAINT_INTERVAL_MS, LOG_WARN,
+                     "upstream %s: %s takes no WebSocket: not over HTTP/2 (RFC 8441), and no HTTP/1.1: %s",
+                     e->upstream->name, e->label, why);
+    e->takes_no_http1 = true;
+    connection_tell_not_connected(c, REASON_UPGRADE_UNSUPPORTED, endpoint_is_leaving(e) ? NULL : e);
+}
+
 static void connection_on_connect_error(struct upstream_connection *c, int error)
 {
     const struct resolved_address *peer = &c->endpoint->address;
     bool is_plain_http;
     const char *tls = stream_tls_failure(&c->stream, &is_plain_http);
     const char *limit = local_limit_of(error, (const struct sockaddr *)&peer->bytes, peer->length);
-    if (tls != NULL)
+    if (tls != NULL && c->is_for_tunnel)
+        connection_give_up_tunnel(c, tls);
+    else if (tls != NULL)
         connection_fail_connect(c, REASON_UPSTREAM_TLS, tls);
     else if (limit != NULL)
         connection_give_up_connect(c, error, limit);
@@ -361,8 +389,18 @@ static bool connection_agree(struct upstream_connection *c)
     if (!c->is_by_alpn)
         return c->protocol == agreed;
     c->endpoint->spoken = c->protocol = agreed;
+    if (agreed == &connection_h1)
+        c->endpoint->takes_no_tunnels = false;
     c->capacity = first_capacity(c);
     return true;
+}
+
+static void connection_on_disagreement(struct upstream_connection *c)
+{
+    if (c->is_for_tunnel)
+        connection_give_up_tunnel(c, "it chose HTTP/2, which was not offered");
+    else
+        connection_fail_connect(c, REASON_UPSTREAM_TLS, "it does not speak HTTP/2 over TLS");
 }
 
 /* Those for whom there is no room leave, in order. */
@@ -392,7 +430,7 @@ static void connection_on_connected(struct stream *s, int error)
         return;
     }
     if (!connection_agree(c)) {
-        connection_fail_connect(c, REASON_UPSTREAM_TLS, "it does not speak HTTP/2 over TLS");
+        connection_on_disagreement(c);
         return;
     }
     endpoint_on_connected(c->endpoint);
@@ -441,7 +479,9 @@ static void connection_connect(struct upstream_connection *c)
     struct endpoint *e = c->endpoint;
     struct upstream *u = e->upstream;
     const struct sockaddr *address = (const struct sockaddr *)&e->address.bytes;
-    struct stream_tls_target target = { .context = u->tls, .name = e->entry->host, .slot = &e->session };
+    struct stream_tls_target target = {
+        .context = u->tls, .name = e->entry->host, .slot = &e->session, .offers_http1_alone = c->is_for_tunnel
+    };
     if (u->tls != NULL)
         stream_connect_tls(&c->stream, u->set->loop, address, e->address.length, &target, &connection_events);
     else
@@ -455,8 +495,9 @@ struct upstream_connection *connection_open(struct endpoint *e, struct exchange 
     c->magic = CONNECTION_MAGIC;
     c->state = CONNECTION_CONNECTING;
     c->endpoint = e;
-    c->is_by_alpn = u->protocol == UPSTREAM_BY_ALPN;
-    c->protocol = protocol_of(e);
+    c->is_for_tunnel = x != NULL && exchange_needs_http1(x, e);
+    c->is_by_alpn = u->protocol == UPSTREAM_BY_ALPN && !c->is_for_tunnel;
+    c->protocol = c->is_for_tunnel ? &connection_h1 : protocol_of(e);
     c->capacity = first_capacity(c);
     c->is_reusable = true;
     c->kept_ms = INT64_MAX;

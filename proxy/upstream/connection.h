@@ -11,6 +11,10 @@
  * those who come together do not open a connection each. If it is HTTP/1.1 after all, the first of those who gathered
  * keeps it, and the others go on as if they had not been given one.
  *
+ * Some endpoints take HTTP/2 but no WebSocket over it (RFC 8441), which their SETTINGS tell. Such requests get connections
+ * that offer HTTP/1.1 alone, a kind of their own: nobody else uses them. An endpoint that does not agree to that either
+ * is not down for it.
+ *
  * Owner: itself: it lives from connection_open until the end of the turn in which it is closed, and holds a reference
  * to its upstream. Endpoint and exchanges point to it and are pointed to; an exchange leaves it by connection_detach,
  * all of them by connection_fail. Thread: the worker's.
@@ -105,6 +109,7 @@ struct upstream_connection {
     uint32_t served_count; /* exchanges that ended well: > 0 means reused */
     int64_t kept_ms;       /* unused for that long it may be closed by the endpoint; INT64_MAX: not told */
     bool is_by_alpn;       /* the endpoint chooses the protocol, which is a guess until connected */
+    bool is_for_tunnel;    /* HTTP/1.1 alone is offered: exchange_needs_http1 */
     bool is_reusable;      /* the response in progress lets it be kept */
     struct stream stream;
 };

@@ -98,11 +98,6 @@ static void cancel(struct exchange *x)
 
 /* ---- the codec's events ---------------------------------------------------------------------------------------------- */
 
-static bool is_websocket(const struct exchange *x)
-{
-    return slice_equal_nocase(x->write.upgrade, SLICE("websocket"));
-}
-
 static void expect_batch(struct exchange *x)
 {
     if (!list_is_linked(&x->batch_link))
@@ -157,7 +152,7 @@ static void on_trailers(struct h2_stream *s, struct message *trailers)
 static void on_end(struct h2_stream *s)
 {
     struct exchange *x = exchange_of(s);
-    bool has_sent_all = x->is_request_complete && !is_websocket(x) && s->out.bytes == 0;
+    bool has_sent_all = x->is_request_complete && !exchange_is_websocket(x) && s->out.bytes == 0;
     x->is_answer_complete = true;
     if (x->is_tunnel)
         x->events->on_half_closed(x);
@@ -203,7 +198,10 @@ static void on_settings(struct h2 *h)
     if (c->state == CONNECTION_CLOSED)
         return;
     limit = limit < MAX_EXCHANGES ? limit : MAX_EXCHANGES;
+    if (!c->h2.has_settings)
+        c->endpoint->takes_no_http1 = false; /* it may have learned */
     c->h2.has_settings = true;
+    c->endpoint->takes_no_tunnels = !h2_can_upgrade(h);
     c->endpoint->exchange_limit = limit > 0 ? limit : 1;
     if (c->is_reusable)
         connection_set_capacity(c, limit);
@@ -272,7 +270,7 @@ static struct exchange *first_held(struct upstream_connection *c)
         return NULL;
     LIST_FOREACH_SAFE (link, &c->exchanges) {
         struct exchange *x = LIST_ITEM(link, struct exchange, link);
-        if (x->is_held && (c->h2.has_settings || !is_websocket(x)))
+        if (x->is_held && (c->h2.has_settings || !exchange_is_websocket(x)))
             return x;
     }
     return NULL;
@@ -282,13 +280,25 @@ static bool try_begin(struct exchange *x)
 {
     struct upstream_connection *c = x->connection;
     struct h1_write write = x->write;
-    if (!is_websocket(x))
+    if (!exchange_is_websocket(x))
         write.upgrade =
             SLICE_NONE; /* there is no other protocol that HTTP/2 could carry: the endpoint may do without */
     h2_stream_init(&x->stream, x->arena, &x->response);
     /* RFC 9113 8.3.1; over TLS some servers refuse any other scheme. */
     struct slice scheme = c->stream.tls != NULL ? SLICE("https") : SLICE("http");
     return h2_begin(c->h2.session, &x->stream, x->request, x->target, scheme, &write);
+}
+
+/* The peer takes no tunnels: over HTTP/1.1 it may. */
+static void begin_elsewhere(struct exchange *x)
+{
+    struct upstream_connection *c = x->connection;
+    if (!c->is_by_alpn || x->is_body_begun) {
+        fail(x, REASON_UPGRADE_UNSUPPORTED);
+        return;
+    }
+    leave(x);
+    exchange_on_left_out(x, c->endpoint != NULL && !endpoint_is_leaving(c->endpoint) ? c->endpoint : NULL);
 }
 
 /* Those who wait for the peer's SETTINGS, or until a stream that was reset has really ended. */
@@ -299,8 +309,8 @@ static void begin_held(struct upstream_connection *c)
         if (h2_is_closing(c->h2.session)) {
             leave(x);
             exchange_on_unprocessed(x, REASON_UPSTREAM_RESET);
-        } else if (is_websocket(x) && !h2_can_upgrade(c->h2.session)) {
-            fail(x, REASON_UPGRADE_UNSUPPORTED);
+        } else if (exchange_is_websocket(x) && !h2_can_upgrade(c->h2.session)) {
+            begin_elsewhere(x);
         } else if (try_begin(x)) {
             hold(x, false);
             x->events->on_drained(x);
@@ -461,7 +471,7 @@ static void begin_stream(struct exchange *x)
     struct upstream_connection *c = x->connection;
     x->is_paused = x->is_answer_complete = x->is_end_due = false;
     x->stream.session = NULL;
-    hold(x, (is_websocket(x) && !h2_can_upgrade(c->h2.session)) || !try_begin(x));
+    hold(x, (exchange_is_websocket(x) && !h2_can_upgrade(c->h2.session)) || !try_begin(x));
     if (c->exchange_count == 1 || !timer_is_armed(&c->timer)) /* several may have gathered while it was being made */
         timer_start(c->stream.loop, &c->timer, SILENCE_MS);
     connection_touch(c);

@@ -67,7 +67,10 @@ struct endpoint {
     struct resolved_address address;
     /* Where ALPN decides: what its newest connection agreed on; NULL: there was none. */
     const struct connection_protocol *spoken;
-    uint32_t weight;                   /* relative to the upstream's others, in parts */
+    bool takes_no_tunnels; /* HTTP/2: its newest SETTINGS have no extended CONNECT (RFC 8441) */
+    bool
+        takes_no_http1; /* where ALPN decides: it took none when nothing else was offered; until it speaks HTTP/2 anew */
+    uint32_t weight;    /* relative to the upstream's others, in parts */
     int64_t round_robin_credit;        /* smooth weighted round robin: what it has saved up */
     uint32_t in_flight_count;          /* exchanges that use it now */
     uint32_t connection_count;         /* connecting, busy and idle */

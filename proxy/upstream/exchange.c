@@ -79,9 +79,12 @@ static struct upstream_connection *exchange_find_connection(struct exchange *x, 
 /* Gets going on that endpoint: at once on a connection that works, later on one that is being made. */
 static enum reason exchange_try_at(struct exchange *x, struct endpoint *e)
 {
+    if (e->takes_no_http1 && exchange_needs_http1(x, e))
+        return REASON_UPGRADE_UNSUPPORTED;
     struct upstream_connection *c = exchange_find_connection(x, e);
+    /* U2: who cannot use what has room would wait for ever: one that needs HTTP/1.1, beside HTTP/2 that is busy. */
     if (c == NULL)
-        return exchange_wait(x);
+        return upstream_find_shared(x->upstream) == NULL ? exchange_wait(x) : REASON_OVERLOADED;
     x->try_count++;
     if (c->state == CONNECTION_CONNECTING)
         x->state = EXCHANGE_CONNECTING;

@@ -8,6 +8,7 @@
  *   WAITING    -- connection_on_head ---------> STREAMING   with a final head
  *   STREAMING  -- connection_on_end ----------> DONE
  *   CONNECTING -- exchange_on_left_out -------> exchange_try, when HTTP/1.1 was agreed on and another came first
+ *   WAITING    -- exchange_on_left_out -------> exchange_try, when HTTP/2 was agreed on and takes no tunnels
  *   CONNECTING, WAITING, STREAMING -- connection_fail, connection_fail_connect --> LOST
  *   LOST       -- exchange_on_connect_failed -> exchange_try, or DONE
  *   LOST       -- exchange_on_lost -----------> exchange_try, or DONE
@@ -106,7 +107,7 @@ struct exchange {
     bool is_end_due;         /* HTTP/2: the end of what we send was queued and is on its way */
 };
 
-/* Starts. REASON_NONE: under way. Anything else: refused at once (NO_ENDPOINT, OVERLOADED), no callback follows. */
+/* Starts. REASON_NONE: under way. Anything else: refused at once (NO_ENDPOINT, OVERLOADED, UPGRADE_UNSUPPORTED), no callback follows. */
 enum reason exchange_begin(struct exchange *x) MUST_CHECK;
 
 /* Body bytes, framed as x->write says. Only in WAITING and STREAMING: before, the owner keeps its source paused. */

@@ -10,6 +10,18 @@ static inline bool endpoint_is_leaving(const struct endpoint *e)
     return list_is_linked(&e->link);
 }
 
+/* HTTP/2 can carry no other protocol (RFC 8441). */
+static inline bool exchange_is_websocket(const struct exchange *x)
+{
+    return slice_equal_nocase(x->write.upgrade, SLICE("websocket"));
+}
+
+/* Where ALPN decides, and the endpoint's HTTP/2 takes no tunnels: a connection that offers HTTP/1.1 alone. */
+static inline bool exchange_needs_http1(const struct exchange *x, const struct endpoint *e)
+{
+    return e->takes_no_tunnels && e->upstream->protocol == UPSTREAM_BY_ALPN && exchange_is_websocket(x);
+}
+
 struct endpoint *endpoint_create(struct upstream *u, const struct endpoint_entry *entry,
                                  const struct resolved_address *address);
 void endpoint_destroy(struct endpoint *e);
@@ -49,7 +61,7 @@ void exchange_leave_queue(struct exchange *x);
 void exchange_on_connected(struct exchange *x);
 void exchange_on_connect_failed(struct exchange *x, enum reason reason, const struct endpoint *avoid);
 void exchange_on_lost(struct exchange *x, enum reason reason, bool was_reused, const struct endpoint *lost_by);
-/* The connection that it waited for carries only those before it. As if it had not been given one: it goes on at `e`; NULL:
+/* The connection that it waited for carries only those before it, or no tunnel. As if it had not been given one: it goes on at `e`; NULL:
    wherever. */
 void exchange_on_left_out(struct exchange *x, struct endpoint *e);
 /* The endpoint surely did nothing with it: it may be sent again (RFC 9113 8.7). */

@@ -10,7 +10,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from .origin import Origin
+from .origin import Connection, Origin
 from .waiting import DEADLINE_S, wait_for
 
 Codes = h2.errors.ErrorCodes
@@ -304,3 +304,23 @@ class H2Origin(Origin):
 
     def wait_streams(self, count):
         return self.wait_requests(count)
+
+
+def kind_by_alpn(origin, sock, index):
+    """Who offers HTTP/2 in its ClientHello, which is looked at and left, gets it; anybody else is `origin.http1`'s."""
+    hello = sock.recv(1 << 16, socket.MSG_PEEK)
+    return H2Connection(origin, sock, index) if b"\x02h2" in hello else Connection(origin.http1, sock, index)
+
+
+class AlpnOrigin(H2Origin):
+    """HTTP/2 or HTTP/1.1 over TLS, as each connection asks. `http1` answers the latter; its connections are counted here too."""
+    connection_kind = staticmethod(kind_by_alpn)
+
+    def __init__(self, tls, **options):
+        tls.set_alpn_protocols(["h2", "http/1.1"])
+        self.http1 = Origin(tls=tls)
+        super().__init__(tls=tls, **options)
+
+    def stop(self):
+        self.http1.stop()
+        super().stop()
