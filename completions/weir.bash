@@ -41,7 +41,7 @@ _weir() {
         COMPREPLY=($(compgen -W '1x 2x 0.5x 100/s max' -- "$current"))
         return
         ;;
-    --workers | -H | --header | --from | --at | --admin | --reason | --timeout | --port | --rate | --for | --to | --concurrency | --limit | \
+    --workers | -H | --header | --from | --client-cn | --client-san | --at | --admin | --reason | --timeout | --port | --rate | --for | --to | --concurrency | --limit | \
         --only | --ignore-header | --show)
         return
         ;;
@@ -52,7 +52,7 @@ _weir() {
     1:*) words='run check explain schema reference demo replay ctl version --help --version' ;;
     *:run) words='-c --config --workers --state-dir --help' ;;
     *:check) words='-c --config --help' ;;
-    *:explain) words='-c --config -X --method -H --header --from --at --all --help' ;;
+    *:explain) words='-c --config -X --method -H --header --from --client-cn --client-san --at --all --help' ;;
     *:demo) words='--port --rate --for --help' ;;
     *:replay)
         words='--to --speed --concurrency --limit --only --unsafe-methods -H --header --ignore-header --show --timeout --ca --insecure --http2 --json --help'

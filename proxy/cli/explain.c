@@ -85,6 +85,18 @@ static void print_request(struct explanation *e)
         line(e, LINE_FACT, "path", "%.*s in normal form", SLICE_ARG(r->path));
 }
 
+static void print_certificate(struct explanation *e)
+{
+    const struct route_request *r = &e->request->routed;
+    struct slice sans = SLICE_NONE;
+    for (size_t i = 0; i < r->client_san_count; i++)
+        sans = arena_printf(e->arena, "%.*s%s%.*s", SLICE_ARG(sans), i > 0 ? ", " : "", SLICE_ARG(r->client_sans[i]));
+    if (r->client_cn.len > 0)
+        line(e, LINE_FACT, "client cn", "%.*s", SLICE_ARG(r->client_cn));
+    if (r->client_san_count > 0)
+        line(e, LINE_FACT, "client san", "%.*s", SLICE_ARG(sans));
+}
+
 /* Routes do not differ by listener: the port only tells where the request would come in. */
 static void print_listener(struct explanation *e)
 {
@@ -305,6 +317,7 @@ static void explain(struct explanation *e)
     decide(e);
     const struct compiled_route *route = e->decision.route;
     print_request(e);
+    print_certificate(e);
     print_listener(e);
     print_misses(e, route != NULL ? route->index : table->route_count);
     if (route != NULL) {
@@ -388,6 +401,16 @@ static const struct option_row options[] = {
       .kind = OPTION_TEXT,
       .offset = offsetof(struct explain_values, from),
       .doc = "the client's address (default 127.0.0.1)" },
+    { .name = "client-cn",
+      .value_name = "NAME",
+      .kind = OPTION_TEXT,
+      .offset = offsetof(struct explain_values, client_cn),
+      .doc = "the common name of the client's certificate (default no certificate)" },
+    { .name = "client-san",
+      .value_name = "NAME",
+      .kind = OPTION_LIST,
+      .offset = offsetof(struct explain_values, client_sans),
+      .doc = "an alternative name of that certificate; may be repeated" },
     { .name = "at",
       .value_name = "RFC3339",
       .kind = OPTION_TEXT,
@@ -401,7 +424,7 @@ static const struct option_row options[] = {
 
 const struct command command_explain = {
     .name = "explain",
-    .synopsis = "-c FILE [-X METHOD] [-H 'NAME: VALUE']... [--from IP] [--at RFC3339] URL",
+    .synopsis = "-c FILE [-X METHOD] [-H 'NAME: VALUE']... [--from IP] [--client-cn NAME] [--at RFC3339] URL",
     .summary = "says where a request would go, and why",
     .details = "Prints the listener, route, rule, split and shadows that the request would meet, "
                "and why each earlier\n"

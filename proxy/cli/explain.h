@@ -10,8 +10,10 @@ struct explain_values {
     const char *method;         /* NULL: GET */
     struct option_list headers; /* "name: value" */
     const char *from;           /* NULL: 127.0.0.1 */
-    const char *at;             /* RFC 3339; NULL: now */
-    bool shows_all;             /* every route that does not match, however many */
+    const char *client_cn;      /* of the certificate it shows; NULL: none */
+    struct option_list client_sans;
+    const char *at; /* RFC 3339; NULL: now */
+    bool shows_all; /* every route that does not match, however many */
 };
 
 /* What a client would have sent. Everything lives in the arena. */

@@ -137,6 +137,18 @@ static bool normalise(struct explain_request *request, struct arena *arena, stru
     return true;
 }
 
+/* As the server knows it once it has verified the certificate (front/request.c). */
+static void read_certificate(const struct explain_values *values, struct arena *arena, struct route_request *routed)
+{
+    size_t count = values->client_sans.count;
+    struct slice *sans = arena_zalloc_array(arena, count, sizeof *sans);
+    for (size_t i = 0; i < count; i++)
+        sans[i] = slice_from_cstr(values->client_sans.items[i]);
+    routed->client_cn = slice_from_cstr(values->client_cn);
+    routed->client_sans = sans;
+    routed->client_san_count = count;
+}
+
 static bool read_circumstances(const struct explain_values *values, struct route_request *routed, struct text *error)
 {
     const char *from = values->from != NULL ? values->from : "127.0.0.1";
@@ -159,6 +171,7 @@ enum explain_result explain_read(const struct explain_values *values, const char
     struct text head = { 0 };
     enum explain_result result = EXPLAIN_MISUSED;
     *out = (struct explain_request){ 0 };
+    read_certificate(values, arena, &out->routed);
     if (read_circumstances(values, &out->routed, error) && url_parse(url_text, arena, &url, error) &&
         write_head(values, &url, &head, error)) {
         bool is_good = read_head(text_slice(&head), arena, &out->message, error) && normalise(out, arena, error);

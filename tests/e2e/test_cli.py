@@ -256,6 +256,39 @@ def test_explain_says_why_each_earlier_route_and_rule_does_not_match(shop):
     )
 
 
+CLIENTS = """
+listeners: { web: { bind: 127.0.0.1:8080 } }
+upstreams: { a: { endpoints: [ 127.0.0.1:9001 ] } }
+routes:
+  - { name: staff, match: { when: { tls_client: cn, equals: alice } }, to: a }
+  - { name: robots, match: { when: { tls_client: san, suffix: .bots.example } }, to: a }
+  - { name: others, respond: { status: 403, body: "no" } }
+"""
+
+
+@pytest.mark.parametrize("words, route", [
+    ([], "others"),
+    (["--client-cn", "alice"], "staff"),
+    (["--client-cn", "bob"], "others"),
+    (["--client-san", "alice"], "others"),
+    (["--client-san", "a.example", "--client-san", "one.bots.example"], "robots"),
+    (["--client-cn=alice", "--client-san=one.bots.example"], "staff"),
+])
+def test_explain_knows_client_certificates(tmp_path, words, route):
+    file = tmp_path / "clients.yaml"
+    file.write_text(CLIENTS)
+    done = weir("explain", "-c", str(file), *words, "/")
+    assert done.returncode == 0 and f"route      {route} matches" in done.stdout, done.stdout + done.stderr
+
+
+def test_explain_says_which_client_certificate_it_takes_for_given(tmp_path):
+    file = tmp_path / "clients.yaml"
+    file.write_text(CLIENTS)
+    said = weir("explain", "-c", str(file), "--client-cn", "bob", "--client-san", "b", "--client-san", "c", "/").stdout
+    assert "client cn  bob\nclient san b, c\n" in said
+    assert 'staff does not match: client certificate\'s cn is "bob", not "alice"' in said
+
+
 def last_line(text):
     return text.splitlines()[-1]
 
