@@ -193,6 +193,18 @@ def test_trailers_go_both_ways(origin, client):
     assert origin.last.is_chunked
 
 
+def test_a_length_is_kept_and_trailers_behind_it_end_here(origin, client):
+    origin.answer = lambda connection, seen: connection.send(reply(connection.body(seen)))
+    for body in (b"data", b""):
+        stream = client.begin("/", ("content-length", str(len(body))), ("trailer", "x-check"), end=False, method="POST")
+        if body:
+            client.data(stream, body)
+        client.trailers(stream, ("x-check", "17"))
+        assert client.answer(stream).body == body
+        assert not origin.last.is_chunked and origin.last.length == len(body) and not origin.last.trailers
+    assert client.get("/").status == 200, "and nothing is left over"
+
+
 # ---- bodies ------------------------------------------------------------------------------------------------------------
 
 

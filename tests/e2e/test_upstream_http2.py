@@ -93,6 +93,14 @@ def test_trailers_go_both_ways(proxy, origin):
     assert origin.last.field("te") == "trailers"
 
 
+def test_a_length_is_kept_and_trailers_behind_it_end_here(proxy, origin):
+    origin.answer = lambda stream: stream.head(200, ("content-length", "4")).send(b"body").send_trailers(("x-sum", "7"))
+    client = proxy.client()
+    for _ in range(2):
+        response = client.get("/")
+        assert response.body == b"body" and response.length == 4 and not response.is_chunked and not response.trailers
+
+
 @pytest.mark.parametrize("method,status,fields", [("HEAD", 200, [("content-length", "5")]), ("GET", 204, []), ("GET", 304, [("etag", "x")])])
 def test_answers_without_a_body(proxy, origin, method, status, fields):
     origin.answer = lambda stream: stream.head(status, *fields, end=True)
