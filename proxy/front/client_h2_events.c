@@ -151,10 +151,15 @@ static void on_closed(struct h2_stream *s, const struct h2_closing *how)
 {
     struct request *r = request_of(s);
     client_h2_flush_later(r->client);
-    if (how->cause == H2_COMPLETE)
+    enum reason reason = how->cause == H2_MALFORMED ? how->reason : REASON_CLIENT_ABORTED;
+    if (r == r->client->h2->answering) { /* it is on the stack, and goes on to `deliver` by itself */
+        if (how->cause != H2_COMPLETE && r->reason == REASON_NONE)
+            r->reason = reason;
+    } else if (how->cause == H2_COMPLETE) {
         request_on_delivered(r);
-    else
-        request_abort(r, how->cause == H2_MALFORMED ? how->reason : REASON_CLIENT_ABORTED);
+    } else {
+        request_abort(r, reason);
+    }
 }
 
 static void on_room(struct h2_stream *s)

@@ -17,6 +17,7 @@ struct client_h2 {
     struct list touched;          /* of the batch being read: their exchanges are flushed behind it */
     struct chunk *reading;        /* the chunk whose bytes the session is given */
     struct request *heading;      /* its head is incomplete; there is at most one (RFC 9113 4.3); NULL: none */
+    struct request *answering;    /* its answer's end was just queued and is being written; NULL: none */
     struct request *delivering;   /* whose body is being passed on; NULL: none, or it is finished meanwhile */
     struct mono_time head_due;    /* with `heading` */
     struct mono_time goodbye_due; /* with `is_leaving` */

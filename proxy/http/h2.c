@@ -259,6 +259,11 @@ bool h2_has_output(const struct h2 *h)
     return !h->is_closed && nghttp2_session_want_write(h->session) != 0;
 }
 
+bool h2_is_inside(const struct h2 *h)
+{
+    return h->is_inside;
+}
+
 void h2_check(const struct h2 *h)
 {
     uint32_t count = 0;

@@ -6,7 +6,8 @@
  * or of an upstream, drives it like this:
  *
  *   bytes arrived:         h2_receive(h, bytes, now), which calls events; they answer with the h2_send_* functions
- *   at the turn's end:     h2_send(h, budget), once for all streams, which calls the output; then one flush
+ *   at the turn's end:     h2_send(h, budget), once for all streams, which calls the output; then one flush. Earlier
+ *                          too, outside of events, while what is to be sent is still in the caches
  *   either said H2_OVER:   h2_send once more, flush, h2_close(h), close the connection
  *   the connection broke:  h2_close(h)
  *
@@ -203,6 +204,8 @@ enum h2_status h2_receive(struct h2 *h, struct slice bytes, struct mono_time now
 enum h2_status h2_send(struct h2 *h, size_t budget_bytes) MUST_CHECK;
 /* Would h2_send write anything now? Cheap. */
 bool h2_has_output(const struct h2 *h);
+/* Is one of h2_receive and h2_send under way, so that neither may be called? */
+bool h2_is_inside(const struct h2 *h);
 
 /* Streams attached. */
 uint32_t h2_stream_count(const struct h2 *h);

@@ -1,17 +1,21 @@
 # e2e/test_http2.py - HTTP/2 from clients: how it is recognised, many streams, bodies, trailers, tunnels, ends.
 import base64
+import fcntl
 import hashlib
+import signal
 import socket
 import subprocess
+import termios
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from harness import CLOSE, HOLD, RESET, Authority, Origin, Proxy, chunked, reply, request, wait_for
 from harness.h2 import (
-    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, PREFACE, PRIORITY, PROTOCOL_ERROR,
-    SETTINGS, H2Client, block, frame, head,
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, HEADERS, INTERNAL_ERROR, NO_ERROR, PREFACE,
+    PRIORITY, PROTOCOL_ERROR, SETTINGS, WINDOW_UPDATE, H2Client, block, frame, head,
 )
 
 PIECE = bytes(range(256)) * 4096  # 1 MiB
@@ -254,6 +258,62 @@ def test_answers_of_one_turn_leave_in_one_write(proxy, client):
         assert client.answer(stream).body == b"own\n"
     assert proxy.metric("weir_read_calls_total") - reads <= 3
     assert proxy.metric("weir_write_calls_total") - writes <= 3
+
+
+class OneTurn:
+    """An origin whose answers are all there when the proxy, stopped meanwhile, goes on: they come in one turn."""
+
+    def __init__(self, proxy, origin, count, body):
+        self.proxy, self.count, self.body = proxy, count, body
+        self.arrived = threading.Barrier(count + 1, timeout=30)
+        self.go = threading.Event()
+        self.sent = threading.Semaphore(0)
+        origin.answer = self.answer
+
+    def answer(self, connection, seen):
+        self.arrived.wait()
+        self.go.wait(30)
+        connection.send(reply(self.body(seen)))
+        self.sent.release()
+
+    @contextmanager
+    def begun(self):
+        """What is done inside reaches the proxy ahead of the answers."""
+        self.arrived.wait()
+        self.proxy.signal(signal.SIGSTOP)
+        try:
+            yield
+            self.go.set()
+            for _ in range(self.count):
+                assert self.sent.acquire(timeout=30)
+        finally:
+            self.proxy.signal(signal.SIGCONT)
+
+
+def test_answers_of_one_turn_that_are_more_than_a_queue_holds(proxy, origin, client):
+    turn = OneTurn(proxy, origin, 64, lambda seen: seen.target.encode() * 4000)
+    client.state.increment_flow_control_window(1 << 24)
+    streams = [client.begin(f"/{n:02}") for n in range(64)]
+    with turn.begun():
+        pass
+    for n, stream in enumerate(streams):
+        assert client.answer(stream).body == b"/%02d" % n * 4000
+
+
+def has_arrived(sock):
+    """All that was sent is at the peer's kernel."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), "little") == 0
+
+
+def test_an_answer_that_ends_in_the_turn_of_its_reset(proxy, origin, client):
+    turn = OneTurn(proxy, origin, 1, lambda seen: b"ok")
+    stream = client.begin("/overflow")
+    with turn.begun():
+        client.send(frame(WINDOW_UPDATE, 0, stream, b"\x7f\xff\xff\xff"))
+        wait_for(lambda: has_arrived(client.sock), "the reset's cause comes first")
+    assert client.answer(stream).reset == FLOW_CONTROL_ERROR
+    assert proxy.access_line(path="/overflow")["reason"] == "malformed"
+    assert client.get("/own").status == 200
 
 
 def test_a_stream_that_waits_holds_up_no_other(proxy, origin):
