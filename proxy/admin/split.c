@@ -4,24 +4,14 @@
  * worker uses them: who sends a request after it meets the new split. */
 #include "admin/dispatch.h"
 #include "admin/routes.h"
-
-#define WEIGHT_SUM_MAX 10000 /* after reduction: the longest block (route/block.h) */
-
-static uint64_t common_divisor(uint64_t a, uint64_t b)
-{
-    while (b != 0) {
-        uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
+#include "base/divisor.h"
 
 /* By their greatest common divisor: 50/50 and 1/1 are one split, and the smaller numbers make the shorter block, whose end is
    where the shares are exact. False with a 400 when the sum is 0 or too large for a block. */
 static bool weights_reduce(struct admin_call *call, uint32_t *weights, size_t count)
 {
-    uint64_t sum = 0, divisor = 0;
+    uint64_t sum = 0;
+    uint32_t divisor = 0;
     for (size_t i = 0; i < count; i++) {
         sum += weights[i];
         divisor = common_divisor(divisor, weights[i]);
@@ -30,13 +20,13 @@ static bool weights_reduce(struct admin_call *call, uint32_t *weights, size_t co
         reply_error(call->reply, 400, "bad_weights", "the weights add up to 0");
         return false;
     }
-    if (sum / divisor > WEIGHT_SUM_MAX) {
-        reply_error(call->reply, 400, "bad_weights", "the weights, reduced, add up to %llu, which is more than %d",
-                    (unsigned long long)(sum / divisor), WEIGHT_SUM_MAX);
+    if (sum / divisor > SPLIT_SUM_MAX) {
+        reply_error(call->reply, 400, "bad_weights", "the weights, reduced, add up to %llu, which is more than %u",
+                    (unsigned long long)(sum / divisor), SPLIT_SUM_MAX);
         return false;
     }
     for (size_t i = 0; i < count; i++)
-        weights[i] = (uint32_t)(weights[i] / divisor);
+        weights[i] /= divisor;
     return true;
 }
 

@@ -5,10 +5,9 @@
  * defined further down. */
 #include "config/finish.h"
 
+#include "base/divisor.h"
 #include "config/conditions.h"
 #include "config/fill.h"
-
-#define SPLIT_SUM_MAX 10000u /* the longest block */
 
 /* ---- log, admin, upstreams --------------------------------------------------------------------------------------- */
 
@@ -166,16 +165,6 @@ void route_limits_finish(struct fill *f, const struct node *map, void *target)
 
 /* ---- split ------------------------------------------------------------------------------------------------------- */
 
-static uint32_t greatest_common_divisor(uint32_t a, uint32_t b)
-{
-    while (b != 0) {
-        uint32_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 static void refuse_sum(struct fill *f, struct place place, uint64_t sum)
 {
     struct err *e =
@@ -189,7 +178,7 @@ static void reduce_weights(struct fill *f, struct route_config *route, struct pl
     uint32_t divisor = 0;
     uint64_t sum = 0;
     for (size_t i = 0; i < route->split_count; i++)
-        divisor = greatest_common_divisor(divisor, route->split[i].weight);
+        divisor = common_divisor(divisor, route->split[i].weight);
     for (size_t i = 0; divisor != 0 && i < route->split_count; i++)
         sum += route->split[i].weight /= divisor;
     if (route->split_count > SPLIT_MAX_ENTRIES)

@@ -273,7 +273,8 @@ struct rule_config {
     struct place place;
 };
 
-#define SPLIT_MAX_ENTRIES 64 /* a block's state is per worker and split (route/block.h) */
+#define SPLIT_MAX_ENTRIES 64     /* a block's state is per worker and split (route/block.h) */
+#define SPLIT_SUM_MAX     10000u /* of its weights, reduced: the longest block (route/block.h) */
 
 struct split_entry_config {
     struct slice upstream;

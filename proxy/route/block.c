@@ -4,21 +4,12 @@
 #include <stddef.h>
 
 #include "base/check.h"
+#include "base/divisor.h"
 
 size_t block_bytes(uint32_t entry_count)
 {
     size_t used = offsetof(struct block, left) + entry_count * sizeof(uint16_t);
     return (used + _Alignof(struct block) - 1) & ~(_Alignof(struct block) - 1);
-}
-
-static uint32_t common_divisor(uint32_t a, uint32_t b)
-{
-    while (b != 0) {
-        uint32_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
 }
 
 /* Divided by what they have in common: `ctl split` may have set 90/10, whose smallest block is of ten. */
