@@ -36,12 +36,6 @@ static void put_line(struct json *object, const struct audit_line *line)
     json_put_string(object, "hash", line->hash);
 }
 
-static void reply_store_fault(struct admin_call *call)
-{
-    reply_error(call->reply, 503, "store_unavailable", "the audit log cannot be read: %s",
-                store_message(call->control->store));
-}
-
 void api_audit(struct admin_call *call)
 {
     uint64_t before = 0, limit = LIMIT_DEFAULT;
@@ -51,7 +45,7 @@ void api_audit(struct admin_call *call)
         !number_argument(call, "limit", 1, LIMIT_MAX, &limit))
         return;
     if (!audit_list(call->control->store, call->arena, (int64_t)before, limit, &lines, &count)) {
-        reply_store_fault(call);
+        reply_unreadable(call, "the audit log");
         return;
     }
     struct json *root = json_create_object();
@@ -69,7 +63,7 @@ void api_audit_verify(struct admin_call *call)
 {
     struct audit_verdict verdict;
     if (!audit_verify(call->control->store, &verdict)) {
-        reply_store_fault(call);
+        reply_unreadable(call, "the audit log");
         return;
     }
     struct json *root = json_create_object();

@@ -135,6 +135,12 @@ bool call_audit(struct admin_call *call, const char *action, struct slice target
     return true;
 }
 
+void reply_unreadable(struct admin_call *call, const char *what)
+{
+    reply_error(call->reply, 503, "store_unavailable", "%s cannot be read: %s", what,
+                store_message(call->control->store));
+}
+
 void put_time(struct json *object, const char *key, struct wall_time t)
 {
     char text[25];

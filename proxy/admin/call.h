@@ -51,6 +51,9 @@ bool percent_decode(struct slice raw, struct arena *arena, struct slice *out);
    `detail` may be NULL; it is not taken over. */
 bool call_audit(struct admin_call *call, const char *action, struct slice target, const struct json *detail) MUST_CHECK;
 
+/* A 503 for what the store does not give: `what` begins the sentence. */
+void reply_unreadable(struct admin_call *call, const char *what);
+
 /* Adds a wall time as RFC 3339, or null when it is 0. */
 void put_time(struct json *object, const char *key, struct wall_time t);
 /* Adds a string, or null when it is empty. */

@@ -44,8 +44,7 @@ static bool files_required(struct admin_call *call, struct restored *r)
     if (!generation_param(call, &r->generation) || !version_required(call, r->generation, &version, &text))
         return false;
     if (!versions_files(call->control->store, &version, call->arena, &r->files, &r->count)) {
-        reply_error(call->reply, 503, "store_unavailable", "configuration versions cannot be read: %s",
-                    store_message(call->control->store));
+        reply_unreadable(call, "configuration versions");
         return false;
     }
     if (r->count == version.file_count && r->count > 0)

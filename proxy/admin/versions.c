@@ -22,17 +22,11 @@ void api_config(struct admin_call *call)
     reply_json(call->reply, 200, root);
 }
 
-static void reply_store_fault(struct admin_call *call)
-{
-    reply_error(call->reply, 503, "store_unavailable", "configuration versions cannot be read: %s",
-                store_message(call->control->store));
-}
-
 bool version_required(struct admin_call *call, uint64_t generation, struct version *version, struct slice *text)
 {
     bool is_found;
     if (!versions_get(call->control->store, generation, call->arena, version, text, &is_found))
-        reply_store_fault(call);
+        reply_unreadable(call, "configuration versions");
     else if (!is_found)
         reply_error(call->reply, 404, "no_such_version", "generation %llu is not stored",
                     (unsigned long long)generation);
@@ -66,7 +60,7 @@ static void reply_list(struct admin_call *call)
     struct version *versions;
     size_t count;
     if (!versions_list(call->control->store, call->arena, &versions, &count)) {
-        reply_store_fault(call);
+        reply_unreadable(call, "configuration versions");
         return;
     }
     struct json *root = json_create_object();
