@@ -12,13 +12,7 @@ struct check_values {
 };
 
 static const struct option_row options[] = {
-    { .letter = 'c',
-      .name = "config",
-      .value_name = "FILE",
-      .kind = OPTION_TEXT,
-      .is_required = true,
-      .offset = offsetof(struct check_values, config),
-      .doc = "the configuration" },
+    CONFIG_OPTION(struct check_values),
 };
 
 static const char *plural(size_t count)

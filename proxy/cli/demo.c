@@ -17,6 +17,8 @@
 #define LINES_PER_TITLE 20
 #define DEFAULT_RATE    50
 
+const char *const demo_upstream_names[DEMO_UPSTREAM_COUNT] = { "stable", "canary", "dark" };
+
 struct demo_values {
     uint32_t port;
     uint32_t rate;

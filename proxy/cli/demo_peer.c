@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-const char *const demo_upstream_names[DEMO_UPSTREAM_COUNT] = { "stable", "canary", "dark" };
-
 void demo_peer_init(struct demo_peer *p, struct loop *loop)
 {
     arena_init(&p->arena, &loop->arenas, 0);

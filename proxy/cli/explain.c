@@ -377,13 +377,7 @@ static enum command_status run(struct call *call)
 }
 
 static const struct option_row options[] = {
-    { .letter = 'c',
-      .name = "config",
-      .value_name = "FILE",
-      .kind = OPTION_TEXT,
-      .is_required = true,
-      .offset = offsetof(struct explain_values, config),
-      .doc = "the configuration" },
+    CONFIG_OPTION(struct explain_values),
     { .letter = 'X',
       .name = "method",
       .value_name = "METHOD",

@@ -32,6 +32,13 @@ struct option_row {
     const char *doc; /* one line for --help */
 };
 
+/* `-c FILE` of the commands that read a configuration, into the member `config` of their values. */
+#define CONFIG_OPTION(type)                                                                                            \
+    {                                                                                                                  \
+        .letter = 'c', .name = "config", .value_name = "FILE", .kind = OPTION_TEXT, .is_required = true,               \
+        .offset = offsetof(type, config), .doc = "the configuration"                                                   \
+    }
+
 /* The rows a command sees: its own, then those of the group around it. */
 struct option_scope {
     const struct option_row *rows;

@@ -19,13 +19,7 @@ static enum command_status run(struct call *call)
 }
 
 static const struct option_row options[] = {
-    { .letter = 'c',
-      .name = "config",
-      .value_name = "FILE",
-      .kind = OPTION_TEXT,
-      .is_required = true,
-      .offset = offsetof(struct run_values, config),
-      .doc = "the configuration" },
+    CONFIG_OPTION(struct run_values),
     { .name = "workers",
       .value_name = "N",
       .kind = OPTION_NUMBER,
