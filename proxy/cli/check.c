@@ -1,4 +1,7 @@
-/* cli/check.c - `weir check`: validates everything reachable from a configuration without binding anything. */
+/* cli/check.c - `weir check`: validates everything reachable from a configuration without binding anything.
+ *
+ * It makes the very snapshot that a start or reload would make, and throws it away: what passes here is not refused there, short of
+ * what only the machine can tell (ports, permissions, files that changed meanwhile). */
 #include "cli/command.h"
 #include "cli/problems.h"
 

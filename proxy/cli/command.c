@@ -1,7 +1,14 @@
 /* cli/command.c - walks the table of commands by the words of the command line; help, usage and hints.
  *
  * A group reads its options up to the first word, then enters the command of that name, which reads the rest; both write into
- * one values struct, so "weir ctl --json routes" and "weir ctl routes --json" come to the same. */
+ * one values struct, so "weir ctl --json routes" and "weir ctl routes --json" come to the same.
+ *
+ *   weir         ctl          --json  split         demo  a=1
+ *   enter(root)  enter_child  option  enter_child   arguments of the leaf
+ *
+ * Each level is one enter() on the stack, with its scope of options in that frame: inner scopes point outwards, and are gone before
+ * what they point to. Standard output has only what was asked for, help by --help included; what is wrong goes to standard
+ * error, so that a pipe never reads a usage text. */
 #include "cli/command.h"
 
 #include "base/err.h"
@@ -10,6 +17,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Candidates for "did you mean": more children than that would only be hinted at less well. */
 #define CHILDREN_MAX 32
 
 static enum command_status enter(struct call *call, const struct command *command, int argc, char **argv);
@@ -61,6 +69,7 @@ static void help_add(const struct call *call, struct text *out)
     text_add_cstr(out, " COMMAND --help\" says more about a command.\n");
 }
 
+/* To standard output when it was asked for, to standard error when a group was called without a command. */
 static enum command_status print_help(const struct call *call, FILE *to)
 {
     struct text out = { 0 };
@@ -143,6 +152,7 @@ static enum command_status enter_child(struct call *call, int argc, char **argv)
         const struct command *child = argc > 1 ? find_child(group, argv[1]) : NULL;
         if (argc > 1 && child == NULL)
             return unknown_child(call, argv[1]);
+        /* "weir help run" is "weir run --help": one way to print it, and nothing of the command is run. */
         char *words[] = { argv[0], (char[]){ "--help" } };
         return child != NULL ? enter(call, child, ARRAY_COUNT(words), words) : print_help(call, stdout);
     }
@@ -189,7 +199,8 @@ static enum command_status act(struct call *call, struct options_reader *reader)
     return enter_child(call, reader->argc - reader->at, reader->argv + reader->at);
 }
 
-/* argv[0] is the command's own name. */
+/* argv[0] is the command's own name. The first level that has a values struct owns it for all levels below: rows of inner commands
+   hold offsets into that same struct. Zeroed, so that an option that was not given is 0, NULL or false. */
 static enum command_status enter(struct call *call, const struct command *command, int argc, char **argv)
 {
     CHECK(call->depth < COMMAND_DEPTH_MAX);
@@ -218,6 +229,7 @@ static enum command_status enter(struct call *call, const struct command *comman
 enum command_status command_main(const struct command *root, int argc, char **argv)
 {
     struct call call = { 0 };
+    /* execve allows an argv without even the program's name. */
     char *no_words[] = { (char[]){ "weir" }, NULL };
     if (argc == 0)
         return enter(&call, root, 1, no_words);

@@ -15,17 +15,19 @@ enum command_status {
 
 #define COMMAND_DEPTH_MAX 4 /* "weir ctl config diff" */
 
-/* What a command's function is given. */
+/* What a command's function is given. Lives on the stack of command_main; everything in it is borrowed for the time of the run, argv
+   included. One thread. */
 struct call {
     const struct command *path[COMMAND_DEPTH_MAX]; /* from `weir` to the command */
-    size_t depth;
-    const struct option_scope *scope;
-    void *values; /* the struct the option rows fill in */
-    const char **arguments;
+    size_t depth;                                  /* levels in path: 1 and more */
+    const struct option_scope *scope;              /* innermost; for --help */
+    void *values;                                  /* the struct the option rows fill in */
+    const char **arguments;                        /* between arguments_min and arguments_max of the row */
     size_t argument_count;
     struct arena arena; /* for the command's own use, gone when it returns */
 };
 
+/* A row: static, written once, read by the walk, by --help and by the tests that compare man page and completions with it. */
 struct command {
     const char *name;
     const char *synopsis; /* behind the name, "" when there is nothing: "-c FILE" */

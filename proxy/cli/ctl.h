@@ -1,4 +1,9 @@
-/* cli/ctl.h - what the commands of `weir ctl` share: options, one call of the admin API, and how its answer is shown. */
+/* cli/ctl.h - what the commands of `weir ctl` share: options, one call of the admin API, and how its answer is shown.
+ *
+ * A command is a row, a request and a printer: it builds the request, and ctl_show does the rest. A printer gets the document of a
+ * good answer, adds text to `out` and says whether that was good news; it neither prints nor fails, so it runs in the
+ * same way when --json throws its text away. Members that are absent read as "", 0 and false: an older instance shows
+ * less, and is no error, as long as what the topic is about is there (else CTL_UNKNOWN). */
 #ifndef CLI_CTL_H
 #define CLI_CTL_H
 
@@ -39,7 +44,7 @@ enum ctl_verdict {
     CTL_UNKNOWN   /* the answer is not what it should be */
 };
 
-/* What a topic makes for people of a good answer. */
+/* What a topic makes for people of a good answer. `answer` is borrowed; strings that outlive the printer go into the call's arena. */
 typedef enum ctl_verdict ctl_print_fn(struct call *call, const struct json *answer, bool coloured, struct text *out);
 
 /* Calls the API and shows the answer: raw with --json, else by `print`. Errors of the API, with all their problems, and of

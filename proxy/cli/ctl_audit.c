@@ -25,6 +25,7 @@ static enum ctl_verdict print_lines(struct call *call, const struct json *answer
     return json_kind(lines) == JSON_KIND_ARRAY ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
+/* Bad news is a good answer: the log was read, and somebody has changed it. The exit status tells, for cron. */
 static enum ctl_verdict print_verdict(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     long long count = (long long)ctl_integer(answer, "checked");
@@ -68,6 +69,7 @@ const struct command ctl_audit = {
 
 /* ---- hygiene -------------------------------------------------------------------------------------------------------------- */
 
+/* Findings leave the exit status 0: an expired rule works on as before. */
 static enum ctl_verdict print_hygiene(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     static const struct table_column columns[] = { { "what", ALIGN_LEFT },

@@ -1,7 +1,15 @@
 /* cli/ctl_call.c - one call of the admin API: where it listens, who asks, and what went wrong.
  *
  * Everything that a server says goes through terminal_add before a person sees it; with --json it is passed on as it is, for
- * programs. */
+ * programs.
+ *
+ *   find_target   --admin, --state-dir, environment     wrong: exit 2, nothing was sent
+ *   read_token    --token-file                          unreadable: 1
+ *   send_request                                        no answer: 1, with what to do about it
+ *   show_answer   2xx: the topic prints and judges      good 0, bad news 1, not understood 1
+ *                 else: message and problems            1
+ *
+ * Exit statuses are the same with and without --json, so a script may ask for either. */
 #include "cli/ctl.h"
 
 #include "base/memory.h"
@@ -14,7 +22,7 @@
 
 #define DEFAULT_STATE_DIR "/var/lib/weir"
 #define DEFAULT_REASON    "weir ctl, no reason given"
-#define TOKEN_MAX_BYTES   1024
+#define TOKEN_MAX_BYTES   1024 /* far beyond any; so that a file given by mistake is not sent as one */
 
 /* ---- where ---------------------------------------------------------------------------------------------------------- */
 
@@ -62,7 +70,8 @@ static bool find_target(struct call *call, struct target *target)
 
 /* ---- who ------------------------------------------------------------------------------------------------------------ */
 
-/* The first line of the file; NULL in *token when none was asked for. */
+/* The first line of the file; NULL in *token when none was asked for. From a file, since every user of the machine can read the
+   arguments of a process. The buffer has room for a byte too many, which tells a long token from one that just fits. */
 static bool read_token(struct call *call, const char **token)
 {
     const struct ctl_values *values = call->values;
@@ -144,11 +153,13 @@ static bool send_request(struct call *call, const struct ctl_request *request, c
         .ca_file = values->ca_file,
         .is_insecure = values->is_insecure,
         .json = request->json != NULL ? text_slice(request->json) : SLICE_NONE,
+        /* Longer than the server holds the reply of a write, which is until every worker uses it. */
         .timeout_ms = values->timeout_ms > 0 ? values->timeout_ms : 30 * 1000,
     };
     return http_client_call(&http, answer);
 }
 
+/* A newer instance may have other answers. Guessing what they mean could call a failure a success. */
 static enum command_status finish(struct call *call, enum ctl_verdict verdict, const struct text *fault)
 {
     switch (verdict) {
@@ -185,6 +196,7 @@ static enum command_status show_answer(struct call *call, const struct http_answ
 {
     const struct ctl_values *values = call->values;
     struct slice body = text_slice(&answer->body);
+    /* Before anything is looked into: what this version does not understand, the reader may. */
     if (values->is_json) {
         fwrite(body.ptr, 1, body.len, stdout);
         if (!slice_has_suffix(body, SLICE("\n")))
@@ -217,6 +229,7 @@ enum command_status ctl_show(struct call *call, const struct ctl_request *reques
 
 /* ---- for the topics -------------------------------------------------------------------------------------------------- */
 
+/* All but the unreserved characters of RFC 3986 2.3: a "/" or "?" in a name stays in its segment. */
 void ctl_add_segment(struct text *path, const char *segment)
 {
     for (; *segment != '\0'; segment++) {

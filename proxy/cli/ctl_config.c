@@ -5,7 +5,8 @@
 
 /* ---- reload --------------------------------------------------------------------------------------------------------------- */
 
-/* "generation 4 applied", then the warnings. */
+/* "applied: generation 4", then the warnings. A reload that was rejected is no good answer and comes as an error with its problems
+   (ctl_call.c). */
 static enum ctl_verdict print_reload(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     const char *result = ctl_text(call, answer, "result");
@@ -117,6 +118,7 @@ static enum ctl_verdict print_diff(struct call *call, const struct json *answer,
     return CTL_SHOWN;
 }
 
+/* Checked here because it becomes part of a path: "../reload" would be another request. */
 static bool is_generation(const char *word)
 {
     uint64_t number;

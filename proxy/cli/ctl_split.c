@@ -40,6 +40,7 @@ static enum command_status send_split(struct call *call, const char *method, str
     return status;
 }
 
+/* DELETE has a body here, for the reason: the server takes it there or as ?reason= (admin/dispatch.c). */
 static enum command_status reset_weights(struct call *call)
 {
     struct text json = { 0 };
@@ -50,6 +51,8 @@ static enum command_status reset_weights(struct call *call)
     return status;
 }
 
+/* The words are checked for their form alone. Which upstreams there are, and that all of them are named, is the server's to say: its
+   configuration may be newer than what the caller looked at. */
 static enum command_status set_weights(struct call *call)
 {
     struct text json = { 0 };

@@ -148,6 +148,7 @@ static void on_child(void *arg, int signal_number)
     finish(d, END_PROXY_DIED);
 }
 
+/* The parent is looked at once a second, and not by a signal: PR_SET_PDEATHSIG follows the parent's thread, not its process. */
 static void on_view(void *arg)
 {
     struct demo *d = arg;
@@ -202,7 +203,8 @@ static void stop(struct demo *d)
 
 /* ---- the command ---------------------------------------------------------------------------------------------------------- */
 
-/* Everything that must exist before the fork. */
+/* Everything that must exist before the fork: sockets, since the file names their ports, and no thread or loop, since a child would get
+   half of one. */
 static bool prepare(struct demo *d, struct err_list *errors)
 {
     for (int i = 0; i < DEMO_UPSTREAM_COUNT; i++) {

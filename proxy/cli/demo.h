@@ -1,7 +1,14 @@
 /* cli/demo.h - the parts of `weir demo`: three origins, the traffic, and the proxy between them as a child process.
  *
  * Origins and traffic share one loop in the demo's only thread; the proxy runs in a child, forked before that loop exists, so
- * what is measured is a server like any other. Everything listens on 127.0.0.1. */
+ * what is measured is a server like any other. Everything listens on 127.0.0.1.
+ *
+ *        the demo's process                          its child
+ *   demo_traffic   one connection a request  -->  `weir run`: port, admin_port
+ *   demo_origin x 3   <--  pooled connections         |
+ *
+ * Order: origins are bound, then the proxy's ports found and its file written, then the fork, then the loop. Owner of everything is
+ * struct demo in demo.c; each part's stop is safe in any state after its start. */
 #ifndef CLI_DEMO_H
 #define CLI_DEMO_H
 
@@ -17,7 +24,12 @@ extern const char *const demo_upstream_names[DEMO_UPSTREAM_COUNT];
 
 /* ---- one HTTP/1.1 connection, either side ------------------------------------------------------------------------------ */
 
-/* Embedded in an origin's connection and in a visit. */
+/* Embedded in an origin's connection and in a visit. One chunk is its whole input:
+
+     bytes   0 ......... start ........... used ......... end of the chunk
+             parsed      read, not parsed  room for the next read
+
+   What is parsed is dropped by the next read, which moves the rest to the front; so a message's slices hold until then. */
 struct demo_peer {
     struct stream stream;
     struct h1_reader reader;

@@ -5,8 +5,8 @@
 
 #include <unistd.h>
 
-#define CANARY_FAILS_EVERY 25 /* so that the demo has errors to show */
-#define CONNECTIONS_MAX    1024
+#define CANARY_FAILS_EVERY 25   /* so that the demo has errors to show */
+#define CONNECTIONS_MAX    1024 /* as the proxy's max_connections by default; what comes beyond is closed */
 
 static const struct h1_limits limits = { .request_line_bytes = 8192, .head_bytes = 12 * 1024, .field_count = 100 };
 
@@ -49,6 +49,7 @@ static void answer(struct connection *c)
 
 enum life { ALIVE, CLOSED }; /* after CLOSED the connection may not be touched */
 
+/* An origin has no limits of time: only our own proxy talks to it, and its connections end with the demo. */
 static enum life on_event(struct connection *c, enum h1_event event)
 {
     switch (event) {
@@ -103,6 +104,7 @@ static void connection_on_drained(struct stream *s)
 static const struct stream_events connection_events = { .on_readable = connection_on_readable,
                                                         .on_drained = connection_on_drained };
 
+/* Counted anew for each connection: they are few, and come once each. */
 static size_t list_length(const struct list *head)
 {
     size_t length = 0;
@@ -130,6 +132,7 @@ static void on_accept(struct listener *l, int fd, const struct sockaddr *peer, s
     list_append(&o->connections, &c->link);
 }
 
+/* Any port: a fixed one could be somebody else's. Its number is known before the proxy's configuration is written. */
 bool demo_origin_open(struct demo_origin *o, enum demo_upstream upstream, struct err_list *errors)
 {
     *o = (struct demo_origin){ .upstream = upstream };

@@ -27,6 +27,7 @@ static void compact(struct demo_peer *p)
     p->start = 0;
 }
 
+/* A full chunk without a complete head in it: the limits of both readers are below a chunk, so this is no HTTP of ours. */
 enum stream_status demo_peer_read(struct demo_peer *p)
 {
     uint32_t count;

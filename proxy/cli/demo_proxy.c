@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* As the documentation writes them, so that its commands work as they stand; any other where these are taken. */
 #define WISHED_PORT       8080
 #define WISHED_ADMIN_PORT 9901
 #define STOP_MAX_MS       5000 /* from TERM to KILL */
@@ -25,7 +26,8 @@ static const struct place here = { .file = "demo" };
 
 /* ---- ports -------------------------------------------------------------------------------------------------------------- */
 
-/* Binds for a moment to learn whether the port is free, or, with 0, which one is. False with the holder in errors. */
+/* Binds for a moment to learn whether the port is free, or, with 0, which one is. False with the holder in errors. Another program may
+   take it before the child does: then that one ends with the holder's name in its log, which the demo shows. */
 static bool probe_port(uint16_t wanted, uint16_t *port, struct err_list *errors)
 {
     struct endpoint_address address = { .kind = ADDRESS_IP, .port = wanted };
@@ -128,6 +130,7 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return remove(path);
 }
 
+/* Depth first, and links are removed and not followed (FTW_PHYS): nothing outside of the directory can be meant. */
 void demo_proxy_remove(struct demo_proxy *p)
 {
     if (p->directory[0] != '\0')
@@ -155,6 +158,7 @@ static _Noreturn void run_child(const struct demo_proxy *p, const struct demo_or
     exit(server_run(&options));
 }
 
+/* stdout is flushed first, or the child would print once more what waits in the buffer. */
 bool demo_proxy_start(struct demo_proxy *p, const struct demo_origin origins[DEMO_UPSTREAM_COUNT])
 {
     pid_t parent = getpid();
@@ -165,6 +169,7 @@ bool demo_proxy_start(struct demo_proxy *p, const struct demo_origin origins[DEM
     return p->pid > 0;
 }
 
+/* Polls, because the loop that would hear of SIGCHLD does not run any more. A drain takes at most the two seconds of the file written above. */
 void demo_proxy_stop(struct demo_proxy *p)
 {
     if (p->pid <= 0)

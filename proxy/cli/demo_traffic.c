@@ -43,6 +43,7 @@ static void visit_close(struct visit *v)
 }
 
 /* Counts the visit, ends it, and may tell the owner that the proxy answers. */
+/* The tail may call the owner, which may stop everything: nothing of the visit is touched behind it. */
 static void visit_finish(struct visit *v, bool is_complete)
 {
     struct demo_traffic *t = v->traffic;
@@ -149,7 +150,8 @@ static void visit_start(struct demo_traffic *t)
     stream_connect(&v->peer.stream, t->loop, (const struct sockaddr *)&t->proxy, sizeof(t->proxy), &visit_events);
 }
 
-/* As many as the clock says are due: a timer that comes late changes no rate. */
+/* As many as the clock says are due: a timer that comes late changes no rate. What LIVE_MAX holds back stays due, and is caught up
+   with BURST_MAX a tick once the proxy answers again. Before the first answer, probes, one at a time. */
 static void on_tick(void *arg)
 {
     struct demo_traffic *t = arg;

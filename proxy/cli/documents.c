@@ -1,4 +1,6 @@
-/* cli/documents.c - `weir schema` and `weir reference`: the configuration described from the parser's own table. */
+/* cli/documents.c - `weir schema` and `weir reference`: the configuration described from the parser's own table.
+ *
+ * Both read no file and take no option, so their output depends on the binary alone: docs/ holds a copy, and .ci/run compares. */
 #include "cli/command.h"
 
 #include "config/describe.h"

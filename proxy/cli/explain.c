@@ -1,6 +1,16 @@
 /* cli/explain.c - `weir explain`: which listener, route, rule, split and shadow a request would meet, and why not the others.
  *
- * The answers come from route_decide and its companions, the very code that the server runs; this file only words them. */
+ * The answers come from route_decide and its companions, the very code that the server runs; this file only words them.
+ *
+ *   request     GET /checkout, host shop.example.com, from 127.0.0.1, at ...
+ *   route       old does not match: host is ...          print_misses, up to the one that matches
+ *   route       checkout matches (weir.yaml:12)
+ *     rule      testers does not match: ...              print_rules
+ *     split     v1 95%, v2 5%                            print_split
+ *   upstream    one of v1 95%, v2 5%                     print_answer
+ *
+ * It knows the file and nothing else: weights that `ctl split` has set are in a running instance, whether endpoints are up as well.
+ * A draw is never shown as if it were the answer, since the next request draws another. */
 #include "cli/explain.h"
 
 #include "cli/command.h"
@@ -300,7 +310,7 @@ static void print_answer(struct explanation *e)
 
 /* ---- the command -------------------------------------------------------------------------------------------------------- */
 
-/* A draw is needed by the signature; its outcome is not printed, since the next request draws another. */
+/* Weights NULL: the file's. A draw is needed by the signature; its outcome is not printed. */
 static void decide(struct explanation *e)
 {
     struct rng rng;

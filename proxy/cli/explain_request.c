@@ -1,4 +1,10 @@
-/* cli/explain_request.c - builds the request that `weir explain` is asked about, by way of the server's own parser. */
+/* cli/explain_request.c - builds the request that `weir explain` is asked about, by way of the server's own parser.
+ *
+ *   URL, -X, -H  --write_head-->  the bytes of a head  --h1_read-->  message  --normalise-->  route_request
+ *
+ * The detour over bytes is the point: what the server would refuse (two Hosts, a space in the target, %00) is refused here by the same
+ * code and with the same words, and no second reading of a request can differ from the first. So nothing here decodes or
+ * checks anything but the form of the command line. */
 #include "cli/explain.h"
 
 #include "http/codec.h"
@@ -35,7 +41,7 @@ static bool take_scheme(struct slice *rest, uint16_t *port)
     return false;
 }
 
-/* The port behind the last colon, unless that colon stands inside an IPv6 literal. */
+/* The port behind the last colon, unless that colon stands inside an IPv6 literal: such a one ends in "]", which is no digit. */
 static void read_port(struct slice authority, uint16_t *port)
 {
     size_t at = authority.len;
@@ -47,7 +53,8 @@ static void read_port(struct slice authority, uint16_t *port)
         *port = (uint16_t)number;
 }
 
-/* Neither decoded nor checked: the parser of requests does that. A fragment is never sent. */
+/* Neither decoded nor checked: the parser of requests does that. A fragment is never sent, and an empty path is sent as "/" (RFC 9112
+   3.2.1). */
 static bool url_parse(const char *text, struct arena *arena, struct url *out, struct text *error)
 {
     struct slice rest = slice_from_cstr(text);
@@ -108,6 +115,7 @@ static void refuse(struct text *error, enum reason reason, const char *detail)
     text_printf(error, "%u %s: %s", row->status, row->code, detail ? detail : row->sentence);
 }
 
+/* The message borrows from the copy in the arena: the head's own text is gone when explain_read returns. */
 static bool read_head(struct slice head, struct arena *arena, struct message *message, struct text *error)
 {
     struct h1_reader reader;

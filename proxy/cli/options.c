@@ -1,4 +1,8 @@
-/* cli/options.c - the option parser: rows say what a command takes and where each value goes. */
+/* cli/options.c - the option parser: rows say what a command takes and where each value goes.
+ *
+ * Not getopt_long: that knows neither groups nor types, prints errors of its own to standard error, and moves arguments about in
+ * argv. The syntax is the same (POSIX XBD 12.2 and GNU's long options), but for abbreviated names: a script that wrote
+ * one would break when a longer option joins. */
 #include "cli/options.h"
 
 #include "base/err.h"
@@ -44,6 +48,7 @@ static const struct option_row *row_by_letter(const struct option_scope *scope, 
     return NULL;
 }
 
+/* Looks through outer scopes too: a word of the group may have been meant. */
 static enum options_result unknown_name(struct options_reader *r, struct slice name)
 {
     const char *known[KNOWN_MAX] = { help_row.name };
@@ -80,6 +85,7 @@ static enum options_result bad_value(struct options_reader *r, const struct opti
     return OPTIONS_WRONG;
 }
 
+/* One by one: as many as a person types. */
 static void list_append(struct option_list *list, const char *value)
 {
     list->items = memory_resize_array(list->items, list->count + 1, sizeof(*list->items));
@@ -199,6 +205,7 @@ enum options_result options_read(struct options_reader *r)
     return OPTIONS_OK;
 }
 
+/* Only texts can be required: of a number or a flag, absent and 0 are the same. */
 enum options_result options_check_required(struct options_reader *r)
 {
     for (const struct option_scope *s = r->scope; s != NULL; s = s->outer) {
@@ -215,6 +222,7 @@ enum options_result options_check_required(struct options_reader *r)
     return OPTIONS_OK;
 }
 
+/* TAKE leaves NULL behind: an outer level frees once more what an inner one has freed. */
 void options_free_values(const struct option_scope *scope, void *values)
 {
     for (; scope != NULL; scope = scope->outer) {

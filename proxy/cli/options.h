@@ -1,4 +1,10 @@
-/* cli/options.h - the option parser: rows say what a command takes and where each value goes. */
+/* cli/options.h - the option parser: rows say what a command takes and where each value goes.
+ *
+ *   { .name = "reason", .kind = OPTION_TEXT, .offset = offsetof(struct ctl_values, reason) }
+ *        --reason 'errors are flat'   -->   values->reason
+ *
+ * Pure: it prints nothing and ends nothing; what it found wrong is one line of text for its caller. Nothing is copied: values point
+ * into argv, which outlives every command. */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -26,10 +32,10 @@ struct option_row {
     const char *name;       /* without dashes; NULL: only the letter */
     const char *value_name; /* NULL for flags: "FILE" */
     enum option_kind kind;
-    bool is_required;
-    size_t offset; /* of the value in the command's values struct */
-    uint32_t low, high;
-    const char *doc; /* one line for --help */
+    bool is_required;   /* OPTION_TEXT only */
+    size_t offset;      /* of the value in the command's values struct, a member of the type that `kind` names */
+    uint32_t low, high; /* OPTION_NUMBER: the range, both inclusive */
+    const char *doc;    /* one line for --help */
 };
 
 /* `-c FILE` of the commands that read a configuration, into the member `config` of their values. */
@@ -39,13 +45,18 @@ struct option_row {
         .offset = offsetof(type, config), .doc = "the configuration"                                                   \
     }
 
-/* The rows a command sees: its own, then those of the group around it. */
+/* The rows a command sees: its own, then those of the group around it. On the stack of the level that it belongs to.
+
+     split's rows --outer--> ctl's rows --outer--> weir's rows --> NULL
+
+   A name is looked for from the left, so an inner row hides an outer one of the same name. */
 struct option_scope {
     const struct option_row *rows;
     size_t row_count;
     const struct option_scope *outer; /* NULL: none */
 };
 
+/* OPTIONS_WRONG: `error` says what, and what was stored before it stays stored. */
 enum options_result { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG };
 
 /* Where in the command line the parser stands, and what it found. Values and arguments borrow from argv. */

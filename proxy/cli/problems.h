@@ -4,7 +4,8 @@
 
 #include "base/err.h"
 
-/* To stderr, sorted, one line each: "FILE:LINE:COL: message". */
+/* To stderr, sorted, one line each: "FILE:LINE:COL: message". Compilers' form, so that editors jump there. Errors and warnings alike; the
+   caller decides what either means. Sorts the list in place. */
 void problems_print(struct err_list *errors);
 
 #endif

@@ -1,4 +1,8 @@
-/* cli/run.c - `weir run`: the proxy in the foreground. */
+/* cli/run.c - `weir run`: the proxy in the foreground.
+ *
+ * Never a daemon: systemd, a container or a shell owns the process and its output. Options win over the file, and 0 or NULL means that
+ * the file decides (server/start.c). Returns when it has
+ * drained, or could not start. */
 #include "cli/command.h"
 
 #include "server/master.h"

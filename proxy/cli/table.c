@@ -26,7 +26,9 @@ void table_add(struct table *t, enum paint paint, const char *format, ...)
     t->cells[t->cell_count++] = (struct table_cell){ slice_is_empty(text) ? SLICE("-") : text, paint };
 }
 
-/* Characters, not bytes: continuation bytes of UTF-8 take no room. */
+/* Characters, not bytes: continuation bytes of UTF-8 take no room. Wide and combining characters are off by one: names of routes and
+   upstreams are ASCII, only
+   reasons and owners may have them. */
 static size_t text_width(struct slice s)
 {
     size_t width = 0;
@@ -35,6 +37,7 @@ static size_t text_width(struct slice s)
     return width;
 }
 
+/* Columns are as wide as their widest cell, so everything has to be there before the first line can be written. */
 static void measure(const struct table *t, size_t widths[TABLE_COLUMNS_MAX])
 {
     for (size_t c = 0; c < t->column_count; c++)

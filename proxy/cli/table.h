@@ -20,7 +20,11 @@ struct table_cell {
     enum paint paint;
 };
 
-/* Cells are filled row by row; the last row may be incomplete. Embedded; its strings live in the arena. */
+/* Cells are filled row by row; the last row may be incomplete. Embedded; its strings live in the arena.
+
+     heading     heading        columns[0], columns[1]
+     cells[0]    cells[1]       a cell's column is its index modulo column_count
+     cells[2]    ... */
 struct table {
     struct arena *arena;
     const struct table_column *columns;

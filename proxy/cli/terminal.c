@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* An empty NO_COLOR counts as unset, as no-color.org has it. */
 bool terminal_has_colour(FILE *file)
 {
     const char *no_colour = getenv("NO_COLOR");
@@ -23,6 +24,8 @@ const char *terminal_paint(enum paint paint)
     return codes[paint];
 }
 
+/* Byte by byte: below 0x80 UTF-8 has ASCII alone, so no character can be cut. Newlines become "?" as well: one text is one line, and
+   cannot pretend to be two. */
 void terminal_add(struct text *out, bool coloured, enum paint paint, struct slice s)
 {
     bool is_painted = coloured && paint != PAINT_NONE && s.len > 0;

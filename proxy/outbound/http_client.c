@@ -1,4 +1,7 @@
-/* outbound/http_client.c - one HTTP request at a time, blocking: how the command line talks to a running instance. */
+/* outbound/http_client.c - one HTTP request at a time, blocking: how the command line talks to a running instance.
+ *
+ * A handle for each call: a command makes one, so there is no connection worth keeping, and no option of one call can reach the
+ * next. curl_easy_init sets libcurl up when nobody has; that is not thread-safe, and the command line has one thread. */
 #include "outbound/http_client.h"
 
 #include <curl/curl.h>
@@ -19,6 +22,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
     return length;
 }
 
+/* "Expect:" takes away what libcurl would add to longer bodies (RFC 9110 10.1.1): the answer to 100-continue costs a round trip, and our
+   bodies are short. The list belongs to the caller, and has to live until the transfer is over. */
 static struct curl_slist *fields_create(const struct http_call *call)
 {
     struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
@@ -43,6 +48,9 @@ static void prepare_tls(CURL *curl, const struct http_call *call)
     }
 }
 
+/* What is not set matters too: FOLLOWLOCATION is off, so the token goes to nobody whom an answer names. PROXY "" overrides
+   http_proxy and its like. NOSIGNAL keeps libcurl from using SIGALRM for look-ups that take too long. POSTFIELDS is not copied: the body
+   is borrowed until the transfer is over. */
 static void prepare(CURL *curl, const struct http_call *call, struct http_answer *answer)
 {
     curl_easy_setopt(curl, CURLOPT_URL, call->url);
