@@ -1,4 +1,7 @@
-/* admin/auth.c - peers of the UNIX socket and bearer tokens. */
+/* admin/auth.c - peers of the UNIX socket and bearer tokens.
+ *
+ * Whoever may connect to the UNIX socket (mode 0600: root and weir's own user) is admin: such a user could edit the configuration as well.
+ * Over TCP it is the token that counts; without any token configured, everybody is a viewer called anonymous. */
 #include "admin/auth.h"
 
 #include "base/units.h"
@@ -33,6 +36,7 @@ struct actor auth_unix_peer(int fd, char name[AUTH_NAME_BYTES])
     return (struct actor){ slice_from_cstr(name), ROLE_ADMIN };
 }
 
+/* An IP address cannot be made to resolve elsewhere, and browsers keep localhost to themselves (RFC 6761 6.3). */
 bool auth_host_is_local(const struct message *request)
 {
     char buffer[256];

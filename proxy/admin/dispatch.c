@@ -1,4 +1,16 @@
-/* admin/dispatch.c - finds the row of a request, checks who asks and why, and runs its handler. */
+/* admin/dispatch.c - finds the row of a request, checks who asks and why, and runs its handler.
+ *
+ * The order of the checks is a rule of its own, since each answer tells something:
+ *
+ *   public row        handler                     /healthz needs nobody's name
+ *   who asks          401                         before 404: strangers learn nothing about which paths exist
+ *   row               404, or 405 with Allow      RFC 9110 15.5.6
+ *   host              403 foreign_host            DNS rebinding: a page's own name may lead to 127.0.0.1
+ *   role              403
+ *   path parameters   400
+ *   body and reason   400                         writes only; handlers find both checked
+ *
+ * Every way out leaves exactly one reply. A handler that changes something writes its audit line first (call_audit). */
 #include "admin/dispatch.h"
 
 #include "base/log.h"
@@ -14,6 +26,7 @@ static struct slice segment_take(struct slice *path)
     return segment;
 }
 
+/* Segment by segment, and parameters are decoded later: "%2F" in a name does not make two segments of it. */
 bool endpoint_matches(const struct endpoint_row *row, struct slice path, struct slice params[CALL_PARAMS_MAX])
 {
     struct slice pattern = slice_from_cstr(row->path);
@@ -87,6 +100,8 @@ static void refuse_stranger(struct admin_call *call, enum auth_verdict verdict)
     }
 }
 
+/* A browser can be led to send requests here, by a name of the attacker that resolves to this machine; the Host then is that name. With
+   tokens the browser has none to send, so names are no danger, and a reverse proxy's own name may be used. */
 static bool host_check(struct admin_call *call, const struct admin_config *config, bool is_unix)
 {
     if (is_unix || config->token_count > 0 || auth_host_is_local(call->request))
@@ -111,7 +126,7 @@ static bool role_check(struct admin_call *call, const struct admin_config *confi
     return false;
 }
 
-/* The body, when there is one, is a JSON object. */
+/* The body, when there is one, is a JSON object. *document is the caller's to destroy, also on false; call->body borrows it. */
 static bool body_read(struct admin_call *call, struct slice bytes, struct json **document)
 {
     struct text fault;
@@ -129,6 +144,7 @@ static bool body_read(struct admin_call *call, struct slice bytes, struct json *
     return json_kind(*document) == JSON_KIND_OBJECT;
 }
 
+/* The body's counts, and a body that has none may have it in the query. Trimmed: blanks are no reason. */
 static bool reason_read(struct admin_call *call)
 {
     struct slice reason = SLICE_NONE;

@@ -71,6 +71,7 @@ static void session_reply(struct session *s)
     timer_start(s->admin->loop, &s->deadline, SESSION_WRITE_MS);
 }
 
+/* The ticket is a handle and no pointer (R5): the session may have been closed, and its slot be another's, when the workers answer. */
 static void settled_cb(void *arg, uint64_t ticket)
 {
     struct admin *a = arg;
@@ -80,6 +81,8 @@ static void settled_cb(void *arg, uint64_t ticket)
         session_settled(s);
 }
 
+/* An answer of 200 means that the next request meets the change, whichever worker takes it. A worker that hangs costs the operator
+   SESSION_HELD_MS and a 504; the change is not taken back. */
 static void session_hold(struct session *s)
 {
     const struct admin_control *control = &s->admin->control;
@@ -132,7 +135,8 @@ static void on_fault(struct session *s)
     request_refuse(s, row->status != 0 ? row->status : 400, row->code, detail != NULL ? detail : row->sentence);
 }
 
-/* Takes events off the input until it is used up or a reply is on its way. */
+/* Takes events off the input until it is used up or a reply is on its way: pipelined requests wait in the chunk, and the socket is paused
+   meanwhile, so what a peer can make us keep is a chunk and one body. */
 static void session_parse(struct session *s)
 {
     while (s->state == SESSION_READING) {
@@ -155,6 +159,8 @@ static void session_parse(struct session *s)
 
 /* ---- states ---------------------------------------------------------------------------------------------------------- */
 
+/* A close with unread bytes makes the kernel send RST, which may overtake our reply in the peer's buffers (RFC 9112 9.6). So: FIN, then
+   read and forget for a while. */
 static void session_linger(struct session *s)
 {
     s->state = SESSION_LINGERING;

@@ -23,7 +23,15 @@ struct expose_label {
 };
 
 /* A document under construction. Embedded; borrows `out`. All samples of a family stand together: family, its samples,
-   the next family. */
+   the next family.
+
+     # HELP weir_retries_total Requests sent ...                  expose_family
+     # TYPE weir_retries_total counter
+     weir_retries_total{upstream="a",result="ok"} 3               expose_u64
+     weir_retries_total{upstream="a",result="failed"} 0
+
+   Of a family, two samples with the same labels are an error of the document, and not noticed here: callers walk ids, which are
+   different names. */
 struct expose {
     struct text *out;
     enum expose_format format;

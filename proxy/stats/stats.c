@@ -145,6 +145,7 @@ uint64_t stats_sum_handshakes(const struct stats *s, uint32_t listener, enum sta
     return sum;
 }
 
+/* The enum is in the order of gravity: unknown, healthy, unhealthy. */
 enum stats_health stats_sum_health(const struct stats *s, uint32_t endpoint)
 {
     enum stats_health worst = STATS_HEALTH_UNKNOWN;
@@ -183,12 +184,15 @@ static struct stats_series *series_next(const struct stats *s, uint32_t series, 
     return NULL;
 }
 
+/* A page is made when a worker first counts in it: without one, nobody has counted anything. */
 static bool has_series(const struct stats *s, uint32_t series)
 {
     uint32_t worker = 0;
     return series_next(s, series, &worker) != NULL;
 }
 
+/* A slot is (code + 1) << STATS_STATUS_COUNT_BITS | count; workers give codes their slots in the order in which they meet them, so the
+   same code may stand elsewhere in each. */
 static void statuses_add(struct series_statuses *out, struct stats_series *block)
 {
     out->other += series_cell(block, STATS_SERIES_STATUS_OTHER);
@@ -242,6 +246,8 @@ bool stats_sum_totals(const struct stats *s, uint32_t series, struct series_tota
     if (!stats_sum_duration(s, series, &duration))
         return false;
     uint64_t in_flight = 0;
+    /* Whoever ended is in the histogram, whoever has not is in flight: read one after the other, a request that ends in between is
+       counted twice or not at all, until the next scrape. */
     *out = (struct series_totals){ .begun_count = histogram_count(&duration) };
     struct stats_series *block;
     for (uint32_t worker = 0; (block = series_next(s, series, &worker)) != NULL;) {
