@@ -1,7 +1,15 @@
 /* config/fill.c - walks a table and a map side by side, and fills the struct.
  *
  * A value that is refused leaves its default, or zero: later checks pass over empty members, so that one mistake makes
- * one message. Recursion follows the tables, whose depth is fixed. */
+ * one message. Recursion follows the tables, whose depth is fixed, and not the file's nesting, which its author chooses.
+ *
+ *   table (struct setting rows)          node (map of the file)        struct
+ *   "connect_timeout" DURATION  <------> connect_timeout: 1s  -------> connect_timeout_ms = 1000
+ *   "endpoints"       LIST      <------> endpoints: [ ... ]   -------> endpoints, endpoint_count (beside_offset)
+ *   no such row                 <------> conect_timeout: 1s            error with the nearest name
+ *   "idle_timeout"    DURATION  <------> nothing                       its default
+ *
+ * Texts that end up in the struct are copied into the configuration's arena, since nodes and file are gone when the load ends. */
 #include "config/fill.h"
 
 #include "config/conditions.h"
@@ -56,7 +64,7 @@ bool fill_hint_nearest(struct fill *f, struct err *e, struct slice word, const c
     return true;
 }
 
-/* "a, b, c": the rest of a hint that lists what is known. */
+/* "a, b, c": the rest of a hint that lists what is known. Quadratic, of at most some dozen words. */
 static const char *join_words(struct fill *f, const char *const *words, size_t count)
 {
     const char *joined = "";
@@ -263,13 +271,16 @@ static void fill_item(struct fill *f, const struct setting_table *table, const c
     }
 }
 
+/* Structs that later checks complain about keep where they were written; offset 0: this one does not. */
 static void set_place(void *target, size_t place_offset, struct place place)
 {
     if (place_offset != 0)
         memcpy((char *)target + place_offset, &place, sizeof place);
 }
 
-/* The items of a list, or the values of a map, whose names go to each struct's first member. */
+/* The items of a list, or the values of a map, whose names go to each struct's first member: `upstreams: { a: {...} }` and a list of
+   things with a `name` fill the same struct. The count stands beside the pointer; items that were refused are there
+   all the same, with what was good in them, so that indexes and places stay those of the file. */
 static void fill_items(struct fill *f, const struct setting *row, const struct node *node, void *target)
 {
     const struct setting_table *table = row->table;

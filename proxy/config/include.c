@@ -1,7 +1,19 @@
 /* config/include.c - reads a file and those it includes, and merges their trees.
  *
  * Names are kept as an operator would type them (the first as given, others relative to the file that includes them),
- * so that messages are short; the absolute path tells whether two names mean one file. */
+ * so that messages are short; the absolute path tells whether two names mean one file.
+ *
+ *   include_read   first.yaml --yaml_parse--> tree --expand_values (${NAME})--> file->root
+ *                    `include: [conf.d/<any>.yaml]` --glob--> each of them likewise, depth first
+ *   include_merge  upstreams: {a}   +   upstreams: {b}   =   upstreams: {a, b}        maps and lists are joined,
+ *                  workers: 2       +   workers: 4       =   error at the second      single values have one place
+ *
+ * So the order of routes over all files is that of the reading: the first file, then what it includes, in the order written, matches
+ * of a pattern sorted by name. Nodes are moved and not copied, and keep the file, line and column they were read at; the
+ * checks behind it need not know that there were several files.
+ *
+ * A directory with wrong permissions or a pattern that is too wide cannot make a load endless: depth, number of files and their bytes
+ * have limits, and a file is read once. */
 #include "config/include.h"
 
 #include "base/map.h"
@@ -85,6 +97,7 @@ const struct config_file *file_set_find(const struct file_set *set, const char *
 
 /* ---- one file ---------------------------------------------------------------------------------------------------- */
 
+/* The file's bytes stay with it, as they were read: that is what is stored, shown by `ctl config` and restored, comments and all. */
 static struct config_file *file_add(struct reading *r, const char *name, struct slice absolute, struct slice bytes)
 {
     struct config_file *file = arena_zalloc(r->arena, sizeof *file);
@@ -126,6 +139,7 @@ static void parse_file(struct reading *r, struct config_file *file)
 
 static void follow_includes(struct reading *r, struct config_file *file);
 
+/* A file that is being read further out: to name it again would be a circle, anything else named twice is just a mistake. */
 static bool is_open(const struct reading *r, const struct config_file *file)
 {
     for (unsigned i = 0; i < r->depth; i++)
@@ -169,7 +183,7 @@ static void read_file_from(struct reading *r, const char *name, struct place fro
     follow_includes(r, file);
 }
 
-/* Without the copies that a restore kept; returns how many stay. */
+/* Without the copies that a restore kept, or the next load would read everything twice; returns how many stay. */
 static size_t drop_copies(struct slice *found, size_t count)
 {
     size_t kept = 0;
@@ -179,7 +193,8 @@ static size_t drop_copies(struct slice *found, size_t count)
     return kept;
 }
 
-/* `written` is relative to the file that includes it. */
+/* `written` is relative to the file that includes it. A name without wildcards has to exist; a pattern that matches nothing is a warning,
+   so that an empty conf.d is possible. */
 static void include_pattern(struct reading *r, const struct config_file *file, const struct node *item)
 {
     struct slice written = item->text, *found = NULL;
@@ -251,6 +266,7 @@ void include_read(struct file_set *set, struct arena *arena, struct arena *scrat
     map_fini(&r.by_path);
 }
 
+/* For tests and fuzzers, which have no file: what it includes still goes through the source. */
 void include_read_bytes(struct file_set *set, struct arena *arena, struct arena *scratch, const char *file,
                         struct slice bytes, const struct config_source *source, struct err_list *errors)
 {

@@ -1,5 +1,11 @@
 /* config/value.c - reads, bounds and stores single values.
  *
+ *   text of the file --value_type.read--> struct value --check_range, check_format--> value_store: the member at row->offset
+ *   text of the row  (default, minimum, maximum) --------^ by the same reader
+ *
+ * A default that the reader would refuse cannot exist, since it goes the same way; the schema and the reference print those texts, not
+ * numbers turned back.
+ *
  * Reading never writes to the configuration and storing never looks at what is stored, so a value is either wholly
  * in its struct or not at all. Types whose values are more than one text (lists, conditions, tables) have no reader
  * here: config/fill.c knows them. */
@@ -89,6 +95,7 @@ const struct setting_choice *choice_find(const struct setting_choice *choices, s
     return NULL;
 }
 
+/* CHOICE_LATER: a word of the contract that this version does not know yet. Not accepted, but called by its name. */
 static bool read_choice(const struct setting *row, struct slice text, struct value *out)
 {
     const struct setting_choice *choice = choice_find(row->choices, text);
@@ -156,6 +163,7 @@ const struct value_type value_types[SETTING_TYPE_COUNT] = {
 
 /* ---- ranges ------------------------------------------------------------------------------------------------------ */
 
+/* A limit that its own type cannot read is a mistake in the table. */
 static int64_t limit_number(const struct setting *row, const char *text)
 {
     struct value limit = { 0 };
