@@ -18,17 +18,26 @@
 
 #define REFUSAL_MAX_BYTES 512
 
-/* The proxy's own answer with that reason, as text: there is no request yet, and nobody whom it could wait for. */
-static size_t refusal_text(struct front *f, const struct reason_row *row, char *out)
+static size_t answer_text(struct front *f, const struct reason_row *row, const char *sentence, char *out)
 {
     struct slice date = http_date_text(&f->date, clock_wall()), phrase = h1_reason_phrase(row->status);
     int length = snprintf(out, REFUSAL_MAX_BYTES,
                           "HTTP/1.1 %u %.*s\r\nContent-Type: text/plain; charset=utf-8\r\n%.*s: %s\r\nDate: %.*s\r\n"
                           "Content-Length: %zu\r\nConnection: close\r\n\r\n%s: %s\n",
                           row->status, SLICE_ARG(phrase), SLICE_ARG(field_names[FIELD_X_WEIR_ERROR]), row->code,
-                          SLICE_ARG(date), strlen(row->code) + strlen(row->sentence) + 3, row->code, row->sentence);
+                          SLICE_ARG(date), strlen(row->code) + strlen(sentence) + 3, row->code, sentence);
     CHECK(length > 0 && length < REFUSAL_MAX_BYTES);
     return (size_t)length;
+}
+
+/* One write that may fall short: there is no request yet, and nobody whom it could wait for. */
+void accept_answer(struct front *f, int fd, enum reason reason, const char *sentence)
+{
+    char text[REFUSAL_MAX_BYTES];
+    size_t length = answer_text(f, &reason_rows[reason], sentence, text);
+    ssize_t sent = send(fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)sent;
+    shutdown(fd, SHUT_WR);
 }
 
 /* Counted and logged as a request that met no route, so that whatever shows reasons shows this one. status 0: nothing was sent. */
@@ -45,17 +54,12 @@ static void record_refusal(struct front_listener *l, const struct ip_address *so
         access_add_refusal(&f->access, l, source, status, reason);
 }
 
-/* One write that may fall short: whoever is refused gets a reason if that costs nothing. By TLS it would cost a handshake. */
+/* Whoever is refused gets a reason if that costs nothing. By TLS it would cost a handshake. */
 void accept_refuse(struct front_listener *l, int fd, const struct ip_address *source, enum reason reason)
 {
     uint16_t status = l->tls == NULL ? reason_rows[reason].status : 0;
-    if (status != 0) {
-        char text[REFUSAL_MAX_BYTES];
-        size_t length = refusal_text(l->front, &reason_rows[reason], text);
-        ssize_t sent = send(fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-        (void)sent;
-        shutdown(fd, SHUT_WR);
-    }
+    if (status != 0)
+        accept_answer(l->front, fd, reason, reason_rows[reason].sentence);
     close(fd);
     record_refusal(l, source, status, reason);
 }

@@ -18,6 +18,8 @@ void accept_close(struct front *f, struct front_listener *l);
 void accept_stop(struct front *f);
 void accept_fini(struct front *f);
 
+/* The proxy's own answer with that reason, in clear text, to a connection that becomes no client; the caller closes it. */
+void accept_answer(struct front *f, int fd, enum reason reason, const char *sentence);
 /* Closes a connection that becomes no client, and records why. Where the reason has a status and there is no TLS, it is told. */
 void accept_refuse(struct front_listener *l, int fd, const struct ip_address *source, enum reason reason);
 /* From a client that goes. */

@@ -2,11 +2,11 @@
 #include "front/handshake.h"
 
 #include "base/log.h"
+#include "front/accept.h"
 #include "net/tls.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define COMPLAINTS_EVERY_MS 1000
 
@@ -19,17 +19,6 @@ void handshake_succeeded(struct client *c)
                              facts.is_resumed ? STATS_HANDSHAKE_RESUMED : STATS_HANDSHAKE_FULL);
 }
 
-/* Who forgot the "s" of "https" sees more than noise. */
-static void answer_plain_http(int fd)
-{
-    static const char answer[] =
-        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 37\r\n"
-        "x-weir-error: malformed\r\nConnection: close\r\n\r\nthis port speaks TLS: write https://\n";
-    ssize_t sent = send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)sent;
-    shutdown(fd, SHUT_WR);
-}
-
 void handshake_failed(struct client *c, int error)
 {
     struct front_listener *l = c->listener;
@@ -40,6 +29,6 @@ void handshake_failed(struct client *c, int error)
     stats_listener_handshake(c->front->stats, l->stats_id, STATS_HANDSHAKE_FAILED);
     log_line_limited(&l->handshake_complaints, COMPLAINTS_EVERY_MS, LOG_INFO, "tls: listener %s, client %s: %s",
                      l->name, source, reason != NULL ? reason : strerror(error));
-    if (is_plain_http)
-        answer_plain_http(c->stream.fd);
+    if (is_plain_http) /* who forgot the "s" of "https" sees more than noise */
+        accept_answer(c->front, c->stream.fd, REASON_MALFORMED, "this port speaks TLS: write https://");
 }
