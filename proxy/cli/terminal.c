@@ -24,16 +24,27 @@ const char *terminal_paint(enum paint paint)
     return codes[paint];
 }
 
-/* Byte by byte: below 0x80 UTF-8 has ASCII alone, so no character can be cut. Newlines become "?" as well: one text is one line, and
-   cannot pretend to be two. */
+/* Bytes at the front that would steer a terminal, 0: none: C0, DEL, and C1 as UTF-8 writes it (U+009B is another way to
+   say ESC [). */
+static size_t control_length(struct slice s)
+{
+    unsigned char c = (unsigned char)s.ptr[0];
+    if (c < 0x20 || c == 0x7f)
+        return 1;
+    return c == 0xc2 && s.len > 1 && (unsigned char)s.ptr[1] < 0xa0 ? 2 : 0;
+}
+
+/* Byte by byte but for those: below 0x80 UTF-8 has ASCII alone, so no character can be cut. Newlines become "?" as well: one text is
+   one line, and cannot pretend to be two. */
 void terminal_add(struct text *out, bool coloured, enum paint paint, struct slice s)
 {
     bool is_painted = coloured && paint != PAINT_NONE && s.len > 0;
     if (is_painted)
         text_add_cstr(out, terminal_paint(paint));
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        text_add_char(out, c < 0x20 || c == 0x7f ? '?' : (char)c);
+    while (s.len > 0) {
+        size_t length = control_length(s);
+        text_add_char(out, length > 0 ? '?' : s.ptr[0]);
+        s = slice_after(s, length > 0 ? length : 1);
     }
     if (is_painted)
         text_add_cstr(out, TERMINAL_PLAIN);

@@ -31,6 +31,8 @@ static void add_bind_error(const struct endpoint_address *bind, int error, struc
     char holder[128];
     if (error == EADDRINUSE && holder_of_port(bind, holder, sizeof(holder)))
         err_hint(errors, e, "the port is held by %s", holder);
+    else if (error == EADDRINUSE && bind->kind == ADDRESS_UNIX)
+        err_hint(errors, e, "another process listens on that file; stop it or choose another");
     else if (error == EADDRINUSE)
         err_hint(errors, e, "another process holds port %u; free it or choose another", bind->port);
     else if (error == EACCES && bind->kind == ADDRESS_IP)

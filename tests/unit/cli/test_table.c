@@ -53,6 +53,9 @@ Test(table, control_characters_are_defused)
 {
     struct text out = { 0 };
     terminal_add(&out, false, PAINT_NONE, SLICE("a\033[2Jb\nc\x7f"));
-    cr_assert_str_eq(out.bytes, "a?[2Jb?c?");
+    terminal_add(&out, false, PAINT_NONE,
+                 SLICE("|\xc2\x9b"
+                       "2J\xc2\x80\xc2\x9f|\xc2\xa0\xc3\x9b\xc2"));
+    cr_assert_str_eq(out.bytes, "a?[2Jb?c?|?2J??|\xc2\xa0\xc3\x9b\xc2");
     text_fini(&out);
 }

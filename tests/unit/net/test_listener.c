@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -172,4 +173,22 @@ Test(listener, an_error_of_one_connection_does_not_hold_up_the_next)
         cr_assert_gt(failure_count(&f), before + 64, "error %d: a drain goes on too, and ends", errors[i]);
     }
     fixture_close(&f);
+}
+
+Test(listener, a_file_that_another_listens_on_is_no_port)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/tmp/weir-listener-%d", (int)getpid());
+    struct endpoint_address bind = { .kind = ADDRESS_UNIX, .name = slice_from_cstr(path) };
+    struct arena arena;
+    struct err_list errors;
+    arena_init(&arena, NULL, 0);
+    err_list_init(&errors, &arena);
+    int fd = listener_open_socket(&bind, false, 0, (struct place){ 0 }, &errors);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(listener_open_socket(&bind, false, 0, (struct place){ 0 }, &errors), -1);
+    cr_assert_str_eq(errors.first->hint, "another process listens on that file; stop it or choose another");
+    close(fd);
+    unlink(path);
+    arena_reset(&arena);
 }
