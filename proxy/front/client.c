@@ -216,13 +216,19 @@ static void client_on_connected(struct stream *s, int error)
     client_close_in(c, c->front->is_draining ? DRAIN_GRACE_MS : idle_ms(c));
 }
 
+/* A queue that has emptied since has either started the timer anew, or left in the turn in which it was armed. */
+static bool is_answer_moving(const struct client *c)
+{
+    return c->stream.queued_bytes > 0 && c->watched_bytes != c->stream.queued_bytes;
+}
+
 static void client_on_timer(void *arg)
 {
     struct client *c = arg;
     CHECK_MAGIC(c, CLIENT_MAGIC);
     if (c->stream.is_connecting)
         client_on_connected(&c->stream, ETIMEDOUT);
-    else if (c->state != CLIENT_ACTIVE && c->watched_bytes != c->stream.queued_bytes)
+    else if (c->state != CLIENT_ACTIVE && is_answer_moving(c))
         client_close_in(c, client_limits(c)->idle_timeout_ms);
     else if (c->state == CLIENT_LINGERING)
         client_close(c);

@@ -447,7 +447,13 @@ static void client_on_answered(struct client *c)
     CHECK(c->state == CLIENT_ACTIVE);
     c->has_been_served = true;
     if (c->is_close_due || c->front->is_draining || (c->has_ended && inbox_is_empty(&c->inbox))) {
-        client_linger(c);
+        client_flush(c);
+        if (c->state != CLIENT_CLOSED)
+            client_linger(c);
+        return;
+    }
+    if (stream_flush_soon(&c->stream) == STREAM_ERROR) {
+        client_close(c);
         return;
     }
     client_wait(c);
@@ -467,9 +473,7 @@ static void h1_finish(struct request *r)
         client_reset(c);
         return;
     }
-    client_flush(c);
-    if (c->state != CLIENT_CLOSED)
-        client_on_answered(c);
+    client_on_answered(c);
 }
 
 static void h1_forget(struct request *r)

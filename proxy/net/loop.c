@@ -45,6 +45,7 @@ struct loop *loop_create(struct stats_worker *stats)
     loop->base = base_create();
     loop->stats = stats;
     list_init(&loop->wakes);
+    unsent_init(&loop->unsent);
     chunk_pool_init(&loop->chunks, FREE_CHUNKS_MAX);
     pieces_pool_init(&loop->pieces, FREE_BLOCKS_MAX);
     arena_pool_init(&loop->arenas, ARENA_PAGE_BYTES, FREE_ARENA_PAGES_MAX);
@@ -56,7 +57,7 @@ struct loop *loop_create(struct stats_worker *stats)
 void loop_destroy(struct loop *loop)
 {
     CHECK_MAGIC(loop, LOOP_MAGIC);
-    CHECK(loop->deferred == NULL && list_is_empty(&loop->wakes));
+    CHECK(loop->deferred == NULL && list_is_empty(&loop->wakes) && list_is_empty(&loop->unsent.streams));
     wheel_fini(&loop->wheel);
     memory_free(loop->tls_buffers);
     tls_ticket_keys_set(loop, NULL);
@@ -111,14 +112,16 @@ void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook)
     *at = hook;
 }
 
-/* What happens once per turn, in this order: hooks (which may close things), frees, the shared scratch chunk. */
+/* What happens once per turn, in this order: unsent writes and hooks (both may close things and make work for each
+   other), frees, the shared scratch chunk. */
 static void loop_end_turn(struct loop *loop)
 {
     do {
+        unsent_end_turn(loop);
         loop->are_hooks_due = false;
         for (struct turn_hook *hook = loop->hooks; hook != NULL; hook = hook->next)
             hook->run(hook->arg);
-    } while (loop->are_hooks_due);
+    } while (loop->are_hooks_due || !list_is_empty(&loop->unsent.streams));
     while (loop->deferred != NULL) {
         struct deferred *d = loop->deferred;
         loop->deferred = d->next;

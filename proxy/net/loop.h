@@ -4,7 +4,8 @@
  * in it (loop_now), orders take effect at its border, and memory of what was closed in it goes at its end, in this
  * order:
  *
- *   wait -> callbacks of ready descriptors and due timers -> turn hooks -> deferred frees -> the scratch chunk -> wait
+ *   wait -> callbacks of ready descriptors and due timers -> unsent writes -> turn hooks -> deferred frees
+ *        -> the scratch chunk -> wait
  *
  * So a client or an upstream connection that was closed inside a callback can still be read until the turn ends
  * (R3). */
@@ -22,6 +23,7 @@
 #include "base/list.h"
 #include "base/pieces.h"
 #include "net/timer.h"
+#include "net/unsent.h"
 
 struct event;
 struct event_base;
@@ -65,6 +67,7 @@ struct loop {
     struct tls_buffers *tls_buffers;     /* of net/tls.c; NULL until the first use */
     struct tls_ticket_keys *ticket_keys; /* net/tls_tickets.h; NULL: no session is resumed by a ticket */
     struct chunk *scratch;               /* small pieces of all write queues are packed here; NULL between turns */
+    struct unsent unsent;                /* streams that are flushed when the turn ends */
     struct list wakes;                   /* read events that the next turn begins with */
     struct deferred *deferred;           /* what goes at this turn's end */
     struct turn_hook *hooks;             /* in the order of registration */

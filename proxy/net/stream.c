@@ -232,6 +232,7 @@ static void stream_reset_fields(struct stream *s, struct loop *loop, int fd, con
     s->write_event = NULL;
     s->wake.event = &s->read_event;
     list_init(&s->wake.link);
+    list_init(&s->unsent_link);
 }
 
 void stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_events *events)
@@ -291,9 +292,17 @@ static void tls_end(struct stream *s)
     tls_close(t);
 }
 
+/* What would leave when the turn ends leaves now, if the kernel takes it. */
+static void flush_unsent(struct stream *s)
+{
+    if (list_is_linked(&s->unsent_link) && stream_flush(s) == STREAM_ERROR)
+        return; /* nobody is there to be told */
+}
+
 void stream_close(struct stream *s)
 {
     CHECK_MAGIC(s, STREAM_MAGIC);
+    flush_unsent(s);
     if (s->tls != NULL)
         tls_end(s);
     queues_clear(s);
@@ -574,6 +583,7 @@ static void stream_on_queue_empty(struct stream *s)
 enum stream_status stream_flush(struct stream *s)
 {
     CHECK_MAGIC(s, STREAM_MAGIC);
+    list_remove(&s->unsent_link);
     if (s->has_failed || s->fd < 0)
         return STREAM_ERROR;
     if (s->is_connecting)
@@ -587,6 +597,6 @@ enum stream_status stream_flush(struct stream *s)
 void stream_shutdown(struct stream *s)
 {
     s->is_shutdown_due = true;
-    if (s->queued_bytes > 0 || stream_flush(s) != STREAM_OK)
+    if ((s->queued_bytes > 0 && !list_is_linked(&s->unsent_link)) || stream_flush(s) != STREAM_OK)
         return; /* it follows the last byte, or nobody is there to see it */
 }

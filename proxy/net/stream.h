@@ -3,7 +3,7 @@
  * Reading is pulled: on_readable says that bytes wait, the owner reads into a chunk of its choice. Read interest stays
  * registered for the stream's whole life unless paused, so steady traffic makes no epoll_ctl. Writing is queued as
  * (chunk, offset, length) and leaves in one writev per stream_flush; write interest exists only after the kernel said
- * EAGAIN.
+ * EAGAIN. Short messages leave by stream_flush_soon, those of one turn together.
  *
  * With TLS the owner's bytes are plain text and all else is the same: what TLS has read ahead brings on_readable again
  * in the next turn, what is encrypted and not sent counts as queued. The handshake runs inside, and on_connected tells its end.
@@ -74,6 +74,7 @@ struct stream {
     struct event *write_event; /* made at the first EAGAIN or stream_watch, freed with the stream */
     struct event read_event;   /* inside, since every stream has one for its whole life */
     struct wake wake;          /* TLS: for what was read ahead and waits */
+    struct list unsent_link;   /* in loop->unsent: it is flushed when the turn ends */
 };
 
 /* Takes over a connected, non-blocking fd and starts listening for bytes. */
@@ -96,7 +97,7 @@ struct stream_tls_target {
 /* As stream_connect; on_connected follows when the handshake is done. */
 void stream_connect_tls(struct stream *s, struct loop *loop, const struct sockaddr *address, socklen_t length,
                         const struct stream_tls_target *target, const struct stream_events *events);
-/* Idempotent. Drops the queue, closes the fd at once. */
+/* Idempotent. Drops the queue (of which the kernel was offered all that was flushed), closes the fd at once. */
 void stream_close(struct stream *s);
 /* Same with SO_LINGER 0: the peer sees a reset. */
 void stream_reset(struct stream *s);
@@ -136,6 +137,9 @@ void stream_commit(struct stream *s, uint32_t length);
 /* Writes what the kernel takes, in one writev per 64 pieces. STREAM_OK: the queue is empty or write interest is armed.
    STREAM_ERROR: the peer is gone. */
 enum stream_status stream_flush(struct stream *s) MUST_CHECK;
+/* As stream_flush, but a short queue may wait for the turn's end, to leave together with others (net/unsent.h). That it
+   failed there is told by on_drained. stream_shutdown and stream_close send it first. */
+enum stream_status stream_flush_soon(struct stream *s) MUST_CHECK;
 /* Sends FIN behind what is queued. */
 void stream_shutdown(struct stream *s);
 

@@ -199,7 +199,8 @@ static void h1_on_drained(struct upstream_connection *c)
         x->events->on_drained(x);
     else if (x->is_tunnel)
         connection_fail(c, REASON_UPSTREAM_RESET);
-    /* Else there may still be an answer to read; reading will find the end. */
+    else
+        stream_resume(&c->stream); /* as in h1_flush */
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------------------- */
@@ -253,10 +254,14 @@ static void h1_send_end(struct exchange *x, const struct message *trailers)
     stream_commit(s, (uint32_t)written);
 }
 
+/* A whole request waits for those of the turn's other requests; bodies under way and tunnels want to know what became of
+   theirs. */
 static void h1_flush(struct exchange *x)
 {
-    if (stream_flush(&x->connection->stream) == STREAM_ERROR)
-        stream_resume(&x->connection->stream); /* reading tells the end, or an early answer first */
+    struct stream *s = &x->connection->stream;
+    bool is_whole = x->is_request_complete && !x->is_tunnel;
+    if ((is_whole ? stream_flush_soon(s) : stream_flush(s)) == STREAM_ERROR)
+        stream_resume(s); /* reading tells the end, or an early answer first */
 }
 
 static void h1_shutdown(struct exchange *x)

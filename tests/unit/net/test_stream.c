@@ -36,15 +36,20 @@ static void on_drained(struct stream *s)
 
 static const struct stream_events events = { .on_readable = on_readable, .on_drained = on_drained };
 
-static void pair_open(struct pair *p)
+static void pair_open_in(struct pair *p, struct loop *loop)
 {
     int fds[2];
-    *p = (struct pair){ .loop = loop_create(NULL) };
+    *p = (struct pair){ .loop = loop };
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     p->peer = fds[1];
     int small = 4096; /* of the kernel's: the queue drains in many steps */
     setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     stream_open(&p->stream, p->loop, fds[0], &events);
+}
+
+static void pair_open(struct pair *p)
+{
+    pair_open_in(p, loop_create(NULL));
 }
 
 static void pair_close(struct pair *p)
@@ -135,6 +140,112 @@ Test(stream, a_gone_peer_is_an_error_that_sticks)
     stream_push_copy(&p.stream, "y", 1);
     cr_assert_eq(p.stream.queued_bytes, 0, "nothing is queued any more");
     cr_assert_eq(stream_flush(&p.stream), STREAM_ERROR);
+    pair_close(&p);
+}
+
+Test(stream, what_may_wait_leaves_when_the_turn_ends)
+{
+    struct pair p;
+    char got[16];
+    pair_open(&p);
+    stream_push_copy(&p.stream, "so", 2);
+    cr_assert_eq(stream_flush_soon(&p.stream), STREAM_OK);
+    stream_push_copy(&p.stream, "on", 2);
+    cr_assert_eq(stream_flush_soon(&p.stream), STREAM_OK);
+    cr_assert_eq(read_peer(&p, got, sizeof(got)), 0, "it waits");
+    loop_turn_now(p.loop);
+    cr_assert_eq(read_peer(&p, got, sizeof(got)), 4);
+    cr_assert_arr_eq(got, "soon", 4);
+    pair_close(&p);
+}
+
+Test(stream, what_waits_leaves_before_a_later_flush_a_fin_and_the_end)
+{
+    struct pair p;
+    char got[16];
+    pair_open(&p);
+    stream_push_copy(&p.stream, "a", 1);
+    cr_assert_eq(stream_flush_soon(&p.stream), STREAM_OK);
+    stream_push_copy(&p.stream, "b", 1);
+    cr_assert_eq(stream_flush(&p.stream), STREAM_OK);
+    cr_assert_eq(read_peer(&p, got, sizeof(got)), 2);
+    stream_push_copy(&p.stream, "c", 1);
+    cr_assert_eq(stream_flush_soon(&p.stream), STREAM_OK);
+    stream_shutdown(&p.stream);
+    cr_assert_eq(read_peer(&p, got, sizeof(got)), 1);
+    cr_assert_eq(read(p.peer, got, sizeof(got)), 0, "the FIN is behind it, and not in a later turn");
+    pair_close(&p);
+
+    pair_open(&p);
+    stream_push_copy(&p.stream, "last", 4);
+    cr_assert_eq(stream_flush_soon(&p.stream), STREAM_OK);
+    stream_close(&p.stream);
+    cr_assert_eq(read_peer(&p, got, sizeof(got)), 4);
+    pair_close(&p);
+}
+
+Test(stream, what_is_long_waits_for_nobody)
+{
+    struct pair p;
+    static char got[CHUNK_BYTES];
+    pair_open(&p);
+    for (int i = 0; i < 2; i++) {
+        struct chunk *c = chunk_create(&p.loop->chunks);
+        memset(c->bytes, 'x', CHUNK_BYTES);
+        c->used = CHUNK_BYTES;
+        stream_push(&p.stream, c, 0, CHUNK_BYTES);
+        chunk_unref(c);
+    }
+    cr_assert_eq(stream_flush_soon(&p.stream), STREAM_OK);
+    cr_assert_gt(read_peer(&p, got, sizeof(got)), 0);
+    pair_close(&p);
+}
+
+Test(stream, no_more_than_so_many_wait)
+{
+    static struct pair first, others[UNSENT_MAX];
+    char got[16];
+    pair_open(&first);
+    for (int i = 0; i < UNSENT_MAX; i++)
+        pair_open_in(&others[i], first.loop);
+    stream_push_copy(&first.stream, "x", 1);
+    cr_assert_eq(stream_flush_soon(&first.stream), STREAM_OK);
+    for (int i = 0; i < UNSENT_MAX - 2; i++) {
+        stream_push_copy(&others[i].stream, "y", 1);
+        cr_assert_eq(stream_flush_soon(&others[i].stream), STREAM_OK);
+    }
+    cr_assert_eq(read_peer(&first, got, sizeof(got)), 0);
+    stream_push_copy(&others[UNSENT_MAX - 2].stream, "z", 1);
+    cr_assert_eq(stream_flush_soon(&others[UNSENT_MAX - 2].stream), STREAM_OK);
+    cr_assert_eq(read_peer(&first, got, sizeof(got)), 1, "in the middle of the turn");
+    for (int i = 0; i < UNSENT_MAX; i++) {
+        stream_close(&others[i].stream);
+        close(others[i].peer);
+    }
+    pair_close(&first);
+}
+
+static void close_on_drained(struct stream *s)
+{
+    on_drained(s);
+    cr_assert(s->has_failed);
+    stream_close(s);
+}
+
+Test(stream, a_peer_that_is_gone_when_the_turn_ends_is_told_of_then)
+{
+    static const struct stream_events closing = { .on_readable = on_readable, .on_drained = close_on_drained };
+    struct pair p;
+    pair_open(&p);
+    p.stream.events = &closing;
+    close(p.peer);
+    p.peer = open("/dev/null", O_RDONLY);
+    stream_push_copy(&p.stream, "x", 1);
+    cr_assert_eq(stream_flush_soon(&p.stream), STREAM_OK);
+    cr_assert_eq(p.drained_count, 0, "never from inside a stream function");
+    loop_turn_now(p.loop);
+    cr_assert_eq(p.drained_count, 1);
+    cr_assert_eq(p.stream.fd, -1);
     pair_close(&p);
 }
 

@@ -327,12 +327,20 @@ void call_init(struct call *c, struct house *h, enum method method, const char *
     c->x.target = slice_from_cstr(c->target);
 }
 
+void call_flush(struct call *c)
+{
+    c->is_inside = true;
+    exchange_flush(&c->x);
+    c->is_inside = false;
+    unsent_end_turn(c->house->loop);
+}
+
 enum reason call_begin(struct call *c)
 {
     c->is_inside = true;
     enum reason reason = exchange_begin(&c->x);
-    exchange_flush(&c->x);
     c->is_inside = false;
+    call_flush(c);
     return reason;
 }
 
@@ -356,8 +364,8 @@ void call_send(struct call *c, const char *text)
     memcpy(chunk->bytes, text, chunk->used);
     c->is_inside = true;
     exchange_send(&c->x, chunk, 0, chunk->used);
-    exchange_flush(&c->x);
     c->is_inside = false;
+    call_flush(c);
     chunk_unref(chunk);
 }
 

@@ -82,6 +82,8 @@ struct call {
 
 /* A request with target /NAME, not begun. */
 void call_init(struct call *c, struct house *h, enum method method, const char *name);
+/* Whatever can leave has left: tests stand between two turns, and what waits for a turn's end would wait for another. */
+void call_flush(struct call *c);
 /* Begins and flushes. */
 enum reason call_begin(struct call *c);
 /* A GET on its way. */

@@ -183,7 +183,7 @@ Test(exchange, a_body_does_not_hinder_that)
     TURN_UNTIL(&h, exchange_is_ready(&c.x));
     call_send(&c, "body");
     exchange_end_request(&c.x, NULL);
-    exchange_flush(&c.x);
+    call_flush(&c);
     int peer = peer_serve(&h, 1, "1");
     TURN_UNTIL(&h, call_is_over(&c));
     cr_assert_str_eq(c.heard, "Dhde");
