@@ -259,12 +259,23 @@ static void worker_tear_down(struct worker *w)
     loop_destroy(w->loop);
 }
 
+/* In a program with threads glibc makes each read and write a place where the thread can be cancelled, by two atomic
+   operations around the system call; it spares them in a thread that could be cancelled anywhere. This one is never
+   cancelled at all. */
+static void spare_cancellation_points(void)
+{
+    int old;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     char name[16];
     snprintf(name, sizeof(name), "weir/%u", w->options.index);
     pthread_setname_np(pthread_self(), name);
+    spare_cancellation_points();
     worker_set_up(w);
     sem_post(&w->is_serving);
     loop_run(w->loop);
