@@ -5,6 +5,7 @@
 #include "front/forward.h"
 
 #include "base/check.h"
+#include "base/hex.h"
 #include "front/respond.h"
 #include "http/validate.h"
 #include "route/edits.h"
@@ -121,12 +122,6 @@ static void forward_claims(struct request *r)
         add_field(r, FIELD_X_FORWARDED_HOST, m->authority);
 }
 
-static void hex_u64(uint64_t value, char *out)
-{
-    for (int i = 15; i >= 0; i--, value >>= 4)
-        out[i] = "0123456789abcdef"[value & 15];
-}
-
 /* Carried on when it looks like an id; what could break a log or a header is replaced. */
 static void forward_request_id(struct request *r)
 {
@@ -137,8 +132,8 @@ static void forward_request_id(struct request *r)
         return;
     }
     char *id = arena_alloc(&r->arena, 32);
-    hex_u64(rng_next(&r->front->loop->rng), id);
-    hex_u64(rng_next(&r->front->loop->rng), id + 16);
+    hex_put_u64(rng_next(&r->front->loop->rng), id);
+    hex_put_u64(rng_next(&r->front->loop->rng), id + HEX_U64_DIGITS);
     r->request_id = slice_from(id, 32);
     message_drop(&r->message, FIELD_X_REQUEST_ID);
     add_field(r, FIELD_X_REQUEST_ID, r->request_id);

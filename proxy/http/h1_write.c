@@ -104,7 +104,12 @@ static struct slice number_text(uint64_t number, char digits[20])
     return slice_from(digits + at, 20 - at);
 }
 
-/* Connection names what belongs to this hop (RFC 9110 7.6.1). */
+static bool has_options(const struct h1_write *w)
+{
+    return w->is_close || w->is_keep_alive_1_0 || w->upgrade.len > 0 || w->wants_trailers;
+}
+
+/* Connection names what belongs to this hop (RFC 9110 7.6.1). There is something: most heads have nothing. */
 static void put_connection(struct head *h, const struct h1_write *w)
 {
     const struct slice options[] = {
@@ -120,8 +125,7 @@ static void put_connection(struct head *h, const struct h1_write *w)
         h->at = put(put(h->at, before), options[i]);
         before = SLICE(", ");
     }
-    if (before.len == 2)
-        put_line_end(h);
+    put_line_end(h);
 }
 
 static void put_framing(struct head *h, const struct h1_write *w)
@@ -131,7 +135,8 @@ static void put_framing(struct head *h, const struct h1_write *w)
         put_field(h, field_names[FIELD_TRANSFER_ENCODING], SLICE("chunked"));
     else if (w->framing == BODY_LENGTH || (w->framing == BODY_NONE && w->has_content_length))
         put_field(h, field_names[FIELD_CONTENT_LENGTH], number_text(w->content_length, digits));
-    put_connection(h, w);
+    if (has_options(w))
+        put_connection(h, w);
     if (w->upgrade.len > 0)
         put_field(h, field_names[FIELD_UPGRADE], w->upgrade);
     if (w->wants_trailers)

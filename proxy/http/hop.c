@@ -84,7 +84,8 @@ void hop_by_hop_drop(struct message *m)
 {
     drop_named_by_connection(m);
     for (size_t i = 0; i < ARRAY_COUNT(hop_ids); i++)
-        message_drop(m, hop_ids[i]);
+        if (message_field(m, hop_ids[i]) != NULL)
+            message_drop(m, hop_ids[i]);
 }
 
 /* RFC 2068 19.7.1.1: long obsolete, and sent by most servers. */

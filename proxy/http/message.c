@@ -67,12 +67,9 @@ struct field *message_next_field(const struct message *m, const struct field *af
     return NULL;
 }
 
-struct field *message_field(const struct message *m, enum field_id id)
+struct field *message_find_kept(const struct message *m, enum field_id id)
 {
-    uint16_t number = m->first_of[id];
-    if (number == 0)
-        return NULL;
-    struct field *first = &m->fields[number - 1];
+    struct field *first = &m->fields[m->first_of[id] - 1];
     return first->is_dropped ? message_next_field(m, first) : first;
 }
 

@@ -86,9 +86,15 @@ struct message {
 /* Empties the message and gives it room for `field_capacity` fields in the arena. */
 void message_init(struct message *m, struct arena *arena, uint16_t field_capacity);
 
+/* Behind message_field. */
+struct field *message_find_kept(const struct message *m, enum field_id id);
+
 /* The first field line with that id that is not dropped; NULL when there is none. Pointers to lines are good until a
-   line is added. */
-struct field *message_field(const struct message *m, enum field_id id);
+   line is added. Most questions are for lines that most messages have not, and cost no call. */
+static inline struct field *message_field(const struct message *m, enum field_id id)
+{
+    return m->first_of[id] != 0 ? message_find_kept(m, id) : NULL;
+}
 /* The next one with the same id behind `after`. */
 struct field *message_next_field(const struct message *m, const struct field *after);
 /* By name, ASCII case-insensitive; `after` NULL: the first. */

@@ -4,6 +4,8 @@
  *   [0 version  [3 trace id, 16 bytes   [36 parent id, 8  [53 flags, 1 */
 #include "http/trace.h"
 
+#include "base/hex.h"
+
 #define TRACE_ID_DIGITS   32
 #define PARENT_ID_DIGITS  16
 #define TRACEPARENT_BYTES 55 /* version 00: "00-" trace id "-" parent id "-" flags */
@@ -54,17 +56,10 @@ static bool traceparent_parse(struct slice value, struct trace_context *out)
     return true;
 }
 
-static void put_hex(uint64_t value, char out[16])
-{
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 15; i >= 0; i--, value >>= 4)
-        out[i] = digits[value & 15];
-}
-
 static void trace_begin(struct trace_context *out, uint64_t high, uint64_t low)
 {
-    put_hex(high, out->trace_id);
-    put_hex(low != 0 ? low : 1, out->trace_id + 16); /* an id of zeros is invalid */
+    hex_put_u64(high, out->trace_id);
+    hex_put_u64(low != 0 ? low : 1, out->trace_id + 16); /* an id of zeros is invalid */
     out->flags = 0;
 }
 
@@ -91,7 +86,7 @@ void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3
         message_drop(m, FIELD_TRACESTATE);
     }
     out->trace_id[TRACE_ID_DIGITS] = '\0';
-    put_hex(random[2] != 0 ? random[2] : 1, out->parent_id);
+    hex_put_u64(random[2] != 0 ? random[2] : 1, out->parent_id);
     out->parent_id[PARENT_ID_DIGITS] = '\0';
     message_drop(m, FIELD_TRACEPARENT);
     message_add(m, arena, FIELD_TRACEPARENT, field_names[FIELD_TRACEPARENT], traceparent_text(arena, out));
@@ -100,6 +95,6 @@ void trace_carry(struct message *m, struct arena *arena, const uint64_t random[3
 struct slice trace_child(struct arena *arena, const struct trace_context *of, uint64_t random)
 {
     struct trace_context child = *of;
-    put_hex(random != 0 ? random : 1, child.parent_id);
+    hex_put_u64(random != 0 ? random : 1, child.parent_id);
     return traceparent_text(arena, &child);
 }

@@ -1,6 +1,7 @@
 /* route/decide.c - chooses the upstream for a request, and says why. */
 #include "route/decide.h"
 
+#include "base/hex.h"
 #include "base/memory.h"
 
 /* The decision, in this order: the first route in the file that matches; its first rule that does; what the route
@@ -33,12 +34,8 @@ static struct block *block_of(struct draw *d, const struct compiled_route *route
 /* 128 random bits in hex. They name a user; they prove nothing, so the worker's generator will do. */
 static void issue_key(struct rng *rng, char out[33])
 {
-    static const char digits[] = "0123456789abcdef";
-    for (int half = 0; half < 2; half++) {
-        uint64_t bits = rng_next(rng);
-        for (int i = 0; i < 16; i++)
-            out[half * 16 + i] = digits[bits >> (60 - 4 * i) & 15];
-    }
+    hex_put_u64(rng_next(rng), out);
+    hex_put_u64(rng_next(rng), out + HEX_U64_DIGITS);
     out[32] = '\0';
 }
 
