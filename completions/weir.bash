@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2207 # words of ours have no blanks
 
 _weir_ctl() { # WORDS AFTER "ctl"
-    local word action= common='--admin --state-dir --token-file --cacert --insecure --json --timeout --help'
+    local word action= common='--admin --state-dir --token-file --ca --insecure --json --timeout --help'
     for word; do
         case $word in
         status | routes | upstreams | split | reload | config | audit | hygiene | drain) action=$word ;;
@@ -23,7 +23,7 @@ _weir() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     case $previous in
-    -c | --config | --token-file | --cacert | --ca)
+    -c | --config | --token-file | --ca)
         compopt -o filenames 2>/dev/null
         COMPREPLY=($(compgen -f -- "$current"))
         return

@@ -248,9 +248,9 @@ def token_file(tmp_path):
 def test_ctl_over_tls(serve, ca, token_file):
     proxy = serve("0.0.0.0", tokens=TOKENS)
     for host in ("127.0.0.1", "localhost"):
-        done = ctl(proxy, "--cacert", ca.cert, "--token-file", token_file, "status", host=host)
+        done = ctl(proxy, "--ca", ca.cert, "--token-file", token_file, "status", host=host)
         assert done.returncode == 0 and "serving" in done.stdout, done.stderr
-    done = ctl(proxy, "--cacert", ca.cert, "--token-file", token_file, "reload", "--reason", "over TLS")
+    done = ctl(proxy, "--ca", ca.cert, "--token-file", token_file, "reload", "--reason", "over TLS")
     assert done.returncode == 0, done.stderr
     line = proxy.admin("GET", "/api/v1/audit")[1]["lines"][0]
     assert (line["who"], line["reason"]) == ("ops", "over TLS")
@@ -258,10 +258,10 @@ def test_ctl_over_tls(serve, ca, token_file):
 
 def test_ctl_believes_only_whom_it_is_told_to(serve, ca, token_file, tmp_path):
     proxy = serve(tokens=TOKENS)
-    for words in ([], ["--cacert", Authority(str(tmp_path / "other")).cert]):
+    for words in ([], ["--ca", Authority(str(tmp_path / "other")).cert]):
         done = ctl(proxy, *words, "--token-file", token_file, "status")
         assert done.returncode == 1 and "could not reach https://" in done.stderr and "certificate" in done.stderr, done.stderr
-    done = ctl(proxy, "--cacert", str(tmp_path / "none.pem"), "status")
+    done = ctl(proxy, "--ca", str(tmp_path / "none.pem"), "status")
     assert done.returncode == 1 and "none.pem" in done.stderr, done.stderr
     for insecure in ("-k", "--insecure"):
         done = ctl(proxy, insecure, "--token-file", token_file, "status")
@@ -273,5 +273,5 @@ def test_ctl_believes_only_whom_it_is_told_to(serve, ca, token_file, tmp_path):
 def test_ctl_checks_the_name(start, origin, ca, token_file):
     wrong = ca.make("wrong", "DNS:elsewhere.example.com")
     proxy = start(origin, admin={"bind": "127.0.0.1:0", "tls": wrong.pair(), "tokens": TOKENS})
-    done = ctl(proxy, "--cacert", ca.cert, "--token-file", token_file, "status")
+    done = ctl(proxy, "--ca", ca.cert, "--token-file", token_file, "status")
     assert done.returncode == 1 and "could not reach" in done.stderr, done.stderr
