@@ -139,7 +139,8 @@ class PythonClient:
                 self.channels[target] = grpc.insecure_channel(target, options)
         return self.channels[target]
 
-    def start(self, target, path, kind="unary", messages=(b"",), in_turns=False, timeout=DEADLINE_S, metadata=None, is_secure=False):
+    def start(self, target, path, kind="unary", messages=(b"",), in_turns=False, timeout=DEADLINE_S, metadata=None,
+              is_secure=False):
         channel = self.channel(target, is_secure)
         options = {"timeout": timeout, "metadata": tuple((metadata or {}).items())}
         return PythonCall(channel, path, kind, messages, in_turns, options)
@@ -267,7 +268,8 @@ class NodeClient(Node):
         else:
             super().on_line(line)
 
-    def start(self, target, path, kind="unary", messages=(b"",), in_turns=False, timeout=DEADLINE_S, metadata=None, is_secure=False):
+    def start(self, target, path, kind="unary", messages=(b"",), in_turns=False, timeout=DEADLINE_S, metadata=None,
+              is_secure=False):
         call = NodeCall(self, next(self.numbers))
         self.calls[call.number] = call
         self.write({
