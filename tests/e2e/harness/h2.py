@@ -25,10 +25,8 @@ def frame(kind, flags=0, stream=0, payload=b""):
 
 
 def block(*fields):
-    """A header block of literals that no table remembers: no state on either side."""
-    encoder = Encoder()
-    encoder.header_table_size = 0
-    return encoder.encode([(name, value, True) for name, value in fields], huffman=False)
+    """A header block, or any part of one, of literals that no table remembers: no state on either side."""
+    return Encoder().encode([(name, value, True) for name, value in fields], huffman=False)
 
 
 def head(path="/", *fields, method="GET", authority="example.com", scheme="http"):

@@ -333,6 +333,16 @@ class Proxy:
         with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as file:
             return int(re.search(rf"^{kind}: +(\d+) kB", file.read(), re.MULTILINE)[1])
 
+    def forget_peak(self):
+        """From here on peak_kib counts anew."""
+        with open(f"/proc/{self.pid}/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+
+    def peak_kib(self):
+        """The most that was resident at once."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"^VmHWM:\s+(\d+) kB", file.read(), re.MULTILINE)[1])
+
     def open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
