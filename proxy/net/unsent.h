@@ -1,8 +1,8 @@
 /* net/unsent.h - streams whose queues leave together when the turn ends.
  *
- * A write to a peer on the same host, or to one that answers at once, wakes it, and waking a process is a good part of what a
- * write costs. Short messages that leave one right behind the other find their reader awake: the first of them wakes it
- * for all. So a stream may say stream_flush_soon instead of stream_flush.
+ * A write runs a long way through the kernel, and the parsing of the next request in between pushes that code out of the
+ * caches and is pushed out itself. Short messages that leave one right behind the other find it there. So a stream may
+ * say stream_flush_soon instead of stream_flush.
  *
  * Owner: the loop. At most UNSENT_MAX streams wait, then all of them are flushed, so that in a long turn nobody waits
  * for more than that many messages to be made. */
