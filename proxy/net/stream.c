@@ -292,17 +292,10 @@ static void tls_end(struct stream *s)
     tls_close(t);
 }
 
-/* What would leave when the turn ends leaves now, if the kernel takes it. */
-static void flush_unsent(struct stream *s)
-{
-    if (list_is_linked(&s->unsent_link) && stream_flush(s) == STREAM_ERROR)
-        return; /* nobody is there to be told */
-}
-
 void stream_close(struct stream *s)
 {
     CHECK_MAGIC(s, STREAM_MAGIC);
-    flush_unsent(s);
+    unsent_flush_one(s);
     if (s->tls != NULL)
         tls_end(s);
     queues_clear(s);

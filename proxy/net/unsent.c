@@ -38,6 +38,12 @@ enum stream_status stream_flush_soon(struct stream *s)
     return STREAM_OK;
 }
 
+void unsent_flush_one(struct stream *s)
+{
+    if (list_is_linked(&s->unsent_link) && stream_flush(s) == STREAM_ERROR)
+        return; /* nobody is there to be told */
+}
+
 void unsent_end_turn(struct loop *loop)
 {
     struct unsent *u = &loop->unsent;

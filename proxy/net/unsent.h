@@ -16,6 +16,7 @@
 #define UNSENT_MAX 64
 
 struct loop;
+struct stream;
 
 struct unsent {
     struct list streams; /* in the order in which they asked, by stream->unsent_link */
@@ -24,6 +25,8 @@ struct unsent {
 };
 
 void unsent_init(struct unsent *u);
+/* If it is one of them, its queue leaves now, as far as the kernel takes it: it is about to close. */
+void unsent_flush_one(struct stream *s);
 /* Flushes all of them, and tells those that failed by on_drained. Called when the turn ends; callbacks may make others
    ask. */
 void unsent_end_turn(struct loop *loop);
