@@ -182,6 +182,11 @@ struct json *json_push_object(struct json *array)
     return push(array, json_object());
 }
 
+void json_push(struct json *array, struct json *document)
+{
+    push(array, to_jansson(document));
+}
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* jansson recurses up to 2,048 levels; what a peer sends is looked at before. Brackets inside strings do not count. */

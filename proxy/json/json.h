@@ -56,6 +56,8 @@ struct json *json_put_named_object(struct json *object, struct slice key);
 void json_push_string(struct json *array, struct slice value);
 void json_push_i64(struct json *array, int64_t value);
 struct json *json_push_object(struct json *array);
+/* Takes a whole document over. */
+void json_push(struct json *array, struct json *document);
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 

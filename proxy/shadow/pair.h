@@ -31,6 +31,7 @@
 #include "base/slice.h"
 #include "base/text.h"
 #include "http/message.h"
+#include "net/mailbox.h"
 
 #define PAIR_MAGIC       0x50414952u
 #define PAIR_BYTES_MAX   (64u * 1024 * 1024) /* no limit_bytes is above it */
@@ -99,7 +100,7 @@ struct pair_about {
 struct pair {
     uint32_t magic;
     uint32_t shadow_id;
-    struct pair *next; /* of the queue it waits in */
+    struct mail mail; /* on its way to the comparer */
     unsigned uses;
     struct wall_time begun;
     struct pair_run route, upstream, primary, control;
