@@ -5,13 +5,14 @@ _weir_ctl() { # WORDS AFTER "ctl"
     local word action= common='--admin --state-dir --token-file --ca --insecure --json --timeout --help'
     for word; do
         case $word in
-        status | routes | upstreams | split | reload | config | audit | hygiene | drain) action=$word ;;
+        status | routes | upstreams | split | shadow | reload | config | audit | hygiene | drain) action=$word ;;
         versions | diff | restore) [ "$action" != config ] || action="config $word" ;;
         esac
     done
     case $action in
-    '') echo "status routes upstreams split reload config audit hygiene drain $common" ;;
+    '') echo "status routes upstreams split shadow reload config audit hygiene drain $common" ;;
     config) echo "versions diff restore $common" ;;
+    shadow) echo "diffs $common" ;;
     split) echo "--reset --reason $common" ;;
     audit) echo "--verify $common" ;;
     reload | drain | 'config restore') echo "--reason $common" ;;

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "route/snapshot.h"
 #include "route/weights.h"
+#include "shadow/comparer.h"
 #include "stats/metrics.h"
 #include "stats/stats.h"
 #include "store/overrides.h"
@@ -85,6 +86,8 @@ struct admin_control {
     const struct override *(*overrides)(void *arg, size_t *count);
     void (*status)(void *arg, struct arena *arena, struct process_status *out);
     enum process_state (*state)(void *arg);
+    /* Adds an object for each compared shadow of the route. */
+    void (*shadows)(void *arg, struct slice route, enum comparer_part part, struct json *array);
     void (*metrics)(void *arg, struct metrics_facts *out);
     /* Loads the file again. The workers may still be switching when it returns: when_settled. */
     const struct reload_outcome *(*reload)(void *arg, struct slice source, struct slice by);

@@ -58,6 +58,8 @@ void api_reload(struct admin_call *call);  /* actions.c */
 void api_drain(struct admin_call *call);
 void api_split_put(struct admin_call *call); /* split.c */
 void api_split_delete(struct admin_call *call);
+void api_shadow(struct admin_call *call); /* shadow.c */
+void api_shadow_diffs(struct admin_call *call);
 void api_audit(struct admin_call *call); /* audit.c */
 void api_audit_verify(struct admin_call *call);
 void api_hygiene(struct admin_call *call); /* hygiene.c */

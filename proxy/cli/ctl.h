@@ -65,6 +65,6 @@ bool ctl_flag(const struct json *object, const char *key);
 const char *ctl_shares(struct call *call, const struct json *split);
 
 extern const struct command ctl_status, ctl_routes, ctl_upstreams, ctl_split, ctl_reload, ctl_config, ctl_audit,
-    ctl_hygiene, ctl_drain;
+    ctl_hygiene, ctl_shadow, ctl_drain;
 
 #endif

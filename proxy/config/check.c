@@ -193,8 +193,9 @@ const struct check_rule check_rules[] = {
     { "Endpoints of upstreams with TLS have a name to verify: their host, or `tls.sni`.", false, check_server_names },
     { "The admin API listens beyond loopback only with `tokens` and `tls`.", false, check_admin },
     { "`STATE_DIR/admin.sock` is short enough for a socket's path.", false, check_state_dir },
-    { "A route's shadows go to different upstreams, at most 16, and the route forwards something.", false,
-      shadows_check },
+    { "A route's shadows go to different upstreams, at most 16, and the route forwards something; a control is none of "
+      "them, and serves the route only with `live: true`.",
+      false, shadows_check },
     { "Warned of: shadows whose upstream gets requests of the same route, too.", true, shadows_warn },
     { "Warned of: a configuration without listeners or without routes.", true, check_presence },
     { "Warned of: upstreams and segments that nothing uses.", true, hygiene_unused },

@@ -1,6 +1,63 @@
 /* config/fields_shadow.c - THE table's rows for shadows of a route. */
 #include "config/rows.h"
 
+/* ---- compare ----------------------------------------------------------------------------------------------------- */
+
+static const struct setting array_key_rows[] = {
+    { TEXT("member", struct array_key_config, member), .flags = SETTING_REQUIRED, .format = &format_argument,
+      .doc = "The member of each item that tells it from the others." },
+};
+
+static const struct setting_table array_key_table = {
+    .name = "array_key",
+    .doc = "An array of JSON and the member by which its items are matched.",
+    .struct_bytes = sizeof(struct array_key_config),
+    ROWS(array_key_rows),
+    .form = TABLE_AS_FIRST,
+};
+
+static const struct setting compare_rows[] = {
+    { TEXT("control", struct compare_config, control), PLACE(struct compare_config, control_place),
+      .format = &format_name,
+      .doc = "An upstream with the version that serves the route: it gets a copy of each compared request, too, and a "
+             "field that differs there as often is noise. Without it all that differs is different." },
+    { BOOL("live", struct compare_config, is_live), .default_text = "false",
+      .doc = "Whether the control may be an upstream that gets the route's own requests: copies load it, too." },
+    { SHARE("sample", struct compare_config, sample_ppm), .default_text = "100%",
+      .doc = "Of the copies, so many are compared, and go to the control." },
+    { SIZE("max_body", struct compare_config, max_body_bytes), .default_text = "256KiB", .min_text = "1B",
+      .max_text = "8MiB",
+      .doc = "Longest body that is kept to be looked into; a longer one is compared by length and hash." },
+    { TEXTS("headers", struct compare_config, headers), .format = &format_header_name,
+      .unit = "default: all but those that say how or when an answer was made or carried, as Date, ETag and Via",
+      .doc = "The headers of answers that are compared, and no others." },
+    { TEXTS("ignore_headers", struct compare_config, ignore_headers), .format = &format_header_name,
+      .doc = "Headers that are not compared, beside those that never are." },
+    { TEXTS("ignore_json", struct compare_config, ignore_json), .format = &format_json_path,
+      .doc = "Places in JSON that are not compared, with everything in them: `$.generated_at`, "
+             "`$.items[*].updated_at`, `$..etag` for any depth." },
+    { MAP_OF("array_keys", struct compare_config, array_keys, array_key_count, struct array_key_config,
+             array_key_table),
+      .format = &format_json_path,
+      .doc = "Arrays whose items are matched by a member instead of their place: `$.items: id`. Where an item lacks it "
+             "or two share it, the place counts." },
+    { TEXTS("unordered", struct compare_config, unordered), .format = &format_json_path,
+      .doc = "Arrays whose order means nothing: `$.tags`." },
+    { TEXTS("redact", struct compare_config, redact), .format = &format_redact,
+      .doc = "What is hidden before a pair that differs is kept: headers, places in JSON (`$.card.number`), arguments "
+             "of the query (`?iban`). Credentials always are." },
+};
+
+static const struct setting_table compare_table = {
+    .name = "compare",
+    .doc = "Compares the answers to copies with those of the request itself, field by field.",
+    .struct_bytes = sizeof(struct compare_config),
+    ROWS(compare_rows),
+    .finish = compare_finish,
+};
+
+/* ---- shadow ------------------------------------------------------------------------------------------------------ */
+
 static const struct setting shadow_rows[] = {
     { TEXT("to", struct shadow_config, to), PLACE(struct shadow_config, to_place), .flags = SETTING_REQUIRED,
       .format = &format_name, .doc = "The upstream that gets the copies." },
@@ -25,14 +82,16 @@ static const struct setting shadow_rows[] = {
       .unit = "default: set x-shadow: 1, remove authorization, cookie and proxy-authorization",
       .doc = "Changes to the copy's headers; `set` and `remove`, each when it is written, take the place of their "
              "default." },
+    { SUBTABLE("compare", struct shadow_config, compare, struct compare_config, compare_table),
+      .doc = "Compares its answers with the primary's; when absent they are dropped." },
 };
 
 const struct setting_table config_shadow_table = {
     .name = "shadow",
-    .doc = "Copies requests to another upstream, whose answers are dropped.",
+    .doc = "Copies requests to another upstream, whose answers reach nobody.",
     .struct_bytes = sizeof(struct shadow_config),
     .place_offset = offsetof(struct shadow_config, place),
     ROWS(shadow_rows),
-    .later = (const char *const[]){ "compare", "record", NULL },
+    .later = (const char *const[]){ "record", NULL },
     .finish = shadow_finish,
 };

@@ -215,6 +215,18 @@ static void split_from_to(struct fill *f, struct route_config *route)
     route->split_count = 1;
 }
 
+/* ---- compare ------------------------------------------------------------------------------------------------------ */
+
+void compare_finish(struct fill *f, const struct node *map, void *target)
+{
+    struct compare_config *compare = target;
+    const struct node *live = node_get(map, "live");
+    compare->is_on = true;
+    compare->control_index = CONFIG_NONE;
+    if (live != NULL && node_get(map, "control") == NULL)
+        err_add(f->errors, live->place, "'live' has no 'control'");
+}
+
 /* ---- shadows ----------------------------------------------------------------------------------------------------- */
 
 /* Written as a whole or not at all: who names what is removed shall see everything that is. */

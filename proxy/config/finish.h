@@ -20,6 +20,7 @@ void match_finish(struct fill *f, const struct node *map, void *target);
 void respond_finish(struct fill *f, const struct node *map, void *target);
 void rate_limit_finish(struct fill *f, const struct node *map, void *target);
 void route_limits_finish(struct fill *f, const struct node *map, void *target);
+void compare_finish(struct fill *fill, const struct node *map, void *target);
 void shadow_finish(struct fill *fill, const struct node *map, void *target);
 void route_finish(struct fill *f, const struct node *map, void *target);
 

@@ -5,6 +5,7 @@
 #include "config/formats.h"
 
 #include "base/check.h"
+#include "base/json_path.h"
 #include "base/units.h"
 
 #define NAME_MAX_BYTES 64u
@@ -75,6 +76,16 @@ static const char *method_fault(struct slice s)
     if (slice_equal(s, SLICE("CONNECT")))
         return "is never served";
     return is_made_of(s, HEADER_CHARS) ? NULL : "is not a method";
+}
+
+/* What is hidden where answers are compared: a header, a place in JSON, an argument of the query. */
+static const char *redact_fault(struct slice s)
+{
+    if (s.len > 0 && s.ptr[0] == '$')
+        return json_path_fault(s);
+    if (s.len > 0 && s.ptr[0] == '?')
+        return s.len > 1 ? NULL : "names no argument";
+    return is_made_of(s, HEADER_CHARS) ? NULL : "is neither a header name, nor a JSON path, nor ?ARGUMENT";
 }
 
 static const char *digest_fault(struct slice s)
@@ -317,6 +328,20 @@ const struct text_format format_bind = {
     bind_fault,
 };
 const struct text_format format_endpoint = { "an address", "^(unix:.+|.+:[0-9]+)$", NULL, endpoint_fault };
+const struct text_format format_json_path = {
+    "a JSON path",
+    "^\\$",
+    "write $.member, $.items[*].member, $[\"any name\"] or $..member for any depth",
+    json_path_fault,
+};
+
+const struct text_format format_redact = {
+    "a header, a JSON path or an argument",
+    ".",
+    "write a header's name, $.member or ?argument",
+    redact_fault,
+};
+
 const struct text_format format_digest = {
     "a SHA-256 digest",
     "^[0-9A-Fa-f]{64}$",

@@ -22,6 +22,8 @@ extern const struct text_format format_pattern;          /* a regex; route/ comp
 extern const struct text_format format_redirect;         /* http(s)://host[/path] */
 extern const struct text_format format_bind;             /* IP:PORT or unix:PATH */
 extern const struct text_format format_endpoint;         /* HOST:PORT, IP:PORT or unix:PATH */
+extern const struct text_format format_json_path;        /* base/json_path.h */
+extern const struct text_format format_redact;           /* a header, "$..." or "?argument" */
 extern const struct text_format format_digest;           /* SHA-256 in hexadecimal */
 
 #endif

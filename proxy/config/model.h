@@ -337,7 +337,7 @@ struct compare_config {
 /* The field that tells a copy, unless configured otherwise; what has it is not copied again. */
 #define SHADOW_MARK_NAME "x-shadow"
 
-/* A copy of a request that goes to another upstream beside it; its answer is dropped. */
+/* A copy of a request that goes to another upstream beside it; its answer reaches nobody. */
 struct shadow_config {
     struct slice to;
     struct place to_place;
@@ -350,6 +350,7 @@ struct shadow_config {
     uint32_t max_inflight;         /* copies at once, of the process */
     uint64_t max_memory_bytes;     /* of these, of the process */
     struct header_edits_config headers;
+    struct compare_config compare;
     struct place place;
 };
 

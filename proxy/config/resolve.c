@@ -43,6 +43,7 @@ void resolve_upstreams(struct check *c)
         for (size_t j = 0; j < route->shadow_count; j++) {
             struct shadow_config *shadow = &route->shadows[j];
             shadow->upstream_index = find_upstream(c, shadow->to, shadow->to_place);
+            shadow->compare.control_index = find_upstream(c, shadow->compare.control, shadow->compare.control_place);
         }
     }
 }

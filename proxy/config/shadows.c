@@ -16,6 +16,31 @@ static void check_distinct(struct check *c, const struct route_config *route, si
     }
 }
 
+static bool is_taking_requests(const struct route_config *route, uint32_t upstream_index);
+
+/* A control is one more copy. In the route's own split it would load production; as a shadow of the route nobody could tell
+   its copies from the shadow's. */
+static void check_control(struct check *c, const struct route_config *route, const struct shadow_config *shadow)
+{
+    const struct compare_config *compare = &shadow->compare;
+    if (compare->control.len == 0 || compare->control_index == CONFIG_NONE)
+        return;
+    for (size_t i = 0; i < route->shadow_count; i++)
+        if (slice_equal(route->shadows[i].to, compare->control)) {
+            struct err *e =
+                err_add(c->fill->errors, compare->control_place, "the control '%.*s' is a shadow of route '%.*s'",
+                        SLICE_ARG(compare->control), SLICE_ARG(route->name));
+            err_hint(c->fill->errors, e, "name an upstream of its own, with the version that serves the route");
+            return;
+        }
+    if (compare->is_live || !is_taking_requests(route, compare->control_index))
+        return;
+    struct err *e = err_add(c->fill->errors, compare->control_place,
+                            "the control '%.*s' serves route '%.*s': copies would load what its users feel",
+                            SLICE_ARG(compare->control), SLICE_ARG(route->name));
+    err_hint(c->fill->errors, e, "name another upstream with the same version, or write live: true");
+}
+
 /* Metrics and reports know a shadow by route and upstream. */
 void shadows_check(struct check *c)
 {
@@ -28,8 +53,10 @@ void shadows_check(struct check *c)
                     "the shadow has nothing to copy: route '%.*s' forwards nothing", SLICE_ARG(route->name));
         if (route->shadow_count > SHADOWS_MAX)
             err_add(c->fill->errors, route->shadows[SHADOWS_MAX].place, "a route has at most %u shadows", SHADOWS_MAX);
-        for (size_t k = 1; k < route->shadow_count; k++)
+        for (size_t k = 0; k < route->shadow_count; k++) {
             check_distinct(c, route, k);
+            check_control(c, route, &route->shadows[k]);
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 #include "front/respond.h"
 #include "http/validate.h"
 #include "route/edits.h"
+#include "shadow/capture.h"
 
 #define WEBSOCKET_KEY_BYTES 24 /* base64 of 16 bytes */
 
@@ -262,7 +263,9 @@ void forward_copies(struct request *r, uint32_t chosen)
                                           .via = slice_from_cstr(r->front->shadow_via[r->client->protocol->stats]),
                                           .pin = pin_binding,
                                           .pin_arg = r,
-                                          .list = &r->shadows };
+                                          .list = &r->shadows,
+                                          .primary = request_config(r)->upstreams[r->decision.upstream_index].name,
+                                          .pairs = &r->pairs };
     shadow_begin(&r->binding->shadows, chosen, &source);
 }
 
@@ -284,6 +287,8 @@ static void on_head(struct exchange *x, struct message *response)
         respond_interim(r, response);
         return;
     }
+    if (r->pairs != NULL)
+        captures_head(&r->front->shadows, r->pairs, response);
     if (!respond_head(r, response)) {
         request_refuse(r, REASON_UPSTREAM_INVALID);
         return;
@@ -296,6 +301,8 @@ static void on_head(struct exchange *x, struct message *response)
 static void on_data(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
     struct request *r = request_of(x);
+    if (r->pairs != NULL)
+        captures_body(r->pairs, chunk->bytes + offset, length);
     respond_data(r, chunk, offset, length);
     if (r->client->protocol->is_full(r))
         exchange_pause(x);
@@ -324,13 +331,18 @@ static void on_batch(struct exchange *x)
 static void on_end(struct exchange *x)
 {
     struct request *r = request_of(x);
+    if (r->pairs != NULL)
+        captures_end(&r->front->shadows, &r->pairs, REASON_NONE);
     respond_end(r, r->response_trailers);
     request_resume(r);
 }
 
 static void on_failed(struct exchange *x, enum reason reason)
 {
-    request_refuse(request_of(x), reason);
+    struct request *r = request_of(x);
+    if (r->pairs != NULL)
+        captures_end(&r->front->shadows, &r->pairs, reason);
+    request_refuse(r, reason);
 }
 
 /* The endpoint takes more of the body. */

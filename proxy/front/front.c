@@ -84,8 +84,9 @@ void front_set_pseudonym(struct front *f, struct slice pseudonym)
         snprintf(f->shadow_via[i], sizeof f->shadow_via[i], "%s " SHADOW_VIA_COMMENT, f->via[i]);
 }
 
-void front_set_places(struct front *f, struct places *queues, struct places *copies)
+void front_set_places(struct front *f, struct places *queues, struct places *copies, struct comparer *comparer)
 {
+    f->shadows.comparer = comparer;
     f->upstreams.places = queues;
     f->shadows.upstreams.places = queues;
     f->shadows.inflight = copies;

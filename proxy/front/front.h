@@ -86,7 +86,7 @@ void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, 
 /* What this process is called in Via: at most 24 characters, borrowed for good. */
 void front_set_pseudonym(struct front *f, struct slice pseudonym);
 /* What all workers share: places in the queues of upstreams, and copies under way. */
-void front_set_places(struct front *f, struct places *queues, struct places *copies);
+void front_set_places(struct front *f, struct places *queues, struct places *copies, struct comparer *comparer);
 /* Closes every client and gives everything back. */
 void front_fini(struct front *f);
 

@@ -12,6 +12,7 @@
 #include "front/respond.h"
 #include "http/validate.h"
 #include "net/tls.h"
+#include "shadow/capture.h"
 
 #define ARENA_LIMIT_BYTES (256u * 1024) /* of one request: heads, edits, trailers */
 #define FREE_REQUESTS_MAX 2048          /* some megabytes, at a worker that had so many at once */
@@ -138,6 +139,8 @@ void request_free(struct request *r)
     exchange_cancel(&r->exchange);
     if (r->shadows != NULL)
         shadow_let_go(r->shadows);
+    if (r->pairs != NULL)
+        captures_give_up(&f->shadows, &r->pairs);
     r->client->protocol->forget(r);
     arena_reset(&r->arena);
     binding_unpin(TAKE(&r->binding));

@@ -62,6 +62,7 @@ struct request {
     struct slice endpoint;               /* label of the one that answered, in the arena; empty: none */
     struct message *request_trailers, *response_trailers; /* in the arena; NULL: none */
     struct slice request_id;
+    struct pair *pairs;     /* want its answer, to compare it; NULL: none */
     struct shadow *shadows; /* copies that want the rest of the body; NULL: none */
     bool has_encoded_slash;
     bool is_view_known;     /* `view` is filled in */

@@ -6,6 +6,13 @@ static uint32_t *series_array(struct arena *arena, size_t count)
     return arena_zalloc_array(arena, count + 1, sizeof(uint32_t));
 }
 
+static void add_shadow(struct compiled_shadow *shadow, struct slice route, struct stats *stats)
+{
+    shadow->series = stats_shadow_id(stats, route, shadow->config->to);
+    if (shadow->control != NULL)
+        shadow->control->series = stats_shadow_id(stats, route, shadow->control->config->to);
+}
+
 static void add_route(struct series_map *map, struct compiled_route *compiled, struct stats *stats)
 {
     const struct route_config *route = compiled->config;
@@ -16,7 +23,7 @@ static void add_route(struct series_map *map, struct compiled_route *compiled, s
         *row++ = stats_series_id(stats, route->name, route->rules[i].to);
     *row = stats_series_id(stats, route->name, SLICE_NONE);
     for (size_t i = 0; i < route->shadow_count; i++)
-        compiled->shadows[i].series = stats_shadow_id(stats, route->name, route->shadows[i].to);
+        add_shadow(&compiled->shadows[i], route->name, stats);
     for (size_t i = 0; i < route->split_count && i < ROUTE_INLINE_ENTRIES; i++)
         compiled->entries[i].series = map->ids[compiled->first_slot + i];
 }
@@ -54,6 +61,9 @@ static void add_shadow_upstreams(struct series_map *map, struct arena *arena, co
         for (size_t i = 0; i < config->routes[r].shadow_count; i++) {
             const struct shadow_config *shadow = &config->routes[r].shadows[i];
             map->shadow_upstreams[shadow->upstream_index] = stats_upstream_shadow_id(stats, shadow->to);
+            if (shadow->compare.control.len > 0)
+                map->shadow_upstreams[shadow->compare.control_index] =
+                    stats_upstream_shadow_id(stats, shadow->compare.control);
         }
 }
 

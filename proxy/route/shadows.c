@@ -18,12 +18,36 @@ static uint32_t mask_of(const struct slice_list *methods)
     return mask;
 }
 
-void shadow_compile(struct condition_compiler *conditions, const struct shadow_config *config,
+/* The control's copy is like the shadow's, to another upstream. */
+static struct compiled_shadow *control_compile(struct arena *arena, const struct shadow_config *config)
+{
+    struct compiled_shadow *control = arena_zalloc(arena, sizeof *control);
+    struct shadow_config *copy = arena_alloc(arena, sizeof *copy);
+    *copy = *config;
+    copy->to = config->compare.control;
+    copy->to_place = config->compare.control_place;
+    copy->upstream_index = config->compare.control_index;
+    copy->compare = (struct compare_config){ .is_on = false };
+    control->config = copy;
+    return control;
+}
+
+uint32_t shadow_set_slots(struct compiled_shadow *shadow, uint32_t first)
+{
+    shadow->slot = first++;
+    if (shadow->control != NULL)
+        shadow->control->slot = first++;
+    return first;
+}
+
+void shadow_compile(struct arena *arena, struct condition_compiler *conditions, const struct shadow_config *config,
                     struct compiled_shadow *out)
 {
     *out = (struct compiled_shadow){ .config = config, .method_mask = mask_of(&config->methods) };
     if (config->when != NULL)
         out->when = condition_compiler_run(conditions, config->when);
+    if (config->compare.is_on && config->compare.control.len > 0)
+        out->control = control_compile(arena, config);
 }
 
 static bool method_fits(const struct compiled_shadow *shadow, const struct message *m)

@@ -14,10 +14,11 @@
 /* A shadow ready to run. */
 struct compiled_shadow {
     const struct shadow_config *config;
-    struct condition_program *when; /* NULL: always */
-    uint32_t method_mask;           /* bit per enum method; OTHER: compare names */
-    uint32_t slot;                  /* in any array with a place for each shadow of all routes */
-    uint32_t series;                /* what its copies count in: set before the table is published (front/series.h) */
+    struct condition_program *when;  /* NULL: always */
+    uint32_t method_mask;            /* bit per enum method; OTHER: compare names */
+    uint32_t slot;                   /* in any array with a place for each shadow of all routes */
+    struct compiled_shadow *control; /* a copy of those that are compared goes there, too; NULL: no control */
+    uint32_t series;                 /* what its copies count in: set before the table is published (front/series.h) */
 };
 
 enum shadow_miss {
@@ -29,8 +30,10 @@ enum shadow_miss {
 
 /* Compiled from its configuration, but for slot and series. */
 struct condition_compiler;
-void shadow_compile(struct condition_compiler *conditions, const struct shadow_config *config,
+void shadow_compile(struct arena *arena, struct condition_compiler *conditions, const struct shadow_config *config,
                     struct compiled_shadow *out);
+/* Gives it, and its control, the slots from `first` on; the next that is free. */
+uint32_t shadow_set_slots(struct compiled_shadow *shadow, uint32_t first);
 
 enum shadow_miss shadow_meets(const struct compiled_shadow *shadow, const struct route_request *request);
 

@@ -90,7 +90,7 @@ static void compile_shadows(struct table_builder *b, struct compiled_route *r)
 {
     r->shadows = arena_zalloc_array(b->arena, r->config->shadow_count, sizeof *r->shadows);
     for (size_t i = 0; i < r->config->shadow_count; i++)
-        shadow_compile(&b->conditions, &r->config->shadows[i], &r->shadows[i]);
+        shadow_compile(b->arena, &b->conditions, &r->config->shadows[i], &r->shadows[i]);
 }
 
 static void compile_split(struct table_builder *b, struct compiled_route *r)
@@ -182,7 +182,7 @@ struct route_table *route_table_build(struct arena *arena, const struct config *
         t->slot_count += (uint32_t)(config->routes[i].split_count + config->routes[i].rule_count + 1);
         t->block_units += block_units(r);
         for (size_t k = 0; k < config->routes[i].shadow_count; k++)
-            r->shadows[k].slot = t->shadow_count++;
+            t->shadow_count = shadow_set_slots(&r->shadows[k], t->shadow_count);
     }
     if (errors->error_count > errors_before)
         return NULL; /* the index takes hosts and paths to be in normal form */

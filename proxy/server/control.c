@@ -37,6 +37,12 @@ static enum process_state get_state(void *arg)
     return s->state;
 }
 
+static void get_shadows(void *arg, struct slice route, enum comparer_part part, struct json *array)
+{
+    struct server *s = arg;
+    comparer_write(s->comparer, route, part, array);
+}
+
 static void get_metrics(void *arg, struct metrics_facts *out)
 {
     struct server *s = arg;
@@ -179,6 +185,7 @@ struct admin_control server_control(struct server *s)
         .overrides = get_overrides,
         .status = get_status,
         .state = get_state,
+        .shadows = get_shadows,
         .metrics = get_metrics,
         .reload = do_reload,
         .restore = do_restore,

@@ -17,6 +17,7 @@
 #include "server/sockets.h"
 #include "server/state_dir.h"
 #include "server/watch.h"
+#include "shadow/comparer.h"
 
 #define SERVER_SIGNAL_COUNT 4
 
@@ -37,6 +38,7 @@ struct server {
     struct stats *stats;
     struct limits *limits;
     struct places *places, *shadow_places; /* upstream/places.h: waiting requests, copies under way */
+    struct comparer *comparer;
     struct state_dir state_dir;
     struct socket_set sockets;
     struct store *store;
@@ -101,6 +103,13 @@ void server_reopen_logs(struct server *s);
 /* Watches the names of the current snapshot; the workers hear of addresses by and by. After each publication. */
 void server_watch_names(struct server *s);
 void server_forget_names(struct server *s);
+
+/* ---- compare.c ----------------------------------------------------------------------------------------------------------- */
+
+/* Before the first publication. */
+void server_compare_begin(struct server *s);
+/* What this snapshot wants compared: after its series are known, before the workers see it. */
+void server_compare_configure(struct server *s, const struct snapshot *snapshot);
 
 /* ---- tickets.c ----------------------------------------------------------------------------------------------------------- */
 

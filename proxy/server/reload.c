@@ -186,6 +186,7 @@ static int *fds_of_all(struct server *s, const struct config *config)
 static void publish(struct server *s, struct snapshot *snapshot)
 {
     snapshot->series = series_map_build(&snapshot->arena, snapshot->table, s->stats);
+    server_compare_configure(s, snapshot);
     override_set_reconcile(&s->overrides, snapshot);
     struct weights_set *weights = weights_set_create(&s->publisher);
     override_set_apply(&s->overrides, snapshot, &weights->arena, &weights->weights);

@@ -62,6 +62,7 @@ static void publish_first(struct server *s, struct snapshot *snapshot)
     bool is_known;
     choose_generation(s, snapshot, &is_known);
     snapshot->series = series_map_build(&snapshot->arena, snapshot->table, s->stats);
+    server_compare_configure(s, snapshot);
     override_set_reconcile(&s->overrides, snapshot);
     struct weights_set *weights = weights_set_create(&s->publisher);
     override_set_apply(&s->overrides, snapshot, &weights->arena, &weights->weights);
@@ -88,6 +89,7 @@ static void worker_begin(struct server *s, uint32_t index, int *fds)
         .limits = s->limits,
         .places = s->places,
         .shadow_places = s->shadow_places,
+        .comparer = s->comparer,
         .ticket_keys = &s->ticket_keys,
         .pseudonym = slice_from_cstr(s->pseudonym),
         .worker_count = s->worker_count,
@@ -194,6 +196,7 @@ static bool prepare(struct server *s, const struct config *config, struct err_li
         !root_drop(s, config, errors))
         return false;
     s->access_writer = access_writer_start();
+    server_compare_begin(s);
     return server_open_access_log(s, config, errors);
 }
 
@@ -253,6 +256,8 @@ static void workers_end(struct server *s)
 static void serving_end(struct server *s)
 {
     workers_end(s);
+    if (s->comparer != NULL)
+        comparer_stop(s->comparer);
     mailbox_close(&s->inbox);
     if (s->admin != NULL)
         admin_close(s->admin);

@@ -62,6 +62,7 @@ struct worker_options {
     struct limits *limits;                     /* shared by all workers; owned by the main thread */
     struct places *places;                     /* likewise */
     struct places *shadow_places;              /* likewise: of copies under way */
+    struct comparer *comparer;                 /* likewise */
     const struct tls_ticket_keys *ticket_keys; /* the first; copied */
     struct slice pseudonym;                    /* "weir-5f3a9c21": names this process in Via; outlives the worker */
     uint32_t worker_count;                     /* max_connections of upstreams are divided among so many */

@@ -85,6 +85,8 @@ void shadow_binding_attach(struct shadow_binding *b, struct shadow_pool *pool, c
         for (size_t i = 0; i < route->config->shadow_count; i++) {
             const struct compiled_shadow *shadow = &route->shadows[i];
             slot_attach(&b->slots[shadow->slot], pool, table, route, shadow, upstreams);
+            if (shadow->control != NULL)
+                slot_attach(&b->slots[shadow->control->slot], pool, table, route, shadow->control, upstreams);
         }
     }
 }

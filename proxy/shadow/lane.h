@@ -24,7 +24,7 @@ struct shadow_lane {
     char *label;      /* "ROUTE to UPSTREAM", for the log */
     uint32_t series;  /* its id in the statistics: the same for the same route and upstream */
     uint32_t ref_count;
-    uint64_t held_bytes; /* by its copies under way on this worker */
+    uint64_t held_bytes; /* by its copies under way on this worker, and by the pairs they belong to */
     struct breaker breaker;
     struct log_limit complaints;
 };
@@ -35,6 +35,7 @@ struct shadow_slot {
     struct upstream *upstream;
     uint64_t memory_bytes; /* this worker's part of max_memory */
     struct share share;    /* what is left of the block its share is drawn from */
+    struct share compared; /* of that of compare.sample */
 };
 
 /* The shadows of one snapshot. Embedded. */

@@ -262,6 +262,16 @@ bool pair_failed(struct pair *p, enum pair_side side, enum reason reason, int64_
     return side_end(p, side, PAIR_FAILED);
 }
 
+bool pair_given_up(struct pair *p, enum pair_side side)
+{
+    return side_end(p, side, PAIR_ABSENT);
+}
+
+void pair_keep_no_more(struct pair *p)
+{
+    p->limit_bytes = p->capacity;
+}
+
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
 
 struct slice pair_text(const struct pair *p, struct pair_run run)

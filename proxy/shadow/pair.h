@@ -40,7 +40,7 @@
 enum pair_side { PAIR_PRIMARY, PAIR_SHADOW, PAIR_CONTROL, PAIR_SIDE_COUNT };
 
 enum pair_outcome {
-    PAIR_ABSENT,   /* never asked: there is no control, or its copy was given up before it began */
+    PAIR_ABSENT,   /* never asked: there is no control; or not heard to its end, for no fault of its own */
     PAIR_AWAITED,  /* asked, and not ended */
     PAIR_ANSWERED, /* head and body came whole */
     PAIR_FAILED    /* no answer, or a part of one: `reason` says why */
@@ -79,7 +79,7 @@ struct pair_answer {
 };
 
 struct pair_request {
-    struct pair_run method, target, host; /* target as received; host is its authority or Host */
+    struct pair_run method, target, host; /* target as in the head; host is its authority or Host */
     struct pair_head head;
     struct pair_body body;
     bool is_whole; /* pair_end_request was called: all of the body is counted */
@@ -97,6 +97,8 @@ struct pair_about {
     uint32_t limit_bytes;      /* of the buffer: pair_limit(body_limit_bytes) */
 };
 
+struct shadow_lane;
+
 struct pair {
     uint32_t magic;
     uint32_t shadow_id;
@@ -108,6 +110,14 @@ struct pair {
     struct pair_answer answers[PAIR_SIDE_COUNT];
     uint32_t awaited_count;
     uint32_t body_limit_bytes, limit_bytes;
+
+    /* The worker's, until it is handed over: shadow/capture.h. */
+    struct pair *next;         /* of the same request */
+    struct mono_time started;  /* latencies count from here */
+    struct shadow_lane *lane;  /* where its memory is counted */
+    uint64_t counted_bytes;    /* so far */
+    uint64_t lane_limit_bytes; /* what the lane may hold */
+
     char *buffer; /* owned; moves as it grows, so only places in it are kept */
     uint32_t used, capacity;
 };
@@ -123,7 +133,7 @@ size_t pair_memory_bytes(const struct pair *p);
 
 /* -- writing: the worker -------------------------------------------------------------------------------------------- */
 
-/* The head as the client sent it; dropped lines are left out. Once. */
+/* The head as it went on to the primary; dropped lines are left out. Once. */
 void pair_set_request(struct pair *p, const struct message *m);
 void pair_add_request_body(struct pair *p, const char *bytes, size_t len);
 void pair_end_request(struct pair *p);
@@ -137,6 +147,11 @@ void pair_add_answer_body(struct pair *p, enum pair_side side, const char *bytes
 bool pair_answered(struct pair *p, enum pair_side side) MUST_CHECK;
 /* As pair_answered. latency_us counts only when no head came. */
 bool pair_failed(struct pair *p, enum pair_side side, enum reason reason, int64_t latency_us) MUST_CHECK;
+
+/* As pair_answered: the side is ABSENT again, as if it had not been asked. */
+bool pair_given_up(struct pair *p, enum pair_side side) MUST_CHECK;
+/* What comes from here on is counted and hashed only, as far as the buffer has no room now. */
+void pair_keep_no_more(struct pair *p);
 
 /* -- reading: whoever owns it ---------------------------------------------------------------------------------------- */
 

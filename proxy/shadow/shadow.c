@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "route/edits.h"
+#include "shadow/capture.h"
 #include "upstream/places.h"
 
 #define ARENA_LIMIT_BYTES     (256u * 1024) /* of one copy: its head, edits, trailers; the answer's fields */
@@ -83,13 +84,15 @@ static void finish_answered(struct shadow *s)
         log_line_limited(&lane->complaints, COMPLAINT_INTERVAL_MS, LOG_INFO, "shadow of route %s: it answers again",
                          lane->label);
     stats_shadow_add(s->pool->stats, s->shadow->series, STATS_SHADOW_OK);
+    capture_end(s->pool, &s->pair, s->side, REASON_NONE);
     shadow_free(s);
 }
 
-static void finish_failed(struct shadow *s, enum stats_shadow_cell result)
+static void finish_failed(struct shadow *s, enum stats_shadow_cell result, enum reason reason)
 {
     on_failure(s);
     stats_shadow_add(s->pool->stats, s->shadow->series, result);
+    capture_end(s->pool, &s->pair, s->side, reason);
     shadow_free(s);
 }
 
@@ -106,6 +109,7 @@ static void drop(struct shadow *s, enum shadow_drop why)
     else
         breaker_on_nothing(&s->slot->lane->breaker, s->is_probe);
     count_drop(s->pool, s->shadow, why);
+    capture_give_up(s->pool, &s->pair, s->side);
     shadow_free(s);
 }
 
@@ -200,13 +204,18 @@ static struct shadow *shadow_of(struct exchange *x)
 /* Nobody asked it to become a tunnel. */
 static void on_head(struct exchange *x, struct message *response)
 {
+    struct shadow *s = shadow_of(x);
     if (response->status == 101)
-        finish_failed(shadow_of(x), STATS_SHADOW_ERROR);
+        finish_failed(s, STATS_SHADOW_ERROR, REASON_UPSTREAM_INVALID);
+    else if (response->status >= 200 && s->pair != NULL)
+        capture_head(s->pool, s->pair, s->side, response);
 }
 
 static void on_data(struct exchange *x, struct chunk *chunk, uint32_t offset, uint32_t length)
 {
-    (void)x, (void)chunk, (void)offset, (void)length;
+    struct shadow *s = shadow_of(x);
+    if (s->pair != NULL)
+        capture_body(s->pair, s->side, chunk->bytes + offset, length);
 }
 
 static void on_trailers(struct exchange *x, struct message *trailers)
@@ -226,8 +235,7 @@ static void on_end(struct exchange *x)
 
 static void on_failed(struct exchange *x, enum reason reason)
 {
-    (void)reason;
-    finish_failed(shadow_of(x), STATS_SHADOW_ERROR);
+    finish_failed(shadow_of(x), STATS_SHADOW_ERROR, reason);
 }
 
 static void on_drained(struct exchange *x)
@@ -237,7 +245,7 @@ static void on_drained(struct exchange *x)
 
 static void on_half_closed(struct exchange *x)
 {
-    finish_failed(shadow_of(x), STATS_SHADOW_ERROR); /* only tunnels are */
+    finish_failed(shadow_of(x), STATS_SHADOW_ERROR, REASON_UPSTREAM_INVALID); /* only tunnels are */
 }
 
 static const struct exchange_events shadow_events = {
@@ -255,7 +263,7 @@ static void on_timer(void *arg)
 {
     struct shadow *s = arg;
     CHECK_MAGIC(s, SHADOW_MAGIC);
-    finish_failed(s, STATS_SHADOW_TIMEOUT);
+    finish_failed(s, STATS_SHADOW_TIMEOUT, REASON_RESPONSE_TIMEOUT);
 }
 
 /* ---- the head -------------------------------------------------------------------------------------------------------- */
@@ -415,7 +423,7 @@ static void start(struct shadow *s, const struct shadow_source *source)
     if (refused == REASON_OVERLOADED) {
         drop(s, SHADOW_DROP_PENDING);
     } else if (refused != REASON_NONE) {
-        finish_failed(s, STATS_SHADOW_ERROR);
+        finish_failed(s, STATS_SHADOW_ERROR, refused);
     } else {
         if (is_head_needed(s))
             own_head(s);
@@ -432,17 +440,51 @@ static void start(struct shadow *s, const struct shadow_source *source)
     }
 }
 
+/* NULL: counted as dropped. */
+static struct shadow *try_create(struct shadow_binding *b, const struct compiled_shadow *shadow,
+                                 const struct shadow_source *source)
+{
+    bool is_probe;
+    if (!may_begin(b->pool, shadow, &b->slots[shadow->slot], source->head, &is_probe))
+        return NULL;
+    struct shadow *s = shadow_create(b, shadow);
+    s->is_probe = is_probe;
+    s->pin = source->pin(source->pin_arg);
+    return s;
+}
+
+static void join_pair(struct shadow *s, struct pair *p, enum pair_side side)
+{
+    pair_await(p, side);
+    s->pair = p;
+    s->side = side;
+}
+
+/* A pair is awaited from all its sides before the first of them starts, and so may end. Without room for the control it is
+   compared without one. */
+static struct shadow *begin_compare(struct shadow_binding *b, struct shadow *s, const struct shadow_source *source)
+{
+    struct pair *p = capture_begin(b->pool, s->slot, s->shadow, source);
+    if (p == NULL)
+        return NULL;
+    join_pair(s, p, PAIR_SHADOW);
+    struct shadow *control = s->shadow->control != NULL ? try_create(b, s->shadow->control, source) : NULL;
+    if (control != NULL)
+        join_pair(control, p, PAIR_CONTROL);
+    return control;
+}
+
 void shadow_begin(struct shadow_binding *b, uint32_t chosen, const struct shadow_source *source)
 {
     for (; chosen != 0; chosen &= chosen - 1) {
         const struct compiled_shadow *shadow = &source->route->shadows[__builtin_ctz(chosen)];
-        bool is_probe;
-        if (!may_begin(b->pool, shadow, &b->slots[shadow->slot], source->head, &is_probe))
+        struct shadow *s = try_create(b, shadow, source);
+        if (s == NULL)
             continue;
-        struct shadow *s = shadow_create(b, shadow);
-        s->is_probe = is_probe;
-        s->pin = source->pin(source->pin_arg);
+        struct shadow *control = shadow->config->compare.is_on ? begin_compare(b, s, source) : NULL;
         start(s, source);
+        if (control != NULL)
+            start(control, source);
     }
 }
 
@@ -452,6 +494,8 @@ static void feed(struct shadow *s, struct chunk *chunk, uint32_t offset, uint32_
 {
     struct loop *loop = s->pool->loop;
     s->fed_bytes += length;
+    if (s->pair != NULL && s->side == PAIR_SHADOW)
+        capture_request_body(s->pair, chunk->bytes + offset, length);
     if (s->fed_bytes > s->shadow->config->max_body_bytes) {
         drop(s, SHADOW_DROP_BODY);
         return;
@@ -492,6 +536,8 @@ void shadow_feed_end(struct shadow *first, const struct message *trailers)
     for (struct shadow *s = first, *next; s != NULL; s = next) {
         CHECK_MAGIC(s, SHADOW_MAGIC);
         next = s->next;
+        if (s->pair != NULL && s->side == PAIR_SHADOW)
+            capture_request_end(s->pair);
         if (trailers != NULL)
             s->trailers = own_trailers(&s->arena, trailers);
         if (s->arena.has_overflowed)

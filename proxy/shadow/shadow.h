@@ -12,7 +12,8 @@
  * given up. A short piece would hold a whole chunk, so it is packed; what is counted against max_memory is chunks, not
  * bytes, and the room that a copy's connection reads into.
  *
- * The answer is read and dropped. Copies are written when the turn ends, behind what the request itself has to send.
+ * The answer is read and dropped, or compared (shadow/capture.h): then the request goes to the control, too, whose copy is
+ * one like any other, with bounds of its own. Copies are written when the turn ends, behind what the request itself has to send.
  *
  * Owner: the pool; a copy is freed at once when it is finished, which any call below may do to any copy it is given.
  * Thread: the worker's.
@@ -20,7 +21,7 @@
  *   invariants
  *   S1 a copy is on pool->live from shadow_begin to its end, and is counted once, by how it ended
  *   S2 `from` is set exactly while its request may still feed it
- *   S3 lane->held_bytes is the sum of held_bytes of the lane's copies
+ *   S3 lane->held_bytes is the sum of held_bytes of the lane's copies, and of counted_bytes of its pairs
  *   S4 its binding is pinned: configuration and upstream do not change under it */
 #ifndef SHADOW_SHADOW_H
 #define SHADOW_SHADOW_H
@@ -29,11 +30,13 @@
 #include "http/trace.h"
 #include "net/loop.h"
 #include "shadow/lane.h"
+#include "shadow/pair.h"
 #include "stats/counters.h"
 #include "upstream/exchange.h"
 
 #define SHADOW_MAGIC 0x53484457u
 
+struct comparer;
 struct places;
 
 /* The copies of one worker, and what they share. Embedded in the front. */
@@ -41,6 +44,7 @@ struct shadow_pool {
     struct loop *loop;
     struct stats_worker *stats;
     struct upstream_set upstreams; /* connections of copies only */
+    struct comparer *comparer;     /* gets the pairs; NULL: nothing is compared */
     struct places *inflight;       /* of all workers: copies under way, by lane->series */
     struct list lanes;
     struct list live, flush_due;
@@ -60,6 +64,8 @@ struct shadow {
     const struct compiled_shadow *shadow;
     struct shadow_slot *slot;
     void *pin;
+    struct pair *pair;   /* what its answer is compared in; NULL: it is dropped unread */
+    enum pair_side side; /* of the pair */
     struct timer timer;  /* armed once the request is complete */
     uint64_t fed_bytes;  /* of the body */
     uint64_t held_bytes; /* counted against max_memory */
@@ -83,6 +89,8 @@ struct shadow_source {
     void *(*pin)(void *arg); /* once for each copy */
     void *pin_arg;
     struct shadow **list; /* of the request: copies that want its body */
+    struct slice primary; /* the upstream that the request goes to */
+    struct pair **pairs;  /* of the request: pairs that want its answer */
 };
 
 void shadow_pool_init(struct shadow_pool *pool, struct loop *loop, struct stats_worker *stats, uint32_t worker_index,

@@ -93,12 +93,15 @@ enum shadow_drop {
     SHADOW_DROP_COUNT
 };
 
-/* How copies of one shadow (route, upstream) ended. */
+#define STATS_VERDICT_COUNT 3 /* same, different, noise */
+
+/* How copies of one shadow (route, upstream) ended, and what comparing them said. */
 enum stats_shadow_cell {
-    STATS_SHADOW_OK,      /* its answer came, whatever the status */
-    STATS_SHADOW_ERROR,   /* none came, or none that could be understood */
-    STATS_SHADOW_TIMEOUT, /* not in time */
-    STATS_SHADOW_DROPS,   /* SHADOW_DROP_COUNT of them */
+    STATS_SHADOW_OK,       /* its answer came, whatever the status */
+    STATS_SHADOW_ERROR,    /* none came, or none that could be understood */
+    STATS_SHADOW_TIMEOUT,  /* not in time */
+    STATS_SHADOW_COMPARED, /* STATS_VERDICT_COUNT of them, in the order of enum verdict (shadow/noise.h) */
+    STATS_SHADOW_DROPS = STATS_SHADOW_COMPARED + STATS_VERDICT_COUNT, /* SHADOW_DROP_COUNT of them */
     STATS_SHADOW_CELL_COUNT = STATS_SHADOW_DROPS + SHADOW_DROP_COUNT
 };
 

@@ -304,6 +304,17 @@ static void write_shadow_drops(struct expose *e, const struct stats *stats)
         }
 }
 
+static void write_shadow_verdicts(struct expose *e, const struct stats *stats)
+{
+    static const char *const verdicts[STATS_VERDICT_COUNT] = { "same", "different", "noise" };
+    expose_family(e, EXPOSE_COUNTER, "weir_shadow_compared_total",
+                  "Copies whose answer was compared with the primary's, by what it was");
+    for (uint32_t id = 1; id < stats->shadows.count; id++)
+        for (unsigned i = 0; i < STATS_VERDICT_COUNT; i++)
+            write_shadow(e, stats, id, "verdict", slice_from_cstr(verdicts[i]),
+                         stats_sum_shadow(stats, id, STATS_SHADOW_COMPARED + i));
+}
+
 static void write_config(struct expose *e, const struct metrics_config *config)
 {
     const struct {
@@ -380,6 +391,7 @@ void metrics_write(struct text *out, enum expose_format format, const struct sta
     write_upstreams(&e, stats);
     write_shadow_results(&e, stats);
     write_shadow_drops(&e, stats);
+    write_shadow_verdicts(&e, stats);
     write_config(&e, &facts->config);
     struct expose_label version = { "version", slice_from_cstr(facts->version) };
     expose_family(&e, EXPOSE_GAUGE, "weir_build_info", "Always 1; the version is a label");

@@ -19,6 +19,7 @@ struct stats *stats_create(uint32_t worker_count)
     registry_init(&s->shadows, STATS_SHADOW_PAGES * STATS_PAGE_BLOCKS);
     s->workers = memory_resize_array(NULL, worker_count, sizeof(struct stats_worker *));
     s->worker_count = worker_count;
+    s->comparer = stats_worker_create();
     for (uint32_t i = 0; i < worker_count; i++)
         s->workers[i] = stats_worker_create();
     return s;
@@ -30,6 +31,7 @@ void stats_destroy(struct stats *s)
         return;
     for (uint32_t i = 0; i < s->worker_count; i++)
         stats_worker_destroy(s->workers[i]);
+    stats_worker_destroy(s->comparer);
     memory_free(s->workers);
     registry_fini(&s->series);
     registry_fini(&s->upstreams);
@@ -120,7 +122,8 @@ uint64_t stats_sum_shadow(const struct stats *s, uint32_t shadow, unsigned cell)
         const struct stats_shadow *b = block_read(s->workers[i]->shadows, STATS_SHADOW_PAGES, shadow, sizeof *b);
         sum += b ? cell_read(&b->cells[cell]) : 0;
     }
-    return sum;
+    const struct stats_shadow *b = block_read(s->comparer->shadows, STATS_SHADOW_PAGES, shadow, sizeof *b);
+    return sum + (b ? cell_read(&b->cells[cell]) : 0);
 }
 
 uint64_t stats_sum_listener(const struct stats *s, uint32_t listener, enum stats_protocol protocol)

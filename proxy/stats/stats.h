@@ -20,6 +20,7 @@ struct stats {
     struct registry listeners;     /* listener, "" */
     struct registry shadows;       /* route, upstream */
     struct stats_worker **workers; /* by worker index; each written by its worker */
+    struct stats_worker *comparer; /* of the thread that compares; only cells of shadows */
     uint32_t worker_count;         /* fixed for the life of the process */
 };
 

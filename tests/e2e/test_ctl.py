@@ -108,6 +108,8 @@ def test_every_other_command_asks_the_right_thing(api):
         ("config", "diff", "3", "5"): ("GET", "/api/v1/config/versions?diff=3..5", None),
         ("config", "restore", "3", "--reason", "bad day"):
             ("POST", "/api/v1/config/versions/3/restore", {"reason": "bad day"}),
+        ("shadow", "a b"): ("GET", "/api/v1/shadow/a%20b", None),
+        ("shadow", "shop", "diffs"): ("GET", "/api/v1/shadow/shop/diffs", None),
         ("reload",): ("POST", "/api/v1/reload", {"reason": reason}),
         ("reload", "--reason", "new"): ("POST", "/api/v1/reload", {"reason": "new"}),
         ("drain",): ("POST", "/api/v1/drain", {"reason": reason}),
@@ -281,3 +283,111 @@ def test_a_refused_connection_has_a_hint():
         f"weir ctl status: could not reach {url}: Connection refused\n"
         "Is weir running there? --state-dir or --admin choose another instance.\n"
     )
+
+
+# ---- shadow --------------------------------------------------------------------------------------------------------------
+
+
+def compared(**more):
+    latency = {"count": 40, "p50_ms": 1.25, "p90_ms": 2, "p99_ms": 3.5}
+    one = {
+        "upstream": "dark", "control": "twin", "since": "2026-01-02T03:04:05.000Z", "verdict": "different",
+        "pairs": {"same": 1, "different": 36, "noise": 3, "checked": 40, "skipped": 2},
+        "fields": [
+            {"field": "$.price", "verdict": "different", "settled": True, "shadow_only": 36, "control_only": 0, "both": 0,
+             "unchecked": 1, "evidence": 12345678, "evidence_needed": 600},
+            {"field": "$.at", "verdict": "noise", "settled": False, "shadow_only": 3, "control_only": 0, "both": 0,
+             "unchecked": 0, "evidence": 1.5, "evidence_needed": 200},
+        ],
+        "latency": {"primary": latency, "shadow": dict(latency, p99_ms=70), "control": latency},
+    }
+    return {**one, **more}
+
+
+def test_shadow_shows_verdicts_with_their_evidence_and_latencies_side_by_side(api):
+    api.body = json.dumps({"route": "shop", "compares_dropped": 7, "shadows": [compared()]})
+    done = api.ctl("shadow", "shop")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == """\
+shop to dark: different  (1 same, 36 different, 3 noise, 2 without an answer to compare)
+noise is learnt from twin, since 2026-01-02T03:04:05.000Z
+field    verdict             shadow alone  control alone  both  evidence
+$.price  different                     37              0     0  1.23e+07 of 600
+$.at     noise, not settled             3              0     0  1.5 of 200
+latency  answers  p50 ms  p90 ms  p99 ms
+primary       40     1.2     2.0     3.5
+shadow        40     1.2     2.0    70.0
+control       40     1.2     2.0     3.5
+7 pairs of this process were not compared: they came too fast
+"""
+
+
+def test_shadow_without_a_control_or_a_comparison_says_so(api):
+    fields = [{"field": "status", "verdict": "different", "settled": True, "shadow_only": 0, "control_only": 0, "both": 0,
+               "unchecked": 4}]
+    api.body = json.dumps({"route": "shop", "compares_dropped": 0, "shadows": [compared(control=None, fields=fields)]})
+    done = api.ctl("shadow", "shop")
+    assert "no control: what differs is different, since" in done.stdout
+    assert "status  different             4              0     0  -\n" in done.stdout
+    api.body = json.dumps({"route": "shop", "compares_dropped": 0, "shadows": []})
+    assert api.ctl("shadow", "shop").stdout == "shop compares no shadow: add compare: to one of its shadows\n"
+
+
+def a_diff():
+    return {
+        "at": "2026-01-02T03:04:05.000Z", "verdict": "different",
+        "request": {"method": "GET", "host": "shop.example.com", "target": "/cart?x=1"},
+        "primary": {"status": 200}, "shadow": {"status": 200}, "control": {"status": 200}, "difference_count": 9,
+        "differences": [
+            {"field": "$.items[*].price", "place": "$.items[3].price", "verdict": "different", "settled": True,
+             "control_differs": False, "primary": "1", "shadow": "2", "control": "1"},
+            {"field": "$.at (presence)", "place": "$.at", "verdict": "noise", "settled": False,
+             "control_differs": True, "primary": "\u001b[31m", "shadow": None, "control": "5"},
+        ],
+    }
+
+
+def test_shadow_diffs_look_like_a_diff_and_steer_no_terminal(api):
+    api.body = json.dumps({"route": "shop", "compares_dropped": 0, "shadows": [{"upstream": "dark", "diffs": [a_diff()]}]})
+    done = api.ctl("shadow", "shop", "diffs")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == """\
+2026-01-02T03:04:05.000Z GET shop.example.com/cart?x=1 to dark: different
+@@ $.items[3].price  different
+- primary  1
++ shadow   2
+@@ $.at  noise, not settled
+- primary  ?[31m
++ shadow   (absent)
+~ control  5
+and 7 more
+"""
+    api.body = json.dumps({"route": "shop", "compares_dropped": 0, "shadows": [{"upstream": "dark", "diffs": []}]})
+    assert api.ctl("shadow", "shop", "diffs").stdout == "shop to dark: no pair that differs is kept\n"
+
+
+def test_shadow_diffs_are_coloured_on_a_terminal_only(api):
+    api.body = json.dumps({"route": "shop", "compares_dropped": 0, "shadows": [{"upstream": "dark", "diffs": [a_diff()]}]})
+    master, slave = os.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    shown = b""
+    with subprocess.Popen(
+        [WEIR, "ctl", "--admin", api.url, "shadow", "shop", "diffs"], stdout=slave, env=dict(environment, TERM="xterm")
+    ) as process:
+        os.close(slave)
+        try:
+            while piece := os.read(master, 4096):
+                shown += piece
+        except OSError:  # Linux says EIO when the other side is closed
+            pass
+        assert process.wait(60) == 0
+    os.close(master)
+    assert b"\x1b[31m- primary  1\x1b[0m" in shown
+    assert b"\x1b[32m+ shadow   2\x1b[0m" in shown
+    assert b"\x1b" not in api.ctl("shadow", "shop", "diffs").stdout.encode()
+
+
+def test_shadow_takes_no_other_word(api):
+    done = api.ctl("shadow", "shop", "diff")
+    assert done.returncode == 2 and '"diff" is not diffs' in done.stderr
+    assert api.asked == []
