@@ -129,7 +129,7 @@ static bool list_has(const struct slice *items, size_t count, struct slice name)
     return false;
 }
 
-static bool is_header_compared(const struct compare_plan *plan, struct slice name)
+bool compare_wants_header(const struct compare_plan *plan, struct slice name)
 {
     const struct compare_config *config = plan->config;
     if (list_has(config->ignore_headers.items, config->ignore_headers.count, name))
@@ -210,7 +210,7 @@ static void compare_headers(const struct compare_plan *plan, const struct pair *
     struct slice name, value;
     for (size_t i = 0; i < ARRAY_COUNT(heads); i++)
         for (uint32_t cursor = 0; pair_next_field(p, heads[i], &cursor, &name, &value);)
-            if (is_header_compared(plan, name))
+            if (compare_wants_header(plan, name))
                 compare_header(plan, p, side, name, &texts, out);
     text_fini(&texts.name);
     text_fini(&texts.primary);

@@ -48,6 +48,9 @@ const struct compare_plan *compare_plan_build(struct arena *arena, const struct 
 extern const struct slice compare_ignored_headers[];
 extern const size_t compare_ignored_header_count;
 
+/* Whether a header of answers is compared: what `headers` and `ignore_headers` say, else the list above. */
+bool compare_wants_header(const struct compare_plan *plan, struct slice name);
+
 /* How far an answer was looked at: each includes those before. */
 enum compare_reach {
     REACH_NONE,   /* it was not asked for */
