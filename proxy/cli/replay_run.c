@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/memory.h"
 #include "base/units.h"
+#include "config/model.h"
 #include "http/message.h"
 
 #include <signal.h>
@@ -16,8 +17,7 @@
 #define WAIT_MS           100 /* at most between two looks at the clock */
 #define FACTOR_MIN        0.001
 #define FACTOR_MAX        1000.0
-#define SHADOW_MARK_NAME  "x-shadow" /* loop guard: no shadow of a shadow */
-#define SENT_HEADERS_MORE 2          /* Host and the mark */
+#define SENT_HEADERS_MORE 2 /* Host and the mark */
 
 /* One request: read ahead, then under way. */
 struct flight {

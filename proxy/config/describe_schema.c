@@ -154,9 +154,9 @@ static void add_reference(struct text *out, const struct setting_table *table)
     text_printf(out, "\"#/$defs/%s\"", table->name);
 }
 
-static void add_item(struct text *out, const struct setting_table *table)
+/* As a map, or short. */
+static void add_table_type(struct text *out, const struct setting_table *table)
 {
-    open_object(out);
     if (table->form == TABLE_AS_MAP_OR_FIRST) {
         add_key(out, "anyOf");
         text_add_cstr(out, "[{");
@@ -169,6 +169,12 @@ static void add_item(struct text *out, const struct setting_table *table)
     } else {
         add_reference(out, table);
     }
+}
+
+static void add_item(struct text *out, const struct setting_table *table)
+{
+    open_object(out);
+    add_table_type(out, table);
     text_add_char(out, '}');
 }
 
@@ -206,7 +212,7 @@ static void add_row(struct text *out, const struct setting *row)
         add_word(out, row->default_text);
     }
     if (row->type == SETTING_TABLE)
-        add_reference(out, row->table);
+        add_table_type(out, row->table);
     else if (row->type == SETTING_MAP)
         add_map(out, row);
     else if (row->type == SETTING_LIST) {

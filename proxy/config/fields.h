@@ -81,7 +81,7 @@ struct setting {
     const char *doc;  /* one sentence */
 };
 
-/* How an item of a list or map may be written. */
+/* How a table may be written: an item of a list or map in each of these, a table of its own never as its first row only. */
 enum table_form {
     TABLE_AS_MAP,
     TABLE_AS_MAP_OR_FIRST, /* as a map, or as just the value of its first row */

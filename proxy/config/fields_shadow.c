@@ -56,6 +56,27 @@ static const struct setting_table compare_table = {
     .finish = compare_finish,
 };
 
+/* ---- record ------------------------------------------------------------------------------------------------------ */
+
+static const struct setting record_rows[] = {
+    { FILE_PATH("file", struct record_config, file), PLACE(struct record_config, place), .flags = SETTING_REQUIRED,
+      .doc = "The file, appended to and reopened on USR1, mode 0600; shadows that name the same one share it." },
+    { SIZE("max_bytes", struct record_config, max_bytes), .default_text = "64MiB", .min_text = "64KiB",
+      .max_text = "1TiB", .doc = "Past it the file is renamed to FILE.1, that one to FILE.2, and so on." },
+    { COUNT("keep", struct record_config, keep_count), .default_text = "4", .max_text = "1000",
+      .doc = "How many renamed files are kept; 0 throws away what was written." },
+    { SHARE("sample", struct record_config, sample_ppm), .default_text = "100%",
+      .doc = "Of the copies, so many are written." },
+};
+
+static const struct setting_table record_table = {
+    .name = "record",
+    .doc = "Writes copied requests and digests of the primary's answers, a line of JSON each: docs/record.md.",
+    .struct_bytes = sizeof(struct record_config),
+    ROWS(record_rows),
+    .form = TABLE_AS_MAP_OR_FIRST,
+};
+
 /* ---- shadow ------------------------------------------------------------------------------------------------------ */
 
 static const struct setting shadow_rows[] = {
@@ -84,6 +105,8 @@ static const struct setting shadow_rows[] = {
              "default." },
     { SUBTABLE("compare", struct shadow_config, compare, struct compare_config, compare_table),
       .doc = "Compares its answers with the primary's; when absent they are dropped." },
+    { SUBTABLE("record", struct shadow_config, record, struct record_config, record_table),
+      .doc = "Where copied requests are written, for `weir replay`; nowhere when absent." },
 };
 
 const struct setting_table config_shadow_table = {
@@ -92,6 +115,5 @@ const struct setting_table config_shadow_table = {
     .struct_bytes = sizeof(struct shadow_config),
     .place_offset = offsetof(struct shadow_config, place),
     ROWS(shadow_rows),
-    .later = (const char *const[]){ "record", NULL },
     .finish = shadow_finish,
 };

@@ -338,6 +338,16 @@ static void fill_key(struct fill *f, const struct setting *row, const struct nod
     memcpy((char *)target + row->offset, &key, sizeof key);
 }
 
+/* Some tables may be written as the value of their first row alone. */
+static void fill_subtable(struct fill *f, const struct setting *row, const char *key, const struct node *node,
+                          void *sub)
+{
+    if (row->table->form == TABLE_AS_MAP_OR_FIRST)
+        fill_item(f, row->table, key, node, sub);
+    else if (node->kind == NODE_MAP || fill_expect(f, node, NODE_MAP, key, table_noun(f, row->table)))
+        fill_table(f, row->table, node, sub);
+}
+
 /* `key` is what messages call the value: the row's name, or the name of an item that is written as just its first
    row. */
 static void fill_row(struct fill *f, const struct setting *row, const char *key, const struct node *node, void *target)
@@ -345,8 +355,7 @@ static void fill_row(struct fill *f, const struct setting *row, const char *key,
     set_place(target, row->place_offset, node->place);
     switch (row->type) {
     case SETTING_TABLE:
-        if (node->kind == NODE_MAP || fill_expect(f, node, NODE_MAP, key, table_noun(f, row->table)))
-            fill_table(f, row->table, node, (char *)target + row->offset);
+        fill_subtable(f, row, key, node, (char *)target + row->offset);
         break;
     case SETTING_LIST:
         if (fill_expect(f, node, NODE_LIST, key, "a list"))

@@ -334,6 +334,15 @@ struct compare_config {
     uint64_t max_body_bytes;  /* kept of each body; longer ones are compared by hash */
 };
 
+/* Where copied requests are written, for `weir replay`. */
+struct record_config {
+    struct slice file;   /* absolute; "": nothing is recorded */
+    struct place place;  /* of the file's name */
+    uint64_t max_bytes;  /* of a file, until it is rotated */
+    uint32_t keep_count; /* rotated files beside it */
+    uint32_t sample_ppm; /* of the copies: 0..1,000,000 */
+};
+
 /* The field that tells a copy, unless configured otherwise; what has it is not copied again. */
 #define SHADOW_MARK_NAME "x-shadow"
 
@@ -351,6 +360,7 @@ struct shadow_config {
     uint64_t max_memory_bytes;     /* of these, of the process */
     struct header_edits_config headers;
     struct compare_config compare;
+    struct record_config record;
     struct place place;
 };
 

@@ -41,6 +41,32 @@ static void check_control(struct check *c, const struct route_config *route, con
     err_hint(c->fill->errors, e, "name another upstream with the same version, or write live: true");
 }
 
+/* The other shadow that writes to the same file, earlier in the configuration; or NULL. */
+static const struct shadow_config *find_sharing(const struct config *config, const struct shadow_config *shadow)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        for (size_t k = 0; k < config->routes[i].shadow_count; k++) {
+            const struct shadow_config *other = &config->routes[i].shadows[k];
+            if (other == shadow)
+                return NULL;
+            if (slice_equal(other->record.file, shadow->record.file))
+                return other;
+        }
+    return NULL;
+}
+
+/* One file has one size and one row of renamed ones. */
+static void check_record(struct check *c, const struct shadow_config *shadow)
+{
+    const struct record_config *record = &shadow->record;
+    const struct shadow_config *other = record->file.len > 0 ? find_sharing(c->config, shadow) : NULL;
+    if (other == NULL ||
+        (other->record.max_bytes == record->max_bytes && other->record.keep_count == record->keep_count))
+        return;
+    err_add(c->fill->errors, record->place, "line %u records into the same file with another max_bytes or keep",
+            other->record.place.line);
+}
+
 /* Metrics and reports know a shadow by route and upstream. */
 void shadows_check(struct check *c)
 {
@@ -56,6 +82,7 @@ void shadows_check(struct check *c)
         for (size_t k = 0; k < route->shadow_count; k++) {
             check_distinct(c, route, k);
             check_control(c, route, &route->shadows[k]);
+            check_record(c, &route->shadows[k]);
         }
     }
 }

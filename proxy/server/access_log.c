@@ -38,6 +38,7 @@ bool server_open_access_log(struct server *s, const struct config *config, struc
 
 void server_reopen_logs(struct server *s)
 {
+    recorder_reopen(s->recorder);
     if (access_writer_open(s->access_writer, s->access_path))
         log_info("log: reopened %s", s->access_path != NULL ? s->access_path : "standard output");
     else

@@ -18,6 +18,7 @@
 #include "server/state_dir.h"
 #include "server/watch.h"
 #include "shadow/comparer.h"
+#include "shadow/recorder.h"
 
 #define SERVER_SIGNAL_COUNT 4
 
@@ -39,6 +40,7 @@ struct server {
     struct limits *limits;
     struct places *places, *shadow_places; /* upstream/places.h: waiting requests, copies under way */
     struct comparer *comparer;
+    struct recorder *recorder; /* works on the comparer's thread */
     struct state_dir state_dir;
     struct socket_set sockets;
     struct store *store;
@@ -108,7 +110,9 @@ void server_forget_names(struct server *s);
 
 /* Before the first publication. */
 void server_compare_begin(struct server *s);
-/* What this snapshot wants compared: after its series are known, before the workers see it. */
+/* After the workers ended. */
+void server_compare_end(struct server *s);
+/* What this snapshot wants compared and recorded: after its series are known, before the workers see it. */
 void server_compare_configure(struct server *s, const struct snapshot *snapshot);
 
 /* ---- tickets.c ----------------------------------------------------------------------------------------------------------- */

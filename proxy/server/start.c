@@ -256,8 +256,7 @@ static void workers_end(struct server *s)
 static void serving_end(struct server *s)
 {
     workers_end(s);
-    if (s->comparer != NULL)
-        comparer_stop(s->comparer);
+    server_compare_end(s);
     mailbox_close(&s->inbox);
     if (s->admin != NULL)
         admin_close(s->admin);

@@ -28,10 +28,20 @@ static void hand_over(struct shadow_pool *pool, struct pair *p)
 
 /* ---- beginning --------------------------------------------------------------------------------------------------------- */
 
-static bool may_capture(struct shadow_pool *pool, struct shadow_slot *slot, const struct compare_config *compare)
+/* Who wants this copy's answers, by their shares. */
+static unsigned draw_uses(struct shadow_pool *pool, struct shadow_slot *slot, const struct shadow_config *config)
 {
-    if (!compare->is_on || pool->comparer == NULL ||
-        !share_draw(&slot->compared, compare->sample_ppm, &pool->loop->rng))
+    unsigned uses = 0;
+    if (config->compare.is_on && share_draw(&slot->compared, config->compare.sample_ppm, &pool->loop->rng))
+        uses |= PAIR_FOR_COMPARE;
+    if (config->record.file.len > 0 && share_draw(&slot->recorded, config->record.sample_ppm, &pool->loop->rng))
+        uses |= PAIR_FOR_RECORD;
+    return uses;
+}
+
+static bool may_capture(struct shadow_pool *pool, struct shadow_slot *slot, unsigned uses)
+{
+    if (uses == 0 || pool->comparer == NULL)
         return false;
     if (comparer_has_room(pool->comparer) && slot->lane->held_bytes + PAIR_FIRST_BYTES <= slot->memory_bytes)
         return true;
@@ -43,7 +53,8 @@ struct pair *capture_begin(struct shadow_pool *pool, struct shadow_slot *slot, c
                            const struct shadow_source *source)
 {
     const struct compare_config *compare = &shadow->config->compare;
-    if (!may_capture(pool, slot, compare))
+    unsigned uses = draw_uses(pool, slot, shadow->config);
+    if (!may_capture(pool, slot, uses))
         return NULL;
     struct pair_about about = {
         .shadow_id = shadow->series,
@@ -52,7 +63,7 @@ struct pair *capture_begin(struct shadow_pool *pool, struct shadow_slot *slot, c
         .primary = source->primary,
         .control = compare->control,
         .begun = clock_wall(),
-        .uses = PAIR_FOR_COMPARE,
+        .uses = uses,
         .body_limit_bytes = (uint32_t)compare->max_body_bytes,
         .limit_bytes = pair_limit((uint32_t)compare->max_body_bytes),
     };

@@ -36,6 +36,7 @@ struct shadow_slot {
     uint64_t memory_bytes; /* this worker's part of max_memory */
     struct share share;    /* what is left of the block its share is drawn from */
     struct share compared; /* of that of compare.sample */
+    struct share recorded; /* of that of record.sample */
 };
 
 /* The shadows of one snapshot. Embedded. */

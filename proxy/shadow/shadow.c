@@ -468,7 +468,8 @@ static struct shadow *begin_compare(struct shadow_binding *b, struct shadow *s, 
     if (p == NULL)
         return NULL;
     join_pair(s, p, PAIR_SHADOW);
-    struct shadow *control = s->shadow->control != NULL ? try_create(b, s->shadow->control, source) : NULL;
+    bool has_control = s->shadow->control != NULL && (p->uses & PAIR_FOR_COMPARE) != 0;
+    struct shadow *control = has_control ? try_create(b, s->shadow->control, source) : NULL;
     if (control != NULL)
         join_pair(control, p, PAIR_CONTROL);
     return control;
@@ -481,7 +482,8 @@ void shadow_begin(struct shadow_binding *b, uint32_t chosen, const struct shadow
         struct shadow *s = try_create(b, shadow, source);
         if (s == NULL)
             continue;
-        struct shadow *control = shadow->config->compare.is_on ? begin_compare(b, s, source) : NULL;
+        bool is_captured = shadow->config->compare.is_on || shadow->config->record.file.len > 0;
+        struct shadow *control = is_captured ? begin_compare(b, s, source) : NULL;
         start(s, source);
         if (control != NULL)
             start(control, source);

@@ -135,7 +135,9 @@ static void expect_refused(struct trail *t, const char *key, const char *value, 
 static void try_row(struct trail *t, const struct setting *row, const char *key)
 {
     bool takes_list = row->type == SETTING_LIST || row->type == SETTING_TEXTS || row->type == SETTING_NETWORKS;
-    expect_refused(t, key, is_scalar(row) || takes_list ? "{ a: b }" : "bad", " takes ");
+    bool takes_text = row->type == SETTING_TABLE && row->table->form == TABLE_AS_MAP_OR_FIRST;
+    if (!takes_text)
+        expect_refused(t, key, is_scalar(row) || takes_list ? "{ a: b }" : "bad", " takes ");
     if (!takes_list)
         expect_refused(t, key, "[ [ a ] ]", " takes ");
     if (row->type != SETTING_CONDITION && row->type != SETTING_KEY)

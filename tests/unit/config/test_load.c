@@ -185,6 +185,31 @@ Test(load, a_route_is_kept_with_all_its_parts)
     loaded_fini(&f);
 }
 
+Test(load, a_record_is_a_file_name_or_a_map)
+{
+    struct loaded f;
+    loaded_init(&f);
+    cr_assert_str_eq(loaded_read(&f, BASE_YAML
+                                 "routes:\n"
+                                 "  - { name: x, match: { host: x }, to: a, shadow: [ { to: b, record: x.jsonl } ] }\n"
+                                 "  - { name: y, match: { host: y }, to: a, shadow: [ { to: b, record: { file: /y, "
+                                 "max_bytes: 1MiB, keep: 0, "
+                                 "sample: 5% } } ] }\n"
+                                 "  - { name: z, to: a, shadow: [ { to: b } ] }\n"),
+                     "");
+    const struct record_config *x = &f.config->routes[0].shadows[0].record, *y = &f.config->routes[1].shadows[0].record;
+    cr_assert(slice_equal(x->file, SLICE("/etc/weir/x.jsonl")));
+    cr_assert_eq(x->max_bytes, 64 << 20);
+    cr_assert_eq(x->keep_count, 4);
+    cr_assert_eq(x->sample_ppm, 1000000);
+    cr_assert(slice_equal(y->file, SLICE("/y")));
+    cr_assert_eq(y->max_bytes, 1 << 20);
+    cr_assert_eq(y->keep_count, 0);
+    cr_assert_eq(y->sample_ppm, 50000);
+    cr_assert_eq(f.config->routes[2].shadows[0].record.file.len, 0);
+    loaded_fini(&f);
+}
+
 Test(load, weights_are_reduced_and_indexes_resolved)
 {
     struct loaded f;
