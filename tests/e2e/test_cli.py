@@ -110,7 +110,7 @@ def test_the_examples_are_valid(path, examples):
 
 def test_there_are_examples():
     names = {os.path.basename(p) for p in glob.glob(os.path.join(ROOT, "conf", "*.yaml"))}
-    assert {"minimal.yaml", "canary.yaml", "header-targeting.yaml", "blue-green.yaml", "dark-launch.yaml", "tls.yaml"} <= names
+    assert {"minimal.yaml", "canary.yaml", "header-targeting.yaml", "blue-green.yaml", "dark-launch.yaml", "shadow.yaml", "tls.yaml"} <= names
 
 
 def test_check_reports_every_problem_in_one_run_in_file_order(tmp_path):
@@ -287,6 +287,32 @@ def test_explain_says_which_client_certificate_it_takes_for_given(tmp_path):
     said = weir("explain", "-c", str(file), "--client-cn", "bob", "--client-san", "b", "--client-san", "c", "/").stdout
     assert "client cn  bob\nclient san b, c\n" in said
     assert 'staff does not match: client certificate\'s cn is "bob", not "alice"' in said
+
+
+SHADOWED = """
+upstreams: { a: { endpoints: [127.0.0.1:1] }, dark: { endpoints: [127.0.0.1:2] }, other: { endpoints: [127.0.0.1:3] } }
+routes:
+  - name: all
+    to: a
+    shadow:
+      - { to: dark, share: 10%, when: { header: x-copy, equals: "1" } }
+      - { to: other, methods: [GET, POST] }
+"""
+
+
+@pytest.mark.parametrize("words,dark,other", [
+    ((), "gets no copy: header x-copy is absent", "gets a copy of 100% (shop.yaml:8)"),
+    (("-H", "x-copy: 1"), "gets a copy of 10% (shop.yaml:7)", "gets a copy of 100% (shop.yaml:8)"),
+    (("-X", "POST"), 'gets no copy: method is "POST", which is not safe, and no methods are named', "gets a copy of 100% (shop.yaml:8)"),
+    (("-X", "PUT"), 'gets no copy: method is "PUT", which is not safe, and no methods are named',
+     'gets no copy: method is "PUT", not one of "GET", "POST"'),
+    (("-H", "x-copy: 1", "-H", "x-shadow: 1"), "gets no copy: the request is a copy itself", "gets no copy: the request is a copy itself"),
+])
+def test_explain_says_which_shadows_get_a_copy(tmp_path, words, dark, other):
+    file = tmp_path / "shop.yaml"
+    file.write_text(SHADOWED)
+    said = weir("explain", "-c", str(file), *words, "http://a.example.com/").stdout.replace(str(file), "shop.yaml")
+    assert [line for line in said.splitlines() if "shadow" in line[:10]] == [f"  shadow   dark {dark}", f"  shadow   other {other}"]
 
 
 def last_line(text):
