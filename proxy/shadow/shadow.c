@@ -115,11 +115,11 @@ static void drop(struct shadow *s, enum shadow_drop why)
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------- */
 
-/* Chunks that the exchange holds at most. It gets a short piece only when it has nothing else (takes_piece). */
+/* Chunks that the exchange holds at most. It has one short piece at a time (takes_piece). */
 static uint64_t sent_chunks(const struct shadow *s)
 {
     uint32_t queued_bytes = exchange_queued_bytes(&s->exchange);
-    return queued_bytes > 0 ? queued_bytes / PACK_BELOW_BYTES + 2 : 0;
+    return queued_bytes > 0 ? queued_bytes / PACK_BELOW_BYTES + 3 : 0; /* and the head, the short one, a part of one */
 }
 
 /* Counts what it holds now. False: that is more than its shadow may. */
@@ -147,6 +147,7 @@ static void send_piece(struct shadow *s)
     struct piece piece = *pieces_front(&s->body);
     chunk_ref(piece.chunk);
     pieces_consume(&s->body, &s->pool->loop->pieces, piece.length);
+    s->has_short_queued |= piece.length < PACK_BELOW_BYTES;
     exchange_send(&s->exchange, piece.chunk, piece.offset, piece.length);
     chunk_unref(piece.chunk);
 }
@@ -158,12 +159,15 @@ static void send_end(struct shadow *s)
         exchange_end_request(&s->exchange, s->trailers);
 }
 
-/* Does the exchange take the next piece now? In a queue that does not move, each short one would hold a chunk. */
+/* Does the exchange take the next piece now? In a queue that does not move, each short one would hold a chunk: behind the
+   first, others are packed together here until it has left. */
 static bool takes_piece(struct shadow *s)
 {
     if (pieces_is_empty(&s->body) || exchange_is_full(&s->exchange))
         return false;
-    return pieces_front(&s->body)->length >= PACK_BELOW_BYTES || exchange_queued_bytes(&s->exchange) == 0;
+    if (exchange_queued_bytes(&s->exchange) == 0)
+        s->has_short_queued = false;
+    return !s->has_short_queued || pieces_front(&s->body)->length >= PACK_BELOW_BYTES;
 }
 
 /* As much of the body as the connection takes now. No callback comes from inside. */

@@ -64,15 +64,16 @@ struct shadow {
     const struct compiled_shadow *shadow;
     struct shadow_slot *slot;
     void *pin;
-    struct pair *pair;   /* what its answer is compared in; NULL: it is dropped unread */
-    enum pair_side side; /* of the pair */
-    struct timer timer;  /* armed once the request is complete */
-    uint64_t fed_bytes;  /* of the body */
-    uint64_t held_bytes; /* counted against max_memory */
-    bool is_complete;    /* the request's last byte was fed */
-    bool is_end_sent;    /* and handed on */
-    bool is_probe;       /* on trial for the breaker */
-    struct pieces body;  /* waits for the exchange */
+    struct pair *pair;     /* what its answer is compared in; NULL: it is dropped unread */
+    enum pair_side side;   /* of the pair */
+    struct timer timer;    /* armed once the request is complete */
+    uint64_t fed_bytes;    /* of the body */
+    uint64_t held_bytes;   /* counted against max_memory */
+    bool is_complete;      /* the request's last byte was fed */
+    bool is_end_sent;      /* and handed on */
+    bool has_short_queued; /* the exchange has a short piece that it has not written, as far as is known */
+    bool is_probe;         /* on trial for the breaker */
+    struct pieces body;    /* waits for the exchange */
     struct message *trailers;
     struct arena arena;
     struct message message;

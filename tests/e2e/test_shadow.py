@@ -212,6 +212,20 @@ def test_a_body_goes_to_both(house, size, framing):
     assert seen == [body]
 
 
+@pytest.mark.parametrize("body", [None, b"x" * 100, b"x" * 3000])
+def test_a_copy_leaves_in_one_write(house, body):
+    proxy = house.open({"methods": ["GET", "POST"]})
+    client = proxy.client()
+    ask = {"method": "POST", "body": body} if body else {}
+    for count in range(1, 3):
+        client.get("/", **ask)
+        house.expect(ok=count)
+    before = proxy.metric("weir_write_calls_total")
+    client.get("/", **ask)
+    house.expect(ok=3)
+    assert proxy.metric("weir_write_calls_total") - before == 3, "to the upstream, to the shadow, to the client"
+
+
 def test_trailers_go_along(house):
     proxy = house.open({"methods": ["POST"]})
     client = proxy.client()
