@@ -115,7 +115,7 @@ static void latencies_add(struct findings *f, const struct pair *p)
 
 enum verdict findings_add(struct findings *f, const struct pair *p, const struct comparison *c)
 {
-    struct noise_mark marks[COMPARE_FIELDS_MAX + 1];
+    struct noise_mark marks[COMPARE_FIELDS_MAX + 1] = { 0 };
     uint32_t count = marks_make(f, c, marks);
     enum verdict verdict = noise_add_pair(&f->noise, c->reach[PAIR_CONTROL] != REACH_NONE, marks, count);
     latencies_add(f, p);
