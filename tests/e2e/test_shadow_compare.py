@@ -215,7 +215,7 @@ def test_differing_pairs_are_kept_redacted_and_bounded(house):
                  answer_json(lambda _: {"card": {"number": "5500-0000"}, "user": {"password": "hunter3"}, "price": 2}))
     for index in range(60):
         proxy.get(f"/cart?n={index}&iban=DE12&token=tok3n", "Authorization: Bearer s3cret", "X-Secret: s3cret", "Cookie: sid=s3cret")
-    house.expect_pairs(60)
+        house.expect_pairs(index + 1)  # answers of copies may overtake each other
     diffs = house.diffs()
     assert len(diffs) == 50
     assert [diff["request"]["target"] for diff in diffs] == [
