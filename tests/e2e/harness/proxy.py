@@ -62,6 +62,7 @@ class Proxy:
         if "log" not in config:
             self.config["log"] = {"access": "stdout"}
         self.clients, self.process = [], None
+        self.lines_before = 0  # access lines of earlier tests
         self.origins = list(self.find_origins(self.config))
 
     def find_origins(self, node):
@@ -127,6 +128,7 @@ class Proxy:
             for origin in self.origins:
                 origin.forget()
             self.start()
+        self.lines_before = len(self.access_lines())
         return self
 
     def is_up(self):
@@ -232,9 +234,9 @@ class Proxy:
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def access_line(self, **wanted):
-        """Waits for the line with those values."""
+        """Waits for a line of this test with those values."""
         def found():
-            for line in reversed(self.access_lines()):
+            for line in reversed(self.access_lines()[self.lines_before :]):
                 if all(line.get(key) == value for key, value in wanted.items()):
                     return line
             return None
