@@ -106,10 +106,13 @@ void endpoint_on_probe_gave_way(struct endpoint *e)
 {
     if (endpoint_is_usable(e))
         return;
-    if (e->is_probe_slow)
-        endpoint_leave_alone(e, 2 * e->down_period_ms);
-    else
+    if (!e->is_probe_slow) {
         endpoint_owe_probe(e);
+        return;
+    }
+    struct upstream *u = e->upstream;
+    stats_upstream_add(u->set->loop->stats, u->stats_id, STATS_UPSTREAM_CONNECT_FAILURES, 1);
+    endpoint_leave_alone(e, 2 * e->down_period_ms);
 }
 
 static void endpoint_on_probe_due(void *arg)

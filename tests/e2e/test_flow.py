@@ -556,7 +556,7 @@ def test_all_endpoints_down_are_tried_by_requests(start):
 
 
 def test_requests_outlast_a_probe_that_hangs(start):
-    """It may hold the only connection until connect_timeout; then requests go on."""
+    """It may hold the only connection for a part of connect_timeout; then requests go on, and it counts as failed."""
     alive, hole = Origin(), Full()
     upstream = {"endpoints": [alive, hole.address], "max_connections": 1, "connect_timeout": "200ms"}
     proxy = start(upstreams={"a": upstream})

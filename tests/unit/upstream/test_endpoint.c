@@ -148,6 +148,7 @@ Test(endpoint, a_firm_probe_of_one_that_hangs_gives_way_after_a_while)
     struct call busy, next;
     open_with_owed_probes("LH", 1, &busy);
     struct endpoint *hung = house_endpoint(&h, 1);
+    uint64_t failures = house_stat(&h, STATS_UPSTREAM_CONNECT_FAILURES);
     int peer = peer_serve(&h, 0, "0");
     TURN_UNTIL(&h, call_is_over(&busy) && hung->is_probe_firm);
     call_start(&next, &h, "1");
@@ -159,6 +160,7 @@ Test(endpoint, a_firm_probe_of_one_that_hangs_gives_way_after_a_while)
     cr_assert_null(hung->probe);
     cr_assert_not(list_is_linked(&hung->probe_link), "it has had its chance");
     cr_assert_eq(hung->down_period_ms, 2000, "as if it had failed");
+    cr_assert_eq(house_stat(&h, STATS_UPSTREAM_CONNECT_FAILURES), failures + 1, "and counted as that");
     check_watched(hung);
     close(peer);
     peer = peer_serve(&h, 0, "1");
