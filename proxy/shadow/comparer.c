@@ -1,7 +1,8 @@
 /* shadow/comparer.c - the thread that compares: pairs come in from the workers, findings go out to the admin API.
  *
- * Findings are changed by the thread alone, which takes the lock to do it; main takes it to read. Comparing itself, which
- * takes the time, is done without. */
+ * The lock guards the list of findings and all that is in them but their plans, which never change. Comparing itself,
+ * which takes the time, is done without; meanwhile the findings it is for are held by a count, so that main may take them
+ * off the list. */
 #include "shadow/comparer.h"
 
 #include "base/memory.h"
@@ -13,14 +14,7 @@
 
 #define COMPARER_NICE 10 /* beside workers that want the processor, it gets a tenth */
 
-enum comparer_mail { MAIL_PAIR, MAIL_CONFIGURE, MAIL_STOP };
-
-/* New findings, empty, of all shadows that are compared. */
-struct configure_mail {
-    struct mail mail;
-    struct findings **findings;
-    size_t count;
-};
+enum comparer_mail { MAIL_PAIR, MAIL_STOP };
 
 struct comparer {
     struct comparer_hooks hooks;
@@ -34,7 +28,7 @@ struct comparer {
     atomic_bool is_stopping;       /* what comes is only freed */
 
     pthread_mutex_t lock;
-    struct findings **findings; /* changed by the thread, with the lock */
+    struct findings **findings; /* with the lock */
     size_t findings_count;
 
     struct comparison comparison; /* the thread's: of the pair it looks at */
@@ -42,19 +36,32 @@ struct comparer {
 
 /* ---- the thread -------------------------------------------------------------------------------------------------------- */
 
-/* A handful: as many as shadows that are compared. */
-static struct findings *findings_of(const struct comparer *c, uint32_t shadow_id)
+/* A handful: as many as shadows that are compared. NULL for one that a reload took away in the meantime. */
+static struct findings *findings_hold(struct comparer *c, uint32_t shadow_id)
 {
-    for (size_t i = 0; i < c->findings_count; i++)
+    struct findings *held = NULL;
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < c->findings_count && held == NULL; i++)
         if (c->findings[i]->shadow_id == shadow_id)
-            return c->findings[i];
-    return NULL;
+            held = c->findings[i];
+    if (held != NULL)
+        held->use_count++;
+    pthread_mutex_unlock(&c->lock);
+    return held;
+}
+
+/* With the lock. */
+static void findings_let_go(struct findings *f)
+{
+    if (--f->use_count == 0)
+        findings_destroy(f);
 }
 
 static void pair_skip(struct comparer *c, struct findings *f)
 {
     pthread_mutex_lock(&c->lock);
     findings_skip(f);
+    findings_let_go(f);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -63,16 +70,16 @@ static void pair_judge(struct comparer *c, struct findings *f, const struct pair
     compare_pair(f->plan, p, &c->comparison);
     pthread_mutex_lock(&c->lock);
     enum verdict verdict = findings_add(f, p, &c->comparison);
+    findings_let_go(f);
     pthread_mutex_unlock(&c->lock);
     comparison_clear(&c->comparison);
     if (c->hooks.on_verdict != NULL)
-        c->hooks.on_verdict(c->hooks.arg, f->shadow_id, verdict);
+        c->hooks.on_verdict(c->hooks.arg, p->shadow_id, verdict);
 }
 
-/* A shadow that a reload took away in the meantime has no findings any more. */
 static void pair_compare(struct comparer *c, const struct pair *p)
 {
-    struct findings *f = findings_of(c, p->shadow_id);
+    struct findings *f = findings_hold(c, p->shadow_id);
     if (f == NULL)
         return;
     if (compare_is_possible(p))
@@ -95,50 +102,12 @@ static void pair_take(struct comparer *c, struct pair *p)
     atomic_fetch_sub_explicit(&c->queued_count, 1, memory_order_release);
 }
 
-static bool is_same(const struct findings *a, const struct findings *b)
-{
-    return a->shadow_id == b->shadow_id && a->digest == b->digest;
-}
-
-/* The old ones that are still wanted take the place of the new ones, which are empty. */
-static void findings_keep(struct comparer *c, struct configure_mail *m)
-{
-    for (size_t i = 0; i < m->count; i++)
-        for (size_t k = 0; k < c->findings_count; k++)
-            if (c->findings[k] != NULL && is_same(m->findings[i], c->findings[k])) {
-                findings_destroy(m->findings[i]);
-                m->findings[i] = TAKE(&c->findings[k]);
-                break;
-            }
-}
-
-static void findings_free(struct findings **findings, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        findings_destroy(findings[i]);
-    memory_free(findings);
-}
-
-static void configure(struct comparer *c, struct configure_mail *m)
-{
-    pthread_mutex_lock(&c->lock);
-    findings_keep(c, m);
-    findings_free(c->findings, c->findings_count);
-    c->findings = m->findings;
-    c->findings_count = m->count;
-    pthread_mutex_unlock(&c->lock);
-    memory_free(m);
-}
-
 static void comparer_on_mail(void *owner, struct mail *mail)
 {
     struct comparer *c = owner;
     switch ((enum comparer_mail)mail->kind) {
     case MAIL_PAIR:
         pair_take(c, CONTAINER_OF(mail, struct pair, mail));
-        break;
-    case MAIL_CONFIGURE:
-        configure(c, CONTAINER_OF(mail, struct configure_mail, mail));
         break;
     case MAIL_STOP:
         loop_stop(c->loop);
@@ -164,6 +133,48 @@ static void *comparer_run(void *arg)
     return NULL;
 }
 
+/* ---- configuration ----------------------------------------------------------------------------------------------------- */
+
+static bool is_same(const struct findings *a, const struct findings *b)
+{
+    return a->shadow_id == b->shadow_id && a->digest == b->digest;
+}
+
+/* An old one that is still wanted takes the place of the new one, which is empty. */
+static struct findings *old_or_new(struct comparer *c, struct findings *made)
+{
+    for (size_t i = 0; i < c->findings_count; i++)
+        if (c->findings[i] != NULL && is_same(made, c->findings[i])) {
+            findings_let_go(made);
+            return TAKE(&c->findings[i]);
+        }
+    return made;
+}
+
+static void findings_drop_all(struct comparer *c)
+{
+    for (size_t i = 0; i < c->findings_count; i++)
+        if (c->findings[i] != NULL)
+            findings_let_go(c->findings[i]);
+    memory_free(c->findings);
+}
+
+/* Which pairs are judged by the new ones, those under way or those that come, does not matter. */
+void comparer_configure(struct comparer *c, const struct compared_shadow *shadows, size_t count)
+{
+    struct findings **findings = memory_resize_array(NULL, count + 1, sizeof *findings);
+    for (size_t i = 0; i < count; i++)
+        findings[i] = findings_create(shadows[i].shadow_id, shadows[i].route, shadows[i].upstream, shadows[i].config,
+                                      clock_wall());
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < count; i++)
+        findings[i] = old_or_new(c, findings[i]);
+    findings_drop_all(c);
+    c->findings = findings;
+    c->findings_count = count;
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* ---- main -------------------------------------------------------------------------------------------------------------- */
 
 struct comparer *comparer_start(const struct comparer_hooks *hooks)
@@ -187,22 +198,10 @@ void comparer_stop(struct comparer *c)
     CHECK(pthread_join(c->thread, NULL) == 0);
     mailbox_close(&c->inbox);
     comparison_clear(&c->comparison);
-    findings_free(c->findings, c->findings_count);
+    findings_drop_all(c);
     pthread_mutex_destroy(&c->lock);
     loop_destroy(c->loop);
     memory_free(c);
-}
-
-void comparer_configure(struct comparer *c, const struct compared_shadow *shadows, size_t count)
-{
-    struct configure_mail *m = memory_zalloc(sizeof *m);
-    m->mail.kind = MAIL_CONFIGURE;
-    m->findings = memory_resize_array(NULL, count + 1, sizeof *m->findings);
-    m->count = count;
-    for (size_t i = 0; i < count; i++)
-        m->findings[i] = findings_create(shadows[i].shadow_id, shadows[i].route, shadows[i].upstream, shadows[i].config,
-                                         clock_wall());
-    mailbox_send(&c->inbox, &m->mail);
 }
 
 size_t comparer_write(struct comparer *c, struct slice route, enum comparer_part part, struct json *array)

@@ -5,8 +5,8 @@
  * compared, nothing gets slower. The thread runs below the workers in priority.
  *
  *   worker: comparer_has_room? -> pair ... complete -> comparer_submit -+
- *   main:   comparer_configure ------------------------------------------+-> thread: compares, counts, hands on, frees
- *   main:   comparer_write (under the lock that the thread holds while it counts)
+ *                                                                       +-> thread: compares, counts, hands on, frees
+ *   main:   comparer_configure, comparer_write (under the lock that the thread holds while it counts)
  *
  * Owner and thread: main creates, configures, reads and stops; workers submit. */
 #ifndef SHADOW_COMPARER_H
@@ -47,8 +47,8 @@ struct compared_shadow {
     const struct compare_config *config;
 };
 
-/* From main, before the workers see the configuration: what is compared from now on. Findings stay where nothing
-   changed, and go where a shadow or its `compare` has. */
+/* From main, before the workers see the configuration: what is compared from now on, at once. Findings stay where
+   nothing changed, and go where a shadow or its `compare` has. */
 void comparer_configure(struct comparer *c, const struct compared_shadow *shadows, size_t count);
 
 /* Whether a pair made now would be taken: asked before one is made, so that none is made in vain. From any thread. */

@@ -47,6 +47,7 @@ struct findings *findings_create(uint32_t shadow_id, struct slice route, struct 
 {
     struct findings *f = memory_zalloc(sizeof *f);
     arena_init(&f->arena, NULL, 0);
+    f->use_count = 1;
     f->shadow_id = shadow_id;
     f->route = arena_copy(&f->arena, route);
     f->upstream = arena_copy(&f->arena, upstream);

@@ -14,6 +14,7 @@
 #include "stats/histogram.h"
 
 struct findings {
+    uint32_t use_count; /* the comparer's list, and the pair that is compared by them; 1 when created */
     struct arena arena; /* of names and plan */
     uint32_t shadow_id;
     struct slice route, upstream;

@@ -152,6 +152,21 @@ Test(comparer, lets_pairs_of_a_shadow_that_is_gone_go)
     cr_expect_eq(watched.verdicts[VERDICT_DIFFERENT], 0);
 }
 
+/* Though the thread has not looked at anything yet. */
+Test(comparer, shows_what_is_configured_at_once)
+{
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    cr_assert(comparer_submit(comparer, json_pair("1", "2", NULL)));
+    pthread_mutex_lock(&watched.gate);
+    configure(1);
+    expect_has(COMPARER_FINDINGS, "\"upstream\":\"dark\"");
+    comparer_configure(comparer, NULL, 0);
+    cr_expect(slice_equal(written(&arena, COMPARER_FINDINGS), SLICE("[]")));
+    pthread_mutex_unlock(&watched.gate);
+    arena_reset(&arena);
+}
+
 /* The teardown stops with a full queue. */
 Test(comparer, stops_with_a_full_queue)
 {
