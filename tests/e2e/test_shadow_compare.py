@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from harness import CLOSE, reply, wait_for
+from harness.h2_origin import H2Origin
 from harness.proxy import WEIR
 
 
@@ -205,6 +206,23 @@ def test_a_shadow_that_is_given_up_is_skipped(house):
     assert house.shadow()["pairs"]["skipped"] == 1
 
 
+@pytest.mark.parametrize("client", ["http1", "http2"])
+def test_every_protocol_is_compared_with_every_other(start, make_origin, client):
+    """The primary speaks HTTP/1.1, the shadow HTTP/2; bodies come in many pieces."""
+    live, dark = make_origin(), H2Origin()
+    document = {"list": list(range(5000)), "price": 1}
+    live.answer = reply(json.dumps(document).encode(), "Content-Type: application/json")
+    dark.answer = lambda stream: stream.reply(json.dumps({**document, "price": 2}).encode(), ("content-type", "application/json"))
+    route = {"name": "all", "to": "live", "shadow": [{"to": "dark", "compare": {}}]}
+    proxy = start(upstreams={"live": {"endpoints": [live]}, "dark": {"endpoints": [dark], "protocol": "http2"}}, routes=[route])
+    answer = proxy.get("/") if client == "http1" else proxy.h2_client().get("/")
+    assert json.loads(answer.body) == document
+    wait_for(lambda: proxy.metric("weir_shadow_compared_total", verdict="different") == 1, lambda: proxy.admin("GET", "/metrics"))
+    _, body = proxy.admin("GET", "/api/v1/shadow/all")
+    assert [field["field"] for field in body["shadows"][0]["fields"]] == ["$.price"]
+    dark.stop()
+
+
 # ---- what is kept and shown ------------------------------------------------------------------------------------------------
 
 
@@ -223,8 +241,21 @@ def test_differing_pairs_are_kept_redacted_and_bounded(house):
     shown = {difference["field"]: (difference["primary"], difference["shadow"]) for difference in diffs[0]["differences"]}
     assert shown == {"$.card.number": ('"[redacted]"',) * 2, "$.user.password": ('"[redacted]"',) * 2, "$.price": ("1", "2")}
     text = json.dumps(diffs)
-    for secret in ("s3cret", "4111", "5500", "hunter", "DE12", "tok3n"):
+    for secret in ("s3cret", "4111-1", "5500-0", "hunter", "DE12", "tok3n"):
         assert secret not in text
+
+
+def test_the_requests_body_is_kept_where_it_can_be_redacted(house):
+    proxy = house.open(control=False, shadow={"methods": ["POST"]})
+    house.answer(*(lambda connection, request, body=body: connection.send(reply(body)) if connection.body(request) else None
+                   for body in (b"a", b"b")))  # behind the request's body: an answer before it would end the pair
+    proxy.get("/", method="POST", body=b'{"user":"eve","password":"hunter2"}')
+    house.expect_pairs(1)
+    proxy.get("/", method="POST", body=b"user=eve&password=hunter2")
+    house.expect_pairs(2)
+    form, document = (diff["request"] for diff in house.diffs())
+    assert (document["body"], document["body_bytes"]) == ('{"user":"eve","password":"[redacted]"}', 35)
+    assert (form["body"], form["body_bytes"]) == (None, 25)
 
 
 def test_ctl_shows_findings_and_diffs(house):

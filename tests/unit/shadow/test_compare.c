@@ -75,6 +75,9 @@ Test(compare, a_field_is_checked_only_where_both_were_looked_at)
                 "$.price @ $.price: 1 | 2 | - [s?]\nanswer @ answer: 200 | - | response_timeout [c]\n");
     expect_pair(told_pair(&primary, &shadow, NULL), "$.price @ $.price: 1 | 2 | - [s?]\n");
     expect_pair(json_pair("{\"price\":1}", "{\"price\":2}", "{\"price\":1}"), "$.price @ $.price: 1 | 2 | - [s]\n");
+    expect_pair(json_pair("{\"price\":1}", "{\"price\":2}", "no"),
+                "$.price @ $.price: 1 | 2 | - [s?]\nbody @ body: 11 bytes, xxh64 0d6123c77cce51b8, JSON | - | 2 bytes, "
+                "xxh64 b6ebefd2aa757f67 [c]\n");
     expect_pair(json_pair("{\"t\":1}", "{\"t\":2}", "{\"t\":3}"), "$.t @ $.t: 1 | 2 | 3 [sc]\n");
 }
 
