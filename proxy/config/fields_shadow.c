@@ -97,7 +97,8 @@ static const struct setting shadow_rows[] = {
     { SIZE("max_memory", struct shadow_config, max_memory_bytes), .default_text = "64MiB", .min_text = "1MiB",
       .max_text = "1TiB",
       .doc =
-          "What the copies under way may hold, divided among the workers: heads, bodies that wait for a slow shadow; "
+          "What the copies under way may hold, divided among the workers: heads, bodies that wait for a slow shadow, "
+          "beside `limits.memory`; "
           "past it: not copied, or given up." },
     { SUBTABLE("headers", struct shadow_config, headers, struct header_edits_config, config_header_edits_table),
       .unit = "default: set x-shadow: 1, remove authorization, cookie and proxy-authorization",

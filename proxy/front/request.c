@@ -206,7 +206,8 @@ static enum step_result step_validate(struct request *r)
 static enum step_result step_admit(struct request *r)
 {
     uint64_t most = request_config(r)->limits.memory_bytes;
-    uint64_t used = (uint64_t)r->front->loop->chunks.live_count * CHUNK_BYTES;
+    uint64_t live = r->front->loop->chunks.live_count, copies = r->front->shadows.chunk_count;
+    uint64_t used = (live > copies ? live - copies : 0) * CHUNK_BYTES; /* no shadow uses up what requests may have */
     if (most != 0 && used > most / r->front->upstreams.worker_count)
         return refuse(r, REASON_OVERLOADED);
     return NEXT;

@@ -59,6 +59,7 @@ static void shadow_free(struct shadow *s)
     pieces_clear(&s->body, &pool->loop->pieces);
     arena_reset(&s->arena);
     s->slot->lane->held_bytes -= s->held_bytes;
+    pool->chunk_count -= s->chunk_count;
     places_give(pool->inflight, s->shadow->series);
     list_remove(&s->flush_link);
     list_remove(&s->link);
@@ -126,7 +127,10 @@ static uint64_t sent_chunks(const struct shadow *s)
 static bool charge(struct shadow *s)
 {
     struct shadow_lane *lane = s->slot->lane;
-    uint64_t held = COPY_BYTES + s->arena.used_bytes + (s->body.chunk_count + sent_chunks(s)) * CHUNK_BYTES;
+    uint64_t chunks = s->body.chunk_count + sent_chunks(s);
+    uint64_t held = COPY_BYTES + s->arena.used_bytes + chunks * CHUNK_BYTES;
+    s->pool->chunk_count += chunks - s->chunk_count;
+    s->chunk_count = chunks;
     lane->held_bytes += held - s->held_bytes;
     s->held_bytes = held;
     return lane->held_bytes <= s->slot->memory_bytes;

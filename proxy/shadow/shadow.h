@@ -49,7 +49,8 @@ struct shadow_pool {
     struct list lanes;
     struct list live, flush_due;
     uint32_t live_count;
-    struct shadow *free; /* kept for reuse */
+    uint64_t chunk_count; /* that copies' bodies hold: they have a limit of their own, beside limits.memory */
+    struct shadow *free;  /* kept for reuse */
     uint32_t free_count;
     struct turn_hook turn_hook;
     void (*unpin)(void *pin); /* a copy is over: lets go of what shadow_source.pin gave */
@@ -69,6 +70,7 @@ struct shadow {
     struct timer timer;    /* armed once the request is complete */
     uint64_t fed_bytes;    /* of the body */
     uint64_t held_bytes;   /* counted against max_memory */
+    uint64_t chunk_count;  /* of these: chunks of the body */
     bool is_complete;      /* the request's last byte was fed */
     bool is_end_sent;      /* and handed on */
     bool has_short_queued; /* the exchange has a short piece that it has not written, as far as is known */

@@ -386,6 +386,18 @@ def test_a_hung_shadow_holds_no_more_than_max_memory(house):
         connection.is_over.set()
 
 
+def test_what_copies_hold_is_no_memory_of_requests(house):
+    """limits.memory refuses requests: what a hung shadow leaves lying must not."""
+    proxy = house.open({"methods": ["POST"], "max_memory": "32MiB", "max_body": "32MiB", "timeout": "1h"}, limits={"memory": "1MiB"})
+    house.dark.answer = hung
+    client = proxy.client()
+    assert client.get("/", method="POST", body=bytes(24 * MIB)).status == 200
+    wait_for(lambda: proxy.live()["chunks"] * 16384 > 2 * MIB, lambda: f"the copy holds more than requests may: {proxy.live()}")
+    assert client.get("/").status == 200
+    for connection in house.dark.connections:
+        connection.is_over.set()
+
+
 def test_short_pieces_are_counted_by_what_they_hold(house):
     """A body that comes byte by byte, to a shadow that reads nothing."""
     proxy = house.open({"methods": ["POST"], "max_memory": "1MiB", "max_body": "1MiB", "timeout": "1h"})
