@@ -304,6 +304,18 @@ def test_a_shadow_that_misbehaves_is_its_own_affair(house, fault):
     assert len(house.primary.requests) == 3
 
 
+def test_a_copy_is_sent_once(house):
+    """A request is repeated when its reused connection turns out to be closed; a copy is not worth it."""
+    proxy = house.open({})
+    house.dark.answer = [[reply()], [CLOSE], [reply()]]
+    client = proxy.client()
+    client.get("/")
+    house.expect(ok=1)
+    client.get("/")
+    house.expect(ok=1, error=1)
+    assert len(house.dark.requests) == 2
+
+
 def test_a_shadow_that_refuses_connections(start, make_origin):
     origin = make_origin()
     proxy = start(upstreams={"a": {"endpoints": [origin]}, "gone": {"endpoints": [f"127.0.0.1:{free_port()}"]}},
@@ -555,6 +567,20 @@ def test_a_reload_that_brings_a_shadow(house):
     assert proxy.admin("POST", "/api/v1/reload", {"reason": "a shadow more"})[0] == 200
     assert proxy.get("/other").status == 200
     wait_for(lambda: proxy.metric("weir_shadow_requests_total", route="rest", result="ok") == 1, "it is copied")
+
+
+def test_a_shadow_given_by_name(start, make_origin):
+    """Also one that a reload brings: what requests know of the name is known to copies at once."""
+    origin, dark = make_origin(), make_origin()
+    routes = [{"name": "dark", "match": {"path": {"prefix": "/dark"}}, "to": "dark"}, {"name": "all", "to": "a"}]
+    proxy = start(upstreams={"a": {"endpoints": [origin]}, "dark": {"endpoints": [f"localhost:{dark.port}"]}}, routes=routes)
+    wait_for(lambda: proxy.metric("weir_upstream_healthy", upstream="dark") == 1, "the name is resolved")
+    proxy.config["routes"][1]["shadow"] = [{"to": "dark"}]
+    proxy.write_config()
+    assert proxy.admin("POST", "/api/v1/reload", {"reason": "a shadow by name"})[0] == 200
+    assert proxy.get("/").status == 200
+    wait_for(lambda: proxy.metric("weir_shadow_requests_total", result="ok") == 1, "the copy arrives")
+    assert len(dark.requests) == 1
 
 
 def test_a_drain_does_not_wait_for_copies(house):

@@ -200,3 +200,20 @@ Test(upstream, a_reload_may_come_before_a_names_first_address, .timeout = 30)
     }
     world_close(&w);
 }
+
+Test(upstream, addresses_known_in_another_set_are_adopted, .timeout = 30)
+{
+    struct world known, w;
+    world_open(&known);
+    world_open(&w);
+    upstream_adopt_addresses(w.upstream, known.upstream);
+    cr_assert_eq(w.upstream->endpoint_count, 1, "nothing is known yet");
+    resolve(&known, "12", w.port);
+    settle(&known);
+    upstream_adopt_addresses(w.upstream, known.upstream);
+    cr_assert_eq(w.upstream->endpoint_count, 3);
+    settle(&w);
+    cr_assert_str_eq(w.upstream->endpoints[1]->label, "svc:80 (127.0.0.2)");
+    world_close(&w);
+    world_close(&known);
+}
