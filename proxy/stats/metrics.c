@@ -158,6 +158,15 @@ static void write_handshakes(struct expose *e, const struct stats *stats)
         }
 }
 
+static void write_records(struct expose *e, const struct metrics_facts *facts)
+{
+    const struct expose_label written = { "result", SLICE("written") }, lost = { "result", SLICE("lost") };
+    expose_family(e, EXPOSE_COUNTER, "weir_shadow_records_total",
+                  "Copied requests for record files: written, or lost because a file could not be");
+    expose_u64(e, &written, 1, facts->records.written_count);
+    expose_u64(e, &lost, 1, facts->records.lost_count);
+}
+
 static void write_certificates(struct expose *e, const struct metrics_facts *facts)
 {
     expose_family(e, EXPOSE_GAUGE, "weir_tls_certificate_expiry_timestamp_seconds",
@@ -388,6 +397,7 @@ void metrics_write(struct text *out, enum expose_format format, const struct sta
     write_connections(&e, stats);
     write_handshakes(&e, stats);
     write_certificates(&e, facts);
+    write_records(&e, facts);
     write_upstreams(&e, stats);
     write_shadow_results(&e, stats);
     write_shadow_drops(&e, stats);

@@ -35,10 +35,16 @@ struct metrics_certificate {
     int64_t expires_unix_s;
 };
 
+/* Lines of record files (shadow/recorder.h). */
+struct metrics_records {
+    uint64_t written_count, lost_count;
+};
+
 struct metrics_facts {
     const char *version;
     const struct metrics_certificate *certificates;
     size_t certificate_count;
+    struct metrics_records records;
     struct metrics_process process;
     struct metrics_config config;
 };

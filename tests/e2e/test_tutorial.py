@@ -7,7 +7,7 @@ import pytest
 
 from harness.proxy import ROOT, WEIR, free_port
 
-HEADINGS = {"## Five minutes with it\n": 7, "## Dark-launch a rewrite\n": 3}  # and how many steps there are
+HEADINGS = {"## Five minutes with it\n": 7, "## Dark-launch a rewrite\n": 4}  # and how many steps there are
 MARK = "=== end of step ==="
 
 
