@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "route/edits.h"
 #include "shadow/capture.h"
+#include "shadow/head.h"
 #include "upstream/places.h"
 
 #define ARENA_LIMIT_BYTES     (256u * 1024) /* of one copy: its head, edits, trailers; the answer's fields */
@@ -274,52 +274,6 @@ static void on_timer(void *arg)
     finish_failed(s, STATS_SHADOW_TIMEOUT, REASON_RESPONSE_TIMEOUT);
 }
 
-/* ---- the head -------------------------------------------------------------------------------------------------------- */
-
-/* The proxy's own entry, the last one, says in a copy that it is one. */
-static void mark_via(struct message *m, struct slice via)
-{
-    struct field *last = NULL;
-    for (struct field *f = message_field(m, FIELD_VIA); f != NULL; f = message_next_field(m, f))
-        last = f;
-    if (last != NULL)
-        last->value = via;
-}
-
-/* The head of the request, with room for the edits; names and values are still the request's. */
-static void take_head(struct shadow *s, const struct shadow_source *source)
-{
-    const struct header_edits_config *edits = &s->shadow->config->headers;
-    struct message *m = &s->message;
-    *m = *source->head;
-    m->field_capacity = (uint16_t)(m->field_count + edits->set_count);
-    m->fields = arena_alloc(&s->arena, m->field_capacity * sizeof(struct field));
-    memcpy(m->fields, source->head->fields, m->field_count * sizeof(struct field));
-    m->expects_continue = false;
-    message_drop(m, FIELD_EXPECT); /* the request's own answer lets the body come */
-    struct field *trace = message_field(m, FIELD_TRACEPARENT);
-    if (trace != NULL)
-        trace->value = trace_child(&s->arena, source->trace, rng_next(&s->pool->loop->rng));
-    mark_via(m, source->via);
-    edits_apply(m, &s->arena, edits);
-}
-
-/* It has to wait, so it outlives what it was taken from. */
-static void own_head(struct shadow *s)
-{
-    struct message *m = &s->message;
-    message_own_fields(m, &s->arena);
-    m->method_name = arena_copy(&s->arena, m->method_name);
-    m->authority = arena_copy(&s->arena, m->authority);
-    m->target = s->exchange.target = arena_copy(&s->arena, s->exchange.target);
-    m->path = m->query = m->upgrade = SLICE_NONE;
-}
-
-static bool is_head_needed(const struct shadow *s)
-{
-    return !exchange_is_ready(&s->exchange) || s->exchange.is_held;
-}
-
 /* ---- beginning ------------------------------------------------------------------------------------------------------- */
 
 uint32_t shadow_choose(struct shadow_binding *b, const struct compiled_route *route,
@@ -425,7 +379,7 @@ static void complete(struct shadow *s)
 
 static void start(struct shadow *s, const struct shadow_source *source)
 {
-    take_head(s, source);
+    head_take(s, source);
     prepare_exchange(s, source);
     enum reason refused = s->arena.has_overflowed ? REASON_NONE : exchange_begin(&s->exchange);
     if (refused == REASON_OVERLOADED) {
@@ -433,8 +387,8 @@ static void start(struct shadow *s, const struct shadow_source *source)
     } else if (refused != REASON_NONE) {
         finish_failed(s, STATS_SHADOW_ERROR, refused);
     } else {
-        if (is_head_needed(s))
-            own_head(s);
+        if (head_is_needed(s))
+            head_own(s);
         else
             s->message.field_count = 0; /* what they point to goes with the request */
         if (s->arena.has_overflowed)
@@ -531,16 +485,6 @@ void shadow_feed(struct shadow *first, struct chunk *chunk, uint32_t offset, uin
     }
 }
 
-static struct message *own_trailers(struct arena *arena, const struct message *trailers)
-{
-    struct message *m = arena_zalloc(arena, sizeof *m);
-    message_init(m, arena, trailers->field_count);
-    for (const struct field *f = trailers->fields; f < trailers->fields + trailers->field_count; f++)
-        if (!f->is_dropped)
-            message_add(m, arena, f->id, arena_copy(arena, f->name), arena_copy(arena, f->value));
-    return m;
-}
-
 void shadow_feed_end(struct shadow *first, const struct message *trailers)
 {
     for (struct shadow *s = first, *next; s != NULL; s = next) {
@@ -549,7 +493,7 @@ void shadow_feed_end(struct shadow *first, const struct message *trailers)
         if (s->pair != NULL && s->side == PAIR_SHADOW)
             capture_request_end(s->pair);
         if (trailers != NULL)
-            s->trailers = own_trailers(&s->arena, trailers);
+            s->trailers = head_own_trailers(&s->arena, trailers);
         if (s->arena.has_overflowed)
             drop(s, SHADOW_DROP_HEAD);
         else
