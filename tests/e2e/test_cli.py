@@ -110,7 +110,7 @@ def test_the_examples_are_valid(path, examples):
 
 def test_there_are_examples():
     names = {os.path.basename(p) for p in glob.glob(os.path.join(ROOT, "conf", "*.yaml"))}
-    assert {"minimal.yaml", "canary.yaml", "header-targeting.yaml", "blue-green.yaml", "dark-launch.yaml", "shadow.yaml", "tls.yaml"} <= names
+    assert {"minimal.yaml", "canary.yaml", "header-targeting.yaml", "blue-green.yaml", "dark-launch.yaml", "shadow.yaml", "tls.yaml", "grpc.yaml"} <= names
 
 
 def test_check_reports_every_problem_in_one_run_in_file_order(tmp_path):
