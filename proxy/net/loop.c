@@ -112,15 +112,15 @@ void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook)
     *at = hook;
 }
 
-/* What happens once per turn, in this order: unsent writes and hooks (both may close things and make work for each
-   other), frees, the shared scratch chunk. */
+/* What happens once per turn, in this order: hooks and unsent writes (both may close things and make work for each
+   other), frees, the shared scratch chunk. Hooks come first: whoever has read an answer finds it in the gauges. */
 static void loop_end_turn(struct loop *loop)
 {
     do {
-        unsent_end_turn(loop);
         loop->are_hooks_due = false;
         for (struct turn_hook *hook = loop->hooks; hook != NULL; hook = hook->next)
             hook->run(hook->arg);
+        unsent_end_turn(loop);
     } while (loop->are_hooks_due || !list_is_empty(&loop->unsent.streams));
     while (loop->deferred != NULL) {
         struct deferred *d = loop->deferred;

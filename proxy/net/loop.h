@@ -4,7 +4,7 @@
  * in it (loop_now), orders take effect at its border, and memory of what was closed in it goes at its end, in this
  * order:
  *
- *   wait -> callbacks of ready descriptors and due timers -> unsent writes -> turn hooks -> deferred frees
+ *   wait -> callbacks of ready descriptors and due timers -> turn hooks -> unsent writes -> deferred frees
  *        -> the scratch chunk -> wait
  *
  * So a client or an upstream connection that was closed inside a callback can still be read until the turn ends

@@ -49,6 +49,8 @@ void unsent_end_turn(struct loop *loop)
     struct unsent *u = &loop->unsent;
     struct list *link;
     unsent_flush(u);
+    if (!list_is_empty(&u->failed))
+        loop_repeat_hooks(loop); /* what is closed now may be what others wait for */
     while ((link = list_pop(&u->failed)) != NULL)
         STREAM_OF(link)->events->on_drained(STREAM_OF(link)); /* the owner finds has_failed */
 }
