@@ -1,4 +1,4 @@
-/* tests/unit/net/test_listener.c - what accept answers: connections, errors that pass, errors that would make it spin. */
+/* tests/unit/net/test_listener.c - what accept answers: connections, errors that pass, errors that would make it spin; binds that fail. */
 #include "net/listener.h"
 
 #include "stats/counters.h"
@@ -64,12 +64,12 @@ static uint64_t failure_count(struct fixture *f)
     return atomic_load(&f->stats->counters[STATS_ACCEPT_FAILURES]);
 }
 
-/* From now on accept4 fails with that error, whatever was said before, in this process, which is this test's alone. */
-static void make_accept_fail(int error)
+/* From now on that system call fails with that error, whatever was said before, in this process, which is this test's alone. */
+static void make_fail(uint32_t call, int error)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_accept4, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -97,7 +97,7 @@ Test(listener, a_queue_that_does_not_empty_has_more_taken_from_it_each_turn)
     struct fixture f;
     fixture_open(&f);
     knock(&f);
-    make_accept_fail(ECONNABORTED);
+    make_fail(SYS_accept4, ECONNABORTED);
     for (size_t i = 0; i < sizeof(due) / sizeof(due[0]); i++) {
         uint64_t before = failure_count(&f);
         loop_turn(f.loop);
@@ -146,7 +146,7 @@ Test(listener, an_error_that_stays_is_met_once_and_then_waited_for)
     knock(&f);
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         uint64_t before = failure_count(&f);
-        make_accept_fail(errors[i]);
+        make_fail(SYS_accept4, errors[i]);
         while (failure_count(&f) == before)
             loop_turn(f.loop);
         cr_assert_eq(failure_count(&f), before + 1, "error %d is tried once a turn", errors[i]);
@@ -165,7 +165,7 @@ Test(listener, an_error_of_one_connection_does_not_hold_up_the_next)
     knock(&f);
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         uint64_t before = failure_count(&f);
-        make_accept_fail(errors[i]);
+        make_fail(SYS_accept4, errors[i]);
         loop_turn(f.loop);
         cr_assert_gt(failure_count(&f), before, "error %d is met", errors[i]);
         before = failure_count(&f);
@@ -190,5 +190,20 @@ Test(listener, a_file_that_another_listens_on_is_no_port)
     cr_assert_str_eq(errors.first->hint, "another process listens on that file; stop it or choose another");
     close(fd);
     unlink(path);
+    arena_reset(&arena);
+}
+
+Test(listener, no_permission_is_told_with_what_gives_it)
+{
+    struct endpoint_address bind = { .kind = ADDRESS_IP, .port = 443 };
+    struct arena arena;
+    struct err_list errors;
+    arena_init(&arena, NULL, 0);
+    err_list_init(&errors, &arena);
+    cr_assert(ip_parse(SLICE("127.0.0.1"), &bind.ip));
+    make_fail(SYS_bind, EACCES);
+    cr_assert_eq(listener_open_socket(&bind, false, 0, (struct place){ 0 }, &errors), -1);
+    cr_expect_str_eq(errors.first->message, "could not listen on '127.0.0.1:443': Permission denied");
+    cr_expect_str_eq(errors.first->hint, "ports below 1024 need CAP_NET_BIND_SERVICE or a start as root");
     arena_reset(&arena);
 }
