@@ -1,7 +1,7 @@
 /* front/accept.c - where a connection enters: the listeners of one worker.
  *
  * A listener outlives its place in the configuration while it has clients: they count in its metrics, and it is
- * freed with the last. */
+ * freed with the last. They are served to the end of what they have begun, and then they go. */
 #include "front/accept.h"
 
 #include "base/check.h"
@@ -150,16 +150,29 @@ static void free_if_unused(struct front_listener *l)
     memory_free(l);
 }
 
+/* HTTP/2 can be told to go without losing a request. HTTP/1.1 is told in its next answer: to close what is idle now could cross a
+   request on its way. */
+static void ask_clients_to_leave(struct front *f, struct front_listener *l)
+{
+    l->client_count++; /* so that it outlives the last of them */
+    for (size_t i = CLIENT_IDLE; i <= CLIENT_ACTIVE; i++)
+        LIST_FOREACH_SAFE (link, &f->clients[i]) {
+            struct client *c = LIST_ITEM(link, struct client, link);
+            if (c->listener == l && c->h2 != NULL)
+                client_drain(c);
+        }
+    accept_forget_client(l);
+}
+
 void accept_close(struct front *f, struct front_listener *l)
 {
-    (void)f;
     if (l->is_removed)
         return;
     if (!l->listener.is_paused)
         listener_drain(&l->listener);
     listener_stop(&l->listener);
     l->is_removed = true;
-    free_if_unused(l);
+    ask_clients_to_leave(f, l);
 }
 
 void accept_stop(struct front *f)

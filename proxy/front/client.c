@@ -171,6 +171,11 @@ void client_cut_off(struct client *c)
     c->protocol->cut_off(c);
 }
 
+bool client_is_leaving(const struct client *c)
+{
+    return c->front->is_draining || c->listener->is_removed;
+}
+
 bool client_is_too_old(struct client *c)
 {
     int64_t most_ms = client_limits(c)->max_connection_age_ms;

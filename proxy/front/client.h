@@ -130,6 +130,8 @@ void client_drain_idle(struct client *c);
 void client_set_protocol(struct client *c, const struct client_protocol *protocol);
 /* Does max_connection_age end it with the answer under way? */
 bool client_is_too_old(struct client *c);
+/* Does its connection end with what is under way? The proxy drains, or a reload took its listener away. */
+bool client_is_leaving(const struct client *c);
 /* Writes out what is queued; closes the client when its peer is gone. */
 void client_flush(struct client *c);
 

@@ -319,7 +319,7 @@ static void h1_send_interim(struct request *r, const struct message *m)
 static bool is_last_answer(const struct request *r)
 {
     struct client *c = r->client;
-    return r->is_close_due || c->is_close_due || !r->message.is_keep_alive || c->front->is_draining ||
+    return r->is_close_due || c->is_close_due || !r->message.is_keep_alive || client_is_leaving(c) ||
            client_is_too_old(c);
 }
 
@@ -446,7 +446,7 @@ static void client_on_answered(struct client *c)
 {
     CHECK(c->state == CLIENT_ACTIVE);
     c->has_been_served = true;
-    if (c->is_close_due || c->front->is_draining || (c->has_ended && inbox_is_empty(&c->inbox))) {
+    if (c->is_close_due || client_is_leaving(c) || (c->has_ended && inbox_is_empty(&c->inbox))) {
         client_flush(c);
         if (c->state != CLIENT_CLOSED)
             client_linger(c);

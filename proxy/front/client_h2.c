@@ -287,7 +287,7 @@ void client_h2_begin(struct client *c)
     client_set_protocol(c, &client_h2);
     if (c->state == CLIENT_ACTIVE)
         client_wait(c);
-    if (f->is_draining)
+    if (client_is_leaving(c))
         leave(c);
     receive_inbox(c);
     inbox_release_if_empty(&c->inbox);

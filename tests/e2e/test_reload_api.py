@@ -239,6 +239,37 @@ def test_listeners_come_and_go_and_the_others_keep_their_sockets(proxy):
     assert kept.get().body == b"three"
 
 
+def test_clients_of_a_listener_that_goes_are_served_and_go(proxy):
+    """HTTP/2 is told by GOAWAY, in two steps; HTTP/1.1 by its next answer, since its end could cross a request."""
+    proxy.config["listeners"]["extra"] = {"bind": f"127.0.0.1:{free_port()}"}
+    let_go = threading.Event()
+    origin = Origin(lambda connection, seen: (let_go.wait(30), connection.send(reply(b"late"))))
+    proxy.config["upstreams"] = {"slow": {"endpoints": [origin.address]}}
+    proxy.config["routes"].insert(0, {"name": "slow", "match": {"path": {"exact": "/slow"}}, "to": "slow"})
+    proxy.write_config()
+    assert reload(proxy)[1]["result"] == "applied"
+    h1, h2, idle, others = proxy.client("extra"), proxy.h2_client("extra"), proxy.h2_client("extra"), proxy.h2_client()
+    for client in (h1, h2, idle, others):
+        assert client.get("/").status == 200
+    slow = h2.begin("/slow")
+    origin.wait_requests()
+    del proxy.config["listeners"]["extra"]
+    proxy.write_config()
+    assert reload(proxy)[1]["result"] == "applied"
+    idle.rest()
+    assert len(idle.goaways) == 2 and idle.has_ended == "fin"
+    h2.until(lambda: len(h2.goaways) == 2, "a GOAWAY before the answer")
+    let_go.set()
+    assert h2.answer(slow).body == b"late"
+    h2.rest()
+    response = h1.get("/")
+    assert (response.status, response.get("Connection")) == (200, "close")
+    h1.expect_closed()
+    assert others.get("/").status == 200 and not others.ping().goaways
+    others.close()
+    origin.stop()
+
+
 def test_a_renamed_listener_keeps_what_waits_in_its_queue(proxy):
     """The worker is stopped while clients connect, so that they wait in the accept queue over the reload."""
     bind = proxy.config["listeners"]["web"]["bind"]
