@@ -174,16 +174,18 @@ static bool header_value(const struct pair *p, const struct pair_answer *a, stru
 }
 
 struct header_texts {
-    struct text name, primary, other;
+    struct text name, primary, other, shown;
 };
 
-static struct slice shown_header(const struct compare_plan *plan, struct slice name, bool is_there, struct text *value)
+/* A copy: both sides are shown. */
+static struct slice shown_header(const struct compare_plan *plan, struct slice name, bool is_there,
+                                 const struct text *value, struct header_texts *t, struct comparison *out)
 {
     if (!is_there)
         return SLICE_NONE;
-    if (redact_hides_header(plan->redact, name))
-        return SLICE(REDACTED);
-    return slice_first(text_slice(value), COMPARE_VALUE_BYTES);
+    text_clear(&t->shown);
+    redact_write_header(plan->redact, name, text_slice(value), &t->shown);
+    return arena_copy(&out->arena, slice_first(text_slice(&t->shown), COMPARE_VALUE_BYTES));
 }
 
 static void compare_header(const struct compare_plan *plan, const struct pair *p, enum pair_side side,
@@ -197,8 +199,8 @@ static void compare_header(const struct compare_plan *plan, const struct pair *p
     text_add_cstr(&t->name, "header:");
     for (size_t i = 0; i < name.len && i < COMPARE_NAME_BYTES; i++)
         text_add_char(&t->name, (char)(name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? name.ptr[i] | 0x20 : name.ptr[i]));
-    mark_simple(out, t->name.bytes, REACH_BODY, side, shown_header(plan, name, in_primary, &t->primary),
-                shown_header(plan, name, in_other, &t->other));
+    mark_simple(out, t->name.bytes, REACH_BODY, side, shown_header(plan, name, in_primary, &t->primary, t, out),
+                shown_header(plan, name, in_other, &t->other, t, out));
 }
 
 /* A name that stands on several lines is met several times, with the same result. */
@@ -215,6 +217,7 @@ static void compare_headers(const struct compare_plan *plan, const struct pair *
     text_fini(&texts.name);
     text_fini(&texts.primary);
     text_fini(&texts.other);
+    text_fini(&texts.shown);
 }
 
 /* ---- bodies ---------------------------------------------------------------------------------------------------------- */

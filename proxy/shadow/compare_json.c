@@ -210,15 +210,25 @@ static struct keyed_item *items_by_key(struct walk *w, const struct json *array,
     return NULL;
 }
 
+/* The key is a value, too, that a rule may hide. */
+static bool is_key_hidden(struct walk *w, const struct json_step *item, struct slice member)
+{
+    w->steps[w->depth] = *item;
+    w->steps[w->depth + 1] = (struct json_step){ .member = member };
+    return redact_hides_place(w->plan->redact, w->steps, w->depth + 2);
+}
+
 static void walk_keyed_item(struct walk *w, struct slice member, const struct keyed_item *a, const struct keyed_item *b)
 {
     const struct keyed_item *either = a != NULL ? a : b;
-    struct slice key = slice_first(either->key, 64);
     struct json_step step = { .index = either->index };
     text_clear(&w->scratch);
     text_add(&w->scratch, member);
     text_add_char(&w->scratch, '=');
-    text_add_json(&w->scratch, key);
+    if (is_key_hidden(w, &step, member))
+        text_printf(&w->scratch, "%s #%zu", REDACTED, either->index);
+    else
+        text_add_json(&w->scratch, slice_first(either->key, 64));
     step.label = arena_copy(&w->out->arena, text_slice(&w->scratch));
     walk_pair(w, &step, a != NULL ? a->value : NULL, b != NULL ? b->value : NULL);
 }

@@ -13,15 +13,19 @@ static void put_headers(struct json *request, const struct compare_plan *plan, c
 {
     struct json *headers = json_put_array(request, "headers");
     struct slice name, value;
+    struct text shown = { 0 };
     size_t bytes = 0;
     for (uint32_t cursor = 0; pair_next_field(p, &p->request.head, &cursor, &name, &value);) {
         bytes += name.len + value.len;
         if (bytes > DIFF_HEADERS_BYTES)
             break;
         struct json *line = json_push_object(headers);
+        text_clear(&shown);
+        redact_write_header(plan->redact, name, value, &shown);
         json_put_string(line, "name", name);
-        json_put_string(line, "value", redact_hides_header(plan->redact, name) ? SLICE(REDACTED) : value);
+        json_put_string(line, "value", text_slice(&shown));
     }
+    text_fini(&shown);
 }
 
 /* Only what can be redacted is kept; of all else the length is. */

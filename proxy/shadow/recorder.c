@@ -162,6 +162,15 @@ static bool is_told(const struct making *m, bool is_answer, bool is_redacted, st
     return !is_of_connection(name) && (is_redacted || !is_removed(m->shadow, name));
 }
 
+/* Without what is hidden in it a value is another one, which nobody may send or compare. */
+static bool is_header_hidden(const struct making *m, struct slice name, struct slice value)
+{
+    struct text told = { 0 };
+    bool is_hidden = redact_write_header(m->shadow->plan->redact, name, value, &told);
+    text_fini(&told);
+    return is_hidden;
+}
+
 /* False when not all of it is there. */
 static bool make_headers(struct making *m, const struct pair_head *head, bool is_answer,
                          const struct recorded_header **out, size_t *count)
@@ -171,7 +180,7 @@ static bool make_headers(struct making *m, const struct pair_head *head, bool is
     *count = 0;
     *out = headers;
     for (uint32_t cursor = 0; pair_next_field(m->pair, head, &cursor, &h.name, &h.value);) {
-        h.is_redacted = redact_hides_header(m->shadow->plan->redact, h.name);
+        h.is_redacted = is_header_hidden(m, h.name, h.value);
         if (!is_told(m, is_answer, h.is_redacted, h.name))
             continue;
         if (*count == RECORD_HEADERS_MAX)
@@ -246,18 +255,18 @@ static struct body_kind kind_of(const struct pair *p)
                                r->is_whole && pair_body_is_kept(&r->body) && !is_packed };
 }
 
-/* What may be told of the body. False: nothing. Who calls a document text gets it looked through all the same. */
+/* What may be told of the body. False: nothing. What begins like a document is one whatever it is called: browsers call
+   what a script hands them text. */
 static bool hide_in_body(struct making *m, struct slice body, struct slice *out)
 {
     struct body_kind kind = kind_of(m->pair);
+    bool is_json = kind.is_json || (!kind.is_form && begins_like_json(body));
     *out = body;
-    if (body.len > RECORDER_BODY_MAX_BYTES || ((kind.is_form || kind.is_json) && !kind.is_readable))
+    if (body.len > RECORDER_BODY_MAX_BYTES || ((kind.is_form || is_json) && !kind.is_readable))
         return false;
     if (kind.is_form)
         *out = hide_in_form(m, body);
-    else if (kind.is_json || (kind.is_readable && begins_like_json(body)))
-        return hide_in_json(m, body, out) || !kind.is_json;
-    return true;
+    return !is_json || hide_in_json(m, body, out);
 }
 
 /* False when it is not told, or not all of it. */

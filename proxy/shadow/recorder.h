@@ -6,11 +6,12 @@
  * The thread is the comparer's (shadow/comparer.h): its hooks on_record and on_idle are these two functions. It takes new
  * settings over before its next pair; no lock is held while a file is written.
  *
- * Not everything is told. Headers that redaction names are null; those that a shadow's `headers: remove` names are left
- * out, and so are the headers of the connection. Arguments of the query, and of forms, have their values hidden. Bodies
- * of JSON are written again with values hidden, when there are any; one that says it is JSON or a form and cannot be looked
- * into (compressed, cut, broken) is left out and called truncated, so nobody sends half a request. Other bodies are kept
- * byte for byte. Of answers only digests are kept.
+ * Not everything is told. Headers that redaction names are null, and those with an address that holds what it names;
+ * those that a shadow's `headers: remove` names are left out, and so are the headers of the connection. Arguments of the
+ * query, and of forms, have their values hidden. Bodies of JSON are written again with values hidden, when there are any;
+ * one that says it is JSON or a form, or begins like a document, and cannot be looked into (compressed, cut, broken) is
+ * left out and called truncated, so nobody sends half a request. Other bodies are kept byte for byte. Of answers only
+ * digests are kept.
  *
  * Owner: the server; made before the comparer, destroyed after it. */
 #ifndef SHADOW_RECORDER_H

@@ -17,21 +17,35 @@ const struct slice redact_defaults[] = {
     SLICE("x-xsrf-token"),
     SLICE("x-amz-security-token"),
     SLICE("?access_token"),
+    SLICE("?refresh_token"),
+    SLICE("?id_token"),
     SLICE("?api_key"),
     SLICE("?apikey"),
     SLICE("?token"),
     SLICE("?password"),
     SLICE("?secret"),
+    SLICE("?client_secret"),
+    SLICE("?client_assertion"),
+    SLICE("?assertion"),
+    SLICE("?code_verifier"),
     SLICE("?signature"),
     SLICE("?sig"),
     SLICE("?code"),
+    SLICE("?x-amz-signature"),
+    SLICE("?x-amz-security-token"),
     SLICE("$..password"),
     SLICE("$..secret"),
+    SLICE("$..token"),
     SLICE("$..client_secret"),
+    SLICE("$..clientSecret"),
     SLICE("$..access_token"),
+    SLICE("$..accessToken"),
     SLICE("$..refresh_token"),
+    SLICE("$..refreshToken"),
     SLICE("$..id_token"),
+    SLICE("$..idToken"),
     SLICE("$..api_key"),
+    SLICE("$..apiKey"),
 };
 const size_t redact_default_count = ARRAY_COUNT(redact_defaults);
 
@@ -90,21 +104,48 @@ static bool hides_argument(const struct redact *r, struct slice name)
     return false;
 }
 
+/* Up to the first of these bytes, or all. */
+static size_t length_until(struct slice s, struct slice stops)
+{
+    size_t len = 0;
+    while (len < s.len && slice_find(stops, s.ptr[len]) == stops.len)
+        len++;
+    return len;
+}
+
+/* Behind '?', '&' and ';' there may be an argument, and behind '#', where answers of OAuth put theirs (RFC 6749 4.2.2).
+   What ends a value differs from place to place, so a hidden one goes up to the next '&', whatever it takes along. */
+static bool write_arguments(const struct redact *r, struct slice rest, struct text *out)
+{
+    bool has_hidden = false;
+    while (rest.len > 0) {
+        size_t start = length_until(rest, SLICE("?&;#")) + 1;
+        text_add(out, slice_first(rest, start));
+        rest = slice_after(rest, start);
+        struct slice name = slice_first(rest, length_until(rest, SLICE("=?&;#,<>\"")));
+        if (name.len == rest.len || rest.ptr[name.len] != '=' || !hides_argument(r, slice_trim(name)))
+            continue;
+        text_add(out, name);
+        text_add_cstr(out, "=" REDACTED);
+        rest = slice_after(rest, slice_find(rest, '&'));
+        has_hidden = true;
+    }
+    return has_hidden;
+}
+
 void redact_write_target(const struct redact *r, struct slice target, struct text *out)
 {
     size_t query = slice_find(target, '?');
-    struct slice rest = slice_after(target, query);
     text_add(out, slice_first(target, query));
-    while (rest.len > 0) {
-        text_add(out, slice_first(rest, 1)); /* '?' or '&' */
-        struct slice argument = slice_first(slice_after(rest, 1), slice_find(slice_after(rest, 1), '&'));
-        struct slice name = slice_first(argument, slice_find(argument, '='));
-        bool is_hidden = name.len < argument.len && hides_argument(r, name);
-        text_add(out, is_hidden ? name : argument);
-        if (is_hidden)
-            text_add_cstr(out, "=" REDACTED);
-        rest = slice_after(rest, 1 + argument.len);
-    }
+    write_arguments(r, slice_after(target, query), out);
+}
+
+bool redact_write_header(const struct redact *r, struct slice name, struct slice value, struct text *out)
+{
+    if (!redact_hides_header(r, name))
+        return write_arguments(r, value, out);
+    text_add_cstr(out, REDACTED);
+    return true;
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------------ */
@@ -116,7 +157,7 @@ struct writer {
     struct json_step *steps;
 };
 
-static bool hides_place(const struct redact *r, const struct json_step *steps, size_t count)
+bool redact_hides_place(const struct redact *r, const struct json_step *steps, size_t count)
 {
     for (size_t i = 0; i < r->path_count; i++)
         if (json_path_covers(r->paths[i], steps, count))
@@ -192,7 +233,7 @@ static void write_array(struct writer *w, const struct json *array, size_t depth
 /* Recursion is bounded by JSON_MAX_DEPTH. */
 static void write_value(struct writer *w, const struct json *value, size_t depth)
 {
-    if (hides_place(w->redact, w->steps, depth))
+    if (redact_hides_place(w->redact, w->steps, depth))
         text_add_cstr(w->out, "\"" REDACTED "\"");
     else if (json_kind(value) == JSON_KIND_OBJECT)
         write_object(w, value, depth);

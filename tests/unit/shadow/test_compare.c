@@ -112,6 +112,13 @@ Test(compare, cookies_are_compared_without_their_values)
         "header:set-cookie @ header:set-cookie: [redacted] | [redacted] | - [s?]\n");
 }
 
+Test(compare, addresses_are_compared_whole_and_shown_without_secrets)
+{
+    expect_pair(
+        told_pair(TOLD(302, HEAD("Location", "/cb?code=abc")), TOLD(302, HEAD("Location", "/cb?code=def")), NULL),
+        "header:location @ header:location: /cb?code=[redacted] | /cb?code=[redacted] | - [s?]\n");
+}
+
 Test(compare, bodies_that_are_no_json_are_compared_by_hash_and_length)
 {
     expect_pair(told_pair(TOLD(200, .body = "abc"), TOLD(200, .body = "a"), NULL),

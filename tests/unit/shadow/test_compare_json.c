@@ -139,6 +139,17 @@ Test(compare_json, never_shows_what_is_redacted)
            "$.user.password @ $.user.password: \"[redacted]\" | \"[redacted]\" | - [s?]\n");
 }
 
+Test(compare_json, shows_no_key_that_is_redacted)
+{
+    static const char *const rules[] = { "$[*].number", NULL };
+    struct array_key_config keys[] = { { SLICE("$"), SLICE("number") } };
+    config.array_keys = keys;
+    config.array_key_count = 1;
+    config.redact = texts_of(&arena, rules);
+    expect("[{\"number\":\"4111\",\"limit\":1}]", "[{\"number\":\"4111\",\"limit\":2}]",
+           "$[*].limit @ $[number=[redacted] #0].limit: 1 | 2 | - [s?]\n");
+}
+
 /* 500 members that all differ: so many fields are kept, and the rest is one. */
 Test(compare_json, counts_what_is_too_much_as_one_field)
 {
