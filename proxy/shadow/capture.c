@@ -7,14 +7,19 @@
 
 /* ---- memory ------------------------------------------------------------------------------------------------------------ */
 
-/* After anything was added. */
+/* Before anything is added: others may have taken the room. */
+static void limit(struct pair *p)
+{
+    uint64_t held_bytes = p->lane->held_bytes;
+    pair_limit_growth(p, held_bytes < p->lane_limit_bytes ? p->lane_limit_bytes - held_bytes : 0);
+}
+
+/* After it was. */
 static void recount(struct pair *p)
 {
     size_t bytes = pair_memory_bytes(p);
     p->lane->held_bytes += bytes - p->counted_bytes;
     p->counted_bytes = bytes;
-    if (p->lane->held_bytes > p->lane_limit_bytes)
-        pair_keep_no_more(p);
 }
 
 /* Nobody is awaited: it is the comparer's now. */
@@ -27,6 +32,12 @@ static void hand_over(struct shadow_pool *pool, struct pair *p)
 }
 
 /* ---- beginning --------------------------------------------------------------------------------------------------------- */
+
+/* Pairs last as long as the request's own answer does, which may be hours: they leave room for copies. */
+static uint64_t part_for_pairs(const struct shadow_slot *slot)
+{
+    return slot->memory_bytes / 2;
+}
 
 /* Who wants this copy's answers, by their shares. */
 static unsigned draw_uses(struct shadow_pool *pool, struct shadow_slot *slot, const struct shadow_config *config)
@@ -43,7 +54,7 @@ static bool may_capture(struct shadow_pool *pool, struct shadow_slot *slot, unsi
 {
     if (uses == 0 || pool->comparer == NULL)
         return false;
-    if (comparer_has_room(pool->comparer) && slot->lane->held_bytes + PAIR_FIRST_BYTES <= slot->memory_bytes)
+    if (comparer_has_room(pool->comparer) && slot->lane->held_bytes + PAIR_FIRST_BYTES <= part_for_pairs(slot))
         return true;
     stats_add(pool->stats, STATS_COMPARES_DROPPED, 1);
     return false;
@@ -70,7 +81,9 @@ struct pair *capture_begin(struct shadow_pool *pool, struct shadow_slot *slot, c
     struct pair *p = pair_create(&about);
     p->started = loop_now(pool->loop);
     p->lane = slot->lane;
-    p->lane_limit_bytes = slot->memory_bytes;
+    p->lane_limit_bytes = part_for_pairs(slot);
+    recount(p);
+    limit(p);
     pair_set_request(p, source->head);
     if (source->head->framing == BODY_NONE)
         pair_end_request(p);
@@ -85,6 +98,7 @@ struct pair *capture_begin(struct shadow_pool *pool, struct shadow_slot *slot, c
 
 void capture_request_body(struct pair *p, const char *bytes, size_t len)
 {
+    limit(p);
     pair_add_request_body(p, bytes, len);
     recount(p);
 }
@@ -96,12 +110,14 @@ void capture_request_end(struct pair *p)
 
 void capture_head(struct shadow_pool *pool, struct pair *p, enum pair_side side, const struct message *m)
 {
+    limit(p);
     pair_set_answer(p, side, m, mono_diff_us(loop_now(pool->loop), p->started));
     recount(p);
 }
 
 void capture_body(struct pair *p, enum pair_side side, const char *bytes, size_t len)
 {
+    limit(p);
     pair_add_answer_body(p, side, bytes, len);
     recount(p);
 }

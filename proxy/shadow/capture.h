@@ -6,8 +6,8 @@
  *   struct shadow.pair     the shadow, and the control, each its copy
  *
  * Whoever ends last hands it to the comparer. The memory it takes is counted in its shadow's lane, beside that of the copies;
- * once the lane holds all that it may, bodies are hashed and no longer kept. No pair is made while the lane is full or
- * the comparer behind: then less is compared.
+ * once the lane holds half of what it may, bodies are hashed and no longer kept, and no pair is made, nor while the comparer
+ * is behind: then less is compared. The other half is for copies alone, however long answers last that pairs wait for.
  *
  * Owner: the three sides together. Thread: the worker's. Each side's holder has the binding pinned that the lane is of. */
 #ifndef SHADOW_CAPTURE_H

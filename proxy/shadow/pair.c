@@ -267,9 +267,10 @@ bool pair_given_up(struct pair *p, enum pair_side side)
     return side_end(p, side, PAIR_ABSENT);
 }
 
-void pair_keep_no_more(struct pair *p)
+void pair_limit_growth(struct pair *p, uint64_t bytes)
 {
-    p->limit_bytes = p->capacity;
+    if (bytes < p->limit_bytes - p->capacity)
+        p->limit_bytes = p->capacity + (uint32_t)bytes;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */

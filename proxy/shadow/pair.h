@@ -116,7 +116,7 @@ struct pair {
     struct mono_time started;  /* latencies count from here */
     struct shadow_lane *lane;  /* where its memory is counted */
     uint64_t counted_bytes;    /* so far */
-    uint64_t lane_limit_bytes; /* what the lane may hold */
+    uint64_t lane_limit_bytes; /* what the lane may hold while this one still grows */
 
     char *buffer; /* owned; moves as it grows, so only places in it are kept */
     uint32_t used, capacity;
@@ -150,8 +150,9 @@ bool pair_failed(struct pair *p, enum pair_side side, enum reason reason, int64_
 
 /* As pair_answered: the side is ABSENT again, as if it had not been asked. */
 bool pair_given_up(struct pair *p, enum pair_side side) MUST_CHECK;
-/* What comes from here on is counted and hashed only, as far as the buffer has no room now. */
-void pair_keep_no_more(struct pair *p);
+/* The buffer grows by no more than so many bytes from here on: what does not fit is counted and hashed only. Never taken
+   back, since what is kept of a body is a beginning without holes. */
+void pair_limit_growth(struct pair *p, uint64_t bytes);
 
 /* -- reading: whoever owns it ---------------------------------------------------------------------------------------- */
 

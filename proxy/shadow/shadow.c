@@ -209,12 +209,14 @@ static struct shadow *shadow_of(struct exchange *x)
     return s;
 }
 
-/* Nobody asked it to become a tunnel. */
+/* Nobody asked it to become a tunnel. Interim heads may be many, and what each takes stays until the end. */
 static void on_head(struct exchange *x, struct message *response)
 {
     struct shadow *s = shadow_of(x);
     if (response->status == 101)
         finish_failed(s, STATS_SHADOW_ERROR, REASON_UPSTREAM_INVALID);
+    else if (!charge(s))
+        drop(s, SHADOW_DROP_MEMORY);
     else if (response->status >= 200 && s->pair != NULL)
         capture_head(s->pool, s->pair, s->side, response);
 }

@@ -398,6 +398,17 @@ def test_a_hung_shadow_holds_no_more_than_max_memory(house):
         connection.is_over.set()
 
 
+def test_interim_heads_of_a_shadow_are_counted(house):
+    """A shadow that says 103 again and again, with many lines: what their heads take counts like bodies do."""
+    proxy = house.open({"max_memory": "1MiB", "timeout": "1h"})
+    hints = b"HTTP/1.1 103 Early Hints\r\n" + b"Link: </style>\r\n" * 100 + b"\r\n"
+    house.dark.answer = [hints * 20, HOLD]
+    client = proxy.client()
+    for _ in range(20):  # which hold a third of it without their answers
+        assert client.get("/").status == 200
+    wait_for(lambda: house.dropped("max_memory") > 0, lambda: f"some are given up: {house.results()}")
+
+
 def test_what_copies_hold_is_no_memory_of_requests(house):
     """limits.memory refuses requests: what a hung shadow leaves lying must not."""
     proxy = house.open({"methods": ["POST"], "max_memory": "32MiB", "max_body": "32MiB", "timeout": "1h"}, limits={"memory": "1MiB"})

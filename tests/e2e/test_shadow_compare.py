@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import CLOSE, reply, wait_for
+from harness import CLOSE, DEADLINE_S, reply, request, wait_for
 from harness.h2_origin import H2Origin
 from harness.proxy import WEIR
 
@@ -306,6 +306,36 @@ def test_a_hung_shadow_and_a_hung_control_delay_nothing(house):
         assert proxy.get("/").body == b"ok"
     house.expect_pairs(3)
     assert house.fields()["answer"]["verdict"] == "noise"
+
+
+def test_answers_without_an_end_leave_room_for_copies(house):
+    """Their pairs wait for as long as they last: what they hold is bounded by half of max_memory, the other half is for copies."""
+    proxy = house.open(shadow={"max_memory": "1MiB"})
+
+    def endless(connection, request):
+        if request.target == "/":
+            connection.send(reply(b"{}"))
+            return None
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes(300_000))
+        connection.is_over.wait(DEADLINE_S)
+        return CLOSE
+
+    house.answer(endless, reply(b"{}"), reply(b"{}"))
+    clients = [proxy.client() for _ in range(8)]
+    for client in clients:
+        client.send(request("/endless"))
+        received = 0
+        while received < 300_000:
+            received += len(client.sock.recv(65536))
+        wait_for(lambda: proxy.live()["shadows"] == 0, "the copies are answered")
+    assert proxy.get("/").status == 200
+    wait_for(lambda: proxy.live()["shadows"] == 0, "the copies are answered")
+    assert proxy.metric("weir_shadow_dropped_total") == 0
+    assert len(house.dark.requests) == 9
+    for client in clients:
+        client.close()
+    for connection in house.live.connections:
+        connection.is_over.set()
 
 
 def test_a_client_that_goes_away_ends_its_pair(house):

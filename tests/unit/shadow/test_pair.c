@@ -186,6 +186,33 @@ Test(pair, stays_inside_any_bound)
     arena_reset(&arena);
 }
 
+/* Others take the memory that there was: it grows by what is left, and what it keeps stays a beginning. */
+Test(pair, grows_no_further_than_it_is_told_while_it_is_filled)
+{
+    static const char piece[1000];
+    struct pair *p = pair_new(1 << 20, 1 << 20);
+    pair_await(p, PAIR_PRIMARY);
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    set_answer(p, &arena, PAIR_PRIMARY, 200, "text/plain");
+    pair_add_answer_body(p, PAIR_PRIMARY, piece, sizeof piece);
+    size_t before = pair_memory_bytes(p);
+    pair_limit_growth(p, 5000);
+    for (int i = 0; i < 100; i++) {
+        pair_add_answer_body(p, PAIR_PRIMARY, piece, sizeof piece);
+        pair_check(p);
+    }
+    cr_expect_eq(pair_memory_bytes(p), before + 5000);
+    size_t kept = p->answers[PAIR_PRIMARY].body.kept_bytes;
+    cr_expect(kept > 5000 && kept < 7000, "%zu", kept);
+    pair_limit_growth(p, 1 << 20);
+    pair_add_answer_body(p, PAIR_PRIMARY, piece, sizeof piece);
+    cr_expect_eq(p->answers[PAIR_PRIMARY].body.kept_bytes, kept);
+    cr_expect(pair_answered(p, PAIR_PRIMARY));
+    pair_destroy(p);
+    arena_reset(&arena);
+}
+
 Test(pair, marks_a_head_that_did_not_fit)
 {
     struct arena arena;
