@@ -25,7 +25,7 @@ struct comparer {
     struct mail stop;
     _Atomic uint32_t queued_count; /* pairs submitted and not done */
     _Atomic uint64_t queued_bytes; /* memory they take */
-    atomic_bool is_stopping;       /* what comes is only freed */
+    atomic_bool is_stopping;       /* what comes is not compared any more */
 
     pthread_mutex_t lock;
     struct findings **findings; /* with the lock */
@@ -91,11 +91,10 @@ static void pair_compare(struct comparer *c, const struct pair *p)
 static void pair_take(struct comparer *c, struct pair *p)
 {
     size_t bytes = pair_memory_bytes(p);
-    bool is_wanted = !atomic_load_explicit(&c->is_stopping, memory_order_relaxed);
     pair_check(p);
-    if (is_wanted && (p->uses & PAIR_FOR_COMPARE) != 0)
+    if ((p->uses & PAIR_FOR_COMPARE) != 0 && !atomic_load_explicit(&c->is_stopping, memory_order_relaxed))
         pair_compare(c, p);
-    if (is_wanted && (p->uses & PAIR_FOR_RECORD) != 0 && c->hooks.on_record != NULL)
+    if ((p->uses & PAIR_FOR_RECORD) != 0 && c->hooks.on_record != NULL)
         c->hooks.on_record(c->hooks.arg, p);
     pair_destroy(p);
     atomic_fetch_sub_explicit(&c->queued_bytes, bytes, memory_order_relaxed);

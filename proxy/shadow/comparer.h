@@ -37,7 +37,7 @@ struct comparer_hooks {
 };
 
 struct comparer *comparer_start(const struct comparer_hooks *hooks);
-/* What is queued is dropped. No worker may submit any more. */
+/* What is queued is recorded, as far as it is to be, and not compared any more. No worker may submit any more. */
 void comparer_stop(struct comparer *c);
 
 /* A shadow with `compare`. The slices and the configuration are borrowed for the call. */

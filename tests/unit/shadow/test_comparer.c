@@ -127,6 +127,20 @@ Test(comparer, drops_what_is_past_its_limit_and_goes_on)
     cr_expect(comparer_submit(comparer, json_pair("1", "1", NULL)));
 }
 
+/* Who stops the proxy wants the requests of its last moments in the file, too. */
+Test(comparer, records_what_is_queued_when_it_stops)
+{
+    unsigned taken = 0;
+    for (unsigned i = 0; i < COMPARER_PAIRS_MAX / 2; i++) {
+        struct pair *p = json_pair("1", "1", NULL);
+        p->uses |= PAIR_FOR_RECORD;
+        taken += comparer_submit(comparer, p);
+    }
+    comparer_stop(comparer);
+    cr_expect_eq(watched.recorded, taken);
+    setup();
+}
+
 Test(comparer, keeps_findings_over_a_reload_and_drops_them_with_other_settings)
 {
     struct slice path = SLICE("$.x");
