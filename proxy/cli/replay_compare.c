@@ -31,15 +31,18 @@ static void compare_status(struct comparing *c, uint16_t recorded, uint16_t now)
 static struct slice values_of(struct arena *arena, const struct recorded_header *headers, size_t count,
                               struct slice name)
 {
-    struct slice all = SLICE_NONE;
+    struct text all = { 0 };
+    bool is_there = false;
     for (size_t i = 0; i < count; i++) {
         if (!slice_equal_nocase(headers[i].name, name))
             continue;
-        struct slice value = headers[i].value;
-        all = all.ptr == NULL ? arena_copy(arena, value)
-                              : arena_printf(arena, "%.*s, %.*s", SLICE_ARG(all), SLICE_ARG(value));
+        text_add_cstr(&all, is_there ? ", " : "");
+        text_add(&all, headers[i].value);
+        is_there = true;
     }
-    return all;
+    struct slice copy = is_there ? arena_copy(arena, text_slice(&all)) : SLICE_NONE;
+    text_fini(&all);
+    return copy;
 }
 
 static struct slice shortened(struct arena *arena, struct slice value)

@@ -7,6 +7,7 @@
 #include "config/model.h"
 #include "http/message.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,14 +69,21 @@ bool replay_pace_parse(const char *text, struct replay_pace *out)
     return strcmp(end, "x") == 0 && out->factor >= FACTOR_MIN && out->factor <= FACTOR_MAX;
 }
 
+#define FOREVER_US 4e18 /* a file may name times that are further apart than 64 bits can tell */
+
+static int64_t us_of(double us)
+{
+    return (int64_t)fmax(-FOREVER_US, fmin(us, FOREVER_US));
+}
+
 int64_t replay_pace_due_us(const struct replay_pace *pace, struct wall_time at, struct wall_time first_at,
                            uint64_t index)
 {
     switch (pace->kind) {
     case REPLAY_PACE_RECORDED:
-        return (int64_t)((double)(at.unix_ms - first_at.unix_ms) * 1000.0 / pace->factor);
+        return us_of((double)(at.unix_ms - first_at.unix_ms) * 1000.0 / pace->factor);
     case REPLAY_PACE_RATE:
-        return (int64_t)((double)index * pace->period_ms * 1000.0 / pace->count);
+        return us_of((double)index * pace->period_ms * 1000.0 / pace->count);
     case REPLAY_PACE_MAX:
         break;
     }

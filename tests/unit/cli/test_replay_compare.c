@@ -118,6 +118,24 @@ Test(replay_compare, headers_of_the_moment_redacted_ones_and_ignored_ones_do_not
     assert_differences(&b, &ignored, "");
 }
 
+/* A head of many lines with one name, as a hostile server or file has it: the list is made once, not again for each line. */
+Test(replay_compare, many_lines_of_one_name_take_the_memory_of_one_list)
+{
+    enum { LINE_COUNT = 20000 };
+    static struct recorded_header lines[LINE_COUNT];
+    struct both b;
+    begin(&b, "", "");
+    for (size_t i = 0; i < LINE_COUNT; i++)
+        lines[i] = header("x", "12345678");
+    b.before[0] = header("x", "1");
+    b.recorded.header_count = 1;
+    b.now.headers = lines;
+    b.now.header_count = LINE_COUNT;
+    cr_assert_not_null(replay_compare(&b.arena, &b.recorded, &b.now, &nothing_ignored));
+    cr_assert_leq(b.arena.used_bytes, 4 * LINE_COUNT * sizeof("12345678"));
+    arena_reset(&b.arena);
+}
+
 /* ---- pace ------------------------------------------------------------------------------------------------------------ */
 
 static int64_t due_us(const char *speed, int64_t after_ms, uint64_t index)
@@ -136,6 +154,14 @@ Test(replay_pace, speeds_scale_distances_or_set_them)
     cr_assert_eq(due_us("100/s", 1500, 3), 30000);
     cr_assert_eq(due_us("6/m", 0, 3), 30000000);
     cr_assert_eq(due_us("max", 1500, 3), 0);
+}
+
+Test(replay_pace, times_that_are_ages_apart_are_just_far_away)
+{
+    int64_t ages_ms = INT64_C(9990) * 366 * 86400000;
+    cr_assert_gt(due_us("0.001x", ages_ms, 1), INT64_C(1) << 60);
+    cr_assert_lt(due_us("0.001x", -ages_ms, 1), -(INT64_C(1) << 60));
+    cr_assert_gt(due_us("1/m", 0, UINT64_MAX), 0);
 }
 
 Test(replay_pace, what_is_no_speed_is_refused)
