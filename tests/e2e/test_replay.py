@@ -110,7 +110,7 @@ def test_head_and_options_asterisk(make_origin, write):
     origin = make_origin(lambda connection, request: connection.send(reply(b"", "x-is: here")))
     file = write(record(method="HEAD", answered=answer(b"", headers=[("x-is", "here")])),
                  record("*", method="OPTIONS", answered=answer(b"")))
-    assert replay(origin, file)["same"] == 2
+    assert replay(origin, file, "--concurrency", "1")["same"] == 2
     assert [r.start for r in origin.requests] == ["HEAD / HTTP/1.1", "OPTIONS * HTTP/1.1"]
 
 
