@@ -12,6 +12,8 @@
 #include <stdio.h>
 
 #define IDLE_MAX 64 /* handles kept for the next requests */
+#define HEAD_LINES_MAX                                                                                                 \
+    2048 /* of an answer, interim ones and trailers included: libcurl takes a square of it to list them */
 
 /* One request under way. On the multi's list from its start to its end. */
 struct transfer {
@@ -22,6 +24,7 @@ struct transfer {
     void *token;
     struct text body, target;          /* copies: libcurl borrows */
     struct mono_time sent_at, head_at; /* 0: not yet */
+    unsigned head_line_count;
     char detail[CURL_ERROR_SIZE];
 };
 
@@ -57,13 +60,13 @@ static int on_connected(void *arg, char *address, char *local, int port, int loc
     return CURL_PREREQFUNC_OK;
 }
 
-/* The last status line counts: those in front of it are interim answers. */
+/* The last status line counts: those in front of it are interim answers. 0 ends the transfer. */
 static size_t on_head_line(char *bytes, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
     if (slice_has_prefix(slice_from(bytes, size * count), SLICE("HTTP/")))
         t->head_at = clock_mono();
-    return size * count;
+    return ++t->head_line_count <= HEAD_LINES_MAX ? size * count : 0;
 }
 
 /* What libcurl would add by itself, unless the message has it. */
@@ -270,6 +273,15 @@ static void transfer_finish(struct transfer *t, enum http_failure failure, const
     memory_free(t);
 }
 
+static const char *detail_of(const struct transfer *t, CURLcode code)
+{
+    if (code == CURLE_OK)
+        return "";
+    if (t->head_line_count > HEAD_LINES_MAX)
+        return "the head has too many lines";
+    return t->detail[0] != '\0' ? t->detail : curl_easy_strerror(code);
+}
+
 static void finish_all_done(struct http_multi *m)
 {
     int left;
@@ -278,8 +290,7 @@ static void finish_all_done(struct http_multi *m)
         CURLcode code = message->data.result; /* the message is gone with the handle */
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         struct transfer *t = (struct transfer *)(void *)private;
-        const char *detail = t->detail[0] != '\0' ? t->detail : curl_easy_strerror(code);
-        transfer_finish(t, failure_of(code), code == CURLE_OK ? "" : detail);
+        transfer_finish(t, failure_of(code), detail_of(t, code));
     }
 }
 

@@ -228,6 +228,15 @@ def test_failures_are_told_by_kind(make_origin, write, steps, kind):
     assert report["first_failure"]
 
 
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n" + b"x: 1\r\n" * 5000 + b"Content-Length: 0\r\n\r\n",
+                                  b"HTTP/1.1 103 Early Hints\r\nx: 1\r\n\r\n" * 2000 + reply()],
+                         ids=["lines", "interim"])
+def test_a_head_that_does_not_end_is_a_failure(make_origin, write, head):
+    report = replay(make_origin([head, CLOSE]), write(record()), status=1)
+    assert (report["failed"], report["failed_by"]["broken"]) == (1, 1)
+    assert "too many lines" in json.dumps(report["first_failure"])
+
+
 def test_nobody_there(make_origin, write):
     origin = make_origin()
     origin.stop()
