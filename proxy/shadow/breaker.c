@@ -6,9 +6,10 @@ bool breaker_allows(struct breaker *b, struct mono_time now, bool *is_probe)
     *is_probe = false;
     if (!breaker_is_open(b))
         return true;
-    if (b->is_probing || mono_is_before(now, b->retry_at))
+    if (mono_is_before(now, b->retry_at) || (b->is_probing && mono_is_before(now, b->probe_until)))
         return false;
     *is_probe = b->is_probing = true;
+    b->probe_until = mono_add_ms(now, BREAKER_PAUSE_MAX_MS);
     return true;
 }
 

@@ -7,7 +7,8 @@
  *     +------------------------- any copy is answered ------------------------------------------------------
  *
  * What a hung shadow costs is bounded by max_inflight and max_memory as it is; the breaker keeps it from costing that
- * all the time. An answer of any status closes it: what a version answers is for people to judge.
+ * all the time. An answer of any status closes it: what a version answers is for people to judge. A probe that has not
+ * ended within BREAKER_PAUSE_MAX_MS, as the copy of an upload may take hours, keeps no other from being tried.
  *
  * Pure: time is a parameter. Owner: a lane (shadow/lane.h). */
 #ifndef SHADOW_BREAKER_H
@@ -24,10 +25,11 @@
 
 /* All zero: closed. */
 struct breaker {
-    uint32_t failure_count;    /* in a row */
-    int64_t pause_ms;          /* the last one; 0 when closed */
-    struct mono_time retry_at; /* open: then the next probe is due */
-    bool is_probing;           /* one copy is under way on trial */
+    uint32_t failure_count;       /* in a row */
+    int64_t pause_ms;             /* the last one; 0 when closed */
+    struct mono_time retry_at;    /* open: then the next probe is due */
+    bool is_probing;              /* one copy is under way on trial */
+    struct mono_time probe_until; /* then another may be, too */
 };
 
 static inline bool breaker_is_open(const struct breaker *b)

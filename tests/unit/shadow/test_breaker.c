@@ -71,6 +71,23 @@ Test(breaker, one_probe_at_a_time)
     cr_expect(allows(NULL), "the first one told nothing");
 }
 
+/* The copy of an upload that a client draws out ends when the client likes. */
+Test(breaker, a_probe_that_does_not_end_makes_way)
+{
+    bool is_probe;
+    fail(BREAKER_FAILURES);
+    expect_pause(BREAKER_PAUSE_FIRST_MS);
+    now = mono_add_ms(now, BREAKER_PAUSE_MAX_MS - 1);
+    cr_expect_not(allows(NULL));
+    now = mono_add_ms(now, 1);
+    cr_expect(allows(&is_probe) && is_probe);
+    cr_expect_not(allows(NULL), "one at a time all the same");
+    cr_expect(breaker_on_answer(&breaker));
+    breaker_on_nothing(&breaker, true); /* the first one, at last */
+    cr_expect(allows(&is_probe));
+    cr_expect_not(is_probe);
+}
+
 Test(breaker, pauses_double_up_to_the_longest)
 {
     int64_t pause_ms = BREAKER_PAUSE_FIRST_MS;
