@@ -1,0 +1,43 @@
+/* lua/library.h - the functions of Lua's standard library that are ours: each asks whether the call is over.
+ *
+ * A hook is called between instructions of Lua code only. C code that can run for long on what a script or a peer hands
+ * it (a pattern, a table of a million entries, one that has metamethods without end) would not notice that its call is
+ * over. These do what the Lua 5.4 manual says of their names, and call vm_check in their loops.
+ *
+ * Which functions a script finds, ours and Lua's own, is the table in lua/library.def; lua/sandbox.c builds it. */
+#ifndef LUA_LIBRARY_H
+#define LUA_LIBRARY_H
+
+#include <lua.h>
+
+int library_string_find(lua_State *L);
+int library_string_gmatch(lua_State *L);
+int library_string_gsub(lua_State *L);
+int library_string_lower(lua_State *L);
+int library_string_match(lua_State *L);
+int library_string_rep(lua_State *L);
+int library_string_reverse(lua_State *L);
+int library_string_upper(lua_State *L);
+
+int library_table_concat(lua_State *L);
+int library_table_insert(lua_State *L);
+int library_table_move(lua_State *L);
+int library_table_remove(lua_State *L);
+int library_table_sort(lua_State *L);
+int library_table_unpack(lua_State *L);
+
+/* Calls its upvalue, a function of Lua's own that walks a text without asking, on texts of at most 1 MiB. */
+int library_bounded_text(lua_State *L);
+
+/* There is no coroutine.close: it would run to-be-closed variables with hooks off. */
+int library_coroutine_create(lua_State *L);
+int library_coroutine_resume(lua_State *L);
+int library_coroutine_wrap(lua_State *L);
+int library_coroutine_yield(lua_State *L);
+
+/* Refuses __gc and __close, whose functions would run with hooks off. */
+int library_setmetatable(lua_State *L);
+/* The handler runs after unwinding: inside an error that a hook raised, hooks would be off in it. */
+int library_xpcall(lua_State *L);
+
+#endif

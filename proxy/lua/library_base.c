@@ -1,0 +1,152 @@
+/* lua/library_base.c - coroutines, protected calls and metatables that leave no way around the limits. */
+#include "lua/library.h"
+
+#include <stdbool.h>
+
+#include <lauxlib.h>
+
+#include "lua/vm.h"
+
+#define TEXT_MAX_BYTES (1u << 20) /* of functions that walk a text without asking; a millisecond or two */
+
+/* ---- metatables ---------------------------------------------------------------------------------------------------- */
+
+static void refuse_field(lua_State *L, const char *name)
+{
+    lua_pushstring(L, name);
+    if (lua_rawget(L, 2) != LUA_TNIL)
+        luaL_error(L, "a metatable cannot have %s here", name);
+    lua_pop(L, 1);
+}
+
+int library_setmetatable(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, lua_isnoneornil(L, 2) || lua_istable(L, 2), 2, "nil or table");
+    lua_settop(L, 2);
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        return luaL_error(L, "cannot change a protected metatable");
+    if (lua_istable(L, 2)) {
+        refuse_field(L, "__gc");
+        refuse_field(L, "__close");
+    }
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* ---- xpcall: (function, handler, arguments...) ----------------------------------------------------------------------- */
+
+static int xpcall_finish(lua_State *L, int status, lua_KContext context)
+{
+    (void)context;
+    if (status == LUA_OK || status == LUA_YIELD) { /* handler, true, results */
+        lua_pushboolean(L, true);
+        lua_replace(L, 1);
+        return lua_gettop(L);
+    }
+    lua_pushboolean(L, false); /* handler, message */
+    lua_insert(L, 1);
+    lua_pcall(L, 1, LUA_MULTRET, 0); /* what a handler raises stands for what it returns */
+    return lua_gettop(L);
+}
+
+int library_xpcall(lua_State *L)
+{
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_replace(L, 1);
+    lua_replace(L, 2); /* handler, function, arguments */
+    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, xpcall_finish);
+    return xpcall_finish(L, status, 0);
+}
+
+/* ---- coroutines ---------------------------------------------------------------------------------------------------- */
+
+static lua_State *check_coroutine(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+    luaL_argexpected(L, co != NULL, 1, "coroutine");
+    return co;
+}
+
+int library_coroutine_create(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_State *co = lua_newthread(L);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, co, 1);
+    return 1;
+}
+
+/* Results or a message on top of L; false: it failed. */
+static bool run(lua_State *L, lua_State *co, int argument_count, int *result_count)
+{
+    *result_count = 1;
+    if (!lua_checkstack(co, argument_count)) {
+        lua_pushliteral(L, "too many arguments to resume");
+        return false;
+    }
+    lua_xmove(L, co, argument_count);
+    int status = vm_resume_nested(L, co, argument_count, result_count);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        *result_count = 1;
+        lua_xmove(co, L, 1);
+        return false;
+    }
+    if (!lua_checkstack(L, *result_count + 1)) {
+        lua_pop(co, *result_count);
+        *result_count = 1;
+        lua_pushliteral(L, "too many results to resume");
+        return false;
+    }
+    lua_xmove(co, L, *result_count);
+    return true;
+}
+
+int library_coroutine_resume(lua_State *L)
+{
+    lua_State *co = check_coroutine(L);
+    int result_count;
+    bool is_good = run(L, co, lua_gettop(L) - 1, &result_count);
+    lua_pushboolean(L, is_good);
+    lua_insert(L, -(result_count + 1));
+    return result_count + 1;
+}
+
+static int wrapped(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+    int result_count;
+    if (run(L, co, lua_gettop(L), &result_count))
+        return result_count;
+    return lua_error(L);
+}
+
+int library_coroutine_wrap(lua_State *L)
+{
+    library_coroutine_create(L);
+    lua_pushcclosure(L, wrapped, 1);
+    return 1;
+}
+
+/* The hook's own coroutine yields only to wait (lua_yieldk in our own functions), never to the script. */
+int library_coroutine_yield(lua_State *L)
+{
+    if (vm_of(L)->calling == L)
+        return luaL_error(L, "attempt to yield from outside a coroutine");
+    return lua_yield(L, lua_gettop(L));
+}
+
+/* ---- utf8: as Lua's own, for texts that are not too long -------------------------------------------------------------- */
+
+int library_bounded_text(lua_State *L)
+{
+    size_t length;
+    luaL_checklstring(L, 1, &length);
+    luaL_argcheck(L, length <= TEXT_MAX_BYTES, 1, "text too long");
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}

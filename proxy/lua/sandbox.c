@@ -1,0 +1,123 @@
+/* lua/sandbox.c - the world as a script sees it: an environment of listed functions, and no way out of it. */
+#include "lua/sandbox.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "base/check.h"
+#include "lua/library.h"
+
+#define STOCK_KEY "weir.stock" /* in the registry: Lua's libraries by name, as they come */
+
+/* STOCK: function NULL. BOUNDED: library_bounded_text around Lua's own. */
+static const struct {
+    const char *library, *name;
+    lua_CFunction function;
+} entries[] = {
+#define STOCK(library, name)          { #library, #name, NULL },
+#define BOUNDED(library, name)        { #library, #name, library_bounded_text },
+#define OURS(library, name, function) { #library, #name, function },
+#include "lua/library.def"
+#undef STOCK
+#undef BOUNDED
+#undef OURS
+};
+
+static const luaL_Reg stock[] = {
+    { LUA_GNAME, luaopen_base },        { LUA_COLIBNAME, luaopen_coroutine }, { LUA_MATHLIBNAME, luaopen_math },
+    { LUA_STRLIBNAME, luaopen_string }, { LUA_TABLIBNAME, luaopen_table },    { LUA_UTF8LIBNAME, luaopen_utf8 },
+};
+
+/* Pushes library[name] of the stock on top. */
+static void push_stock(lua_State *L, const char *library, const char *name)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, STOCK_KEY);
+    lua_getfield(L, -1, library);
+    lua_getfield(L, -1, name);
+    CHECK(!lua_isnil(L, -1));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+static void push_entry(lua_State *L, size_t i)
+{
+    if (entries[i].function == NULL) {
+        push_stock(L, entries[i].library, entries[i].name);
+    } else {
+        bool is_bounded = entries[i].function == library_bounded_text;
+        if (is_bounded)
+            push_stock(L, entries[i].library, entries[i].name);
+        lua_pushcclosure(L, entries[i].function, is_bounded ? 1 : 0);
+    }
+}
+
+/* The library's table within the environment at the top; the environment itself for _G. */
+static void push_library(lua_State *L, const char *library)
+{
+    if (strcmp(library, LUA_GNAME) == 0)
+        lua_pushvalue(L, -1);
+    else if (lua_getfield(L, -1, library) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, library);
+    }
+}
+
+static void push_libraries(lua_State *L)
+{
+    lua_newtable(L);
+    for (size_t i = 0; i < ARRAY_COUNT(entries); i++) {
+        push_library(L, entries[i].library);
+        push_entry(L, i);
+        lua_setfield(L, -2, entries[i].name);
+        lua_pop(L, 1);
+    }
+}
+
+/* Methods of texts come from a table that no script can name, and so not change. */
+static void protect_strings(lua_State *L)
+{
+    push_libraries(L);
+    lua_pushliteral(L, "");
+    lua_getmetatable(L, -1);
+    lua_getfield(L, -3, LUA_STRLIBNAME);
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 3);
+}
+
+void sandbox_open(lua_State *L)
+{
+    lua_newtable(L);
+    for (size_t i = 0; i < ARRAY_COUNT(stock); i++) {
+        luaL_requiref(L, stock[i].name, stock[i].func, 0);
+        lua_setfield(L, -2, stock[i].name);
+    }
+    lua_setfield(L, LUA_REGISTRYINDEX, STOCK_KEY);
+    protect_strings(L);
+}
+
+static int on_unknown(lua_State *L)
+{
+    return luaL_error(L, "unknown global '%s'", luaL_tolstring(L, 2, NULL));
+}
+
+static int on_new(lua_State *L)
+{
+    return luaL_error(L, "cannot make a global '%s': write `local`", luaL_tolstring(L, 2, NULL));
+}
+
+void sandbox_push_environment(lua_State *L)
+{
+    static const luaL_Reg guards[] = { { "__index", on_unknown }, { "__newindex", on_new }, { NULL, NULL } };
+    push_libraries(L);
+    luaL_newlib(L, guards);
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+}

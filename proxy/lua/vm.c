@@ -1,0 +1,281 @@
+/* lua/vm.c - a Lua state whose calls end: in time, in memory, and whatever they raise. */
+#include "lua/vm.h"
+
+#include <lauxlib.h>
+
+#include <string.h>
+
+#include "base/memory.h"
+
+#define FREE_BLOCKS_BYTES (256u * 1024) /* kept for reuse by one state */
+#define COLLECT_STEP_KIB  256           /* after a call; some hundred microseconds */
+
+const char *const vm_result_names[] = {
+    [VM_OK] = "ok", [VM_SUSPENDED] = "suspended", [VM_ERROR] = "error", [VM_TIMEOUT] = "timeout", [VM_MEMORY] = "memory"
+};
+
+/* ---- cutting off --------------------------------------------------------------------------------------------------- */
+
+/* Runs between two instructions of a call that is over. */
+static void on_instruction(lua_State *L, lua_Debug *unused)
+{
+    (void)unused;
+    vm_check(L);
+}
+
+void vm_check(lua_State *L)
+{
+    switch (vm_of(L)->cut) {
+    case VM_OK:
+    case VM_SUSPENDED:
+    case VM_ERROR:
+        break;
+    case VM_TIMEOUT:
+        luaL_error(L, "the call used up its time");
+        break;
+    case VM_MEMORY:
+        luaL_error(L, "the call used up its memory");
+        break;
+    }
+}
+
+static void arm(lua_State *L)
+{
+    lua_sethook(L, on_instruction, LUA_MASKCOUNT, 1);
+}
+
+/* May run in a signal handler, between any two machine instructions of a call. */
+static void cut(struct vm *vm, enum vm_result why)
+{
+    if (vm->cut != VM_OK || vm->running == NULL)
+        return;
+    vm->cut = why;
+    arm(vm->running);
+}
+
+static void on_late(void *arg)
+{
+    struct vm *vm = arg;
+    cut(vm, VM_TIMEOUT);
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------------- */
+
+/* lua_Alloc. Shrinking never fails (Lua relies on it). */
+static void *allocate(void *arg, void *old, size_t old_bytes, size_t bytes)
+{
+    struct vm *vm = arg;
+    if (old == NULL)
+        old_bytes = 0; /* then it is the kind of object */
+    if (bytes == 0) {
+        vm->used_bytes -= old_bytes;
+        blocks_free(&vm->blocks, old);
+        return NULL;
+    }
+    if (bytes > old_bytes) {
+        size_t more = bytes - old_bytes;
+        if (more > vm->hard_bytes - vm->used_bytes)
+            return NULL;
+        if (vm->used_bytes + more > vm->call_bytes)
+            cut(vm, VM_MEMORY);
+    }
+    vm->used_bytes += bytes - old_bytes;
+    return old == NULL ? blocks_alloc(&vm->blocks, bytes) : blocks_resize(&vm->blocks, old, bytes);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+static int on_panic(lua_State *L)
+{
+    (void)L;
+    CHECK(!"an error outside a protected call");
+    return 0;
+}
+
+struct vm *vm_of(lua_State *L)
+{
+    struct vm *vm;
+    memcpy(&vm, lua_getextraspace(L), sizeof(vm)); /* copied to each coroutine by Lua */
+    CHECK_MAGIC(vm, VM_MAGIC);
+    return vm;
+}
+
+struct vm *vm_create(const struct vm_limits *limits, struct watchdog *dog)
+{
+    struct vm *vm = memory_zalloc(sizeof(*vm));
+    vm->magic = VM_MAGIC;
+    blocks_init(&vm->blocks, FREE_BLOCKS_BYTES);
+    vm->soft_bytes = limits->memory_bytes;
+    vm->call_bytes = vm->hard_bytes = limits->memory_bytes + limits->memory_bytes / 2;
+    vm->state = lua_newstate(allocate, vm);
+    CHECK(vm->state != NULL);
+    memcpy(lua_getextraspace(vm->state), &vm, sizeof(vm));
+    lua_atpanic(vm->state, on_panic);
+    watch_attach(&vm->watch, dog, on_late, vm);
+    return vm;
+}
+
+void vm_destroy(struct vm *vm)
+{
+    CHECK_MAGIC(vm, VM_MAGIC);
+    CHECK(vm->calling == NULL);
+    watch_detach(&vm->watch);
+    lua_close(vm->state);
+    CHECK(vm->used_bytes == 0);
+    blocks_fini(&vm->blocks);
+    vm->magic = 0;
+    memory_free(vm);
+}
+
+/* ---- coroutines ---------------------------------------------------------------------------------------------------- */
+
+/* (slot) -> thread: registry[thread] = true keeps it. */
+static int make_coroutine(lua_State *L)
+{
+    lua_State **slot = lua_touserdata(L, 1);
+    lua_State *co = lua_newthread(L);
+    lua_pushboolean(L, true);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    *slot = co;
+    return 0;
+}
+
+static int drop_coroutine(lua_State *L)
+{
+    lua_State *co = lua_touserdata(L, 1);
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    lua_pushnil(L);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+/* On the state itself, outside any call; false when memory ran out. */
+static bool run_protected(struct vm *vm, lua_CFunction body, void *arg)
+{
+    lua_State *L = vm->state;
+    lua_pushcfunction(L, body);
+    lua_pushlightuserdata(L, arg);
+    bool is_good = lua_pcall(L, 1, 0, 0) == LUA_OK;
+    lua_settop(L, 0);
+    return is_good;
+}
+
+lua_State *vm_coroutine(struct vm *vm)
+{
+    lua_State *co;
+    if (vm->spare_count > 0)
+        return vm->spares[--vm->spare_count];
+    return run_protected(vm, make_coroutine, &co) ? co : NULL;
+}
+
+void vm_release(struct vm *vm, lua_State *co)
+{
+    CHECK(vm->calling != co);
+    if (vm->spare_count < VM_SPARES_MAX && lua_status(co) == LUA_OK) {
+        lua_settop(co, 0);
+        vm->spares[vm->spare_count++] = co;
+        return;
+    }
+    if (!run_protected(vm, drop_coroutine, co))
+        CHECK(!"taking a key out of a table needs no memory");
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------------------- */
+
+struct failure {
+    struct vm *vm;
+    lua_State *co;
+};
+
+static int describe_failure(lua_State *L)
+{
+    struct failure *f = lua_touserdata(L, 1);
+    const char *message = lua_tostring(f->co, -1);
+    luaL_traceback(L, f->co, message != NULL ? message : "an error that is no text", 0);
+    size_t length;
+    const char *text = lua_tolstring(L, -1, &length);
+    if (length >= VM_MESSAGE_BYTES)
+        length = VM_MESSAGE_BYTES - 1;
+    memcpy(f->vm->message, text, length);
+    f->vm->message[length] = '\0';
+    return 0;
+}
+
+static enum vm_result fail(struct vm *vm, lua_State *co, int status)
+{
+    enum vm_result result = vm->cut != VM_OK ? vm->cut : status == LUA_ERRMEM ? VM_MEMORY : VM_ERROR;
+    struct failure f = { vm, co };
+    vm->cut = VM_OK;
+    lua_sethook(co, NULL, 0, 0);
+    if (!run_protected(vm, describe_failure, &f))
+        memcpy(vm->message, "out of memory", sizeof("out of memory"));
+    return result;
+}
+
+/* A call may begin with much garbage there, and has room all the same. */
+static size_t call_limit(const struct vm *vm)
+{
+    size_t with_room = vm->used_bytes + vm->soft_bytes / 4;
+    size_t limit = with_room > vm->soft_bytes ? with_room : vm->soft_bytes;
+    return limit < vm->hard_bytes ? limit : vm->hard_bytes;
+}
+
+/* Left alone, Lua would wait until there is twice as much as it found last time: more than it may have. */
+static void collect(struct vm *vm)
+{
+    if (!vm->is_collecting && vm->used_bytes <= vm->soft_bytes - vm->soft_bytes / 4)
+        return;
+    vm->is_collecting = lua_gc(vm->state, LUA_GCSTEP, COLLECT_STEP_KIB) == 0;
+    if (!vm->is_collecting)
+        vm->is_full = vm->used_bytes > vm->soft_bytes;
+}
+
+static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, int64_t budget_us)
+{
+    CHECK_MAGIC(vm, VM_MAGIC);
+    CHECK(vm->calling == NULL);
+    int result_count;
+    vm->cut = VM_OK;
+    vm->call_bytes = call_limit(vm);
+    vm->running = vm->calling = co;
+    watch_call_started(&vm->watch, budget_us);
+    int status = lua_resume(co, NULL, argument_count, &result_count);
+    watch_call_ended(&vm->watch);
+    vm->running = vm->calling = NULL;
+    collect(vm);
+    if (status != LUA_OK && status != LUA_YIELD)
+        return fail(vm, co, status);
+    if (vm->cut != VM_OK)
+        lua_sethook(co, NULL, 0, 0); /* it ended just in time */
+    lua_pop(co, result_count);
+    return status == LUA_OK ? VM_OK : VM_SUSPENDED;
+}
+
+enum vm_result vm_start(struct vm *vm, lua_State *co, lua_CFunction body, void *arg, int64_t budget_us)
+{
+    lua_pushcfunction(co, body);
+    lua_pushlightuserdata(co, arg);
+    return resume(vm, co, 1, budget_us);
+}
+
+enum vm_result vm_continue(struct vm *vm, lua_State *co, void *arg, int64_t budget_us)
+{
+    lua_pushlightuserdata(co, arg);
+    return resume(vm, co, 1, budget_us);
+}
+
+int vm_resume_nested(lua_State *from, lua_State *co, int argument_count, int *result_count)
+{
+    struct vm *vm = vm_of(from);
+    vm_check(from);
+    vm->running = co;
+    lua_sethook(co, NULL, 0, 0); /* it may have been cut while it yielded, in a call before */
+    if (vm->cut != VM_OK)
+        arm(co);
+    int status = lua_resume(co, from, argument_count, result_count);
+    vm->running = from;
+    if (vm->cut != VM_OK)
+        arm(from);
+    return status;
+}

@@ -1,0 +1,87 @@
+/* lua/vm.h - a Lua state whose calls end: in time, in memory, and whatever they raise.
+ *
+ * Scripts come from operators, but what they are given comes from peers, and a worker serves everybody else too. So a
+ * call into a state is cut off when it is over its time or its memory, and the state stays fit for the next one.
+ *
+ *   time    the watchdog's signal says cut (lua/watchdog.h). A count hook of one instruction is set from then until the
+ *           call has unwound: each instruction raises, so a pcall catches nothing for long.
+ *   memory  past the soft limit the allocator says cut in the same way, and goes on giving until the hard one: at that
+ *           Lua would first collect all its garbage, which takes longer than most calls may. What such a call leaves
+ *           behind is collected bit by bit at the ends of the calls after it.
+ *   C code  sees no hook. What can run long there is ours (lua/library.h) and asks vm_check in its loops.
+ *   unwinding runs nothing of the script's: finalizers and to-be-closed variables cannot be made (hooks would be off in
+ *           them), and xpcall calls its handler after unwinding.
+ *
+ * Calls run in coroutines of the state, so that they may suspend (vm_call: VM_SUSPENDED) and others run meanwhile.
+ *
+ * Owner: the worker's binding, one a snapshot. Thread: one. Calls do not nest. */
+#ifndef LUA_VM_H
+#define LUA_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "base/blocks.h"
+#include "base/slice.h"
+#include "lua/watchdog.h"
+
+#define VM_MAGIC         0x4c564d21u
+#define VM_MESSAGE_BYTES 1024
+#define VM_SPARES_MAX    64
+
+enum vm_result { VM_OK, VM_SUSPENDED, VM_ERROR, VM_TIMEOUT, VM_MEMORY };
+extern const char *const vm_result_names[];
+
+struct vm_limits {
+    size_t memory_bytes; /* what a state may hold when a call ends; during one, half as much again */
+};
+
+struct vm {
+    uint32_t magic;
+    lua_State *state;            /* runs nothing itself: holds the registry and anchors coroutines */
+    lua_State *volatile running; /* the coroutine that executes now; NULL between calls. Read by the signal handler */
+    lua_State *calling;          /* the one that vm_start was given; NULL between calls */
+    lua_State
+        *spares[VM_SPARES_MAX]; /* coroutines whose call came to its end; anchored. A stack: the warmest goes first */
+    uint32_t spare_count;
+    struct blocks blocks;
+    size_t used_bytes;
+    size_t soft_bytes, hard_bytes; /* limits between calls, and always */
+    size_t call_bytes;             /* limit of the call that runs: at it, the call is over */
+    bool is_collecting;            /* a call left much garbage: each call's end does a part of a collection */
+    bool is_full;                  /* and that did not help: what the scripts keep is over the limit */
+    volatile enum vm_result cut;   /* VM_TIMEOUT or VM_MEMORY: the call that runs is over. Else VM_OK */
+    struct watch watch;
+    char message[VM_MESSAGE_BYTES]; /* of the last call that failed: one text with its traceback, cut to fit */
+};
+
+/* With Lua's own libraries left out: lua/library.h adds what a script may have. */
+struct vm *vm_create(const struct vm_limits *limits, struct watchdog *dog);
+/* No call may run; suspended ones are forgotten. */
+void vm_destroy(struct vm *vm);
+
+/* Of the state that L belongs to. */
+struct vm *vm_of(lua_State *L);
+
+/* A coroutine to call in, anchored until vm_release; NULL: no memory is left for one. */
+lua_State *vm_coroutine(struct vm *vm);
+/* It is used again when its last call came to its end, else dropped. */
+void vm_release(struct vm *vm, lua_State *co);
+
+/* Calls `body` with one light userdata, `arg`, within budget_us of CPU time. What is to be called, and with what, `body`
+   pushes itself, and what comes of it, it stores behind `arg`: inside, every error is caught; outside, none is. After
+   VM_ERROR, VM_TIMEOUT and VM_MEMORY vm->message says what happened, with a traceback. */
+enum vm_result vm_start(struct vm *vm, lua_State *co, lua_CFunction body, void *arg, int64_t budget_us);
+/* Goes on with a suspended call: its lua_yieldk's continuation finds `arg` on top. */
+enum vm_result vm_continue(struct vm *vm, lua_State *co, void *arg, int64_t budget_us);
+
+/* In loops of our own C functions: raises when the call is over. */
+void vm_check(lua_State *L);
+
+/* Runs a coroutine of the script's inside the call that runs, on behalf of coroutine.resume. Same results as lua_resume. */
+int vm_resume_nested(lua_State *from, lua_State *co, int argument_count, int *result_count);
+
+#endif

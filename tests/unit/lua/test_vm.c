@@ -1,0 +1,183 @@
+/* tests/unit/lua/test_vm.c - whatever a script does, its call ends, and the next one works. */
+#include "lua/vm.h"
+
+#include <criterion/criterion.h>
+
+#include <lauxlib.h>
+
+#include <string.h>
+
+#include "base/check.h"
+#include "lua/fixture.h"
+
+static struct script_test t;
+
+static void open(void)
+{
+    script_test_open(&t);
+}
+
+static void close(void)
+{
+    script_test_close(&t);
+}
+
+TestSuite(vm, .init = open, .fini = close);
+
+static void expect_cut(const char *code, enum vm_result wanted)
+{
+    enum vm_result got = script_test_run(&t, code);
+    cr_assert_eq(got, wanted, "%s: %s: %s", code, vm_result_names[got], t.vm->message);
+    script_test_expect(&t, "local sum = 0; for i = 1, 100 do sum = sum + i end; return sum", "5050");
+}
+
+Test(vm, a_call_that_does_not_end_is_cut_off)
+{
+    static const char *const endless[] = {
+        "while true do end",
+        "repeat until false",
+        "::again:: goto again",
+        "local function f() return f() end f()",
+        "while true do pcall(function() while true do end end) end",
+        "while true do pcall(error, 'x') end",
+        "while true do pcall(pcall, pcall, error) end",
+        "while true do xpcall(error, function() while true do end end) end",
+        "xpcall(function() while true do end end, function() while true do end end)",
+        "coroutine.wrap(function() while true do end end)()",
+        "local co = coroutine.create(function() while true do pcall(error) end end) while true do coroutine.resume(co) "
+        "end",
+        "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
+        "for _ in function() return 1 end do end",
+        "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) while true do pcall(function() "
+        "return t[1] end) end",
+        "while true do local s = ('x'):rep(1000) .. 'y' end",
+        "while true do pcall(string.rep, 'x', 1e9) end",
+        "string.gsub(('x'):rep(1e5), '.', function() while true do end end)",
+        "table.sort({ 3, 2, 1 }, function() while true do end end)",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(endless); i++)
+        expect_cut(endless[i], VM_TIMEOUT);
+}
+
+/* C that no hook reaches: ours asks. */
+Test(vm, so_is_one_that_is_inside_a_library)
+{
+    static const char *const endless[] = {
+        "return ('a'):rep(100000):find(('a-'):rep(60) .. 'b')",
+        "return ('a'):rep(100000):match('(.-)(.-)(.-)(.-)b')",
+        "return ('a'):rep(100000):gsub(('a*'):rep(60) .. 'b', '')",
+        "return ('a'):rep(100000):gmatch('.-.-.-.-b')()",
+        "return table.concat(setmetatable({}, { __len = function() return 1 << 60 end, __index = rawlen }))",
+        "table.insert(setmetatable({}, { __len = function() return 1 << 60 end, __index = rawlen, __newindex = "
+        "rawequal }), 1, 1)",
+        "table.move(setmetatable({}, { __index = rawlen }), 1, 1 << 60, 2, setmetatable({}, { __newindex = rawequal "
+        "}))",
+        "table.remove(setmetatable({}, { __len = function() return 1 << 60 end, __index = rawlen, __newindex = "
+        "rawequal }), 1)",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(endless); i++)
+        expect_cut(endless[i], VM_TIMEOUT);
+}
+
+Test(vm, memory_has_an_end)
+{
+    static const char *const greedy[] = {
+        "local s = 'x' while true do s = s .. s end",
+        "return ('x'):rep(1 << 40)",
+        "return ('x'):rep(20 << 20)",
+        "return #table.concat({ ('x'):rep(5 << 20), ('y'):rep(5 << 20) })",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(greedy); i++)
+        expect_cut(greedy[i], VM_MEMORY);
+}
+
+/* Which limit comes first depends on the machine; that one comes does not. */
+Test(vm, what_takes_time_and_memory_meets_one_of_the_limits)
+{
+    static const char *const greedy[] = {
+        "local t = {} for i = 1, 1 << 60 do t[i] = {} end",
+        "local t = {} while true do t[#t + 1] = pcall(string.rep, 'x', 100000) end",
+        "local function f() return 1 + f() end f()",
+        "local function f(...) return f(1, ...) end f()",
+        "local t = {} while true do t[#t + 1] = coroutine.create(function() end) end",
+        "local t = {} while true do local ok = pcall(function() while true do t[#t + 1] = {} end end) end",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(greedy); i++) {
+        enum vm_result got = script_test_run(&t, greedy[i]);
+        cr_assert(got == VM_TIMEOUT || got == VM_MEMORY || (got == VM_ERROR && strstr(t.vm->message, "overflow")),
+                  "%s: %s", greedy[i], t.vm->message);
+        cr_assert_leq(t.vm->used_bytes, FIXTURE_MEMORY_BYTES * 3 / 2);
+        script_test_expect(&t, "return 1", "1");
+    }
+}
+
+Test(vm, an_error_comes_with_its_traceback)
+{
+    cr_assert_eq(script_test_run(&t, "local function deep() error('oh') end\ndeep()"), VM_ERROR);
+    cr_assert_not_null(strstr(t.vm->message, "test:1: oh"));
+    cr_assert_not_null(strstr(t.vm->message, "test:2: in main chunk"));
+    cr_assert_eq(script_test_run(&t, "error({})"), VM_ERROR);
+    cr_assert_not_null(strstr(t.vm->message, "an error that is no text"));
+    cr_assert_eq(script_test_run(&t, "error(('x'):rep(5000))"), VM_ERROR);
+    cr_assert_eq(strlen(t.vm->message), VM_MESSAGE_BYTES - 1);
+}
+
+Test(vm, a_coroutine_of_the_script_yields_and_one_of_ours_does_not)
+{
+    script_test_expect(&t,
+                       "local co = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end) "
+                       "return co(1) .. ',' .. co(10)",
+                       "2,20");
+    script_test_expect(&t, "local co = coroutine.create(error) return select('#', coroutine.resume(co, 'x'))", "2");
+    cr_assert_eq(script_test_run(&t, "coroutine.yield()"), VM_ERROR);
+}
+
+/* ---- suspending ----------------------------------------------------------------------------------------------------- */
+
+static int finish_wait(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    int *seen = lua_touserdata(L, -1);
+    *seen = (int)context + (int)lua_tointeger(L, 2);
+    return 0;
+}
+
+static int wait(lua_State *L)
+{
+    lua_pushinteger(L, 40); /* stays on the stack while the call waits */
+    return lua_yieldk(L, 0, 2, finish_wait);
+}
+
+Test(vm, a_call_that_waits_lets_others_run)
+{
+    int seen = 0;
+    lua_State *first = vm_coroutine(t.vm);
+    cr_assert_eq(vm_start(t.vm, first, wait, &seen, FIXTURE_BUDGET_US), VM_SUSPENDED);
+    expect_cut("while true do end", VM_TIMEOUT);
+    cr_assert_eq(vm_continue(t.vm, first, &seen, FIXTURE_BUDGET_US), VM_OK);
+    cr_assert_eq(seen, 42);
+    vm_release(t.vm, first);
+    lua_State *again = vm_coroutine(t.vm);
+    cr_assert_eq(again, first, "used again");
+    vm_release(t.vm, again);
+}
+
+Test(vm, a_call_that_waits_may_be_forgotten)
+{
+    int seen = 0;
+    for (int i = 0; i < 1000; i++) {
+        lua_State *co = vm_coroutine(t.vm);
+        cr_assert_not_null(co);
+        cr_assert_eq(vm_start(t.vm, co, wait, &seen, FIXTURE_BUDGET_US), VM_SUSPENDED);
+        vm_release(t.vm, co);
+    }
+    lua_gc(t.vm->state, LUA_GCCOLLECT);
+    cr_assert_lt(t.vm->used_bytes, 200 * 1024);
+    cr_assert_eq(seen, 0);
+}
+
+Test(vm, a_call_that_ends_in_time_is_left_alone)
+{
+    for (int i = 0; i < 20000; i++)
+        script_test_expect(&t, "return 1", "1");
+}
