@@ -16,27 +16,28 @@ const char *const vm_result_names[] = {
 
 /* ---- cutting off --------------------------------------------------------------------------------------------------- */
 
+/* Raises when the call is over; `level`: 0 when the script's function is the one that runs, 1 when it called ours. */
+static void check_cut(lua_State *L, int level)
+{
+    enum vm_result cut = vm_of(L)->cut;
+    if (cut != VM_TIMEOUT && cut != VM_MEMORY)
+        return;
+    luaL_where(L, level);
+    lua_pushstring(L, cut == VM_TIMEOUT ? "the call used up its time" : "the call used up its memory");
+    lua_concat(L, 2);
+    lua_error(L);
+}
+
 /* Runs between two instructions of a call that is over. */
 static void on_instruction(lua_State *L, lua_Debug *unused)
 {
     (void)unused;
-    vm_check(L);
+    check_cut(L, 0);
 }
 
 void vm_check(lua_State *L)
 {
-    switch (vm_of(L)->cut) {
-    case VM_OK:
-    case VM_SUSPENDED:
-    case VM_ERROR:
-        break;
-    case VM_TIMEOUT:
-        luaL_error(L, "the call used up its time");
-        break;
-    case VM_MEMORY:
-        luaL_error(L, "the call used up its memory");
-        break;
-    }
+    check_cut(L, 1);
 }
 
 static void arm(lua_State *L)

@@ -54,7 +54,8 @@ struct vm {
     bool is_collecting;            /* a call left much garbage: each call's end does a part of a collection */
     bool is_full;                  /* and that did not help: what the scripts keep is over the limit */
     volatile enum vm_result cut;   /* VM_TIMEOUT or VM_MEMORY: the call that runs is over. Else VM_OK */
-    struct watch watch;
+    struct call_watch watch;
+    void *owner;                    /* whose functions run in it (lua/api.h); never looked into here */
     char message[VM_MESSAGE_BYTES]; /* of the last call that failed: one text with its traceback, cut to fit */
 };
 

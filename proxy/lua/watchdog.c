@@ -38,7 +38,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     (void)number, (void)context;
     if (info->si_code != SI_QUEUE || info->si_pid != getpid())
         return;
-    struct watch *w = info->si_value.sival_ptr;
+    struct call_watch *w = info->si_value.sival_ptr;
     if (atomic_load_explicit(&w->late_seq, memory_order_relaxed) == atomic_load_explicit(&w->seq, memory_order_relaxed))
         w->cut(w->arg);
 }
@@ -51,9 +51,9 @@ static void set_signal_mask(int how, sigset_t *old)
     CHECK(pthread_sigmask(how, &cut, old) == 0);
 }
 
-void watch_attach(struct watch *w, struct watchdog *dog, void (*cut)(void *arg), void *arg)
+void watch_attach(struct call_watch *w, struct watchdog *dog, void (*cut)(void *arg), void *arg)
 {
-    *w = (struct watch){ .magic = WATCH_MAGIC, .dog = dog, .thread = pthread_self(), .cut = cut, .arg = arg };
+    *w = (struct call_watch){ .magic = WATCH_MAGIC, .dog = dog, .thread = pthread_self(), .cut = cut, .arg = arg };
     CHECK(pthread_getcpuclockid(w->thread, &w->cpu_clock) == 0);
     set_signal_mask(SIG_UNBLOCK, NULL);
     pthread_mutex_lock(&dog->lock);
@@ -61,7 +61,7 @@ void watch_attach(struct watch *w, struct watchdog *dog, void (*cut)(void *arg),
     pthread_mutex_unlock(&dog->lock);
 }
 
-void watch_detach(struct watch *w)
+void watch_detach(struct call_watch *w)
 {
     CHECK_MAGIC(w, WATCH_MAGIC);
     CHECK((atomic_load_explicit(&w->seq, memory_order_relaxed) & 1) == 0);
@@ -86,7 +86,7 @@ void watchdog_wake(struct watchdog *dog)
 
 /* The store of seq comes before the load of is_asleep, as the other side stores is_asleep before it looks at seq a last
    time: one of them sees the other. */
-void watch_call_started(struct watch *w, int64_t budget_us)
+void watch_call_started(struct call_watch *w, int64_t budget_us)
 {
     uint64_t seq = atomic_load_explicit(&w->seq, memory_order_relaxed);
     CHECK((seq & 1) == 0);
@@ -96,7 +96,7 @@ void watch_call_started(struct watch *w, int64_t budget_us)
         watchdog_wake(w->dog);
 }
 
-void watch_call_ended(struct watch *w)
+void watch_call_ended(struct call_watch *w)
 {
     uint64_t seq = atomic_load_explicit(&w->seq, memory_order_relaxed);
     CHECK((seq & 1) == 1);
@@ -106,7 +106,7 @@ void watch_call_ended(struct watch *w)
 /* ---- the watchdog's thread ----------------------------------------------------------------------------------------- */
 
 /* A signal that comes too late is repeated with the next look, one for another call is ignored by the handler. */
-static bool look_at(struct watch *w)
+static bool look_at(struct call_watch *w)
 {
     uint64_t seq = atomic_load(&w->seq);
     if ((seq & 1) == 0)
@@ -130,7 +130,7 @@ static bool look(struct watchdog *dog)
     bool is_any = false;
     pthread_mutex_lock(&dog->lock);
     LIST_FOREACH_SAFE (link, &dog->watches)
-        is_any |= look_at(LIST_ITEM(link, struct watch, link));
+        is_any |= look_at(LIST_ITEM(link, struct call_watch, link));
     pthread_mutex_unlock(&dog->lock);
     return is_any;
 }

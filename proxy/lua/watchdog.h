@@ -28,7 +28,7 @@
 struct watchdog;
 
 /* One worker's calls. Embedded; lives longer than it is attached. */
-struct watch {
+struct call_watch {
     uint32_t magic;
     struct watchdog *dog;
     struct list link;           /* of the watchdog's; under its lock */
@@ -49,15 +49,15 @@ struct watchdog *watchdog_create(void);
 void watchdog_destroy(struct watchdog *dog);
 
 /* By the thread that will make the calls. */
-void watch_attach(struct watch *w, struct watchdog *dog, void (*cut)(void *arg), void *arg);
+void watch_attach(struct call_watch *w, struct watchdog *dog, void (*cut)(void *arg), void *arg);
 /* By the same thread, between calls. Afterwards no signal of this watch comes any more. */
-void watch_detach(struct watch *w);
+void watch_detach(struct call_watch *w);
 
 void watchdog_wake(struct watchdog *dog);
 bool watchdog_is_asleep(struct watchdog *dog);
 
 /* Calls do not nest. */
-void watch_call_started(struct watch *w, int64_t budget_us);
-void watch_call_ended(struct watch *w);
+void watch_call_started(struct call_watch *w, int64_t budget_us);
+void watch_call_ended(struct call_watch *w);
 
 #endif
