@@ -29,6 +29,7 @@ void stats_worker_destroy(struct stats_worker *w)
     pages_destroy(w->endpoints, STATS_ENDPOINT_PAGES);
     pages_destroy(w->listeners, STATS_LISTENER_PAGES);
     pages_destroy(w->shadows, STATS_SHADOW_PAGES);
+    pages_destroy(w->scripts, STATS_SCRIPT_PAGES);
     memory_free(w);
 }
 

@@ -109,6 +109,22 @@ struct stats_shadow {
     stats_cell cells[STATS_SHADOW_CELL_COUNT];
 };
 
+/* How a call of a script's hook ended. */
+enum stats_script_result {
+    STATS_SCRIPT_OK,
+    STATS_SCRIPT_ERROR,   /* it raised, or returned what nobody can use */
+    STATS_SCRIPT_TIMEOUT, /* cut off: its time was used up */
+    STATS_SCRIPT_MEMORY,  /* cut off: its memory was */
+    STATS_SCRIPT_RESULT_COUNT
+};
+
+/* Calls of one (script, hook). */
+struct stats_script {
+    stats_cell results[STATS_SCRIPT_RESULT_COUNT];
+    stats_cell duration_sum_us;
+    stats_cell durations[HISTOGRAM_BUCKET_COUNT];
+};
+
 /* In rising order of what matters: the sum over workers is the greatest (stats_sum_health). */
 enum stats_health { STATS_HEALTH_UNKNOWN, STATS_HEALTHY, STATS_UNHEALTHY };
 
@@ -147,6 +163,7 @@ struct stats_listener {
 #define STATS_ENDPOINT_PAGES 1024u
 #define STATS_LISTENER_PAGES 64u
 #define STATS_SHADOW_PAGES   256u
+#define STATS_SCRIPT_PAGES   64u
 
 /* A slot holds a page of STATS_PAGE_BLOCKS blocks, or NULL; stored with release, read by others with acquire. */
 typedef _Atomic(void *) stats_page_slot;
@@ -158,6 +175,7 @@ struct stats_worker {
     stats_page_slot endpoints[STATS_ENDPOINT_PAGES];
     stats_page_slot listeners[STATS_LISTENER_PAGES];
     stats_page_slot shadows[STATS_SHADOW_PAGES];
+    stats_page_slot scripts[STATS_SCRIPT_PAGES];
 };
 
 /* All zero. Destroy only after the worker's thread has ended. */
@@ -293,6 +311,16 @@ static inline void stats_shadow_add(struct stats_worker *w, uint32_t shadow, uns
 {
     struct stats_shadow *s = stats_block(w->shadows, STATS_SHADOW_PAGES, shadow, sizeof(struct stats_shadow));
     stats_cell_add(&s->cells[cell], 1);
+}
+
+/* A call of a hook ended: once for each. */
+static inline void stats_script_add(struct stats_worker *w, uint32_t script, enum stats_script_result result,
+                                    uint64_t duration_us)
+{
+    struct stats_script *s = stats_block(w->scripts, STATS_SCRIPT_PAGES, script, sizeof(struct stats_script));
+    stats_cell_add(&s->results[result], 1);
+    stats_cell_add(&s->duration_sum_us, duration_us);
+    stats_cell_add(&s->durations[histogram_bucket(duration_us)], 1);
 }
 
 static inline struct stats_listener *stats_listener_at(struct stats_worker *w, uint32_t listener)

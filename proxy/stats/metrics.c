@@ -324,6 +324,38 @@ static void write_shadow_verdicts(struct expose *e, const struct stats *stats)
                          stats_sum_shadow(stats, id, STATS_SHADOW_COMPARED + i));
 }
 
+static struct expose_label *script_labels(const struct stats *stats, uint32_t id, struct expose_label out[3])
+{
+    const struct registry_entry *entry = registry_entry(&stats->scripts, id);
+    out[0] = (struct expose_label){ "script", entry->first };
+    out[1] = (struct expose_label){ "hook", entry->second };
+    return out;
+}
+
+static void write_scripts(struct expose *e, const struct stats *stats)
+{
+    static const char *const results[] = { [STATS_SCRIPT_OK] = "ok",
+                                           [STATS_SCRIPT_ERROR] = "error",
+                                           [STATS_SCRIPT_TIMEOUT] = "timeout",
+                                           [STATS_SCRIPT_MEMORY] = "memory" };
+    struct expose_label labels[3];
+    struct histogram duration;
+    expose_family(e, EXPOSE_COUNTER, "weir_script_calls_total", "Calls of hooks, by what became of them");
+    for (uint32_t id = 1; id < stats->scripts.count; id++)
+        for (unsigned result = 0; result < STATS_SCRIPT_RESULT_COUNT; result++) {
+            uint64_t count = stats_sum_script(stats, id, (enum stats_script_result)result);
+            script_labels(stats, id, labels)[2] = (struct expose_label){ "result", slice_from_cstr(results[result]) };
+            if (count > 0 || registry_is_current(&stats->scripts, id))
+                expose_u64(e, labels, 3, count);
+        }
+    expose_family(e, EXPOSE_HISTOGRAM, "weir_script_duration_seconds", "How long a call of a hook took");
+    for (uint32_t id = 1; id < stats->scripts.count; id++) {
+        stats_sum_script_duration(stats, id, &duration);
+        if (histogram_count(&duration) > 0)
+            expose_histogram(e, script_labels(stats, id, labels), 2, &duration);
+    }
+}
+
 static void write_config(struct expose *e, const struct metrics_config *config)
 {
     const struct {
@@ -402,6 +434,7 @@ void metrics_write(struct text *out, enum expose_format format, const struct sta
     write_shadow_results(&e, stats);
     write_shadow_drops(&e, stats);
     write_shadow_verdicts(&e, stats);
+    write_scripts(&e, stats);
     write_config(&e, &facts->config);
     struct expose_label version = { "version", slice_from_cstr(facts->version) };
     expose_family(&e, EXPOSE_GAUGE, "weir_build_info", "Always 1; the version is a label");

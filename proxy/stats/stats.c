@@ -17,6 +17,7 @@ struct stats *stats_create(uint32_t worker_count)
     registry_init(&s->endpoints, STATS_ENDPOINT_PAGES * STATS_PAGE_BLOCKS);
     registry_init(&s->listeners, STATS_LISTENER_PAGES * STATS_PAGE_BLOCKS);
     registry_init(&s->shadows, STATS_SHADOW_PAGES * STATS_PAGE_BLOCKS);
+    registry_init(&s->scripts, STATS_SCRIPT_PAGES * STATS_PAGE_BLOCKS);
     s->workers = memory_resize_array(NULL, worker_count, sizeof(struct stats_worker *));
     s->worker_count = worker_count;
     s->comparer = stats_worker_create();
@@ -38,6 +39,7 @@ void stats_destroy(struct stats *s)
     registry_fini(&s->endpoints);
     registry_fini(&s->listeners);
     registry_fini(&s->shadows);
+    registry_fini(&s->scripts);
     memory_free(s);
 }
 
@@ -48,6 +50,7 @@ void stats_begin_generation(struct stats *s)
     registry_begin_generation(&s->endpoints);
     registry_begin_generation(&s->listeners);
     registry_begin_generation(&s->shadows);
+    registry_begin_generation(&s->scripts);
 }
 
 uint32_t stats_series_id(struct stats *s, struct slice route, struct slice upstream)
@@ -73,6 +76,11 @@ uint32_t stats_endpoint_id(struct stats *s, struct slice upstream, struct slice 
 uint32_t stats_listener_id(struct stats *s, struct slice listener)
 {
     return registry_id(&s->listeners, listener, SLICE(""));
+}
+
+uint32_t stats_script_id(struct stats *s, struct slice script, struct slice hook)
+{
+    return registry_id(&s->scripts, script, hook);
 }
 
 uint32_t stats_shadow_id(struct stats *s, struct slice route, struct slice upstream)
@@ -113,6 +121,29 @@ uint64_t stats_sum_upstream(const struct stats *s, uint32_t upstream, enum stats
         sum += u ? cell_read(&u->cells[cell]) : 0;
     }
     return sum;
+}
+
+uint64_t stats_sum_script(const struct stats *s, uint32_t script, enum stats_script_result result)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const struct stats_script *b = block_read(s->workers[i]->scripts, STATS_SCRIPT_PAGES, script, sizeof *b);
+        sum += b ? cell_read(&b->results[result]) : 0;
+    }
+    return sum;
+}
+
+void stats_sum_script_duration(const struct stats *s, uint32_t script, struct histogram *out)
+{
+    *out = (struct histogram){ .sum_us = 0 };
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const struct stats_script *b = block_read(s->workers[i]->scripts, STATS_SCRIPT_PAGES, script, sizeof *b);
+        if (b == NULL)
+            continue;
+        out->sum_us += cell_read(&b->duration_sum_us);
+        for (unsigned bucket = 0; bucket < HISTOGRAM_BUCKET_COUNT; bucket++)
+            out->buckets[bucket] += cell_read(&b->durations[bucket]);
+    }
 }
 
 uint64_t stats_sum_shadow(const struct stats *s, uint32_t shadow, unsigned cell)

@@ -19,6 +19,7 @@ struct stats {
     struct registry endpoints;     /* upstream, address as written */
     struct registry listeners;     /* listener, "" */
     struct registry shadows;       /* route, upstream */
+    struct registry scripts;       /* script, hook */
     struct stats_worker **workers; /* by worker index; each written by its worker */
     struct stats_worker *comparer; /* of the thread that compares; only cells of shadows */
     uint32_t worker_count;         /* fixed for the life of the process */
@@ -36,12 +37,15 @@ uint32_t stats_upstream_shadow_id(struct stats *s, struct slice upstream);
 uint32_t stats_endpoint_id(struct stats *s, struct slice upstream, struct slice address);
 uint32_t stats_listener_id(struct stats *s, struct slice listener);
 uint32_t stats_shadow_id(struct stats *s, struct slice route, struct slice upstream);
+uint32_t stats_script_id(struct stats *s, struct slice script, struct slice hook);
 
 /* Sums over the workers. A gauge's sum is to be read as int64_t. */
 uint64_t stats_sum(const struct stats *s, enum stats_counter counter);
 uint64_t stats_sum_upstream(const struct stats *s, uint32_t upstream, enum stats_upstream_cell cell);
 /* `cell` of enum stats_shadow_cell. */
 uint64_t stats_sum_shadow(const struct stats *s, uint32_t shadow, unsigned cell);
+uint64_t stats_sum_script(const struct stats *s, uint32_t script, enum stats_script_result result);
+void stats_sum_script_duration(const struct stats *s, uint32_t script, struct histogram *out);
 uint64_t stats_sum_listener(const struct stats *s, uint32_t listener, enum stats_protocol protocol);
 uint64_t stats_sum_handshakes(const struct stats *s, uint32_t listener, enum stats_handshake result);
 /* Unhealthy when any worker thinks so, else healthy when any does. */
