@@ -6,6 +6,7 @@
 #include "cli/problems.h"
 
 #include "front/tls_set.h"
+#include "lua/script_set.h"
 #include "route/snapshot.h"
 
 #include <stdio.h>
@@ -41,6 +42,7 @@ static enum command_status run(struct call *call)
     err_list_init(&errors, &call->arena);
     struct config_source source = config_source_system;
     source.compile_tls = tls_set_compile;
+    source.compile_scripts = script_set_compile;
     source.is_check = true;
     struct snapshot *snapshot = snapshot_create(values->config, &source, 1, &errors);
     problems_print(&errors);
@@ -56,7 +58,8 @@ const struct command command_check = {
     .synopsis = "-c FILE",
     .summary = "validates a configuration without binding anything",
     .details = "Reads FILE and everything it includes, compiles its conditions and routes, looks into its\n"
-               "certificates, and prints each problem as FILE:LINE:COL: message, all of them in one run.\n"
+               "certificates, runs its scripts once without a request, and prints each problem as FILE:LINE:COL: "
+               "message, all of them in one run.\n"
                "Warnings do not fail it.\n",
     .options = options,
     .option_count = ARRAY_COUNT(options),

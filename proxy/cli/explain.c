@@ -6,6 +6,7 @@
  *   route       old does not match: host is ...          print_misses, up to the one that matches
  *   route       checkout matches (weir.yaml:12)
  *     rule      testers does not match: ...              print_rules
+ *     script    hooks.lua may name another              print_script
  *     split     v1 95%, v2 5%                            print_split
  *   upstream    one of v1 95%, v2 5%                     print_answer
  *
@@ -211,8 +212,20 @@ static void print_choice(struct explanation *e)
     case WHY_ONLY:
     case WHY_REDIRECT:
     case WHY_RESPOND:
+    case WHY_SCRIPT:
         return;
     }
+}
+
+/* It is not run: what it says may hang on the time, and it may count what it sees. */
+static void print_script(struct explanation *e)
+{
+    const struct script_config *script = &e->decision.route->config->script;
+    if (script->path.len == 0)
+        return;
+    line(e, LINE_FACT, "  script", "%.*s is not run here, and may %s (%.*s)", SLICE_ARG(script->path),
+         e->decision.why == WHY_RULE ? "answer, or change the request" : "name another upstream, or answer",
+         SLICE_ARG(place_text(e, script->place)));
 }
 
 static void print_split(struct explanation *e)
@@ -303,6 +316,7 @@ static void print_answer(struct explanation *e)
     case WHY_RULE:
     case WHY_ONLY:
     case WHY_STICKY:
+    case WHY_SCRIPT:
         line(e, LINE_MATCH, "upstream", "%.*s", SLICE_ARG(config->upstreams[d->upstream_index].name));
         return;
     }
@@ -334,6 +348,7 @@ static void explain(struct explanation *e)
         line(e, LINE_MATCH, "route", "%.*s matches (%.*s%.*s)", SLICE_ARG(route->config->name),
              SLICE_ARG(place_text(e, route->config->place)), SLICE_ARG(ownership_text(e, &route->config->ownership)));
         print_rules(e);
+        print_script(e);
         print_split(e);
         print_effects(e);
         print_shadows(e);

@@ -239,6 +239,31 @@ static const struct setting_table route_limits_table = {
     .finish = route_limits_finish,
 };
 
+/* ---- scripts ----------------------------------------------------------------------------------------------------- */
+
+static const struct setting_choice on_error_words[] = {
+    { "continue", SCRIPT_CONTINUE, "the request goes on by the rules, the answer as the upstream gave it" },
+    { "fail", SCRIPT_FAIL, "500" },
+    { NULL, 0, NULL },
+};
+
+static const struct setting script_rows[] = {
+    { FILE_PATH("file", struct script_config, path), PLACE(struct script_config, place), .flags = SETTING_REQUIRED,
+      .doc = "The Lua file; it returns a table of hooks." },
+    { DURATION("budget", struct script_config, budget_ms), .default_text = "2ms", .min_text = "1ms", .max_text = "1s",
+      .doc = "CPU time that one call may take; past it the call is cut off, within 2 ms." },
+    { CHOICE("on_error", struct script_config, on_error, enum script_on_error, on_error_words),
+      .default_text = "continue", .doc = "What becomes of a request whose hook failed or was cut off." },
+};
+
+static const struct setting_table script_table = {
+    .name = "script",
+    .doc = "Lua hooks of a route.",
+    .struct_bytes = sizeof(struct script_config),
+    ROWS(script_rows),
+    .form = TABLE_AS_MAP_OR_FIRST,
+};
+
 /* ---- routes ------------------------------------------------------------------------------------------------------ */
 
 static const struct setting_choice encoded_slash_words[] = {
@@ -254,6 +279,9 @@ static const struct setting route_rows[] = {
       .doc = "Which requests it takes; all when absent." },
     { LIST_OF("rules", struct route_config, rules, rule_count, struct rule_config, rule_table),
       .doc = "Targeting, in order, before the split." },
+    { SUBTABLE("script", struct route_config, script, struct script_config, script_table),
+      .doc = "Lua hooks that choose the upstream (after the rules, before the split), answer, or edit requests and "
+             "answers." },
     { MAP_OF("split", struct route_config, split, split_count, struct split_entry_config, split_entry_table),
       .format = &format_name,
       .doc = "Upstreams and their weights: whole numbers relative to each other, 0 allowed; "
@@ -294,7 +322,7 @@ static const struct setting route_rows[] = {
     OWNERSHIP(struct route_config),
 };
 
-static const char *const route_later[] = { "script", "fallback", "fault", NULL };
+static const char *const route_later[] = { "fallback", "fault", NULL };
 
 const struct setting_table config_route_table = {
     .name = "route",

@@ -46,6 +46,8 @@ static struct slice digest_of(struct arena *arena, const struct config *config)
                     hash_of(f->bytes));
     if (config->pem_digest != 0) /* certificates are renewed under the same name */
         text_printf(&parts, "%016" PRIx64, config->pem_digest);
+    if (config->script_digest != 0)
+        text_printf(&parts, "script %016" PRIx64, config->script_digest);
     uint64_t digest = hash_of(text_slice(&parts));
     text_fini(&parts);
     return arena_printf(arena, "%016" PRIx64, digest);
@@ -95,6 +97,8 @@ static struct config *load_finish(struct load *l, const char *file)
         check_run(&fill, config, now);
         if (l->source->compile_tls != NULL)
             l->source->compile_tls(l->source, config, l->errors);
+        if (l->source->compile_scripts != NULL)
+            l->source->compile_scripts(l->source, config, l->errors);
         keep_files(l, config);
         keep_text(l, config);
         keep_secrets(l, &fill, config);

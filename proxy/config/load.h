@@ -34,6 +34,8 @@ struct config_source {
     /* Makes config->tls and pem_digest of the PEM files that the configuration names, read through this source, and adds
        errors; called also when others were found, so that all are told. NULL: nobody looks into the files. */
     void (*compile_tls)(const struct config_source *source, struct config *config, struct err_list *errors);
+    /* Likewise config->scripts and script_digest, of the files of Lua. */
+    void (*compile_scripts)(const struct config_source *source, struct config *config, struct err_list *errors);
     bool is_check;         /* `weir check`: a certificate that has expired is an error, not a warning */
     const char *directory; /* absolute: where relative file names start; NULL: the working directory */
     void *arg;

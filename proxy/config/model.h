@@ -133,6 +133,7 @@ struct limits_config {
     uint32_t header_count;
     uint32_t connections, connections_per_source;                      /* 0: none */
     uint64_t memory_bytes;                                             /* 0: none */
+    uint64_t script_memory_bytes;                                      /* of each state: a worker has one */
     int64_t header_timeout_ms, idle_timeout_ms, max_connection_age_ms; /* age 0: none */
 };
 
@@ -364,6 +365,19 @@ struct shadow_config {
     struct place place;
 };
 
+enum script_on_error { SCRIPT_CONTINUE, SCRIPT_FAIL };
+
+/* Lua hooks of a route. */
+struct script_config {
+    struct slice path; /* absolute; empty: none */
+    struct place place;
+    int64_t budget_ms; /* CPU time of one call */
+    enum script_on_error on_error;
+};
+
+/* What files of Lua were made into; config/ sees them as a pointer only. */
+struct script_set;
+
 enum encoded_slash { ENCODED_SLASH_KEEP, ENCODED_SLASH_REJECT };
 
 /* In the order of use, not of the file: with many routes each cache line of one that a request reads is a miss. A plain
@@ -397,6 +411,7 @@ struct route_config {
     struct rate_limit_config rate_limit;
     struct shadow_config *shadows; /* in the order of the file */
     size_t shadow_count;
+    struct script_config script;
     struct ownership_config ownership;
     struct place place;
 };
@@ -413,12 +428,15 @@ struct config {
     struct slice file;       /* as given on the command line */
     struct file_text *files; /* every file that was read, a file before those it includes: the stored version */
     size_t file_count;
-    struct slice text;         /* all files' bytes, each under a line "# NAME": for people, who cannot mistake it */
-    struct slice digest;       /* SipHash of files and PEM files as 16 hex digits: `unchanged` reloads are told by it */
-    struct tls_set *tls;       /* made of the PEM files by who lent compile_tls; NULL: nobody did */
-    uint64_t pem_digest;       /* of their bytes; 0: none were read */
-    struct slice_list secrets; /* as written; config_text_masked hides them wherever the text is shown */
-    struct slice_list include; /* as written */
+    struct slice text; /* all files' bytes, each under a line "# NAME": for people, who cannot mistake it */
+    struct slice
+        digest; /* SipHash of files, PEM files and scripts as 16 hex digits: `unchanged` reloads are told by it */
+    struct tls_set *tls;        /* made of the PEM files by who lent compile_tls; NULL: nobody did */
+    uint64_t pem_digest;        /* of their bytes; 0: none were read */
+    struct script_set *scripts; /* made of the files of Lua by who lent compile_scripts; NULL: nobody did */
+    uint64_t script_digest;     /* of their bytes; 0: none were read */
+    struct slice_list secrets;  /* as written; config_text_masked hides them wherever the text is shown */
+    struct slice_list include;  /* as written */
 
     struct slice user, state_dir; /* state_dir absolute */
     uint32_t worker_count;        /* 0: one per core */

@@ -27,9 +27,28 @@ static uint32_t find_upstream(struct check *c, struct slice name, struct place p
     return (uint32_t)index;
 }
 
+/* What scripts name is known when they run: with one, nothing counts as unused. */
+static bool has_scripts(const struct config *config)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        if (config->routes[i].script.path.len > 0)
+            return true;
+    return false;
+}
+
+static void mark_all_used(struct check *c)
+{
+    for (size_t i = 0; i < c->config->upstream_count; i++)
+        c->is_upstream_used[i] = true;
+    for (size_t i = 0; i < c->config->segment_count; i++)
+        c->is_segment_used[i] = true;
+}
+
 /* Split entries point to what they were written as, whichever of `split` and `to` it was. */
 void resolve_upstreams(struct check *c)
 {
+    if (has_scripts(c->config))
+        mark_all_used(c);
     for (size_t i = 0; i < c->config->route_count; i++) {
         struct route_config *route = &c->config->routes[i];
         for (size_t j = 0; j < route->rule_count; j++) {

@@ -82,6 +82,13 @@ static void compile_tls(const struct config_source *source, struct config *confi
     s->system->compile_tls(s->system, config, errors);
 }
 
+/* As are scripts. */
+static void compile_scripts(const struct config_source *source, struct config *config, struct err_list *errors)
+{
+    const struct stored_source *s = source->arg;
+    s->system->compile_scripts(s->system, config, errors);
+}
+
 void stored_source_init(struct stored_source *s, struct arena *arena, const struct config_source *system,
                         const struct file_text *files, size_t count)
 {
@@ -94,6 +101,7 @@ void stored_source_init(struct stored_source *s, struct arena *arena, const stru
         .get_time = system->get_time != NULL ? get_time : NULL,
         .check_pattern = system->check_pattern,
         .compile_tls = system->compile_tls != NULL ? compile_tls : NULL,
+        .compile_scripts = system->compile_scripts != NULL ? compile_scripts : NULL,
         .is_check = system->is_check,
         .directory = system->directory,
         .arg = s,

@@ -51,6 +51,8 @@ struct binding *binding_create(struct front *f, struct snapshot *snapshot, const
     draw_init(&b->draw, &f->loop->rng, snapshot->table);
     binding_attach_upstreams(b);
     binding_attach_shadows(b);
+    if (snapshot->config->scripts != NULL)
+        b->scripts = script_host_create(snapshot->table, f->watchdog);
     list_append(&f->bindings, &b->link);
     return b;
 }
@@ -60,6 +62,8 @@ static void binding_destroy(struct deferred *d)
     struct binding *b = CONTAINER_OF(d, struct binding, deferred);
     CHECK_MAGIC(b, BINDING_MAGIC);
     CHECK(b->pin_count == 0);
+    if (b->scripts != NULL)
+        script_host_destroy(b->scripts);
     shadow_binding_detach(&b->shadows);
     for (size_t i = 0; i < b->snapshot->config->upstream_count; i++)
         upstream_detach(b->upstreams[i]);

@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "front/series.h"
 #include "http/codec.h"
+#include "lua/script_host.h"
 #include "net/loop.h"
 #include "route/decide.h"
 #include "route/snapshot.h"
@@ -33,6 +34,7 @@ struct binding {
     const struct weights *weights; /* in force for it; replaced by front_set_weights while it is current */
     struct upstream **upstreams;   /* by index of config->upstreams */
     struct shadow_binding shadows;
+    struct script_host *scripts; /* NULL: no route has any */
     struct draw draw;
     struct h1_limits request_limits; /* readers of requests point to it */
     uint32_t pin_count;              /* requests that began with it and are not finished */

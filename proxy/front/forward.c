@@ -289,8 +289,9 @@ static void on_head(struct exchange *x, struct message *response)
     }
     if (r->pairs != NULL)
         captures_head(&r->front->shadows, r->pairs, response);
-    if (!respond_head(r, response)) {
-        request_refuse(r, REASON_UPSTREAM_INVALID);
+    enum reason reason = respond_head(r, response);
+    if (reason != REASON_NONE) {
+        request_refuse(r, reason);
         return;
     }
     request_watch(r);

@@ -66,7 +66,8 @@ struct front {
     uint32_t client_count, request_count;    /* alive, arrivals included; what is closed and waits to be freed is not */
     struct request *free_requests;           /* kept for reuse */
     uint32_t free_request_count;
-    struct limits *limits; /* shared by all workers, lock-free */
+    struct watchdog *watchdog; /* shared by all workers: of calls into scripts */
+    struct limits *limits;     /* shared by all workers, lock-free */
     struct access_log access;
     struct http_date date;                     /* what answers without Date get */
     struct slice pseudonym;                    /* "weir-5f3a9c21": names this process in Via, so that loops are seen */

@@ -10,7 +10,9 @@
 #include "front/forward.h"
 #include "front/limits.h"
 #include "front/respond.h"
+#include "front/script.h"
 #include "http/validate.h"
+#include "lua/api.h"
 #include "net/tls.h"
 #include "shadow/capture.h"
 
@@ -31,6 +33,7 @@ static void view_client_names(struct request *r)
 static enum step_result step_validate(struct request *r);
 static enum step_result step_admit(struct request *r);
 static enum step_result step_decide(struct request *r);
+static enum step_result step_script(struct request *r);
 static enum step_result step_limit(struct request *r);
 static enum step_result step_shadow(struct request *r);
 static enum step_result step_forward(struct request *r);
@@ -44,6 +47,7 @@ enum step {
     STEP_VALIDATE,
     STEP_ADMIT,
     STEP_DECIDE,
+    STEP_SCRIPT,
     STEP_LIMIT,
     STEP_SHADOW,
     STEP_FORWARD,
@@ -61,9 +65,10 @@ static const struct {
     [STEP_VALIDATE] = { "validate", step_validate }, /* path and host in normal form, no loop */
     [STEP_ADMIT] = { "admit", step_admit },          /* the proxy's own memory */
     [STEP_DECIDE] = { "decide", step_decide },       /* route, rule, split: route/decide.c */
-    [STEP_LIMIT] = { "limit", step_limit },          /* the route's own limits */
-    [STEP_SHADOW] = { "shadow", step_shadow },       /* the head as it leaves, and copies of it: shadow/shadow.c */
-    [STEP_FORWARD] = { "forward", step_forward },    /* an exchange with an endpoint: front/forward.c */
+    [STEP_SCRIPT] = { "script", step_script },    /* the route's hook, and what it leaves to decide: front/script.c */
+    [STEP_LIMIT] = { "limit", step_limit },       /* the route's own limits */
+    [STEP_SHADOW] = { "shadow", step_shadow },    /* the head as it leaves, and copies of it: shadow/shadow.c */
+    [STEP_FORWARD] = { "forward", step_forward }, /* an exchange with an endpoint: front/forward.c */
     [STEP_RESPOND] = { "respond",
                        step_respond }, /* the proxy's own answer, if the upstream gave none: front/respond.c */
     [STEP_DELIVER] = { "deliver", step_deliver }, /* until the client's window has taken the answer: HTTP/2 */
@@ -137,6 +142,8 @@ void request_free(struct request *r)
     struct front *f = r->front;
     timer_stop(f->loop, &r->timer);
     exchange_cancel(&r->exchange);
+    if (r->script != NULL)
+        script_forget(r);
     if (r->shadows != NULL)
         shadow_let_go(r->shadows);
     if (r->pairs != NULL)
@@ -213,13 +220,45 @@ static enum step_result step_admit(struct request *r)
     return NEXT;
 }
 
+static void count_decision(struct request *r)
+{
+    r->series = series_of(r->binding->snapshot->series, &r->decision);
+    stats_request_will_begin(r->front->stats, r->series);
+}
+
+static void finish_decision(struct request *r)
+{
+    struct binding *b = r->binding;
+    route_decide_finish(&r->view, b->weights, &b->draw, &r->decision);
+    count_decision(r);
+}
+
 static enum step_result step_decide(struct request *r)
 {
     struct binding *b = r->binding;
-    route_decide(b->snapshot->table, &r->view, b->weights, &b->draw, &r->decision);
-    r->series = series_of(b->snapshot->series, &r->decision);
-    stats_request_will_begin(r->front->stats, r->series);
+    route_decide_begin(b->snapshot->table, &r->view, b->weights, &r->decision);
+    if (r->decision.route != NULL && route_has(r->decision.route, ROUTE_HAS_SCRIPT))
+        return NEXT; /* the script has its say before anything is drawn */
+    finish_decision(r);
     return r->decision.route == NULL ? refuse(r, REASON_NO_ROUTE) : NEXT;
+}
+
+static enum step_result step_script(struct request *r)
+{
+    if (!route_has(r->decision.route, ROUTE_HAS_SCRIPT))
+        return NEXT;
+    enum reason reason = script_on_request(r);
+    if (reason != REASON_NONE) {
+        count_decision(r);
+        return refuse(r, reason);
+    }
+    if (r->script->answer != NULL) {
+        count_decision(r);
+        r->step = STEP_RESPOND - 1;
+        return NEXT;
+    }
+    finish_decision(r);
+    return NEXT;
 }
 
 /* The most body bytes this request may have; 0: no limit. */

@@ -62,8 +62,9 @@ struct request {
     struct slice endpoint;               /* label of the one that answered, in the arena; empty: none */
     struct message *request_trailers, *response_trailers; /* in the arena; NULL: none */
     struct slice request_id;
-    struct pair *pairs;     /* want its answer, to compare it; NULL: none */
-    struct shadow *shadows; /* copies that want the rest of the body; NULL: none */
+    struct pair *pairs;         /* want its answer, to compare it; NULL: none */
+    struct script_call *script; /* in the arena; NULL: the route has none, or was not found yet */
+    struct shadow *shadows;     /* copies that want the rest of the body; NULL: none */
     bool has_encoded_slash;
     bool is_view_known;     /* `view` is filled in */
     bool is_source_trusted; /* the peer is one of the listener's trusted_proxies */

@@ -6,7 +6,9 @@
 
 #include "base/check.h"
 #include "crypto/digest.h"
+#include "front/script.h"
 #include "http/validate.h"
+#include "lua/api.h"
 #include "route/edits.h"
 
 /* ---- heads --------------------------------------------------------------------------------------------------------- */
@@ -67,18 +69,23 @@ static bool take_websocket_accept(struct request *r, struct message *response)
     return true;
 }
 
-bool respond_head(struct request *r, struct message *response)
+enum reason respond_head(struct request *r, struct message *response)
 {
+    enum reason reason = REASON_NONE;
     bool is_tunnel = response->status == 101;
     r->endpoint =
         arena_copy(&r->arena, slice_from_cstr(r->exchange.endpoint->label)); /* which may leave before we do */
     if (is_tunnel && (!r->message.is_upgrade || !r->is_body_done))
-        return false; /* nobody asked for it (RFC 9110 15.2.2), or has asked to the end (7.8) */
+        return REASON_UPSTREAM_INVALID; /* nobody asked for it (RFC 9110 15.2.2), or has asked to the end (7.8) */
     if (is_tunnel)
         response->upgrade = arena_copy(&r->arena, response->upgrade);
     if (is_tunnel && r->client->protocol->stats == STATS_HTTP2 && !take_websocket_accept(r, response))
-        return false;
+        return REASON_UPSTREAM_INVALID;
     hop_by_hop_drop(response);
+    if (r->script != NULL && !is_tunnel)
+        reason = script_on_response(r, response);
+    if (reason != REASON_NONE)
+        return reason;
     if (!is_tunnel)
         add_date(r, response);
     apply_route(r, response);
@@ -86,7 +93,7 @@ bool respond_head(struct request *r, struct message *response)
     r->is_tunnel = is_tunnel;
     r->status = response->status;
     r->is_answer_begun = true;
-    return true;
+    return REASON_NONE;
 }
 
 /* ---- bodies ---------------------------------------------------------------------------------------------------------- */
@@ -263,6 +270,16 @@ static void own_respond(struct request *r, struct own_answer *own)
     edits_apply(&own->head, &r->arena, &respond->headers);
 }
 
+static void own_script(struct request *r, struct own_answer *own)
+{
+    const struct script_answer *answer = r->script->answer;
+    own_begin(r, own, answer->status);
+    own->body = answer->body;
+    if (answer->body.len > 0)
+        own_add(r, own, FIELD_CONTENT_TYPE, SLICE("text/plain; charset=utf-8"));
+    edits_apply(&own->head, &r->arena, &answer->headers);
+}
+
 /* TRACE and OPTIONS whose Max-Forwards ran out here. */
 static void own_last_hop(struct request *r, struct own_answer *own)
 {
@@ -279,6 +296,8 @@ void respond_own(struct request *r)
         r->is_close_due = true; /* what is left of the body must not be read as a request */
     if (r->reason != REASON_NONE)
         own_reason(r, &own);
+    else if (r->script != NULL && r->script->answer != NULL)
+        own_script(r, &own);
     else if (request_route(r)->action == ROUTE_REDIRECT)
         own_redirect(r, &own);
     else if (request_route(r)->action == ROUTE_RESPOND)

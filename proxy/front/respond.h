@@ -10,9 +10,9 @@
 
 /* An interim (1xx) head from the upstream. */
 void respond_interim(struct request *r, struct message *response);
-/* The final head from the upstream; a 101 turns the request into a tunnel. false: not acceptable
-   (REASON_UPSTREAM_INVALID). */
-bool respond_head(struct request *r, struct message *response);
+/* The final head from the upstream; a 101 turns the request into a tunnel. A reason: not acceptable
+   (REASON_UPSTREAM_INVALID), or the route's script failed. */
+enum reason respond_head(struct request *r, struct message *response);
 void respond_data(struct request *r, struct chunk *chunk, uint32_t offset, uint32_t length);
 void respond_end(struct request *r, struct message *trailers);
 

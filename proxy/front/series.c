@@ -13,7 +13,8 @@ static void add_shadow(struct compiled_shadow *shadow, struct slice route, struc
         shadow->control->series = stats_shadow_id(stats, route, shadow->control->config->to);
 }
 
-static void add_route(struct series_map *map, struct compiled_route *compiled, struct stats *stats)
+static void add_route(struct series_map *map, const struct config *config, struct compiled_route *compiled,
+                      struct stats *stats)
 {
     const struct route_config *route = compiled->config;
     uint32_t *row = map->ids + compiled->first_slot;
@@ -21,7 +22,9 @@ static void add_route(struct series_map *map, struct compiled_route *compiled, s
         *row++ = stats_series_id(stats, route->name, route->split[i].upstream);
     for (size_t i = 0; i < route->rule_count; i++)
         *row++ = stats_series_id(stats, route->name, route->rules[i].to);
-    *row = stats_series_id(stats, route->name, SLICE_NONE);
+    *row++ = stats_series_id(stats, route->name, SLICE_NONE);
+    for (size_t i = 0; i < config->upstream_count && route_has(compiled, ROUTE_HAS_SCRIPT); i++)
+        *row++ = stats_series_id(stats, route->name, config->upstreams[i].name);
     for (size_t i = 0; i < route->shadow_count; i++)
         add_shadow(&compiled->shadows[i], route->name, stats);
     for (size_t i = 0; i < route->split_count && i < ROUTE_INLINE_ENTRIES; i++)
@@ -32,7 +35,7 @@ static void add_routes(struct series_map *map, struct arena *arena, struct route
 {
     map->ids = series_array(arena, table->slot_count);
     for (uint32_t r = 0; r < table->route_count; r++)
-        add_route(map, &table->routes[r], stats);
+        add_route(map, table->config, &table->routes[r], stats);
 }
 
 static void add_upstreams(struct series_map *map, struct arena *arena, const struct config *config, struct stats *stats)
@@ -67,6 +70,18 @@ static void add_shadow_upstreams(struct series_map *map, struct arena *arena, co
         }
 }
 
+static void add_scripts(struct series_map *map, struct arena *arena, const struct script_set *set, struct stats *stats)
+{
+    if (set == NULL)
+        return;
+    map->scripts = series_array(arena, set->count * SCRIPT_HOOK_COUNT);
+    for (uint32_t i = 0; i < set->count; i++)
+        for (unsigned hook = 0; hook < SCRIPT_HOOK_COUNT; hook++)
+            if (set->scripts[i].has_hook[hook])
+                map->scripts[i * SCRIPT_HOOK_COUNT + hook] =
+                    stats_script_id(stats, set->scripts[i].path, slice_from_cstr(script_hook_names[hook]));
+}
+
 struct series_map *series_map_build(struct arena *arena, struct route_table *table, struct stats *stats)
 {
     const struct config *config = table->config;
@@ -75,10 +90,16 @@ struct series_map *series_map_build(struct arena *arena, struct route_table *tab
     add_routes(map, arena, table, stats);
     add_upstreams(map, arena, config, stats);
     add_shadow_upstreams(map, arena, config, stats);
+    add_scripts(map, arena, config->scripts, stats);
     map->listeners = series_array(arena, config->listener_count);
     for (size_t i = 0; i < config->listener_count; i++)
         map->listeners[i] = stats_listener_id(stats, config->listeners[i].name);
     return map;
+}
+
+uint32_t series_of_hook(const struct series_map *map, uint32_t script, enum script_hook hook)
+{
+    return map->scripts[script * SCRIPT_HOOK_COUNT + (uint32_t)hook];
 }
 
 uint32_t series_of(const struct series_map *map, const struct decision *decision)
@@ -93,5 +114,7 @@ uint32_t series_of(const struct series_map *map, const struct decision *decision
     const struct route_config *route = decision->route->config;
     if (decision->rule_index != CONFIG_NONE)
         return row[route->split_count + decision->rule_index];
-    return row[route->split_count + route->rule_count];
+    row += route->split_count + route->rule_count;
+    bool is_targeted = decision->why == WHY_SCRIPT && decision->upstream_index != CONFIG_NONE;
+    return is_targeted ? row[1 + decision->upstream_index] : row[0];
 }

@@ -4,13 +4,14 @@
 #include "base/hex.h"
 #include "base/memory.h"
 
-/* The decision, in this order: the first route in the file that matches; its first rule that does; what the route
-   itself answers; the only entry of its split; the key's entry of a sticky split; else a draw. Nothing here looks at
+/* The decision, in this order: the first route in the file that matches; its first rule that does; the
+   upstream that its script names; what the route itself answers; the only entry of its split; the key's entry of a sticky split; else a draw. Nothing here looks at
    an upstream's health: where a request belongs must not depend on who is up. */
 
 const char *const decision_why_names[] = {
-    [WHY_NO_ROUTE] = "no_route", [WHY_RULE] = "rule",     [WHY_ONLY] = "only",         [WHY_SPLIT] = "split",
-    [WHY_STICKY] = "sticky",     [WHY_ISSUED] = "issued", [WHY_REDIRECT] = "redirect", [WHY_RESPOND] = "respond",
+    [WHY_NO_ROUTE] = "no_route", [WHY_RULE] = "rule",       [WHY_ONLY] = "only",
+    [WHY_SPLIT] = "split",       [WHY_STICKY] = "sticky",   [WHY_ISSUED] = "issued",
+    [WHY_REDIRECT] = "redirect", [WHY_RESPOND] = "respond", [WHY_SCRIPT] = "script",
 };
 
 void draw_init(struct draw *d, struct rng *rng, const struct route_table *table)
@@ -89,24 +90,23 @@ static void choose_by_split(const struct route_request *request, const struct we
         choose_entry(out, WHY_SPLIT, entry_of_draw(draw, weights, out));
 }
 
-static bool choose_by_rule(const struct route_request *request, struct decision *out)
+static void choose_by_rule(const struct route_request *request, struct decision *out)
 {
     const struct compiled_route *route = out->route;
     if (!route_has(route, ROUTE_HAS_RULES))
-        return false;
+        return;
     for (uint32_t i = 0; i < route->config->rule_count; i++) {
         if (route->rules[i].when != NULL && !condition_matches(route->rules[i].when, request))
             continue;
         out->why = WHY_RULE;
         out->rule_index = i;
         out->upstream_index = route->config->rules[i].upstream_index;
-        return true;
+        return;
     }
-    return false;
 }
 
-void route_decide(const struct route_table *table, const struct route_request *request, const struct weights *weights,
-                  struct draw *draw, struct decision *out)
+void route_decide_begin(const struct route_table *table, const struct route_request *request,
+                        const struct weights *weights, struct decision *out)
 {
     *out = (struct decision){ .route = route_table_find(table, request),
                               .why = WHY_NO_ROUTE,
@@ -114,7 +114,30 @@ void route_decide(const struct route_table *table, const struct route_request *r
                               .split_index = CONFIG_NONE,
                               .upstream_index = CONFIG_NONE,
                               .weights_generation = weights != NULL ? weights->generation : 0 };
-    if (out->route == NULL || choose_by_rule(request, out))
+    if (out->route != NULL)
+        choose_by_rule(request, out);
+}
+
+void route_decide_target(struct decision *d, uint32_t upstream_index)
+{
+    CHECK(d->route != NULL);
+    if (d->why == WHY_RULE)
+        return;
+    d->why = WHY_SCRIPT;
+    d->upstream_index = upstream_index;
+}
+
+void route_decide_answer(struct decision *d)
+{
+    CHECK(d->route != NULL);
+    d->why = WHY_SCRIPT;
+    d->rule_index = d->upstream_index = CONFIG_NONE;
+}
+
+void route_decide_finish(const struct route_request *request, const struct weights *weights, struct draw *draw,
+                         struct decision *out)
+{
+    if (out->route == NULL || out->upstream_index != CONFIG_NONE)
         return;
     switch ((enum route_action)out->route->action) {
     case ROUTE_FORWARD:
@@ -127,4 +150,11 @@ void route_decide(const struct route_table *table, const struct route_request *r
         out->why = WHY_RESPOND;
         break;
     }
+}
+
+void route_decide(const struct route_table *table, const struct route_request *request, const struct weights *weights,
+                  struct draw *draw, struct decision *out)
+{
+    route_decide_begin(table, request, weights, out);
+    route_decide_finish(request, weights, draw, out);
 }

@@ -35,7 +35,8 @@ enum decision_why {
     WHY_STICKY, /* by the key the request carried */
     WHY_ISSUED, /* sticky by cookie, the request had none: a new key was made */
     WHY_REDIRECT,
-    WHY_RESPOND
+    WHY_RESPOND,
+    WHY_SCRIPT /* the route's script named the upstream, or answered */
 };
 
 struct decision {
@@ -51,10 +52,21 @@ struct decision {
 extern const char *const decision_why_names[];
 
 /* Pure but for the draw. The request's path and host are in normal form.
-   Rules go before everything, also before a redirect: act on upstream_index and why, not on the route's action.
+   Rules go before everything, scripts before everything else, also before a redirect: act on upstream_index and why, not on the route's action.
    Where a sticky split's header, query argument or source is absent, the block decides; where its cookie is, a key
    is issued. */
 void route_decide(const struct route_table *table, const struct route_request *request, const struct weights *weights,
                   struct draw *draw, struct decision *out);
+
+/* The same in steps, for routes with a script: what it names is asked for after the rules and before anything is drawn or
+   issued. `begin` finds the route and its rule, `target` takes the script's word unless a rule has decided, `answer` undoes that too, `finish`
+   decides what nobody has. */
+void route_decide_begin(const struct route_table *table, const struct route_request *request,
+                        const struct weights *weights, struct decision *out);
+void route_decide_target(struct decision *d, uint32_t upstream_index);
+/* The script answers the request itself: nothing is forwarded. */
+void route_decide_answer(struct decision *d);
+void route_decide_finish(const struct route_request *request, const struct weights *weights, struct draw *draw,
+                         struct decision *out);
 
 #endif

@@ -105,7 +105,7 @@ static void compile_split(struct table_builder *b, struct compiled_route *r)
     }
 }
 
-static uint8_t traits_of(const struct compiled_route *r)
+static uint16_t traits_of(const struct compiled_route *r)
 {
     const struct route_config *c = r->config;
     const struct header_edits_config *request = &c->request_headers, *response = &c->response_headers;
@@ -118,7 +118,8 @@ static uint8_t traits_of(const struct compiled_route *r)
     traits |= request->set_count + request->remove.count > 0 ? ROUTE_EDITS_REQUESTS : 0;
     traits |= response->set_count + response->remove.count > 0 || c->is_variant_exposed ? ROUTE_EDITS_RESPONSES : 0;
     traits |= c->shadow_count > 0 ? ROUTE_HAS_SHADOWS : 0;
-    return (uint8_t)traits;
+    traits |= c->script.path.len > 0 ? ROUTE_HAS_SCRIPT : 0;
+    return (uint16_t)traits;
 }
 
 /* What every request reads, where it finds it at once. */
@@ -157,10 +158,17 @@ static void compile_route(struct table_builder *b, uint32_t i, struct compiled_r
 }
 
 /* All of them, also those that nobody uses: each is checked once, at its own place. */
-static void compile_segments(struct table_builder *b)
+static void compile_segments(struct table_builder *b, struct route_table *t)
 {
+    t->segments = arena_zalloc_array(b->arena, b->config->segment_count, sizeof *t->segments);
     for (uint32_t i = 0; i < b->config->segment_count; i++)
-        condition_compiler_segment(&b->conditions, i, b->config->segments[i].place);
+        t->segments[i] = condition_compiler_segment(&b->conditions, i, b->config->segments[i].place);
+}
+
+static uint32_t slots_of(const struct config *config, const struct route_config *route)
+{
+    size_t by_script = route->script.path.len > 0 ? config->upstream_count : 0;
+    return (uint32_t)(route->split_count + route->rule_count + 1 + by_script);
 }
 
 struct route_table *route_table_build(struct arena *arena, const struct config *config, struct err_list *errors)
@@ -168,9 +176,8 @@ struct route_table *route_table_build(struct arena *arena, const struct config *
     struct table_builder b = { .arena = arena, .config = config, .errors = errors };
     size_t errors_before = errors->error_count;
     condition_compiler_init(&b.conditions, arena, config, errors);
-    compile_segments(&b);
-
     struct route_table *t = arena_zalloc(arena, sizeof *t);
+    compile_segments(&b, t);
     t->config = config;
     t->route_count = (uint32_t)config->route_count;
     t->routes = arena_zalloc_lines(arena, t->route_count, sizeof *t->routes);
@@ -179,7 +186,7 @@ struct route_table *route_table_build(struct arena *arena, const struct config *
         compile_route(&b, i, r);
         r->first_slot = t->slot_count;
         r->block_at = t->block_units;
-        t->slot_count += (uint32_t)(config->routes[i].split_count + config->routes[i].rule_count + 1);
+        t->slot_count += slots_of(config, &config->routes[i]);
         t->block_units += block_units(r);
         for (size_t k = 0; k < config->routes[i].shadow_count; k++)
             t->shadow_count = shadow_set_slots(&r->shadows[k], t->shadow_count);

@@ -28,6 +28,7 @@ enum route_trait {
     ROUTE_EDITS_REQUESTS = 1 << 5,
     ROUTE_EDITS_RESPONSES = 1 << 6, /* headers, or the name of the upstream */
     ROUTE_HAS_SHADOWS = 1 << 7,
+    ROUTE_HAS_SCRIPT = 1 << 8,
 };
 
 #define ROUTE_LINE_BYTES     64u
@@ -45,10 +46,11 @@ struct route_entry {
 struct compiled_route {
     _Alignas(ROUTE_LINE_BYTES) const struct route_config *config;
     uint32_t index;       /* in config->routes, the file order */
-    uint32_t first_slot;  /* in any array with a slot per split entry, per rule and one more, of each route */
+    uint32_t first_slot;  /* in any array with a slot per split entry, per rule, one more, and with a
+                             script one per upstream, of each route */
     uint32_t block_at;    /* of its block (route/block.h) among those of all routes, in units of 8 bytes */
     uint32_t method_mask; /* bit per enum method; 0: any. OTHER: compare names */
-    uint8_t traits;       /* of enum route_trait */
+    uint16_t traits;      /* of enum route_trait */
     uint8_t split_count;  /* as the configuration's */
     uint8_t action;       /* enum route_action */
     struct route_entry entries[ROUTE_INLINE_ENTRIES]; /* the first of the split; most have no more */
@@ -83,9 +85,10 @@ struct route_table {
     const struct config *config;
     struct compiled_route *routes;
     uint32_t route_count;
-    uint32_t slot_count;   /* of all routes, see first_slot */
-    uint32_t block_units;  /* of all routes, see block_at */
-    uint32_t shadow_count; /* of all routes, see compiled_shadow.slot */
+    uint32_t slot_count;                       /* of all routes, see first_slot */
+    uint32_t block_units;                      /* of all routes, see block_at */
+    uint32_t shadow_count;                     /* of all routes, see compiled_shadow.slot */
+    const struct condition_program **segments; /* by index in config->segments: for scripts */
     struct route_index *index;
 };
 

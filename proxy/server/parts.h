@@ -17,6 +17,7 @@
 #include "server/sockets.h"
 #include "server/state_dir.h"
 #include "server/watch.h"
+#include "lua/watchdog.h"
 #include "shadow/comparer.h"
 #include "shadow/recorder.h"
 
@@ -41,6 +42,7 @@ struct server {
     struct places *places, *shadow_places; /* upstream/places.h: waiting requests, copies under way */
     struct comparer *comparer;
     struct recorder *recorder; /* works on the comparer's thread */
+    struct watchdog *watchdog; /* of the workers' calls into scripts */
     struct state_dir state_dir;
     struct socket_set sockets;
     struct store *store;

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "front/tls_set.h"
+#include "lua/script_set.h"
 
 #include <unistd.h>
 #include <limits.h>
@@ -52,6 +53,7 @@ struct config_source source_of_process(void)
 {
     struct config_source source = config_source_system;
     source.compile_tls = tls_set_compile;
+    source.compile_scripts = script_set_compile;
     return source;
 }
 

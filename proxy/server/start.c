@@ -90,6 +90,7 @@ static void worker_begin(struct server *s, uint32_t index, int *fds)
         .places = s->places,
         .shadow_places = s->shadow_places,
         .comparer = s->comparer,
+        .watchdog = s->watchdog,
         .ticket_keys = &s->ticket_keys,
         .pseudonym = slice_from_cstr(s->pseudonym),
         .worker_count = s->worker_count,
@@ -175,6 +176,7 @@ static void publisher_begin(struct server *s)
 {
     s->stats = stats_create(s->worker_count);
     s->limits = limits_create();
+    s->watchdog = watchdog_create();
     s->places = places_create();
     s->shadow_places = places_create();
     publisher_init(&s->publisher, s->loop, s->worker_count);
@@ -263,6 +265,7 @@ static void serving_end(struct server *s)
     override_set_fini(&s->overrides);
     publisher_fini(&s->publisher);
     limits_destroy(s->limits);
+    watchdog_destroy(s->watchdog);
     places_destroy(s->places);
     places_destroy(s->shadow_places);
     stats_destroy(s->stats);

@@ -208,7 +208,19 @@ REACHED_ELSEWHERE = {
     "DRAINING": "test_what_drain_timeout_cuts_off_is_told",
     "LOCAL_LIMIT": "test_no_descriptor_left_is_no_fault_of_the_endpoint",
     "INTERNAL": "test_a_request_has_only_so_much_memory",
+    "SCRIPT_ERROR": "test_a_hook_that_fails_can_end_the_request",
 }
+
+
+def test_a_hook_that_fails_can_end_the_request(start, origin, tmp_path):
+    script = tmp_path / "hooks.lua"
+    script.write_text("return { on_request = function(req) error('no') end }")
+    proxy = start(origin, routes=[{"name": "all", "script": {"file": str(script), "on_error": "fail"}, "to": "a"}])
+    answer = proxy.get()
+    assert (answer.status, answer.get("x-weir-error")) == (500, "script_error")
+    assert proxy.access_line(reason="script_error")["status"] == 500
+    assert errors_of(proxy, "script_error") == 1
+    assert not origin.requests
 
 
 def test_every_reason_has_a_test():

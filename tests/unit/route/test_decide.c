@@ -308,3 +308,60 @@ Test(decide, a_rollout_step_moves_users_only_from_stable_to_canary)
     cr_assert(moved > 520 && moved < 680, "%d", moved);
     fixture_fini(&f);
 }
+
+/* ---- in steps, with a script between them ------------------------------------------------------------------------------ */
+
+static struct decision decide_with_script(struct fixture *f, const struct route_request *request, const char *upstream)
+{
+    struct decision d;
+    route_decide_begin(f->table, request, NULL, &d);
+    route_decide_target(&d, fixture_upstream(f, upstream));
+    route_decide_finish(request, NULL, &f->draw, &d);
+    return d;
+}
+
+Test(decide, a_scripts_upstream_draws_nothing_from_the_block)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    fixture_upstream(&f, "v3");
+    fixture_route(&f, NULL, NULL, "v1=1 v2=1");
+    fixture_build(&f);
+    const struct route_request *request = request_make(&f, "GET h /", "");
+    for (int block = 0; block < 20; block++) {
+        struct decision first = fixture_decide(&f, request, NULL);
+        struct decision d = decide_with_script(&f, request, "v3");
+        expect(&f, &d, WHY_SCRIPT, "v3");
+        struct decision second = fixture_decide(&f, request, NULL);
+        cr_assert_neq(first.upstream_index, second.upstream_index, "each block has one of both");
+    }
+    fixture_fini(&f);
+}
+
+Test(decide, a_scripts_upstream_issues_no_key)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    fixture_route(&f, NULL, NULL, "v1=1 v2=1")->sticky.key =
+        (struct key_config){ .kind = KEY_COOKIE, .name = SLICE("id") };
+    fixture_build(&f);
+    struct decision d = decide_with_script(&f, request_make(&f, "GET h /", ""), "v2");
+    expect(&f, &d, WHY_SCRIPT, "v2");
+    fixture_fini(&f);
+}
+
+Test(decide, a_rule_beats_a_script_and_a_script_a_redirect)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    struct route_config *r = fixture_route(&f, NULL, NULL, "");
+    r->action = ROUTE_REDIRECT;
+    fixture_rule(&f, r, "v1", condition_flag(&f, "x-rule"));
+    fixture_upstream(&f, "v2");
+    fixture_build(&f);
+    struct decision d = decide_with_script(&f, request_make(&f, "GET h /", "x-rule: 1"), "v2");
+    expect(&f, &d, WHY_RULE, "v1");
+    d = decide_with_script(&f, request_make(&f, "GET h /", ""), "v2");
+    expect(&f, &d, WHY_SCRIPT, "v2");
+    fixture_fini(&f);
+}

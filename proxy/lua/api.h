@@ -1,0 +1,107 @@
+/* lua/api.h - what weir gives to scripts: the table `weir`, and the objects that hooks are called with.
+ *
+ * The reference for people is README.md, "Lua hooks"; names are the glossary's. Everything here runs inside a call
+ * (lua/vm.h): each function may raise. What a script hands over is checked before it touches a message, since a message
+ * that breaks the rules of HTTP would be the proxy's own fault.
+ *
+ *   weir          api.c            functions that need no request
+ *   req           api_request.c    dies with its call: a script that keeps it gets an error
+ *   resp          api_response.c   likewise
+ *   the result    api_result.c     what on_request returns: an upstream, or an answer */
+#ifndef LUA_API_H
+#define LUA_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/log.h"
+#include "route/condition.h"
+
+/* What one call may do to heads, so that no script uses up a request's arena. */
+#define SCRIPT_EDITS_MAX          128
+#define SCRIPT_EDIT_MAX_BYTES     (32u * 1024)
+#define SCRIPT_BODY_MAX_BYTES     (64u * 1024) /* of an answer; it stays in the request's arena until it is sent */
+#define SCRIPT_ANSWER_MAX_HEADERS 64
+
+/* An answer of the script's own; in the request's arena. */
+struct script_answer {
+    uint16_t status;
+    struct header_edits_config headers; /* `set` alone */
+    struct slice body;
+};
+
+/* A request in the hands of its script, from on_request to its end. Owner: the request; in its arena. */
+struct script_call {
+    struct arena *arena;
+    struct message *request;
+    struct route_request *view;
+    struct slice scheme;
+    bool is_tls;
+    bool *has_encoded_slash; /* of the path: kept true by set_path */
+
+    struct message *response;     /* while on_response runs, else NULL */
+    uint32_t upstream_index;      /* what on_request returned: an upstream, or CONFIG_NONE; ... */
+    struct script_answer *answer; /* ... an answer, or NULL */
+
+    uint32_t edit_count;   /* so far, of both heads */
+    uint32_t edited_bytes; /* of their names and values */
+    uint64_t ctx_epoch;    /* of the state that `ctx` is in; 0: there is none yet */
+    int ctx;               /* in that state's registry */
+};
+
+/* What functions find behind vm->owner. */
+struct script_world {
+    const struct config *config;
+    const struct condition_program *const *segments; /* by index of config->segments; NULL while files are checked */
+    struct script_call *call;                        /* that runs; NULL: a script's file itself does */
+    uint64_t serial;                                 /* of the call: a req with another one is dead */
+    uint64_t epoch;                                  /* of the state; from 1 */
+    const char *script;                              /* whose hook runs: for its log lines */
+    struct log_limit log_limit;
+};
+
+struct script_world *api_world(lua_State *L);
+
+/* A body for vm_start: everything a new state needs before its first chunk. */
+int api_open(lua_State *L);
+
+/* Pushes a new table `weir`. */
+void api_push(lua_State *L);
+
+/* Registers the kinds of objects; for api_open. */
+void api_request_open(lua_State *L);
+void api_response_open(lua_State *L);
+
+/* Push an object for the call that runs. */
+void api_push_request(lua_State *L);
+void api_push_response(lua_State *L);
+
+/* on_request's result at the top of the stack, into call->upstream_index or call->answer. */
+void api_take_result(lua_State *L, struct script_call *call);
+
+/* ---- for the files of the API alone ------------------------------------------------------------------------------------- */
+
+/* A kind of objects: methods, fields (each a function that pushes its value), and what assigning does; NULL: it raises. */
+void api_open_kind(lua_State *L, const char *kind, const luaL_Reg *methods, const luaL_Reg *fields, lua_CFunction set);
+void api_push_object(lua_State *L, const char *kind);
+/* The call that an object on the stack is good for; raises when it is another kind, or its call has ended. */
+struct script_call *api_check_object(lua_State *L, int index, const char *kind);
+
+/* A method or field by name, for __index: object and name are arguments, methods and fields upvalues. */
+int api_index(lua_State *L);
+
+/* The value of a header, its lines joined by ", ", or nil (RFC 9110 5.3). */
+void api_push_header(lua_State *L, const struct message *m, struct slice name);
+/* Arguments 2 and 3 of a set_header method: a name and a value, or nil to remove it. */
+void api_set_header(lua_State *L, struct script_call *call, struct message *m);
+/* The header that the two texts at these places make; value_index 0: a name alone. Raises when no script may set it. */
+void api_check_header(lua_State *L, int name_index, int value_index, struct slice *name, struct slice *value);
+/* Before an edit that keeps so many bytes. */
+void api_charge(lua_State *L, struct script_call *call, size_t bytes);
+/* The index of an upstream by its name on the stack; raises when there is none. */
+uint32_t api_check_upstream(lua_State *L, int index);
+
+#endif

@@ -1,0 +1,31 @@
+/* lua/script_host.h - the scripts of a snapshot as one worker runs them: a state, and the hooks in it.
+ *
+ *   script_host_create -> script_host_call ... script_host_forget ... -> script_host_destroy
+ *
+ * A state that the scripts have filled (what they keep is over limits.script_memory) is thrown away before the next call
+ * and made anew: what they kept, also in `ctx`, is gone then, and said so in the log.
+ *
+ * Owner: the worker's binding. Thread: the worker's. Calls do not nest. */
+#ifndef LUA_SCRIPT_HOST_H
+#define LUA_SCRIPT_HOST_H
+
+#include "lua/api.h"
+#include "lua/script_set.h"
+#include "lua/vm.h"
+#include "route/table.h"
+
+struct script_host;
+
+/* Everything is borrowed, and outlives it. table->config->scripts must be there. */
+struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog);
+void script_host_destroy(struct script_host *h);
+
+/* Runs a hook that the script has. VM_OK: what on_request returned is in the call. Else nothing is but the edits it had made,
+   and the log has why, with a traceback, at most once a second for each script. */
+enum vm_result script_host_call(struct script_host *h, uint32_t script, enum script_hook hook, int64_t budget_us,
+                                struct script_call *call);
+
+/* The request has ended: its ctx goes. */
+void script_host_forget(struct script_host *h, struct script_call *call);
+
+#endif
