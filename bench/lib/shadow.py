@@ -1,8 +1,9 @@
-"""bench/lib/shadow.py - scenario shadow: what a copy of each request costs, and what a hung shadow does to the others."""
+"""bench/lib/shadow.py - scenario shadow: what a copy of each request costs, and what a bad shadow does to the others."""
 
+import selectors
 import socket
-from contextlib import contextmanager
-from statistics import median
+import threading
+from contextlib import ExitStack, contextmanager
 
 from lib import figures, latency, load, throughput
 from lib.bench import say
@@ -13,7 +14,7 @@ MIRRORING = "nginx", "envoy"  # those that copy requests without help; HAProxy n
 PLAIN = "  - { name: all, match: { path: { prefix: / } }, to: a }"
 COPIES = "shadow: [ { to: b, timeout: 1s, max_inflight: %d, max_memory: 16MiB } ] }"
 MIRRORED = "  - { name: all, match: { path: { prefix: / } }, split: { a: 90, b: 10 }, " + COPIES % 100000
-HUNG = "  - { name: all, match: { path: { prefix: / } }, to: a, " + COPIES % 256
+BESIDE = "  - { name: all, match: { path: { prefix: / } }, to: a, " + COPIES % 256
 BUDGET_KIB = 16 * 1024
 TARGETS = {"nginx": 0.35, "envoy": 0.80}
 
@@ -53,8 +54,71 @@ def hung_origin():
         yield listener.getsockname()[1]
 
 
-def measure_hung(bench, weir, rate, routes, port):
-    """One life beside a hung second origin: latencies, and how much its memory grew meanwhile. None: a request failed."""
+@contextmanager
+def refusing_origin():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@contextmanager
+def talking_origin(on_accept, on_tick=None):
+    """Connections are given to on_accept; all that it returned are given to on_tick ten times a second."""
+    over, connections = threading.Event(), []
+    with socket.socket() as listener, selectors.DefaultSelector() as selector:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(4096)
+        listener.setblocking(False)
+        selector.register(listener, selectors.EVENT_READ)
+
+        def serve():
+            while not over.is_set():
+                if selector.select(0.1):
+                    connections.append(on_accept(listener.accept()[0]))
+                if on_tick:
+                    connections[:] = [c for c in connections if on_tick(c)]
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        over.set()
+        thread.join()
+        for connection in connections:
+            connection.close()
+
+
+def say_garbage(connection):
+    connection.sendall(b"\0\1\2 this is no HTTP\r\n\r\n")
+    connection.close()
+    return connection
+
+
+def trickle(connection):
+    """A byte of a head that never ends; False when the other side has had enough."""
+    try:
+        connection.send(b"H")
+        return True
+    except OSError:
+        connection.close()
+        return False
+
+
+def begin_head(connection):
+    connection.setblocking(False)
+    connection.send(b"HTTP/1.1 200 OK\r\nx: ")
+    return connection
+
+
+BAD_ORIGINS = {
+    "hung": hung_origin,
+    "refusing": refusing_origin,
+    "garbage": lambda: talking_origin(say_garbage),
+    "trickling": lambda: talking_origin(begin_head, trickle),
+}
+
+
+def measure_beside(bench, weir, rate, routes, port):
+    """One life beside a bad second origin: latencies, and how much its memory grew meanwhile. None: a request failed."""
     with weir.running(bench, routes=routes, origins=(bench.origin_ports[0], port)) as proxy:
         with Client(proxy.port, load.CONNECTIONS) as client:
             client.run(1000)
@@ -67,27 +131,31 @@ def measure_hung(bench, weir, rate, routes, port):
     return result, grown_kib
 
 
-def run_hung(bench, weir, section):
-    """A fixed rate with a copy of each request to a shadow that says nothing, and without: interleaved, as `latency` is."""
+def run_beside(bench, weir, section):
+    """A fixed rate with a copy of each request to a shadow that misbehaves, each in its way, and without: interleaved, as
+    `latency` is."""
     rate = latency.choose_rate(bench, [weir])
     rounds = bench.rounds if bench.options.quick else max(latency.ROUNDS, bench.rounds)
-    pairs, grown = [], []
-    with hung_origin() as port:
+    ratios, grown = {name: [] for name in BAD_ORIGINS}, {name: [] for name in BAD_ORIGINS}
+    with ExitStack() as stack:
+        ports = {name: stack.enter_context(make()) for name, make in BAD_ORIGINS.items()}
         for number in range(rounds):
-            plain = measure_hung(bench, weir, rate, PLAIN, port)
-            hung = measure_hung(bench, weir, rate, HUNG, port)
-            if plain is None or hung is None:
+            plain = measure_beside(bench, weir, rate, PLAIN, ports["hung"])
+            beside = {name: measure_beside(bench, weir, rate, BESIDE, port) for name, port in ports.items()}
+            if plain is None or None in beside.values():
                 section.void += 1
                 continue
-            pairs.append((hung[0].p99_us, plain[0].p99_us))
-            grown.append(hung[1])
-            say(f"round {number + 1}/{rounds} p99 {hung[0].p99_us} µs hung, {plain[0].p99_us} µs plain, +{hung[1]} KiB")
-    if not pairs:
+            for name, (result, grown_kib) in beside.items():
+                ratios[name].append(result.p99_us / plain[0].p99_us)
+                grown[name].append(grown_kib)
+            said = ", ".join(f"{name} {result.p99_us}" for name, (result, _) in beside.items())
+            say(f"round {number + 1}/{rounds} p99 µs: plain {plain[0].p99_us}, {said}")
+    if not ratios["hung"]:
         return
-    hung_ms, plain_ms = (median(column) / 1000 for column in zip(*pairs))
-    section.note(f"a hung shadow at {rate} req/s: p99 {hung_ms:.2f} ms, without one {plain_ms:.2f} ms; {rounds} rounds")
-    section.target(figures.judge("shadow/hung", 1.05, [a / b for a, b in pairs], by_interval=True))
-    section.target(figures.judge("shadow/memory", BUDGET_KIB, [max(grown)], " KiB"))
+    section.note(f"p99 beside bad shadows / without one, at {rate} req/s; {rounds} rounds")
+    for name, values in ratios.items():
+        section.target(figures.judge(f"shadow/{name}", 1.05, values, by_interval=True))
+    section.target(figures.judge("shadow/memory", BUDGET_KIB, [max(grown["hung"])], " KiB"))
 
 
 def run_shadow(bench, peers):
@@ -103,5 +171,5 @@ def run_shadow(bench, peers):
     judge_cost(section, samples)
     weir = next((peer for peer in peers if peer.name == "weir"), None)
     if weir:
-        run_hung(bench, weir, section)
+        run_beside(bench, weir, section)
     return section
