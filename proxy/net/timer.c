@@ -48,21 +48,27 @@ static void wheel_place(struct wheel *w, struct timer *t)
     list_append(&w->slots[slot], &t->link);
 }
 
-static void wheel_run_slot(struct wheel *w, int64_t tick)
+static void wheel_take_slot(struct wheel *w, int64_t tick)
 {
     unsigned slot = (unsigned)(tick % WHEEL_SLOTS);
-    struct list due;
-    list_init(&due);
+    w->current_tick = tick;
     w->occupied[slot / 64] &= ~(1ull << (slot % 64));
     while (!list_is_empty(&w->slots[slot]))
-        list_append(&due, list_pop(&w->slots[slot]));
+        list_append(&w->due, list_pop(&w->slots[slot]));
+}
+
+/* Fires what has come due, at most *left timers. */
+static void wheel_run_due(struct wheel *w, unsigned *left)
+{
     struct list *link;
-    while ((link = list_pop(&due)) != NULL) {
+    while (*left > 0 && (link = list_pop(&w->due)) != NULL) {
         struct timer *t = LIST_ITEM(link, struct timer, link);
-        if (mono_is_before(loop_now(w->loop), t->deadline))
+        if (mono_is_before(loop_now(w->loop), t->deadline)) {
             wheel_place(w, t);
-        else
+        } else {
             t->fire(t->arg);
+            --*left;
+        }
     }
 }
 
@@ -72,13 +78,19 @@ static void wheel_on_time(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct wheel *w = arg;
     int64_t now_tick = loop_now(w->loop).us / WHEEL_TICK_US;
+    unsigned left = WHEEL_FIRES_PER_TURN;
     w->scheduled_tick = INT64_MAX;
     w->is_running = true;
-    for (int64_t tick; (tick = wheel_next_tick(w)) <= now_tick;) {
-        w->current_tick = tick;
-        wheel_run_slot(w, tick);
+    wheel_run_due(w, &left);
+    for (int64_t tick; left > 0 && (tick = wheel_next_tick(w)) <= now_tick;) {
+        wheel_take_slot(w, tick);
+        wheel_run_due(w, &left);
     }
     w->is_running = false;
+    if (left == 0) {
+        wheel_schedule(w, w->current_tick); /* the next turn goes on */
+        return;
+    }
     if (now_tick > w->current_tick)
         w->current_tick = now_tick;
     int64_t next = wheel_next_tick(w);
@@ -93,6 +105,7 @@ void wheel_init(struct wheel *w, struct loop *loop)
     CHECK(w->event != NULL);
     w->current_tick = loop_now(loop).us / WHEEL_TICK_US;
     w->scheduled_tick = INT64_MAX;
+    list_init(&w->due);
     for (size_t i = 0; i < WHEEL_SLOTS; i++)
         list_init(&w->slots[i]);
 }

@@ -10,6 +10,9 @@
  * Postponing, the commonest call (a byte moved), writes the deadline and nothing else: the timer keeps its slot, and
  * is put where it belongs when that slot comes up.
  *
+ * What is due fires a few a turn: behind many a deadline stands a connection to be closed, which takes the kernel about
+ * ten microseconds, and hundreds that were opened together time out together. Requests are served between them.
+ *
  * Owner: whoever embeds the timer. Thread: the loop's. */
 #ifndef NET_TIMER_H
 #define NET_TIMER_H
@@ -25,8 +28,9 @@ struct event;
 
 typedef void (*timer_fn)(void *arg);
 
-#define WHEEL_TICK_US 8192 /* resolution; a timer fires up to one tick late, never early */
-#define WHEEL_SLOTS   1024 /* horizon 8.4 s; later deadlines are looked at once per horizon and put back */
+#define WHEEL_TICK_US        8192 /* resolution; a timer fires up to one tick late, behind many others later, never early */
+#define WHEEL_SLOTS          1024 /* horizon 8.4 s; later deadlines are looked at once per horizon and put back */
+#define WHEEL_FIRES_PER_TURN 8
 
 /* Embedded. Postponing an armed timer only rewrites its deadline; its slot is corrected when it comes up. */
 struct timer {
@@ -44,6 +48,7 @@ struct wheel {
     int64_t scheduled_tick; /* when `event` will run; INT64_MAX: not scheduled */
     bool is_running;        /* due slots are being run: current_tick is the one at work, and may be in the past */
     uint64_t occupied[WHEEL_SLOTS / 64]; /* a bit per slot: clear means empty; set, that something was put there */
+    struct list due;                     /* of the slots that were run: fire in this turn or the next ones */
     struct list slots[WHEEL_SLOTS];
 };
 

@@ -145,6 +145,68 @@ Test(timer, many_timers_fire_in_the_order_of_their_ticks)
     loop_destroy(loop);
 }
 
+struct crowd_member {
+    struct timer timer;
+    struct loop *loop;
+    uint64_t turn;
+};
+
+static void note_turn(void *arg)
+{
+    struct crowd_member *m = arg;
+    m->turn = m->loop->turn_count;
+}
+
+Test(timer, a_crowd_that_is_due_together_fires_over_several_turns)
+{
+    enum { COUNT = 100 };
+    static struct crowd_member crowd[COUNT];
+    struct loop *loop = loop_create(NULL);
+    for (int i = 0; i < COUNT; i++) {
+        crowd[i] = (struct crowd_member){ .loop = loop };
+        timer_init(&crowd[i].timer, note_turn, &crowd[i]);
+        timer_start(loop, &crowd[i].timer, 20);
+    }
+    struct probe last;
+    probe_init(&last, loop);
+    timer_start(loop, &last.timer, 21); /* postponed and put back, it waits for all of them */
+    timer_start(loop, &last.timer, 60);
+    while (last.fired_count == 0)
+        run_until_stopped(loop);
+    for (int i = 0; i < COUNT; i++)
+        cr_assert_neq(crowd[i].turn, 0, "timer %d did not fire", i);
+    for (int i = 0; i + WHEEL_FIRES_PER_TURN < COUNT; i++)
+        cr_assert_lt(crowd[i].turn, crowd[i + WHEEL_FIRES_PER_TURN].turn, "too many fired in turn %ju",
+                     (uintmax_t)crowd[i].turn);
+    loop_destroy(loop);
+}
+
+static void stop_the_next(void *arg)
+{
+    struct crowd_member *m = arg;
+    note_turn(m);
+    timer_stop(m->loop, &m[1].timer);
+}
+
+Test(timer, one_of_a_crowd_may_be_stopped_while_it_waits_for_its_turn)
+{
+    enum { COUNT = 3 * WHEEL_FIRES_PER_TURN };
+    static struct crowd_member crowd[COUNT];
+    struct loop *loop = loop_create(NULL);
+    for (int i = 0; i < COUNT; i++) {
+        crowd[i] = (struct crowd_member){ .loop = loop };
+        timer_init(&crowd[i].timer, i % 2 == 0 ? stop_the_next : note_turn, &crowd[i]);
+        timer_start(loop, &crowd[i].timer, 10);
+    }
+    struct probe last;
+    probe_init(&last, loop);
+    timer_start(loop, &last.timer, 60);
+    run_until_stopped(loop);
+    for (int i = 0; i < COUNT; i++)
+        cr_assert_eq(crowd[i].turn != 0, i % 2 == 0, "timer %d", i);
+    loop_destroy(loop);
+}
+
 struct sleeper {
     struct timer timer;
     struct loop *loop;
