@@ -3,7 +3,7 @@
 import selectors
 import socket
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from lib import figures, latency, load, throughput
 from lib.bench import say
@@ -117,14 +117,16 @@ BAD_ORIGINS = {
 }
 
 
-def measure_beside(bench, weir, rate, routes, port):
-    """One life beside a bad second origin: latencies, and how much its memory grew meanwhile. None: a request failed."""
-    with weir.running(bench, routes=routes, origins=(bench.origin_ports[0], port)) as proxy:
-        with Client(proxy.port, load.CONNECTIONS) as client:
-            client.run(1000)
-        before = proxy.process.memory()["Private_Dirty"]
-        result = load.run_h2load(bench, proxy.port, rate, bench.seconds)
-        grown_kib = (proxy.process.memory()["Private_Dirty"] - before) // 1024
+def measure_beside(bench, weir, rate, kind):
+    """One life without a shadow (kind None) or beside a bad one: latencies, and how much its memory grew meanwhile. None: a
+    request failed. The origin is new for each life: connections that nobody accepts fill its queue."""
+    with BAD_ORIGINS[kind or "hung"]() as port:
+        with weir.running(bench, routes=BESIDE if kind else PLAIN, origins=(bench.origin_ports[0], port)) as proxy:
+            with Client(proxy.port, load.CONNECTIONS) as client:
+                client.run(1000)
+            before = proxy.process.memory()["Private_Dirty"]
+            result = load.run_h2load(bench, proxy.port, rate, bench.seconds)
+            grown_kib = (proxy.process.memory()["Private_Dirty"] - before) // 1024
     if result.failed:
         say(f"{result.failed} failed of {result.requests}: the row is void")
         return None
@@ -133,23 +135,23 @@ def measure_beside(bench, weir, rate, routes, port):
 
 def run_beside(bench, weir, section):
     """A fixed rate with a copy of each request to a shadow that misbehaves, each in its way, and without: interleaved, as
-    `latency` is."""
+    `latency` is. Each round begins with another of them, so that no place in the round belongs to one."""
     rate = latency.choose_rate(bench, [weir])
     rounds = bench.rounds if bench.options.quick else max(latency.ROUNDS, bench.rounds)
+    kinds = [None, *BAD_ORIGINS]
     ratios, grown = {name: [] for name in BAD_ORIGINS}, {name: [] for name in BAD_ORIGINS}
-    with ExitStack() as stack:
-        ports = {name: stack.enter_context(make()) for name, make in BAD_ORIGINS.items()}
-        for number in range(rounds):
-            plain = measure_beside(bench, weir, rate, PLAIN, ports["hung"])
-            beside = {name: measure_beside(bench, weir, rate, BESIDE, port) for name, port in ports.items()}
-            if plain is None or None in beside.values():
-                section.void += 1
-                continue
-            for name, (result, grown_kib) in beside.items():
-                ratios[name].append(result.p99_us / plain[0].p99_us)
-                grown[name].append(grown_kib)
-            said = ", ".join(f"{name} {result.p99_us}" for name, (result, _) in beside.items())
-            say(f"round {number + 1}/{rounds} p99 µs: plain {plain[0].p99_us}, {said}")
+    for number in range(rounds):
+        first = number % len(kinds)
+        lives = {kind: measure_beside(bench, weir, rate, kind) for kind in kinds[first:] + kinds[:first]}
+        if None in lives.values():
+            section.void += 1
+            continue
+        plain, _ = lives.pop(None)
+        for name, (result, grown_kib) in lives.items():
+            ratios[name].append(result.p99_us / plain.p99_us)
+            grown[name].append(grown_kib)
+        said = ", ".join(f"{name} {result.p99_us}" for name, (result, _) in lives.items())
+        say(f"round {number + 1}/{rounds} p99 µs: plain {plain.p99_us}, {said}")
     if not ratios["hung"]:
         return
     section.note(f"p99 beside bad shadows / without one, at {rate} req/s; {rounds} rounds")
