@@ -48,7 +48,8 @@ struct script_run {
 
 /* A request in the hands of its script, from on_request to its end. Owner: the request; in its arena. */
 struct script_call {
-    void *owner; /* whose fetches they are: script_world.fetch's business */
+    void *owner;    /* whose fetches they are: script_world.fetch's business */
+    int64_t ran_us; /* the hook under way, on the clock: the owner's sum */
     struct arena *arena;
     struct message *request;
     struct route_request *view;

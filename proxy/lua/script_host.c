@@ -19,7 +19,7 @@ struct script_host {
     struct script_world world;
     int *hooks;                   /* by script and hook: references in the state's registry; LUA_NOREF: not there */
     struct log_limit *complaints; /* by script */
-    bool *is_waiter;              /* by script: a hook of it was seen to wait */
+    bool *is_waiter;              /* by script: its text has weir.fetch, or a hook of it was seen to wait */
     uint32_t waiting_count;       /* calls that wait: their coroutines are in the state */
     uint64_t serial;              /* of the newest call */
     struct log_limit renewals;
@@ -111,6 +111,8 @@ struct script_host *script_host_create(const struct route_table *table, struct w
     h->hooks = memory_zalloc(h->set->count * SCRIPT_HOOK_COUNT * sizeof(*h->hooks));
     h->complaints = memory_zalloc(h->set->count * sizeof(*h->complaints));
     h->is_waiter = memory_zalloc(h->set->count * sizeof(*h->is_waiter));
+    for (uint32_t i = 0; i < h->set->count; i++)
+        h->is_waiter[i] = h->set->scripts[i].asks.len > 0;
     state_open(h);
     return h;
 }
@@ -153,7 +155,7 @@ static int hook_body(lua_State *L)
 }
 
 /* The budget is CPU time of all parts together. To read it is a system call, so it is read for scripts that are known to
-   wait: the first part of a script's first call that does is not counted. */
+   wait. Of one that hides it (weir["fetch"]) the first part of the first call that does is not counted. */
 static int64_t cpu_us(const struct script_host *h, uint32_t script)
 {
     return h->is_waiter[script] ? watch_cpu_us() : 0;

@@ -21,6 +21,7 @@ struct script {
     struct slice path;  /* absolute, NUL behind it: also its name in metrics and logs */
     const char *source; /* what Lua calls it: "=targeting.lua", so that messages say targeting.lua:12 */
     struct slice code;  /* bytecode of this very Lua, made here; no other bytecode is ever loaded */
+    struct slice asks;  /* "a, b": whom its text names in weir.fetch, as far as that can be told; empty: it has none */
     bool has_hook[SCRIPT_HOOK_COUNT];
 };
 
