@@ -14,11 +14,18 @@
 
 /* ---- what the script asks for ------------------------------------------------------------------------------------------ */
 
+/* Pushes an option. No metamethod is asked: a function of the script's could take away texts that are borrowed already. */
+static int push_option(lua_State *L, int options, const char *name)
+{
+    lua_pushstring(L, name);
+    return lua_rawget(L, options);
+}
+
 /* The option at this name as a text, on the stack of the call until it ends; ptr NULL: it is not given. */
 static struct slice take_text(lua_State *L, int options, const char *name)
 {
     size_t length;
-    int type = lua_getfield(L, options, name);
+    int type = push_option(L, options, name);
     if (type == LUA_TNIL)
         return SLICE_NONE;
     if (type != LUA_TSTRING)
@@ -78,7 +85,7 @@ static void take_headers(lua_State *L, int options, struct script_fetch *out, st
 {
     size_t bytes = 0;
     out->headers = headers;
-    int type = lua_getfield(L, options, "headers"), table = lua_gettop(L);
+    int type = push_option(L, options, "headers"), table = lua_gettop(L);
     if (type == LUA_TNIL)
         return;
     luaL_checktype(L, table, LUA_TTABLE);
@@ -89,7 +96,7 @@ static void take_headers(lua_State *L, int options, struct script_fetch *out, st
 /* Seconds, or as the configuration has them: "200ms". */
 static void take_timeout(lua_State *L, int options, struct script_fetch *out)
 {
-    int type = lua_getfield(L, options, "timeout");
+    int type = push_option(L, options, "timeout");
     bool is_good = true;
     out->timeout_ms = SCRIPT_FETCH_TIMEOUT_MS;
     if (type == LUA_TNUMBER) {

@@ -101,6 +101,17 @@ static void state_renew(struct script_host *h)
     state_open(h);
 }
 
+/* Who waits is not thrown away with it. */
+static void make_room(struct script_host *h)
+{
+    if (h->waiting_count == 0)
+        state_renew(h);
+    else
+        log_line_limited(&h->renewals, COMPLAIN_INTERVAL_MS, LOG_WARN,
+                         "script: what the scripts keep is over limits.script_memory, and %u hooks wait: no more may",
+                         h->waiting_count);
+}
+
 struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch)
 {
     struct script_host *h = memory_zalloc(sizeof(*h));
@@ -208,8 +219,8 @@ enum vm_result script_host_call(struct script_host *h, uint32_t script, enum scr
     CHECK_MAGIC(h, HOST_MAGIC);
     CHECK(script < h->set->count && (hook == SCRIPT_ON_RESPONSE) == (call->response != NULL));
     CHECK(call->run.co == NULL);
-    if (h->vm->is_full && h->waiting_count == 0)
-        state_renew(h);
+    if (h->vm->is_full)
+        make_room(h);
     call->run = (struct script_run){ .co = vm_coroutine(h->vm),
                                      .serial = ++h->serial,
                                      .script = script,

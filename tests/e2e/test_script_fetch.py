@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import CLOSE, DEADLINE_S, HOLD, RESET, Origin, Proxy, reply, request, wait_for
+from harness import CLOSE, DEADLINE_S, HOLD, RESET, Authority, Origin, Proxy, reply, request, wait_for
 from harness.h2_origin import H2Origin
 
 HOOKS = """
@@ -44,8 +44,13 @@ SCRIPT = {"file": "hooks.lua", "budget": "200ms"}
 SAYS_B = reply(b"said", "X-Target: b", "X-A: 1", "x-a: 2")
 
 
+@pytest.fixture(scope="module", name="authority")
+def fixture_authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
 @pytest.fixture(scope="module", name="house")
-def fixture_house():
+def fixture_house(authority):
     gone = Origin()
     gone.stop()
     upstreams = {
@@ -55,6 +60,8 @@ def fixture_house():
         "pick2": {"endpoints": [H2Origin(lambda stream: stream.reply(b"said", ("x-target", "b")))], "protocol": "http2"},
         "narrow": {"endpoints": [Origin(SAYS_B)], "max_connections": 1, "max_pending": 1},
         "gone": {"endpoints": [gone.address]},
+        "safe": {"endpoints": [Origin(SAYS_B, tls=authority.server(authority.make("svc", "DNS:svc.internal")))],
+                 "tls": {"sni": "svc.internal", "ca": authority.cert}, "protocol": "http1"},
     }
     routes = [
         {"name": "short", "match": {"path": {"prefix": "/short"}}, "script": SCRIPT, "timeout": "300ms", "to": "a"},
@@ -88,6 +95,11 @@ def fixture_pick(proxy):
 @pytest.fixture(name="pick2")
 def fixture_pick2(proxy):
     return origin_of(proxy, "pick2")
+
+
+@pytest.fixture(name="safe")
+def fixture_safe(proxy):
+    return origin_of(proxy, "safe")
 
 
 def fetch(proxy, upstream, *fields, path="/", **options):
@@ -161,6 +173,19 @@ def test_an_answer_is_taken_up_to_its_limit(proxy, pick):
     assert fetch(proxy, "pick").get("x-size") == "50300"
     pick.answer = b"HTTP/1.1 204 No Content\r\n\r\n"
     assert fetch(proxy, "pick").status == 204
+
+
+def test_so_is_one_over_http2(proxy, pick2):
+    pick2.answer = lambda stream: stream.reply(b"x" * 262144)
+    assert fetch(proxy, "pick2").get("x-size") == "262144"
+    pick2.answer = lambda stream: stream.reply(b"x" * 1000000)
+    assert fetch(proxy, "pick2").body == b"too_large"
+    pick2.last.wait_reset()
+
+
+def test_it_goes_over_tls(proxy, safe):
+    assert fetch(proxy, "safe", "X-Then: target").body == b"from b"
+    assert safe.last.get("host") == "svc.internal"
 
 
 def test_an_answer_to_head_has_no_body(proxy, pick):

@@ -222,6 +222,20 @@ Test(api_fetch, what_breaks_http_is_never_sent)
     open_hook("");
 }
 
+/* A metamethod would run between two options, and take away what the first has lent. */
+Test(api_fetch, options_ask_no_function_of_the_scripts)
+{
+    struct script_call call;
+    fake.answer.status = 200;
+    open_hook("local headers = { x = ('v'):rep(100) .. 'w' } "
+              "local options = setmetatable({ headers = headers }, { __index = function() "
+              "  headers.x = nil for i = 1, 2000 do local s = ('y'):rep(1000) .. i end end }) "
+              "weir.fetch('a', options) " REPLY("tostring(headers.x ~= nil)"));
+    begin_call(&call);
+    expect_answer(run_hook(&call), &call, "true");
+    cr_assert_not_null(strstr(fake.asked, "vvw"));
+}
+
 Test(api_fetch, a_body_that_is_too_long_is_a_failure_and_no_error)
 {
     struct script_call call;
