@@ -48,6 +48,7 @@ local actions = {
   raise = function(req) redact(req) error("raised on purpose") end,
   word = function(req) return "no" end,
   bodiless = function(req) req:set_body("x") end,
+  fetch = function(req) weir.fetch("a", { path = "/asked" }) end,
   long = function(req) req:set_body(("x"):rep(64 * 1024 + 1)) end,
   loop = function(req) while true do pcall(function() while true do end end) end end,
   hog = function(req) local t = {} for i = 1, 1e9 do t[i] = ("x"):rep(1000) .. i end end,
@@ -361,6 +362,7 @@ def test_a_held_copy_keeps_the_script_it_began_with(house):
 FAULTS = {
     "raise": ("error", "raised on purpose"),
     "word": ("error", "on_shadow returns false to keep the copy back"),
+    "fetch": ("error", "weir.fetch works in on_request only"),
     "long": ("error", "longer than max_body"),
     "hog": ("memory", "the call used up its memory"),
 }
