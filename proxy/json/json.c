@@ -189,9 +189,16 @@ void json_push(struct json *array, struct json *document)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* jansson recurses up to 2,048 levels; what a peer sends is looked at before. Brackets inside strings do not count. */
-static bool is_too_deep(struct slice bytes)
+/* What a text would cost, seen before jansson is let near it: it recurses up to 2,048 levels, and allocates each value. */
+struct shape {
+    size_t depth;       /* the deepest */
+    size_t value_count; /* at most that many: each begins the document, an array, an object, or follows a comma */
+};
+
+/* Brackets and commas inside strings do not count. */
+static struct shape measure(struct slice bytes)
 {
+    struct shape shape = { 0, 1 };
     size_t depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < bytes.len; i++) {
@@ -202,20 +209,32 @@ static bool is_too_deep(struct slice bytes)
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
-            if (++depth > JSON_MAX_DEPTH)
-                return true;
+            shape.value_count++;
+            if (++depth > shape.depth)
+                shape.depth = depth;
+        } else if (c == ',') {
+            shape.value_count++;
         } else if ((c == ']' || c == '}') && depth > 0) {
             depth--;
         }
     }
-    return false;
+    return shape;
 }
 
 struct json *json_parse(struct slice bytes, struct text *error)
 {
+    return json_parse_limited(bytes, SIZE_MAX, error);
+}
+
+struct json *json_parse_limited(struct slice bytes, size_t value_max, struct text *error)
+{
     /* Duplicate keys are refused because two readers of one document may each take another of them. */
-    if (is_too_deep(bytes)) {
-        text_printf(error, "nested deeper than %d levels", JSON_MAX_DEPTH);
+    struct shape shape = measure(bytes);
+    if (shape.depth > JSON_MAX_DEPTH || shape.value_count > value_max) {
+        if (shape.depth > JSON_MAX_DEPTH)
+            text_printf(error, "nested deeper than %d levels", JSON_MAX_DEPTH);
+        else
+            text_printf(error, "more than %zu values", value_max);
         return NULL;
     }
     json_error_t fault;

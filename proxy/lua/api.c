@@ -2,6 +2,7 @@
 #include "lua/api.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -95,6 +96,8 @@ void api_push(lua_State *L)
         { "now", weir_now },   { "log", weir_log },         { NULL, NULL }
     };
     luaL_newlib(L, functions);
+    api_json_push(L);
+    lua_setfield(L, -2, "json");
 }
 
 /* ---- what a state needs ---------------------------------------------------------------------------------------------------- */
@@ -120,6 +123,7 @@ int api_open(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, SEGMENTS_KEY);
     api_request_open(L);
     api_response_open(L);
+    api_json_open(L);
     return 0;
 }
 
@@ -131,6 +135,42 @@ uint32_t api_check_upstream(lua_State *L, int index)
     if (lua_rawget(L, -2) != LUA_TNUMBER)
         luaL_error(L, "there is no upstream '%s'", lua_tostring(L, index));
     return (uint32_t)lua_tointeger(L, -1);
+}
+
+/* ---- for functions that hold what is not Lua's ---------------------------------------------------------------------------- */
+
+int api_call_guarded(lua_State *L, lua_CFunction body, void *arg, int result_count)
+{
+    lua_pushcfunction(L, body);
+    lua_insert(L, 1);
+    lua_pushlightuserdata(L, arg);
+    return lua_pcall(L, lua_gettop(L) - 1, result_count, 0);
+}
+
+/* The line is added here: below the guard nobody could tell it. Out of memory has a message of Lua's own, by which it is
+   known further up. */
+int api_end_guarded(lua_State *L, int status, int result_count)
+{
+    if (status == LUA_OK)
+        return result_count;
+    if (status != LUA_ERRMEM) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+void api_check_options(lua_State *L, int table, const char *const *names)
+{
+    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        size_t i = 0;
+        while (names[i] != NULL && strcmp(names[i], key) != 0)
+            i++;
+        if (names[i] == NULL)
+            luaL_error(L, "there is no option '%s'", luaL_tolstring(L, -2, NULL));
+    }
 }
 
 /* ---- objects --------------------------------------------------------------------------------------------------------------- */

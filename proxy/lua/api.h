@@ -5,6 +5,7 @@
  * that breaks the rules of HTTP would be the proxy's own fault.
  *
  *   weir          api.c            functions that need no request
+ *   weir.json     api_json.c       values as JSON, and back
  *   req           api_request.c    dies with its call: a script that keeps it gets an error
  *   resp          api_response.c   likewise
  *   the result    api_result.c     what on_request returns: an upstream, or an answer */
@@ -25,6 +26,8 @@
 #define SCRIPT_EDIT_MAX_BYTES     (32u * 1024)
 #define SCRIPT_BODY_MAX_BYTES     (64u * 1024) /* of an answer; it stays in the request's arena until it is sent */
 #define SCRIPT_ANSWER_MAX_HEADERS 64
+#define SCRIPT_JSON_MAX_BYTES     (128u * 1024) /* of a text to decode, and of what encoding gives */
+#define SCRIPT_JSON_MAX_VALUES    8192          /* in a text to decode */
 
 /* An answer of the script's own; in the request's arena. */
 struct script_answer {
@@ -74,6 +77,10 @@ void api_push(lua_State *L);
 /* Registers the kinds of objects; for api_open. */
 void api_request_open(lua_State *L);
 void api_response_open(lua_State *L);
+void api_json_open(lua_State *L);
+
+/* Push parts of the table `weir`. */
+void api_json_push(lua_State *L);
 
 /* Push an object for the call that runs. */
 void api_push_request(lua_State *L);
@@ -89,6 +96,16 @@ void api_open_kind(lua_State *L, const char *kind, const luaL_Reg *methods, cons
 void api_push_object(lua_State *L, const char *kind);
 /* The call that an object on the stack is good for; raises when it is another kind, or its call has ended. */
 struct script_call *api_check_object(lua_State *L, int index, const char *kind);
+
+/* Calls `body` with all values on the stack and a light userdata, `arg`, and comes back whatever it raises: what is
+   behind `arg` can be given back before api_end_guarded returns the results, or raises with the caller's line. */
+int api_call_guarded(lua_State *L, lua_CFunction body, void *arg, int result_count);
+int api_end_guarded(lua_State *L, int status, int result_count);
+/* Raises when a table of options has a key that is not among the names (NULL behind them). */
+void api_check_options(lua_State *L, int table, const char *const *names);
+/* A value of json/json.h as one of Lua. */
+struct json;
+void api_push_json(lua_State *L, const struct json *value);
 
 /* A method or field by name, for __index: object and name are arguments, methods and fields upvalues. */
 int api_index(lua_State *L);

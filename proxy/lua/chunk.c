@@ -9,12 +9,17 @@
 #include "lua/api.h"
 #include "lua/sandbox.h"
 
-void chunk_run(lua_State *L)
+void chunk_push_environment(lua_State *L)
 {
     sandbox_push_environment(L);
     lua_pushliteral(L, "weir");
     api_push(L);
     lua_rawset(L, -3); /* the environment's guard refuses new names */
+}
+
+void chunk_run(lua_State *L)
+{
+    chunk_push_environment(L);
     const char *upvalue = lua_setupvalue(L, -2, 1);
     CHECK(upvalue != NULL && strcmp(upvalue, "_ENV") == 0);
     lua_call(L, 0, 1);

@@ -181,3 +181,21 @@ Test(json, the_canonical_form_knows_neither_order_nor_blanks_but_every_value)
     assert_canonical("1.0", "1.0");
     assert_canonical("[0.10000000000000001,0.10000000000000002]", "[0.10000000000000001,0.10000000000000002]");
 }
+
+Test(json, values_are_counted_before_they_are_parsed)
+{
+    static const struct {
+        const char *text;
+        size_t count; /* of values, or one too many */
+    } cases[] = { { "[1,2]", 3 }, { "{\"a\":[],\"b,[\":\"c,\\\",\"}", 4 }, { "7", 1 } };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct text error;
+        text_init(&error);
+        struct json *parsed = json_parse_limited(slice_from_cstr(cases[i].text), cases[i].count, &error);
+        cr_assert_not_null(parsed, "%s: %.*s", cases[i].text, SLICE_ARG(text_slice(&error)));
+        json_destroy(parsed);
+        cr_assert_null(json_parse_limited(slice_from_cstr(cases[i].text), cases[i].count - 1, &error));
+        cr_assert_eq(slice_find(text_slice(&error), 'm'), 0, "more than N values");
+        text_fini(&error);
+    }
+}
