@@ -4,7 +4,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "config/formats.h"
 #include "lua/sandbox.h"
@@ -18,6 +17,12 @@
 struct script_world *api_world(lua_State *L)
 {
     return vm_of(L)->owner;
+}
+
+struct wall_time api_now(lua_State *L)
+{
+    (void)L;
+    return clock_wall();
 }
 
 static struct slice check_slice(lua_State *L, int index)
@@ -73,7 +78,7 @@ static int weir_upstreams(lua_State *L)
 
 static int weir_now(lua_State *L)
 {
-    lua_pushnumber(L, (double)clock_wall().unix_ms / 1000);
+    lua_pushnumber(L, (double)api_now(L).unix_ms / 1000);
     return 1;
 }
 
@@ -98,6 +103,8 @@ void api_push(lua_State *L)
     luaL_newlib(L, functions);
     api_json_push(L);
     lua_setfield(L, -2, "json");
+    api_jwt_push(L);
+    lua_setfield(L, -2, "jwt");
 }
 
 /* ---- what a state needs ---------------------------------------------------------------------------------------------------- */
@@ -124,6 +131,7 @@ int api_open(lua_State *L)
     api_request_open(L);
     api_response_open(L);
     api_json_open(L);
+    api_jwt_open(L);
     return 0;
 }
 

@@ -6,6 +6,7 @@
  *
  *   weir          api.c            functions that need no request
  *   weir.json     api_json.c       values as JSON, and back
+ *   weir.jwt      api_jwt.c        is a token signed, and what does it claim
  *   req           api_request.c    dies with its call: a script that keeps it gets an error
  *   resp          api_response.c   likewise
  *   the result    api_result.c     what on_request returns: an upstream, or an answer */
@@ -18,6 +19,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "route/condition.h"
 
@@ -67,6 +69,8 @@ struct script_world {
 };
 
 struct script_world *api_world(lua_State *L);
+/* The time as scripts see it. */
+struct wall_time api_now(lua_State *L);
 
 /* A body for vm_start: everything a new state needs before its first chunk. */
 int api_open(lua_State *L);
@@ -78,9 +82,11 @@ void api_push(lua_State *L);
 void api_request_open(lua_State *L);
 void api_response_open(lua_State *L);
 void api_json_open(lua_State *L);
+void api_jwt_open(lua_State *L);
 
 /* Push parts of the table `weir`. */
 void api_json_push(lua_State *L);
+void api_jwt_push(lua_State *L);
 
 /* Push an object for the call that runs. */
 void api_push_request(lua_State *L);

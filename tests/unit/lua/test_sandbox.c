@@ -134,6 +134,7 @@ static const char *const functions[] = {
     "weir.json.array",
     "weir.json.decode",
     "weir.json.encode",
+    "weir.jwt.verify",
     "weir.log",
     "weir.now",
     "weir.segment",
