@@ -67,6 +67,7 @@ struct front {
     struct request *free_requests;           /* kept for reuse */
     uint32_t free_request_count;
     struct watchdog *watchdog; /* shared by all workers: of calls into scripts */
+    struct shared_map *shared; /* likewise: weir.shared */
     struct limits *limits;     /* shared by all workers, lock-free */
     struct access_log access;
     struct http_date date;                     /* what answers without Date get */

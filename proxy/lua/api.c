@@ -105,6 +105,8 @@ void api_push(lua_State *L)
     lua_setfield(L, -2, "json");
     api_jwt_push(L);
     lua_setfield(L, -2, "jwt");
+    api_shared_push(L);
+    lua_setfield(L, -2, "shared");
 }
 
 /* ---- what a state needs ---------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
  *   weir          api.c            functions that need no request
  *   weir.json     api_json.c       values as JSON, and back
  *   weir.jwt      api_jwt.c        is a token signed, and what does it claim
+ *   weir.shared   api_shared.c     values that all workers share
  *   req           api_request.c    dies with its call: a script that keeps it gets an error
  *   resp          api_response.c   likewise
  *   the result    api_result.c     what on_request returns: an upstream, or an answer */
@@ -66,6 +67,7 @@ struct script_world {
     uint64_t epoch;                                  /* of the state; from 1 */
     const char *script;                              /* whose hook runs: for its log lines */
     struct log_limit log_limit;
+    struct shared_map *shared; /* of the process; NULL where no hook runs */
 };
 
 struct script_world *api_world(lua_State *L);
@@ -87,6 +89,7 @@ void api_jwt_open(lua_State *L);
 /* Push parts of the table `weir`. */
 void api_json_push(lua_State *L);
 void api_jwt_push(lua_State *L);
+void api_shared_push(lua_State *L);
 
 /* Push an object for the call that runs. */
 void api_push_request(lua_State *L);

@@ -96,13 +96,13 @@ static void state_renew(struct script_host *h)
     state_open(h);
 }
 
-struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog)
+struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, struct shared_map *shared)
 {
     struct script_host *h = memory_zalloc(sizeof(*h));
     h->magic = HOST_MAGIC;
     h->set = table->config->scripts;
     h->dog = dog;
-    h->world = (struct script_world){ .config = table->config, .segments = table->segments };
+    h->world = (struct script_world){ .config = table->config, .segments = table->segments, .shared = shared };
     h->hooks = memory_zalloc(h->set->count * SCRIPT_HOOK_COUNT * sizeof(*h->hooks));
     h->complaints = memory_zalloc(h->set->count * sizeof(*h->complaints));
     state_open(h);

@@ -17,7 +17,8 @@
 struct script_host;
 
 /* Everything is borrowed, and outlives it. table->config->scripts must be there. */
-struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog);
+struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog,
+                                       struct shared_map *shared);
 void script_host_destroy(struct script_host *h);
 
 /* Runs a hook that the script has. VM_OK: what on_request returned is in the call. Else nothing is but the edits it had made,

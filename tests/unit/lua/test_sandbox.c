@@ -138,6 +138,11 @@ static const char *const functions[] = {
     "weir.log",
     "weir.now",
     "weir.segment",
+    "weir.shared.add",
+    "weir.shared.delete",
+    "weir.shared.get",
+    "weir.shared.incr",
+    "weir.shared.set",
     "weir.upstreams",
 };
 
