@@ -12,6 +12,8 @@
 #include "base/text.h"
 #include "lua/api.h"
 #include "lua/chunk.h"
+#include "lua/globals.h"
+#include "lua/sandbox.h"
 #include "lua/vm.h"
 
 const char *const script_hook_names[SCRIPT_HOOK_COUNT] = {
@@ -126,12 +128,23 @@ static void look_at_hooks(lua_State *L, struct file_job *job)
     }
 }
 
+/* A file whose names are unknown is not run: it would only tell of one of them once more. */
+static bool has_known_names(const struct file_job *job)
+{
+    struct global_uses uses;
+    struct err_list *errors = job->compile->errors;
+    globals_find(text_slice(&job->code), errors->arena, &uses);
+    return globals_check(&uses, sandbox_names, sandbox_name_count, job->script->path.ptr, job->text, errors) == 0;
+}
+
 static int compile_body(lua_State *L)
 {
     struct file_job *job = lua_touserdata(L, 1);
     if (luaL_loadbufferx(L, job->text.ptr, job->text.len, job->script->source, "t") != LUA_OK)
         return lua_error(L);
     CHECK(lua_dump(L, write_code, &job->code, 0) == 0);
+    if (!has_known_names(job))
+        return 0;
     chunk_run(L);
     look_at_hooks(L, job);
     return 0;
