@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "config/formats.h"
+#include "lua/module.h"
 #include "lua/sandbox.h"
 #include "lua/vm.h"
 
@@ -98,7 +99,8 @@ void api_push(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         { "hash", weir_hash }, { "segment", weir_segment }, { "upstreams", weir_upstreams },
-        { "now", weir_now },   { "log", weir_log },         { NULL, NULL }
+        { "now", weir_now },   { "log", weir_log },         { "file", module_file_text },
+        { NULL, NULL }
     };
     luaL_newlib(L, functions);
     api_json_push(L);

@@ -8,6 +8,7 @@
  *   weir.json     api_json.c       values as JSON, and back
  *   weir.jwt      api_jwt.c        is a token signed, and what does it claim
  *   weir.shared   api_shared.c     values that all workers share
+ *   weir.file     module.c         files beside the script; `require` too
  *   req           api_request.c    dies with its call: a script that keeps it gets an error
  *   resp          api_response.c   likewise
  *   the result    api_result.c     what on_request returns: an upstream, or an answer */
@@ -67,7 +68,8 @@ struct script_world {
     uint64_t epoch;                                  /* of the state; from 1 */
     const char *script;                              /* whose hook runs: for its log lines */
     struct log_limit log_limit;
-    struct shared_map *shared; /* of the process; NULL where no hook runs */
+    struct shared_map *shared;      /* of the process; NULL where no hook runs */
+    struct module_loading *loading; /* while a script's file runs (lua/module.h); else NULL */
 };
 
 struct script_world *api_world(lua_State *L);

@@ -43,6 +43,7 @@ const char *const sandbox_names[] = {
 #undef BOUNDED
 #undef OURS
     "weir",
+    "require",
 };
 const size_t sandbox_name_count = ARRAY_COUNT(sandbox_names);
 

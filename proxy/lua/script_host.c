@@ -59,7 +59,7 @@ static int load_body(lua_State *L)
     const struct script *s = job->script;
     if (luaL_loadbufferx(L, s->code.ptr, s->code.len, s->source, "b") != LUA_OK)
         return lua_error(L);
-    chunk_run(L);
+    chunk_run(L, &s->names);
     for (unsigned hook = 0; hook < SCRIPT_HOOK_COUNT; hook++)
         if (lua_getfield(L, -1, script_hook_names[hook]) == LUA_TFUNCTION)
             job->hooks[hook] = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -80,8 +80,11 @@ static void state_open(struct script_host *h)
     enum vm_result result = run(h, api_open, NULL, SCRIPT_LOAD_BUDGET_US);
     for (uint32_t i = 0; i < h->set->count; i++) {
         struct load_job job = { &h->set->scripts[i], &h->hooks[i * SCRIPT_HOOK_COUNT] };
+        struct module_loading loading = { .set = &h->set->modules, .directory = script_directory(job.script) };
+        h->world.loading = &loading;
         if (result == VM_OK)
             result = run(h, load_body, &job, SCRIPT_LOAD_BUDGET_US);
+        h->world.loading = NULL;
         if (result != VM_OK)
             complain(h, i, "could not be loaded", result);
         result = VM_OK;

@@ -9,7 +9,7 @@
 
 /* Files made up by a test, by the ends of their names. */
 struct made_up {
-    const char *names[2], *texts[2];
+    const char *names[5], *texts[5];
     unsigned read_count;
 };
 
