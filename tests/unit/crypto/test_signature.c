@@ -101,6 +101,8 @@ static const char private_key[] = "-----BEGIN PRIVATE KEY-----\n"
 
 Test(signature, what_is_no_public_key_is_refused)
 {
+    struct slice both = arena_printf(&arena, "%s%s", RFC7515_ES256_KEY, private_key);
+    cr_assert_null(public_key_read(both, PUBLIC_KEY_P256), "who verifies should not be able to sign");
     static const char *const texts[] = {
         "",
         "secret",

@@ -137,11 +137,14 @@ Test(shared_map, memory_is_bounded_and_the_least_recently_used_go)
 {
     put_text("warm", "x", 0, SHARED_SET);
     put_text("cold", "x", 0, SHARED_SET);
-    for (size_t round = 0; round < 40; round++) {
-        fill(500, 100 + round, 0);
-        expect_text("warm", "x");
+    for (size_t i = 0; i < 4000; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "bulk %zu", i);
+        struct shared_value value = { .type = SHARED_TEXT, .text = slice_from(buffer, 1000) };
+        cr_assert(shared_map_put(map, slice_from_cstr(key), &value, 0, SHARED_SET, now));
+        if (i % 16 == 0)
+            expect_text("warm", "x");
     }
-    fill(2000, 1000, 0);
     fill(200, SHARED_VALUE_MAX_BYTES, 0);
     struct shared_stats stats = shared_map_stats(map);
     cr_assert_leq(stats.used_bytes, 1u << 20);
