@@ -257,14 +257,18 @@ static size_t call_limit(const struct vm *vm)
     return limit < vm->hard_bytes ? limit : vm->hard_bytes;
 }
 
-/* Left alone, Lua would wait until there is twice as much as it found last time: more than it may have. */
+/* Left alone, Lua would wait until there is twice as much as it found last time: more than it may have. A collection that began
+   while the coroutine of a call that was cut off still held what it had made keeps that as well: only when the next one ends
+   above the limit too, it is what the scripts keep. */
 static void collect(struct vm *vm)
 {
     if (!vm->is_collecting && vm->used_bytes <= vm->soft_bytes - vm->soft_bytes / 4)
         return;
     vm->is_collecting = lua_gc(vm->state, LUA_GCSTEP, COLLECT_STEP_KIB) == 0;
-    if (!vm->is_collecting)
-        vm->is_full = vm->used_bytes > vm->soft_bytes;
+    if (vm->is_collecting)
+        return;
+    vm->is_full = vm->used_bytes > vm->soft_bytes && vm->is_nearly_full;
+    vm->is_nearly_full = vm->used_bytes > vm->soft_bytes;
 }
 
 static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, int64_t budget_us)

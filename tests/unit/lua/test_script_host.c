@@ -352,6 +352,20 @@ Test(script_host, a_call_that_is_cut_off_leaves_the_state_fit)
     cr_assert_eq(t.call.upstream_index, 1);
 }
 
+/* What a call that was cut off leaves behind is garbage, and no reason to throw away what others keep. */
+Test(script_host, a_call_that_takes_too_much_memory_costs_nobody_else_their_state)
+{
+    open_with("local calls = 0 return { on_request = function(req) calls = calls + 1 "
+              "if calls == 1 then local t = {} while true do t[#t + 1] = {} end end return 'b' end, "
+              "on_response = function(req, resp) resp:set_header('x-calls', tostring(calls)) end }",
+              NULL);
+    cr_assert_eq(script_host_call(t.host, 0, SCRIPT_ON_REQUEST, 10 * BUDGET_US, &t.call), VM_MEMORY);
+    for (int i = 2; i <= 100; i++)
+        cr_assert_eq(call_request(), VM_OK, "call %d", i);
+    cr_assert_eq(call_response(), VM_OK);
+    cr_assert(slice_equal(message_field_named(&t.response, SLICE("x-calls"), NULL)->value, SLICE("100")));
+}
+
 /* ---- what a worker's state has of the rest of the API ------------------------------------------------------------------------- */
 
 Test(script_host, modules_and_files_are_there_without_a_disk)
