@@ -30,8 +30,8 @@
 #define SCRIPT_EDIT_MAX_BYTES     (32u * 1024)
 #define SCRIPT_BODY_MAX_BYTES     (64u * 1024) /* of an answer; it stays in the request's arena until it is sent */
 #define SCRIPT_ANSWER_MAX_HEADERS 64
-#define SCRIPT_JSON_MAX_BYTES     (128u * 1024) /* of a text to decode, and of what encoding gives */
-#define SCRIPT_JSON_MAX_VALUES    8192          /* in a text to decode */
+#define SCRIPT_JSON_MAX_BYTES     (256u * 1024) /* of a text to decode, and of what encoding gives */
+#define SCRIPT_JSON_MAX_VALUES    32768         /* in a text to decode */
 
 /* An answer of the script's own; in the request's arena. */
 struct script_answer {

@@ -8,7 +8,8 @@
  *
  * Metamethods are not asked. Memory: what decoding gives counts against the state. What it takes on the way does not, but
  * is bounded by the limits of a text (jansson needs some 100 bytes for a value), as is what encoding writes; both are given
- * back before the call goes on. Parsing cannot be interrupted: the limits keep it at two milliseconds. */
+ * back before the call goes on. Time: jansson asks for each KiB of text, and gets none when the call is over; giving back what
+ * it made until then is what cannot be interrupted, a millisecond at the limit of values. */
 #include "lua/api.h"
 
 #include <math.h>
@@ -288,16 +289,23 @@ void api_push_json(lua_State *L, const struct json *value)
     }
 }
 
+static bool may_go_on(void *arg)
+{
+    return !vm_is_over(arg);
+}
+
 /* (text) -> value, or nil and where it went wrong */
 static int decode_body(lua_State *L)
 {
     struct decoder *d = lua_touserdata(L, 2);
     size_t length;
     const char *bytes = lua_tolstring(L, 1, &length);
+    struct json_limits limits = { SCRIPT_JSON_MAX_VALUES, may_go_on, L };
     if (length <= SCRIPT_JSON_MAX_BYTES)
-        d->tree = json_parse_limited(slice_from(bytes, length), SCRIPT_JSON_MAX_VALUES, &d->error);
+        d->tree = json_parse_limited(slice_from(bytes, length), &limits, &d->error);
     else
         text_printf(&d->error, "longer than %d bytes", (int)SCRIPT_JSON_MAX_BYTES);
+    vm_check(L);
     if (d->tree != NULL) {
         api_push_json(L, d->tree);
         lua_pushnil(L);

@@ -40,7 +40,7 @@ static struct json *read_object(struct arena *arena, struct slice part)
     if (!base64url_read(arena, part, &text))
         return NULL;
     text_init(&error);
-    struct json *object = json_parse_limited(text, JWT_MAX_VALUES, &error);
+    struct json *object = json_parse_limited(text, &(struct json_limits){ .value_max = JWT_MAX_VALUES }, &error);
     text_fini(&error);
     if (json_kind(object) == JSON_KIND_OBJECT)
         return object;

@@ -17,11 +17,16 @@ const char *const vm_result_names[] = {
 
 /* ---- cutting off --------------------------------------------------------------------------------------------------- */
 
+static bool is_cut(enum vm_result cut)
+{
+    return cut == VM_TIMEOUT || cut == VM_MEMORY;
+}
+
 /* Raises when the call is over; `level`: 0 when the script's function is the one that runs, 1 when it called ours. */
 static void check_cut(lua_State *L, int level)
 {
     enum vm_result cut = vm_of(L)->cut;
-    if (cut != VM_TIMEOUT && cut != VM_MEMORY)
+    if (!is_cut(cut))
         return;
     luaL_where(L, level);
     lua_pushstring(L, cut == VM_TIMEOUT ? "the call used up its time" : "the call used up its memory");
@@ -72,6 +77,12 @@ void vm_check(lua_State *L)
 {
     LET_SIGNALS_IN();
     check_cut(L, 1);
+}
+
+bool vm_is_over(lua_State *L)
+{
+    LET_SIGNALS_IN();
+    return is_cut(vm_of(L)->cut);
 }
 
 static void arm(lua_State *L)

@@ -82,6 +82,8 @@ enum vm_result vm_continue(struct vm *vm, lua_State *co, void *arg, int64_t budg
 
 /* In loops of our own C functions: raises when the call is over. */
 void vm_check(lua_State *L);
+/* The same as a question, where nothing may be raised. */
+bool vm_is_over(lua_State *L);
 
 /* Runs a coroutine of the script's inside the call that runs, on behalf of coroutine.resume. Same results as lua_resume. */
 int vm_resume_nested(lua_State *from, lua_State *co, int argument_count, int *result_count);

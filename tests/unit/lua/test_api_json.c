@@ -119,8 +119,8 @@ Test(api_json, a_broken_text_is_told_with_its_place)
     expect_refused("'\"\\xff\"'", "line 1");
     expect_refused("'[1e999]'", "real number overflow");
     expect_refused("('['):rep(65) .. (']'):rep(65)", "deeper than 64");
-    expect_refused("'[' .. ('1,'):rep(8191) .. '1]'", "more than 8192 values");
-    expect_refused("'\"' .. ('x'):rep(128 * 1024) .. '\"'", "longer than 131072 bytes");
+    expect_refused("'[' .. ('1,'):rep(32767) .. '1]'", "more than 32768 values");
+    expect_refused("'\"' .. ('x'):rep(256 * 1024) .. '\"'", "longer than 262144 bytes");
 }
 
 Test(api_json, depth_and_length_have_limits)
@@ -128,15 +128,15 @@ Test(api_json, depth_and_length_have_limits)
     t.budget_us = 5000000;
     script_test_expect(&t, "return #weir.json.encode(weir.json.decode(('['):rep(64) .. (']'):rep(64)))", "128");
     expect_error("local x = 1 for i = 1, 65 do x = { x } end return weir.json.encode(x)", "deeper than 64");
-    script_test_expect(&t, "return #weir.json.encode(('x'):rep(128 * 1024 - 2))", "131072");
-    expect_error("return weir.json.encode(('x'):rep(128 * 1024 - 1))", "longer than 131072 bytes");
-    expect_error("return weir.json.encode(('\\1'):rep(100000))", "longer than 131072 bytes");
+    script_test_expect(&t, "return #weir.json.encode(('x'):rep(256 * 1024 - 2))", "262144");
+    expect_error("return weir.json.encode(('x'):rep(256 * 1024 - 1))", "longer than 262144 bytes");
+    expect_error("return weir.json.encode(('\\1'):rep(100000))", "longer than 262144 bytes");
 }
 
 /* The tree of the library is given back whatever happens: the leak sanitizer looks at this. */
 Test(api_json, long_work_is_cut_off)
 {
-    cr_assert_eq(script_test_run(&t, "local text = '[' .. ('1,'):rep(8000) .. '1]' while true do "
+    cr_assert_eq(script_test_run(&t, "local text = '[' .. ('1,'):rep(32000) .. '1]' while true do "
                                      "pcall(weir.json.decode, text) end"),
                  VM_TIMEOUT);
     cr_assert_eq(script_test_run(&t, "local big = {} for i = 1, 30000 do big[i] = i end while true do "
