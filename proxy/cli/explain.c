@@ -17,6 +17,7 @@
 #include "cli/command.h"
 #include "cli/problems.h"
 #include "cli/terminal.h"
+#include "lua/script_set.h"
 #include "route/decide.h"
 #include "route/snapshot.h"
 
@@ -226,6 +227,10 @@ static void print_script(struct explanation *e)
     line(e, LINE_FACT, "  script", "%.*s is not run here, and may %s (%.*s)", SLICE_ARG(script->path),
          e->decision.why == WHY_RULE ? "answer, or change the request" : "name another upstream, or answer",
          SLICE_ARG(place_text(e, script->place)));
+    const struct script_set *set = e->snapshot->config->scripts;
+    struct slice asks = set->scripts[set->of_route[e->decision.route->index]].asks;
+    if (asks.len > 0)
+        line(e, LINE_FACT, "  fetch", "its hooks ask %.*s by weir.fetch, and nothing is asked here", SLICE_ARG(asks));
 }
 
 static void print_split(struct explanation *e)
@@ -367,7 +372,9 @@ static enum command_status explain_with(struct call *call, struct explanation *e
 {
     struct err_list problems;
     err_list_init(&problems, &call->arena);
-    struct snapshot *snapshot = snapshot_create(e->values->config, &config_source_system, 1, &problems);
+    struct config_source source = config_source_system;
+    source.compile_scripts = script_set_compile; /* for whom they ask */
+    struct snapshot *snapshot = snapshot_create(e->values->config, &source, 1, &problems);
     if (snapshot == NULL) {
         problems_print(&problems);
         return COMMAND_FAILED;

@@ -30,7 +30,7 @@ static bool is_control(char c)
 static bool is_made_of(struct slice s, const char *others)
 {
     for (size_t i = 0; i < s.len; i++)
-        if (!is_letter(s.ptr[i]) && !is_digit(s.ptr[i]) && !strchr(others, s.ptr[i]))
+        if (!is_letter(s.ptr[i]) && !is_digit(s.ptr[i]) && (s.ptr[i] == '\0' || !strchr(others, s.ptr[i])))
             return false;
     return s.len > 0;
 }

@@ -118,7 +118,7 @@ static void on_data(struct h2_stream *s, struct slice data)
     struct request *r = request_of(s);
     struct client_h2 *h = r->client->h2;
     uint32_t offset = (uint32_t)(data.ptr - h->reading->bytes), length = (uint32_t)data.len;
-    if (!request_is_forwarded(r))
+    if (!request_may_be_forwarded(r))
         return; /* answered early: its window stays closed, and the stream is about to be */
     touch(r);
     if (pieces_is_empty(&r->h2.body) && takes_body(r)) {
@@ -139,7 +139,7 @@ static void on_trailers(struct h2_stream *s, struct message *trailers)
 static void on_end(struct h2_stream *s)
 {
     struct request *r = request_of(s);
-    if (!request_is_forwarded(r)) {
+    if (!request_may_be_forwarded(r)) {
         r->is_body_done = true;
         return;
     }

@@ -160,9 +160,8 @@ static void forward_max_forwards(struct request *r)
 }
 
 /* An HTTP/1.0 request may come without any host; HTTP/1.1 needs one: the first address of where it goes. */
-static struct slice host_of_upstream(const struct request *r)
+struct slice forward_host_of(const struct upstream_config *u)
 {
-    const struct upstream_config *u = &request_config(r)->upstreams[r->decision.upstream_index];
     bool has_address = u->endpoint_count > 0 && u->endpoints[0].address.kind != ADDRESS_UNIX;
     return has_address ? u->endpoints[0].address_text : SLICE("localhost");
 }
@@ -172,7 +171,9 @@ static void forward_host(struct request *r)
     struct slice host = route_has(r->decision.route, ROUTE_REWRITES) ? request_route(r)->rewrite.host : SLICE_NONE;
     struct field *f = message_field(&r->message, FIELD_HOST);
     if (host.len == 0)
-        host = r->message.authority.len > 0 ? r->message.authority : host_of_upstream(r);
+        host = r->message.authority.len > 0
+                   ? r->message.authority
+                   : forward_host_of(&request_config(r)->upstreams[r->decision.upstream_index]);
     if (f != NULL)
         f->value = host;
     else

@@ -12,6 +12,8 @@
 /* The request as it leaves: source address, X-Forwarded-*, Via, trace, request id, edits of the route; and the
    target. */
 void forward_prepare(struct request *r);
+/* Whom to ask for where nobody says: the upstream's first address. */
+struct slice forward_host_of(const struct upstream_config *u);
 /* Starts copies for the shadows chosen (shadow_choose). Before the exchange: it may be over by then. */
 void forward_copies(struct request *r, uint32_t chosen);
 /* Starts the exchange. REASON_NONE: under way. */

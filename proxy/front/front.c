@@ -10,6 +10,7 @@
 #include "front/arrival.h"
 #include "front/client.h"
 #include "front/client_h2.h"
+#include "front/fetch.h"
 #include "front/request.h"
 
 #include <stdio.h>
@@ -20,6 +21,7 @@ static void front_publish_gauges(void *arg)
     struct front *f = arg;
     stats_set(f->stats, STATS_CLIENTS_LIVE, f->client_count);
     stats_set(f->stats, STATS_REQUESTS_LIVE, f->request_count);
+    stats_set(f->stats, STATS_FETCHES_LIVE, f->fetch_count);
     stats_set(f->stats, STATS_EXCHANGES_LIVE, f->upstreams.exchange_count + f->shadows.upstreams.exchange_count);
     uint32_t scratch = f->loop->scratch != NULL && f->loop->scratch->ref_count == 1;
     stats_set(f->stats, STATS_CHUNKS_LIVE, f->loop->chunks.live_count - scratch);
@@ -115,6 +117,7 @@ void front_fini(struct front *f)
     if (f->current != NULL)
         binding_retire(TAKE(&f->current));
     request_free_all(f);
+    fetch_free_all(f);
 }
 
 void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights)

@@ -47,6 +47,7 @@ struct front_listener {
     struct listener listener;
 };
 
+struct fetch;
 struct request;
 
 /* Everything a request can reach without asking another thread. */
@@ -66,6 +67,8 @@ struct front {
     uint32_t client_count, request_count;    /* alive, arrivals included; what is closed and waits to be freed is not */
     struct request *free_requests;           /* kept for reuse */
     uint32_t free_request_count;
+    struct fetch *free_fetches; /* kept for reuse */
+    uint32_t fetch_count, free_fetch_count;
     struct watchdog *watchdog; /* shared by all workers: of calls into scripts */
     struct shared_map *shared; /* likewise: weir.shared */
     struct limits *limits;     /* shared by all workers, lock-free */

@@ -76,19 +76,16 @@ static const struct {
     [STEP_FINISH] = { "finish", step_finish },    /* gives everything back; the client goes on */
 };
 
-static void request_run(struct request *r)
+/* WAIT, or END: the request is gone. */
+static enum step_result request_run(struct request *r)
 {
     for (;;) {
         CHECK_MAGIC(r, REQUEST_MAGIC);
         CHECK(r->step < ARRAY_COUNT(steps));
-        switch (steps[r->step].run(r)) {
-        case NEXT:
-            r->step++;
-            break;
-        case WAIT:
-        case END:
-            return;
-        }
+        enum step_result result = steps[r->step].run(r);
+        if (result != NEXT)
+            return result;
+        r->step++;
     }
 }
 
@@ -142,6 +139,7 @@ void request_free(struct request *r)
     struct front *f = r->front;
     timer_stop(f->loop, &r->timer);
     exchange_cancel(&r->exchange);
+    CHECK(r->fetch == NULL);
     if (r->script != NULL)
         script_forget(r);
     if (r->shadows != NULL)
@@ -243,11 +241,9 @@ static enum step_result step_decide(struct request *r)
     return r->decision.route == NULL ? refuse(r, REASON_NO_ROUTE) : NEXT;
 }
 
-static enum step_result step_script(struct request *r)
+/* The hook is over. */
+static enum step_result take_script_word(struct request *r, enum reason reason)
 {
-    if (!route_has(r->decision.route, ROUTE_HAS_SCRIPT))
-        return NEXT;
-    enum reason reason = script_on_request(r);
     if (reason != REASON_NONE) {
         count_decision(r);
         return refuse(r, reason);
@@ -259,6 +255,17 @@ static enum step_result step_script(struct request *r)
     }
     finish_decision(r);
     return NEXT;
+}
+
+static enum step_result step_script(struct request *r)
+{
+    enum reason reason;
+    if (!route_has(r->decision.route, ROUTE_HAS_SCRIPT))
+        return NEXT;
+    if (script_on_request(r, &reason))
+        return take_script_word(r, reason);
+    request_watch(r); /* its wait is a part of route.timeout */
+    return WAIT;
 }
 
 /* The most body bytes this request may have; 0: no limit. */
@@ -428,10 +435,20 @@ void request_on_error(struct request *r, enum reason reason)
     request_refuse(r, reason);
 }
 
+/* Whatever was under way for it is not any more. */
+static void give_up(struct request *r)
+{
+    exchange_cancel(&r->exchange);
+    if (r->fetch != NULL) {
+        script_abandon(r);
+        count_decision(r);
+    }
+}
+
 void request_abort(struct request *r, enum reason reason)
 {
     CHECK_MAGIC(r, REQUEST_MAGIC);
-    exchange_cancel(&r->exchange);
+    give_up(r);
     if (r->step == STEP_READ && reason_rows[reason].status == 0) {
         request_free(r); /* it never became a request: nobody's business */
         return;
@@ -445,6 +462,11 @@ void request_abort(struct request *r, enum reason reason)
 bool request_is_forwarded(const struct request *r)
 {
     return r->step == STEP_FORWARD;
+}
+
+bool request_may_be_forwarded(const struct request *r)
+{
+    return r->step == STEP_FORWARD || r->fetch != NULL;
 }
 
 void request_on_delivered(struct request *r)
@@ -491,10 +513,21 @@ void request_resume(struct request *r)
     request_run(r);
 }
 
+void request_on_scripted(struct request *r, enum reason reason)
+{
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    CHECK(r->step == STEP_SCRIPT && r->fetch == NULL);
+    timer_stop(r->front->loop, &r->timer);
+    take_script_word(r, reason);
+    r->step++;
+    if (request_run(r) == WAIT && r->step == STEP_FORWARD)
+        r->client->protocol->resume(r); /* its body, and the head that is queued */
+}
+
 void request_refuse(struct request *r, enum reason reason)
 {
     CHECK_MAGIC(r, REQUEST_MAGIC);
-    exchange_cancel(&r->exchange);
+    give_up(r);
     if (r->step != STEP_DELIVER || r->reason == REASON_NONE)
         r->reason = reason; /* else it says already why the answer was ours */
     r->is_cut = r->is_answer_begun;

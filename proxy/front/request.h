@@ -3,7 +3,8 @@
  * Owner: the client, which creates it with a request's first byte and is told when it is finished; front/request.c has
  * the steps in between. Thread: the worker's. Freed at once when it is finished (its memory goes to the front's free
  * list), so whoever calls a function below that may finish it does not touch it afterwards: request_on_head,
- * request_on_data, request_on_error, request_on_client_eof, request_abort, request_resume, request_refuse.
+ * request_on_data, request_on_error, request_on_client_eof, request_abort, request_resume, request_on_scripted,
+ * request_refuse.
  *
  * While it lives it pins the binding it began with: configuration and upstreams do not change under it. Weights are
  * looked at once, by `decide`. */
@@ -64,6 +65,7 @@ struct request {
     struct slice request_id;
     struct pair *pairs;         /* want its answer, to compare it; NULL: none */
     struct script_call *script; /* in the arena; NULL: the route has none, or was not found yet */
+    struct fetch *fetch;        /* what its hook waits for; set exactly while it waits */
     struct shadow *shadows;     /* copies that want the rest of the body; NULL: none */
     bool has_encoded_slash;
     bool is_view_known;     /* `view` is filled in */
@@ -107,12 +109,16 @@ void request_abort(struct request *r, enum reason reason);
 
 /* Goes on with the next step; called by what a step waited for. */
 void request_resume(struct request *r);
+/* The hook that it waited for is over; `reason`: what the request ends with. */
+void request_on_scripted(struct request *r, enum reason reason);
 /* Ends the wait with a reason: an answer of the proxy's own, or a cut connection when an answer has begun. */
 void request_refuse(struct request *r, enum reason reason);
 /* Arms the timer for what is due next: called whenever a byte moved. */
 void request_watch(struct request *r);
 /* Is there still an exchange that its body may be of use to? */
 bool request_is_forwarded(const struct request *r);
+/* May there be one? Its hook waits: what comes of its body is kept, and none of it is given back to the peer's window. */
+bool request_may_be_forwarded(const struct request *r);
 /* Can body bytes be taken now? Else the client is paused until client_resume. */
 bool request_wants_body(struct request *r);
 /* The whole answer has left: see client_protocol.is_delivered. May finish the request. */

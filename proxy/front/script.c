@@ -1,6 +1,7 @@
 /* front/script.c - a request in the hands of its route's script: the hooks, and what comes of what they say. */
 #include "front/script.h"
 
+#include "front/fetch.h"
 #include "http/validate.h"
 #include "lua/script_host.h"
 
@@ -13,33 +14,63 @@ static enum stats_script_result stats_result(enum vm_result result)
         return STATS_SCRIPT_TIMEOUT;
     case VM_MEMORY:
         return STATS_SCRIPT_MEMORY;
-    case VM_SUSPENDED: /* nothing in our API waits */
+    case VM_SUSPENDED: /* is no result */
     case VM_ERROR:
         break;
     }
     return STATS_SCRIPT_ERROR;
 }
 
-/* Runs the hook if the script has it. */
-static enum reason call_hook(struct request *r, enum script_hook hook)
+static uint32_t script_of(const struct request *r)
 {
-    const struct script_config *config = &request_route(r)->script;
-    const struct script_set *set = request_config(r)->scripts;
-    uint32_t script = set->of_route[r->decision.route->index];
-    if (!set->scripts[script].has_hook[hook])
-        return REASON_NONE;
-    struct mono_time begun = clock_mono();
-    enum vm_result result = script_host_call(r->binding->scripts, script, hook, config->budget_ms * 1000, r->script);
-    int64_t duration_us = mono_diff_us(clock_mono(), begun);
-    stats_script_add(r->front->stats, series_of_hook(r->binding->snapshot->series, script, hook), stats_result(result),
-                     (uint64_t)duration_us);
-    return result != VM_OK && config->on_error == SCRIPT_FAIL ? REASON_SCRIPT_ERROR : REASON_NONE;
+    return request_config(r)->scripts->of_route[r->decision.route->index];
 }
 
-enum reason script_on_request(struct request *r)
+static bool has_hook(const struct request *r, enum script_hook hook)
+{
+    return request_config(r)->scripts->scripts[script_of(r)].has_hook[hook];
+}
+
+/* A part of a hook has run since `begun`. Its duration is that of its parts, without the waits between them. */
+static enum reason finish_part(struct request *r, enum script_hook hook, enum vm_result result, struct mono_time begun)
+{
+    r->script->ran_us += mono_diff_us(clock_mono(), begun);
+    if (result == VM_SUSPENDED)
+        return REASON_NONE;
+    stats_script_add(r->front->stats, series_of_hook(r->binding->snapshot->series, script_of(r), hook),
+                     stats_result(result), (uint64_t)r->script->ran_us);
+    r->script->ran_us = 0;
+    return result != VM_OK && request_route(r)->script.on_error == SCRIPT_FAIL ? REASON_SCRIPT_ERROR : REASON_NONE;
+}
+
+/* Runs the hook if the script has it. */
+static enum vm_result call_hook(struct request *r, enum script_hook hook, enum reason *reason)
+{
+    *reason = REASON_NONE;
+    if (!has_hook(r, hook))
+        return VM_OK;
+    struct mono_time begun = clock_mono();
+    enum vm_result result =
+        script_host_call(r->binding->scripts, script_of(r), hook, request_route(r)->script.budget_ms * 1000, r->script);
+    *reason = finish_part(r, hook, result, begun);
+    return result;
+}
+
+/* What on_request said. */
+static void decide(struct request *r, enum reason reason)
+{
+    const struct script_call *call = r->script;
+    if (reason != REASON_NONE || call->answer != NULL)
+        route_decide_answer(&r->decision);
+    else if (call->upstream_index != CONFIG_NONE)
+        route_decide_target(&r->decision, call->upstream_index);
+}
+
+bool script_on_request(struct request *r, enum reason *reason)
 {
     struct script_call *call = arena_zalloc(&r->arena, sizeof *call);
-    *call = (struct script_call){ .arena = &r->arena,
+    *call = (struct script_call){ .owner = r,
+                                  .arena = &r->arena,
                                   .request = &r->message,
                                   .view = &r->view,
                                   .scheme = r->client->listener->scheme,
@@ -48,18 +79,35 @@ enum reason script_on_request(struct request *r)
                                   .upstream_index = CONFIG_NONE };
     r->script = call;
     hop_by_hop_drop(&r->message); /* before: Connection must not name away what the script sets */
-    enum reason reason = call_hook(r, SCRIPT_ON_REQUEST);
-    if (reason != REASON_NONE || call->answer != NULL)
-        route_decide_answer(&r->decision);
-    else if (call->upstream_index != CONFIG_NONE)
-        route_decide_target(&r->decision, call->upstream_index);
-    return reason;
+    if (call_hook(r, SCRIPT_ON_REQUEST, reason) == VM_SUSPENDED)
+        return false;
+    decide(r, *reason);
+    return true;
+}
+
+bool script_go_on(struct request *r, const struct script_fetch_answer *answer, enum reason *reason)
+{
+    struct mono_time begun = clock_mono();
+    enum vm_result result = script_host_continue(r->binding->scripts, r->script, answer);
+    *reason = finish_part(r, SCRIPT_ON_REQUEST, result, begun);
+    if (result == VM_SUSPENDED)
+        return false;
+    decide(r, *reason);
+    return true;
+}
+
+void script_abandon(struct request *r)
+{
+    fetch_cancel(TAKE(&r->fetch));
+    script_host_abandon(r->binding->scripts, r->script);
+    route_decide_answer(&r->decision); /* no upstream is charged with it */
 }
 
 enum reason script_on_response(struct request *r, struct message *response)
 {
+    enum reason reason;
     r->script->response = response;
-    enum reason reason = call_hook(r, SCRIPT_ON_RESPONSE);
+    call_hook(r, SCRIPT_ON_RESPONSE, &reason);
     r->script->response = NULL;
     return reason;
 }

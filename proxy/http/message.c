@@ -125,9 +125,9 @@ void message_set(struct message *m, struct arena *arena, struct slice name, stru
 
 void message_own_fields(struct message *m, struct arena *arena)
 {
-    for (struct field *f = m->fields; f < m->fields + m->field_count; f++) {
-        f->name = arena_copy(arena, f->name);
-        f->value = arena_copy(arena, f->value);
+    for (size_t i = 0; i < m->field_count; i++) { /* of none at all there is no array */
+        m->fields[i].name = arena_copy(arena, m->fields[i].name);
+        m->fields[i].value = arena_copy(arena, m->fields[i].value);
     }
 }
 

@@ -33,7 +33,7 @@ static struct slice check_slice(lua_State *L, int index)
     return slice_from(bytes, length);
 }
 
-static struct script_call *check_call(lua_State *L, const char *what)
+struct script_call *api_check_call(lua_State *L, const char *what)
 {
     struct script_call *call = api_world(L)->call;
     if (call == NULL)
@@ -56,7 +56,7 @@ static int weir_hash(lua_State *L)
 
 static int weir_segment(lua_State *L)
 {
-    struct script_call *call = check_call(L, "segment");
+    struct script_call *call = api_check_call(L, "segment");
     const char *name = luaL_checkstring(L, 1);
     lua_getfield(L, LUA_REGISTRYINDEX, SEGMENTS_KEY);
     lua_pushvalue(L, 1);
@@ -87,7 +87,7 @@ static int weir_log(lua_State *L)
 {
     static const char *const names[] = { "debug", "info", "warn", "error", NULL };
     static const enum log_level levels[] = { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
-    check_call(L, "log");
+    api_check_call(L, "log");
     enum log_level level = levels[luaL_checkoption(L, 1, NULL, names)];
     struct slice text = check_slice(L, 2);
     struct script_world *world = api_world(L);
@@ -98,9 +98,8 @@ static int weir_log(lua_State *L)
 void api_push(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "hash", weir_hash }, { "segment", weir_segment }, { "upstreams", weir_upstreams },
-        { "now", weir_now },   { "log", weir_log },         { "file", module_file_text },
-        { NULL, NULL }
+        { "hash", weir_hash }, { "segment", weir_segment }, { "upstreams", weir_upstreams }, { "now", weir_now },
+        { "log", weir_log },   { "fetch", api_fetch },      { "file", module_file_text },    { NULL, NULL }
     };
     luaL_newlib(L, functions);
     api_json_push(L);

@@ -9,6 +9,7 @@
  *   weir.jwt      api_jwt.c        is a token signed, and what does it claim
  *   weir.shared   api_shared.c     values that all workers share
  *   weir.file     module.c         files beside the script; `require` too
+ *   weir.fetch    api_fetch.c      suspends the call until an upstream has answered
  *   req           api_request.c    dies with its call: a script that keeps it gets an error
  *   resp          api_response.c   likewise
  *   the result    api_result.c     what on_request returns: an upstream, or an answer */
@@ -23,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "lua/fetch.h"
 #include "route/condition.h"
 
 /* What one call may do to heads, so that no script uses up a request's arena. */
@@ -40,8 +42,21 @@ struct script_answer {
     struct slice body;
 };
 
+/* A hook that runs, or waits. */
+struct script_run {
+    lua_State *co;   /* that it runs in; NULL: no hook is under way */
+    uint64_t serial; /* of this call of the hook: its objects are good for no other */
+    uint32_t script;
+    uint8_t hook;      /* enum script_hook */
+    int function;      /* in the state's registry */
+    int64_t budget_us; /* of CPU time, for all parts between its waits together */
+    int64_t used_us;   /* by the parts that are over */
+};
+
 /* A request in the hands of its script, from on_request to its end. Owner: the request; in its arena. */
 struct script_call {
+    void *owner;    /* whose fetches they are: script_world.fetch's business */
+    int64_t ran_us; /* the hook under way, on the clock: the owner's sum */
     struct arena *arena;
     struct message *request;
     struct route_request *view;
@@ -57,6 +72,10 @@ struct script_call {
     uint32_t edited_bytes; /* of their names and values */
     uint64_t ctx_epoch;    /* of the state that `ctx` is in; 0: there is none yet */
     int ctx;               /* in that state's registry */
+
+    bool may_wait;         /* the hook that runs may call weir.fetch */
+    uint8_t fetch_count;   /* that this hook has begun */
+    struct script_run run; /* lua/script_host.c's own */
 };
 
 /* What functions find behind vm->owner. */
@@ -64,9 +83,10 @@ struct script_world {
     const struct config *config;
     const struct condition_program *const *segments; /* by index of config->segments; NULL while files are checked */
     struct script_call *call;                        /* that runs; NULL: a script's file itself does */
-    uint64_t serial;                                 /* of the call: a req with another one is dead */
+    uint64_t serial;                                 /* of the call: a req with another one is not its own */
     uint64_t epoch;                                  /* of the state; from 1 */
     const char *script;                              /* whose hook runs: for its log lines */
+    script_fetch_fn fetch;                           /* NULL: there are no upstreams here */
     struct log_limit log_limit;
     struct shared_map *shared;      /* of the process; NULL where no hook runs */
     struct module_loading *loading; /* while a script's file runs (lua/module.h); else NULL */
@@ -81,6 +101,9 @@ int api_open(lua_State *L);
 
 /* Pushes a new table `weir`. */
 void api_push(lua_State *L);
+
+/* weir.fetch(upstream[, options]) -> answer, or nil and a code. */
+int api_fetch(lua_State *L);
 
 /* Registers the kinds of objects; for api_open. */
 void api_request_open(lua_State *L);
@@ -105,6 +128,8 @@ void api_take_result(lua_State *L, struct script_call *call);
 /* A kind of objects: methods, fields (each a function that pushes its value), and what assigning does; NULL: it raises. */
 void api_open_kind(lua_State *L, const char *kind, const luaL_Reg *methods, const luaL_Reg *fields, lua_CFunction set);
 void api_push_object(lua_State *L, const char *kind);
+/* The call that runs; raises while a script's file itself does. */
+struct script_call *api_check_call(lua_State *L, const char *what);
 /* The call that an object on the stack is good for; raises when it is another kind, or its call has ended. */
 struct script_call *api_check_object(lua_State *L, int index, const char *kind);
 

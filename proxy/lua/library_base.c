@@ -108,6 +108,11 @@ int library_coroutine_resume(lua_State *L)
 {
     lua_State *co = check_coroutine(L);
     int result_count;
+    if (vm_is_call(L, 1)) { /* it may wait for an answer, and would take our arguments for it */
+        lua_pushboolean(L, false);
+        lua_pushliteral(L, "cannot resume a coroutine that a hook runs in");
+        return 2;
+    }
     bool is_good = run(L, co, lua_gettop(L) - 1, &result_count);
     lua_pushboolean(L, is_good);
     lua_insert(L, -(result_count + 1));

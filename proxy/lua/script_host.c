@@ -9,6 +9,8 @@
 #define HOST_MAGIC           0x484f5354u
 #define COMPLAIN_INTERVAL_MS 1000
 
+static const char no_memory[] = "no memory for a call";
+
 struct script_host {
     uint32_t magic;
     const struct script_set *set;
@@ -17,6 +19,9 @@ struct script_host {
     struct script_world world;
     int *hooks;                   /* by script and hook: references in the state's registry; LUA_NOREF: not there */
     struct log_limit *complaints; /* by script */
+    bool *is_waiter;              /* by script: its text has weir.fetch, or a hook of it was seen to wait */
+    uint32_t waiting_count;       /* calls that wait: their coroutines are in the state */
+    uint64_t serial;              /* of the newest call */
     struct log_limit renewals;
 };
 
@@ -40,7 +45,7 @@ static enum vm_result run(struct script_host *h, lua_CFunction body, void *arg, 
 {
     lua_State *co = vm_coroutine(h->vm);
     if (co == NULL) {
-        memcpy(h->vm->message, "no memory for a call", sizeof("no memory for a call"));
+        memcpy(h->vm->message, no_memory, sizeof(no_memory));
         return VM_MEMORY;
     }
     enum vm_result result = vm_start(h->vm, co, body, arg, budget_us);
@@ -99,15 +104,31 @@ static void state_renew(struct script_host *h)
     state_open(h);
 }
 
-struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, struct shared_map *shared)
+/* Who waits is not thrown away with it. */
+static void make_room(struct script_host *h)
+{
+    if (h->waiting_count == 0)
+        state_renew(h);
+    else
+        log_line_limited(&h->renewals, COMPLAIN_INTERVAL_MS, LOG_WARN,
+                         "script: what the scripts keep is over limits.script_memory, and %u hooks wait: no more may",
+                         h->waiting_count);
+}
+
+struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch,
+                                       struct shared_map *shared)
 {
     struct script_host *h = memory_zalloc(sizeof(*h));
     h->magic = HOST_MAGIC;
     h->set = table->config->scripts;
     h->dog = dog;
-    h->world = (struct script_world){ .config = table->config, .segments = table->segments, .shared = shared };
+    h->world =
+        (struct script_world){ .config = table->config, .segments = table->segments, .fetch = fetch, .shared = shared };
     h->hooks = memory_zalloc(h->set->count * SCRIPT_HOOK_COUNT * sizeof(*h->hooks));
     h->complaints = memory_zalloc(h->set->count * sizeof(*h->complaints));
+    h->is_waiter = memory_zalloc(h->set->count * sizeof(*h->is_waiter));
+    for (uint32_t i = 0; i < h->set->count; i++)
+        h->is_waiter[i] = h->set->scripts[i].asks.len > 0;
     state_open(h);
     return h;
 }
@@ -115,34 +136,86 @@ struct script_host *script_host_create(const struct route_table *table, struct w
 void script_host_destroy(struct script_host *h)
 {
     CHECK_MAGIC(h, HOST_MAGIC);
+    CHECK(h->waiting_count == 0);
     vm_destroy(h->vm);
     memory_free(h->hooks);
     memory_free(h->complaints);
+    memory_free(h->is_waiter);
     h->magic = 0;
     memory_free(h);
 }
 
 /* ---- calls ----------------------------------------------------------------------------------------------------------------- */
 
-struct hook_job {
-    int hook;
-    struct script_call *call;
-};
+static int finish_hook(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    struct script_call *call = (struct script_call *)context; /* NOLINT(performance-no-int-to-ptr): as Lua has it */
+    if (call->response == NULL)
+        api_take_result(L, call);
+    return 0;
+}
 
 static int hook_body(lua_State *L)
 {
-    struct hook_job *job = lua_touserdata(L, 1);
-    bool has_response = job->call->response != NULL;
-    if (job->hook == LUA_NOREF)
+    struct script_call *call = lua_touserdata(L, 1);
+    bool has_response = call->response != NULL;
+    if (call->run.function == LUA_NOREF)
         return luaL_error(L, "the script could not be loaded");
-    lua_rawgeti(L, LUA_REGISTRYINDEX, job->hook);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, call->run.function);
     api_push_request(L);
     if (has_response)
         api_push_response(L);
-    lua_call(L, has_response ? 2 : 1, has_response ? 0 : 1);
-    if (!has_response)
-        api_take_result(L, job->call);
-    return 0;
+    lua_callk(L, has_response ? 2 : 1, has_response ? 0 : 1, (lua_KContext)call, finish_hook);
+    return finish_hook(L, LUA_OK, (lua_KContext)call);
+}
+
+/* The budget is CPU time of all parts together. To read it is a system call, so it is read for scripts that are known to
+   wait. Of one that hides it (weir["fetch"]) the first part of the first call that does is not counted. */
+static int64_t cpu_us(const struct script_host *h, uint32_t script)
+{
+    return h->is_waiter[script] ? watch_cpu_us() : 0;
+}
+
+/* The hook is over. */
+static void end_run(struct script_host *h, struct script_call *call)
+{
+    vm_release(h->vm, TAKE(&call->run.co));
+    call->may_wait = false;
+}
+
+static enum vm_result finish_part(struct script_host *h, struct script_call *call, enum vm_result result)
+{
+    struct script_run *run = &call->run;
+    h->world.call = NULL;
+    if (result == VM_SUSPENDED) {
+        h->is_waiter[run->script] = true;
+        h->waiting_count++;
+        return result;
+    }
+    if (run->co != NULL)
+        end_run(h, call);
+    if (result != VM_OK) {
+        call->upstream_index = CONFIG_NONE;
+        call->answer = NULL;
+        complain(h, run->script, script_hook_names[run->hook], result);
+    }
+    return result;
+}
+
+/* Runs the hook until it ends or waits; answer NULL: from its beginning. */
+static enum vm_result run_part(struct script_host *h, struct script_call *call, struct script_fetch_answer *answer)
+{
+    struct script_run *run = &call->run;
+    int64_t begun_us = cpu_us(h, run->script), left_us = run->budget_us - run->used_us;
+    h->world.call = call;
+    h->world.serial = run->serial;
+    h->world.script = h->set->scripts[run->script].path.ptr;
+    enum vm_result result = answer == NULL ? vm_start(h->vm, run->co, hook_body, call, left_us)
+                                           : vm_continue(h->vm, run->co, answer, left_us);
+    if (result == VM_SUSPENDED && begun_us != 0)
+        run->used_us += cpu_us(h, run->script) - begun_us;
+    return finish_part(h, call, result);
 }
 
 enum vm_result script_host_call(struct script_host *h, uint32_t script, enum script_hook hook, int64_t budget_us,
@@ -150,20 +223,40 @@ enum vm_result script_host_call(struct script_host *h, uint32_t script, enum scr
 {
     CHECK_MAGIC(h, HOST_MAGIC);
     CHECK(script < h->set->count && (hook == SCRIPT_ON_RESPONSE) == (call->response != NULL));
+    CHECK(call->run.co == NULL);
     if (h->vm->is_full)
-        state_renew(h);
-    struct hook_job job = { h->hooks[script * SCRIPT_HOOK_COUNT + (uint32_t)hook], call };
-    h->world.call = call;
-    h->world.serial++;
-    h->world.script = h->set->scripts[script].path.ptr;
-    enum vm_result result = run(h, hook_body, &job, budget_us);
-    h->world.call = NULL;
-    if (result != VM_OK) {
-        call->upstream_index = CONFIG_NONE;
-        call->answer = NULL;
-        complain(h, script, script_hook_names[hook], result);
-    }
-    return result;
+        make_room(h);
+    call->run = (struct script_run){ .co = vm_coroutine(h->vm),
+                                     .serial = ++h->serial,
+                                     .script = script,
+                                     .hook = (uint8_t)hook,
+                                     .function = h->hooks[script * SCRIPT_HOOK_COUNT + (uint32_t)hook],
+                                     .budget_us = budget_us };
+    call->may_wait = hook == SCRIPT_ON_REQUEST;
+    call->fetch_count = 0;
+    if (call->run.co != NULL)
+        return run_part(h, call, NULL);
+    memcpy(h->vm->message, no_memory, sizeof(no_memory));
+    return finish_part(h, call, VM_MEMORY);
+}
+
+enum vm_result script_host_continue(struct script_host *h, struct script_call *call,
+                                    const struct script_fetch_answer *answer)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    CHECK(call->run.co != NULL && h->waiting_count > 0);
+    struct script_fetch_answer borrowed = *answer;
+    h->waiting_count--;
+    return run_part(h, call, &borrowed);
+}
+
+void script_host_abandon(struct script_host *h, struct script_call *call)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    if (call->run.co == NULL)
+        return;
+    h->waiting_count--;
+    end_run(h, call);
 }
 
 void script_host_forget(struct script_host *h, struct script_call *call)

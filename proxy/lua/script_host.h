@@ -1,9 +1,13 @@
 /* lua/script_host.h - the scripts of a snapshot as one worker runs them: a state, and the hooks in it.
  *
  *   script_host_create -> script_host_call ... script_host_forget ... -> script_host_destroy
+ *                            | VM_SUSPENDED: weir.fetch waits            ^
+ *                            +-> script_host_continue, again and again --+
+ *                            +-> script_host_abandon: nobody wants its word any more
  *
  * A state that the scripts have filled (what they keep is over limits.script_memory) is thrown away before the next call
- * and made anew: what they kept, also in `ctx`, is gone then, and said so in the log.
+ * and made anew: what they kept, also in `ctx`, is gone then, and said so in the log. While hooks wait in it, it stays:
+ * weir.fetch then answers nil, "overloaded", so that they become fewer, and what a call may take is bounded all the same.
  *
  * Owner: the worker's binding. Thread: the worker's. Calls do not nest. */
 #ifndef LUA_SCRIPT_HOST_H
@@ -17,14 +21,22 @@
 struct script_host;
 
 /* Everything is borrowed, and outlives it. table->config->scripts must be there. */
-struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog,
+struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch,
                                        struct shared_map *shared);
+/* No hook may wait. */
 void script_host_destroy(struct script_host *h);
 
-/* Runs a hook that the script has. VM_OK: what on_request returned is in the call. Else nothing is but the edits it had made,
-   and the log has why, with a traceback, at most once a second for each script. */
+/* Runs a hook that the script has. VM_OK: what on_request returned is in the call. VM_SUSPENDED: on_request waits, see above;
+   the call stays where it is. Else nothing is in it but the edits that the hook had made, and the log has why, with a
+   traceback, at most once a second for each script. */
 enum vm_result script_host_call(struct script_host *h, uint32_t script, enum script_hook hook, int64_t budget_us,
                                 struct script_call *call);
+
+/* Goes on with a hook that waits; `answer` is borrowed for the call. Results as above. */
+enum vm_result script_host_continue(struct script_host *h, struct script_call *call,
+                                    const struct script_fetch_answer *answer);
+/* Of a hook that waits, or none. */
+void script_host_abandon(struct script_host *h, struct script_call *call);
 
 /* The request has ended: its ctx goes. */
 void script_host_forget(struct script_host *h, struct script_call *call);

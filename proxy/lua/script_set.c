@@ -232,6 +232,42 @@ static void compile_file(struct compile *c, struct script *s, struct slice text)
         vm_release(c->vm, co);
 }
 
+/* ---- whom it asks: for people ---------------------------------------------------------------------------------------------- */
+
+/* What follows "weir.fetch": ("name" -> the name; empty: it is not said so plainly. */
+static struct slice named_upstream(struct slice rest)
+{
+    rest = slice_trim(rest);
+    if (rest.len < 2 || rest.ptr[0] != '(')
+        return SLICE_NONE;
+    rest = slice_trim(slice_after(rest, 1));
+    if (rest.len == 0 || (rest.ptr[0] != '"' && rest.ptr[0] != '\''))
+        return SLICE_NONE;
+    struct slice name = slice_after(rest, 1);
+    return slice_first(name, slice_find(name, rest.ptr[0]));
+}
+
+static void add_asked(const struct config *config, struct slice name, struct script *s)
+{
+    struct slice shown = SLICE("whom it finds out itself"), rest = s->asks, item;
+    for (size_t i = 0; i < config->upstream_count; i++)
+        if (slice_equal(config->upstreams[i].name, name))
+            shown = name;
+    while (slice_next_item(&rest, ',', &item))
+        if (slice_equal(item, shown))
+            return;
+    s->asks =
+        arena_printf(config->arena, "%.*s%s%.*s", SLICE_ARG(s->asks), s->asks.len > 0 ? ", " : "", SLICE_ARG(shown));
+}
+
+static void find_asked(const struct config *config, struct slice text, struct script *s)
+{
+    static const struct slice call = SLICE("weir.fetch");
+    for (size_t at = 0; at + call.len <= text.len; at++)
+        if (slice_has_prefix(slice_after(text, at), call))
+            add_asked(config, named_upstream(slice_after(text, at + call.len)), s);
+}
+
 /* ---- all of them --------------------------------------------------------------------------------------------------------- */
 
 static uint32_t find(const struct script_set *set, struct slice path)
@@ -262,8 +298,10 @@ static uint32_t add(struct compile *c, const struct script_config *script)
     set->scripts[at].source =
         source_of(c->config->arena, slice_after(script->path, script_directory(&set->scripts[at]).len));
     set->count++;
-    if (read_script(c, script, &text))
+    if (read_script(c, script, &text)) {
         compile_file(c, &set->scripts[at], text);
+        find_asked(c->config, text, &set->scripts[at]);
+    }
     return at;
 }
 

@@ -23,6 +23,7 @@ struct script {
     const char *source;        /* what Lua calls it: "=targeting.lua", so that messages say targeting.lua:12 */
     struct slice code;         /* bytecode of this very Lua, made here; no other bytecode is ever loaded */
     struct module_names names; /* of modules, in the code */
+    struct slice asks; /* "a, b": whom its text names in weir.fetch, as far as that can be told; empty: it has none */
     bool has_hook[SCRIPT_HOOK_COUNT];
 };
 

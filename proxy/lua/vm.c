@@ -216,6 +216,14 @@ lua_State *vm_coroutine(struct vm *vm)
     return run_protected(vm, make_coroutine, &co) ? co : NULL;
 }
 
+bool vm_is_call(lua_State *L, int index)
+{
+    lua_pushvalue(L, index);
+    bool is_call = lua_rawget(L, LUA_REGISTRYINDEX) != LUA_TNIL;
+    lua_pop(L, 1);
+    return is_call;
+}
+
 void vm_release(struct vm *vm, lua_State *co)
 {
     CHECK(vm->calling != co);
@@ -291,6 +299,8 @@ static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, i
     vm->call_bytes = call_limit(vm);
     vm->running = vm->calling = co;
     watch_call_started(&vm->watch, budget_us);
+    if (budget_us <= 0)
+        cut(vm, VM_TIMEOUT); /* its parts before have used it up */
     int status = lua_resume(co, NULL, argument_count, &result_count);
     watch_call_ended(&vm->watch);
     vm->running = vm->calling = NULL;

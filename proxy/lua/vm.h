@@ -77,8 +77,19 @@ void vm_release(struct vm *vm, lua_State *co);
    pushes itself, and what comes of it, it stores behind `arg`: inside, every error is caught; outside, none is. After
    VM_ERROR, VM_TIMEOUT and VM_MEMORY vm->message says what happened, with a traceback. */
 enum vm_result vm_start(struct vm *vm, lua_State *co, lua_CFunction body, void *arg, int64_t budget_us);
-/* Goes on with a suspended call: its lua_yieldk's continuation finds `arg` on top. */
+/* Goes on with a suspended call: its lua_yieldk's continuation finds `arg` on top. With no budget left (0 and less) it is
+   cut off at once. */
 enum vm_result vm_continue(struct vm *vm, lua_State *co, void *arg, int64_t budget_us);
+
+/* May no call begin to wait now? What the scripts keep is over the limit, and the state is as good as gone. */
+static inline bool vm_is_full(const struct vm *vm)
+{
+    return vm->is_full;
+}
+
+/* Is the coroutine at that index one that a call runs in? None but vm_continue may resume it, and scripts get at it by
+   coroutine.running. */
+bool vm_is_call(lua_State *L, int index);
 
 /* In loops of our own C functions: raises when the call is over. */
 void vm_check(lua_State *L);

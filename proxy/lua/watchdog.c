@@ -84,6 +84,11 @@ void watchdog_wake(struct watchdog *dog)
         sem_post(&dog->wakes);
 }
 
+int64_t watch_cpu_us(void)
+{
+    return cpu_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 /* The store of seq comes before the load of is_asleep, as the other side stores is_asleep before it looks at seq a last
    time: one of them sees the other. */
 void watch_call_started(struct call_watch *w, int64_t budget_us)

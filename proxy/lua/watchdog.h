@@ -56,6 +56,9 @@ void watch_detach(struct call_watch *w);
 void watchdog_wake(struct watchdog *dog);
 bool watchdog_is_asleep(struct watchdog *dog);
 
+/* CPU time of this thread: what budgets are counted in. A system call. */
+int64_t watch_cpu_us(void);
+
 /* Calls do not nest. */
 void watch_call_started(struct call_watch *w, int64_t budget_us);
 void watch_call_ended(struct call_watch *w);

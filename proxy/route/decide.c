@@ -139,6 +139,8 @@ void route_decide_finish(const struct route_request *request, const struct weigh
 {
     if (out->route == NULL || out->upstream_index != CONFIG_NONE)
         return;
+    /* A script may have waited, and they may have changed since. */
+    out->weights_generation = weights != NULL ? weights->generation : 0;
     switch ((enum route_action)out->route->action) {
     case ROUTE_FORWARD:
         choose_by_split(request, weights, draw, out);

@@ -78,6 +78,9 @@ enum stats_upstream_cell {
     STATS_UPSTREAM_RETRIES_OK,       /* the retry's answer was relayed */
     STATS_UPSTREAM_RETRIES_FAILED,   /* the retry failed too */
     STATS_UPSTREAM_RETRIES_REFUSED,  /* wanted, but no budget, no attempt or no body was left */
+    STATS_UPSTREAM_FETCHES_ANSWERED, /* of hooks: whatever the status */
+    STATS_UPSTREAM_FETCHES_FAILED,
+    STATS_UPSTREAM_FETCHES_CANCELLED, /* the request ended whose hook waited */
     STATS_UPSTREAM_CELL_COUNT
 };
 

@@ -222,6 +222,14 @@ static const struct upstream_family upstream_families[] = {
         { STATS_UPSTREAM_RETRIES_FAILED, "failed" },
         { STATS_UPSTREAM_RETRIES_REFUSED, "refused" } },
       3 },
+    { EXPOSE_COUNTER,
+      "weir_upstream_fetches_total",
+      "Requests that hooks made of their own (weir.fetch), by what became of them",
+      "result",
+      { { STATS_UPSTREAM_FETCHES_ANSWERED, "answered" },
+        { STATS_UPSTREAM_FETCHES_FAILED, "failed" },
+        { STATS_UPSTREAM_FETCHES_CANCELLED, "cancelled" } },
+      3 },
 };
 
 /* Upstreams that are gone stay while they have something to say: their counters, their last connections. */

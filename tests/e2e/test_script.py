@@ -389,3 +389,6 @@ def test_explain_says_that_a_script_has_its_say(tmp_path):
     done = check(tmp_path, "return { on_request = function() end }", "hooks.lua", "explain", "http://a/")
     assert done.returncode == 0, done.stderr
     assert "hooks.lua is not run here, and may name another upstream, or answer" in done.stdout
+    assert "weir.fetch" not in done.stdout
+    done = check(tmp_path, "return { on_request = function() weir.fetch('v1') end }", "hooks.lua", "explain", "http://a/")
+    assert "its hooks ask v1 by weir.fetch, and nothing is asked here" in done.stdout, done.stdout + done.stderr

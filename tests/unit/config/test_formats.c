@@ -118,3 +118,11 @@ Test(formats, good_texts_are_taken_and_bad_ones_refused)
                      fault ? fault : "was taken");
     }
 }
+
+/* No text of the configuration holds one; those of scripts may. */
+Test(formats, a_nul_is_no_character_of_a_name)
+{
+    cr_expect_not_null(format_editable_header.fault(slice_from("x\0", 2)));
+    cr_expect_not_null(format_header_name.fault(slice_from("\0", 1)));
+    cr_expect_not_null(format_method.fault(slice_from("GET\0", 4)));
+}

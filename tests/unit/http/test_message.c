@@ -119,6 +119,14 @@ Test(message, cookies)
     }
 }
 
+Test(message, a_head_without_fields_may_be_owned)
+{
+    m.fields = NULL;
+    m.field_count = 0;
+    message_own_fields(&m, &arena); /* UBSan says whether it took NULL for an array */
+    cr_expect_null(m.fields);
+}
+
 Test(message, query_arguments)
 {
     static const char *const rows[][3] = {

@@ -131,6 +131,7 @@ static const char *const functions[] = {
     "utf8.codes",
     "utf8.len",
     "utf8.offset",
+    "weir.fetch",
     "weir.file",
     "weir.hash",
     "weir.json.array",

@@ -103,7 +103,7 @@ static void open_with(const char *script, const char *module)
     arena_reset(&problems);
     t.dog = watchdog_create();
     t.shared = shared_map_create(1u << 20);
-    t.host = script_host_create(t.snapshot->table, t.dog, t.shared);
+    t.host = script_host_create(t.snapshot->table, t.dog, NULL, t.shared);
     make_request();
 }
 
@@ -387,7 +387,7 @@ Test(script_host, modules_and_files_are_there_without_a_disk)
 Test(script_host, what_is_shared_outlives_a_state)
 {
     open_with("return { on_request = function(req) if weir.shared.incr('n') == 3 then return 'b' end end }", NULL);
-    struct script_host *other = script_host_create(t.snapshot->table, t.dog, t.shared);
+    struct script_host *other = script_host_create(t.snapshot->table, t.dog, NULL, t.shared);
     cr_assert_eq(call_request(), VM_OK);
     cr_assert_eq(script_host_call(other, 0, SCRIPT_ON_REQUEST, BUDGET_US, &t.call), VM_OK);
     script_host_destroy(other);

@@ -106,6 +106,32 @@ Test(script_set, routes_of_one_file_share_it)
     done(&t);
 }
 
+Test(script_set, whom_a_script_asks_is_told_as_far_as_its_text_does)
+{
+    static const char *const rows[][2] = {
+        { "return { on_request = function() end }", "" },
+        { "return { on_request = function() return weir.fetch('b', {}).body end }", "b" },
+        { "return { on_request = function() weir.fetch( \"b\" ) weir.fetch('a') weir.fetch 'b' weir.fetch('b') end }",
+          "b, a, whom it finds out itself" },
+        { "local f = weir.fetch return { on_request = function() f('a') end }", "whom it finds out itself" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct made_up files = { { "x.lua" }, { rows[i][0] }, 0 };
+        struct load_test t;
+        load(&t, &files, ONE_ROUTE);
+        cr_assert_not_null(t.config, "%s", t.problems);
+        struct slice asks = t.config->scripts->scripts[0].asks;
+        cr_expect(slice_equal(asks, slice_from_cstr(rows[i][1])), "%s: %.*s", rows[i][0], SLICE_ARG(asks));
+        done(&t);
+    }
+}
+
+Test(script_set, a_file_cannot_ask)
+{
+    expect_problem("weir.fetch('a') return { on_request = function() end }",
+                   "/d/x.lua:1: weir.fetch works in hooks only, not while the file is loaded\n");
+}
+
 Test(script_set, there_is_none_without_a_script)
 {
     struct made_up files = { { NULL }, { NULL }, 0 };

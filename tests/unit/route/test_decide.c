@@ -338,6 +338,27 @@ Test(decide, a_scripts_upstream_draws_nothing_from_the_block)
     fixture_fini(&f);
 }
 
+Test(decide, weights_that_change_while_a_script_waits_are_those_of_the_decision)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    fixture_route(&f, NULL, NULL, "v1=1 v2=1");
+    fixture_build(&f);
+    const struct route_request *request = request_make(&f, "GET h /", "");
+    const uint32_t all_to_v2[] = { 0, 100 };
+    struct weights_override override = { all_to_v2, { UINT32_MAX, UINT32_MAX, 0 } };
+    const struct weights before = { 42, 1, NULL }, after = { 43, 1, &override };
+    for (int i = 0; i < 20; i++) {
+        struct decision d;
+        fixture_decide(&f, request, &before); /* the block is of the old ones */
+        route_decide_begin(f.table, request, &before, &d);
+        route_decide_finish(request, &after, &f.draw, &d);
+        expect(&f, &d, WHY_SPLIT, "v2");
+        cr_assert_eq(d.weights_generation, 43);
+    }
+    fixture_fini(&f);
+}
+
 Test(decide, a_scripts_upstream_issues_no_key)
 {
     struct fixture f;
