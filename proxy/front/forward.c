@@ -377,16 +377,11 @@ static const struct exchange_events forward_events = {
 enum reason forward_begin(struct request *r)
 {
     struct exchange *x = &r->exchange;
-    const struct message *m = &r->message;
     x->events = &forward_events;
     x->upstream = r->binding->upstreams[r->decision.upstream_index];
     x->arena = &r->arena;
-    x->request = m;
+    x->request = &r->message;
     x->is_tried_once = false;
-    x->write = (struct h1_write){ .framing = m->framing,
-                                  .content_length = m->content_length,
-                                  .has_content_length = m->has_content_length,
-                                  .upgrade = m->is_upgrade ? m->upgrade : SLICE_NONE,
-                                  .wants_trailers = m->wants_trailers };
+    x->write = h1_write_of(&r->message);
     return exchange_begin(x);
 }

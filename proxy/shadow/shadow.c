@@ -349,17 +349,13 @@ static bool may_begin(struct shadow_pool *pool, const struct compiled_shadow *sh
 static void prepare_exchange(struct shadow *s, const struct shadow_source *source)
 {
     struct exchange *x = &s->exchange;
-    const struct message *m = &s->message;
     x->events = &shadow_events;
     x->upstream = s->slot->upstream;
     x->arena = &s->arena;
-    x->request = m;
+    x->request = &s->message;
     x->target = source->target;
     x->is_tried_once = true;
-    x->write = (struct h1_write){ .framing = m->framing,
-                                  .content_length = m->content_length,
-                                  .has_content_length = m->has_content_length,
-                                  .wants_trailers = m->wants_trailers };
+    x->write = h1_write_of(&s->message);
 }
 
 static void link_to_request(struct shadow *s, struct shadow **list)
