@@ -12,6 +12,11 @@
 /* The request as it leaves: source address, X-Forwarded-*, Via, trace, request id, edits of the route; and the
    target. */
 void forward_prepare(struct request *r);
+/* Where a message of that route goes: its path and query as one run of bytes, ... */
+struct slice forward_received_target(const struct message *m, struct arena *arena);
+/* ... or what the route's rewrite makes of the path in normal form. */
+struct slice forward_target(const struct compiled_route *route, const struct message *m, struct slice normal_path,
+                            struct arena *arena);
 /* Starts copies for the shadows chosen (shadow_choose). Before the exchange: it may be over by then. */
 void forward_copies(struct request *r, uint32_t chosen);
 /* Starts the exchange. REASON_NONE: under way. */

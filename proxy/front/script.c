@@ -1,6 +1,7 @@
 /* front/script.c - a request in the hands of its route's script: the hooks, and what comes of what they say. */
 #include "front/script.h"
 
+#include "front/forward.h"
 #include "http/validate.h"
 #include "lua/script_host.h"
 
@@ -20,20 +21,33 @@ static enum stats_script_result stats_result(enum vm_result result)
     return STATS_SCRIPT_ERROR;
 }
 
-/* Runs the hook if the script has it. */
-static enum reason call_hook(struct request *r, enum script_hook hook)
+static uint32_t script_of(const struct request *r)
 {
-    const struct script_config *config = &request_route(r)->script;
-    const struct script_set *set = request_config(r)->scripts;
-    uint32_t script = set->of_route[r->decision.route->index];
-    if (!set->scripts[script].has_hook[hook])
-        return REASON_NONE;
+    return request_config(r)->scripts->of_route[r->decision.route->index];
+}
+
+static bool has_hook(const struct request *r, enum script_hook hook)
+{
+    return request_config(r)->scripts->scripts[script_of(r)].has_hook[hook];
+}
+
+static enum vm_result call_hook(struct request *r, enum script_hook hook, struct script_call *call)
+{
+    uint32_t script = script_of(r);
+    int64_t budget_us = request_route(r)->script.budget_ms * 1000;
     struct mono_time begun = clock_mono();
-    enum vm_result result = script_host_call(r->binding->scripts, script, hook, config->budget_ms * 1000, r->script);
+    enum vm_result result = script_host_call(r->binding->scripts, script, hook, budget_us, call);
     int64_t duration_us = mono_diff_us(clock_mono(), begun);
     stats_script_add(r->front->stats, series_of_hook(r->binding->snapshot->series, script, hook), stats_result(result),
                      (uint64_t)duration_us);
-    return result != VM_OK && config->on_error == SCRIPT_FAIL ? REASON_SCRIPT_ERROR : REASON_NONE;
+    return result;
+}
+
+/* Runs the hook if the script has it. */
+static enum reason run_hook(struct request *r, enum script_hook hook)
+{
+    bool is_failed = has_hook(r, hook) && call_hook(r, hook, r->script) != VM_OK;
+    return is_failed && request_route(r)->script.on_error == SCRIPT_FAIL ? REASON_SCRIPT_ERROR : REASON_NONE;
 }
 
 enum reason script_on_request(struct request *r)
@@ -48,7 +62,7 @@ enum reason script_on_request(struct request *r)
                                   .upstream_index = CONFIG_NONE };
     r->script = call;
     hop_by_hop_drop(&r->message); /* before: Connection must not name away what the script sets */
-    enum reason reason = call_hook(r, SCRIPT_ON_REQUEST);
+    enum reason reason = run_hook(r, SCRIPT_ON_REQUEST);
     if (reason != REASON_NONE || call->answer != NULL)
         route_decide_answer(&r->decision);
     else if (call->upstream_index != CONFIG_NONE)
@@ -59,9 +73,59 @@ enum reason script_on_request(struct request *r)
 enum reason script_on_response(struct request *r, struct message *response)
 {
     r->script->response = response;
-    enum reason reason = call_hook(r, SCRIPT_ON_RESPONSE);
+    enum reason reason = run_hook(r, SCRIPT_ON_RESPONSE);
     r->script->response = NULL;
     return reason;
+}
+
+/* ---- copies ------------------------------------------------------------------------------------------------------------ */
+
+bool script_wants_copies(const struct request *r)
+{
+    return route_has(r->decision.route, ROUTE_HAS_SCRIPT) && has_hook(r, SCRIPT_ON_SHADOW);
+}
+
+static void set_body(void *draft, struct slice bytes)
+{
+    shadow_draft_set_body(draft, bytes);
+}
+
+/* The path was set: the copy goes there, by way of the route's rewrite as the request would. */
+static void retarget(const struct request *r, struct shadow_draft *d, struct slice normal_path)
+{
+    d->head.target = forward_received_target(&d->head, d->arena);
+    d->target = forward_target(r->decision.route, &d->head, normal_path, d->arena);
+}
+
+/* `view` stays the request's but for its path, so that segments ask about the request. `ctx` is the request's, too: it may
+   be made here first. */
+enum shadow_word script_on_shadow(void *request, struct shadow_draft *draft)
+{
+    struct request *r = request;
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    struct route_request view = r->view;
+    bool has_encoded_slash;
+    struct script_copy copy = { .upstream = draft->upstream,
+                                .body = draft->body,
+                                .body_max_bytes = draft->body_max_bytes,
+                                .set_body = set_body,
+                                .arg = draft };
+    struct script_call call = { .arena = draft->arena,
+                                .request = &draft->head,
+                                .view = &view,
+                                .scheme = r->script->scheme,
+                                .is_tls = r->script->is_tls,
+                                .has_encoded_slash = &has_encoded_slash,
+                                .copy = &copy,
+                                .upstream_index = CONFIG_NONE,
+                                .ctx_epoch = r->script->ctx_epoch,
+                                .ctx = r->script->ctx };
+    enum vm_result result = call_hook(r, SCRIPT_ON_SHADOW, &call);
+    r->script->ctx_epoch = call.ctx_epoch;
+    r->script->ctx = call.ctx;
+    if (result == VM_OK && view.path.ptr != r->view.path.ptr)
+        retarget(r, draft, view.path);
+    return result != VM_OK ? SHADOW_WORD_FAILED : copy.is_vetoed ? SHADOW_WORD_VETO : SHADOW_WORD_GO;
 }
 
 void script_forget(struct request *r)

@@ -10,6 +10,11 @@ static struct script_call *check_request(lua_State *L)
     return api_check_object(L, 1, KIND);
 }
 
+struct script_call *api_check_request(lua_State *L)
+{
+    return check_request(L);
+}
+
 /* For what changes the request: in on_response it has gone on. */
 static struct script_call *check_open_request(lua_State *L)
 {
@@ -89,6 +94,15 @@ static int field_tls(lua_State *L)
     return 1;
 }
 
+/* The upstream that a copy goes to; nil: it is no copy. */
+static int field_shadow(lua_State *L)
+{
+    const struct script_copy *copy = check_request(L)->copy;
+    if (copy == NULL)
+        return 0;
+    return push(L, copy->upstream);
+}
+
 /* Made when it is asked for, kept in the registry until the request ends. */
 static int field_ctx(lua_State *L)
 {
@@ -164,13 +178,17 @@ static int method_set_path(lua_State *L)
 void api_request_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        { "header", method_header },         { "cookie", method_cookie },     { "arg", method_arg },
-        { "set_header", method_set_header }, { "set_path", method_set_path }, { NULL, NULL },
+        { "header", method_header },     { "cookie", method_cookie },
+        { "arg", method_arg },           { "set_header", method_set_header },
+        { "set_path", method_set_path }, { "body", api_body_get },
+        { "set_body", api_body_set },    { NULL, NULL },
     };
     static const luaL_Reg fields[] = {
-        { "method", field_method }, { "path", field_path },     { "query", field_query },
-        { "host", field_host },     { "scheme", field_scheme }, { "source_ip", field_source_ip },
-        { "tls", field_tls },       { "ctx", field_ctx },       { NULL, NULL },
+        { "method", field_method }, { "path", field_path },
+        { "query", field_query },   { "host", field_host },
+        { "scheme", field_scheme }, { "source_ip", field_source_ip },
+        { "tls", field_tls },       { "ctx", field_ctx },
+        { "shadow", field_shadow }, { NULL, NULL },
     };
     api_open_kind(L, KIND, methods, fields, NULL);
 }

@@ -137,7 +137,9 @@ static int hook_body(lua_State *L)
     if (has_response)
         api_push_response(L);
     lua_call(L, has_response ? 2 : 1, has_response ? 0 : 1);
-    if (!has_response)
+    if (job->call->copy != NULL)
+        api_take_word(L, job->call);
+    else if (!has_response)
         api_take_result(L, job->call);
     return 0;
 }
@@ -147,6 +149,7 @@ enum vm_result script_host_call(struct script_host *h, uint32_t script, enum scr
 {
     CHECK_MAGIC(h, HOST_MAGIC);
     CHECK(script < h->set->count && (hook == SCRIPT_ON_RESPONSE) == (call->response != NULL));
+    CHECK((hook == SCRIPT_ON_SHADOW) == (call->copy != NULL));
     if (h->vm->is_full)
         state_renew(h);
     struct hook_job job = { h->hooks[script * SCRIPT_HOOK_COUNT + (uint32_t)hook], call };

@@ -20,7 +20,7 @@ struct script_host;
 struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog);
 void script_host_destroy(struct script_host *h);
 
-/* Runs a hook that the script has. VM_OK: what on_request returned is in the call. Else nothing is but the edits it had made,
+/* Runs a hook that the script has. VM_OK: what it returned is in the call. Else nothing is but the edits it had made,
    and the log has why, with a traceback, at most once a second for each script. */
 enum vm_result script_host_call(struct script_host *h, uint32_t script, enum script_hook hook, int64_t budget_us,
                                 struct script_call *call);
