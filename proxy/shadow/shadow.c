@@ -117,11 +117,14 @@ void shadow_drop(struct shadow *s, enum shadow_drop why)
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------- */
 
-/* Chunks that the exchange holds at most. It has one short piece at a time (takes_piece). */
+/* Chunks that the exchange holds at most. It has one short piece at a time (takes_piece). A head that was queued in this
+   turn lies in the chunk that all heads of the turn share. */
 static uint64_t sent_chunks(const struct shadow *s)
 {
     uint32_t queued_bytes = exchange_queued_bytes(&s->exchange);
-    return queued_bytes > 0 ? queued_bytes / PACK_BELOW_BYTES + 3 : 0; /* and the head, the short one, a part of one */
+    if (queued_bytes == 0 || (!s->exchange.is_body_begun && !s->is_stuck))
+        return 0;
+    return queued_bytes / PACK_BELOW_BYTES + 3; /* and the head, the short one, a part of one */
 }
 
 bool shadow_charge(struct shadow *s)
@@ -136,12 +139,23 @@ bool shadow_charge(struct shadow *s)
     return lane->held_bytes <= s->slot->memory_bytes;
 }
 
+/* What was queued in an earlier round of hooks has been written since, as far as its connection took it: without a second
+   look each copy would be counted with three chunks until it is answered. */
+static void recount_sent(struct shadow_pool *pool)
+{
+    struct list *link;
+    while ((link = list_pop(&pool->recount_due)) != NULL) {
+        struct shadow *s = LIST_ITEM(link, struct shadow, flush_link);
+        s->is_stuck = exchange_queued_bytes(&s->exchange) > 0;
+        shadow_charge(s);
+    }
+}
+
 /* ---- writing --------------------------------------------------------------------------------------------------------- */
 
 static void flush_later(struct shadow *s)
 {
-    if (list_is_linked(&s->flush_link))
-        return;
+    list_remove(&s->flush_link); /* it may be to be recounted: now there is something new to count */
     list_append(&s->pool->flush_due, &s->flush_link);
     loop_repeat_hooks(s->pool->loop);
 }
@@ -189,6 +203,8 @@ static void send_body(struct shadow *s)
     } while (takes_piece(s));
     if (!pieces_is_empty(&s->body))
         exchange_await_room(x);
+    if (exchange_queued_bytes(x) > 0 && !list_is_linked(&s->flush_link))
+        list_append(&s->pool->recount_due, &s->flush_link);
     shadow_charge(s);
 }
 
@@ -196,6 +212,7 @@ static void shadow_on_turn(void *arg)
 {
     struct shadow_pool *pool = arg;
     struct list *link;
+    recount_sent(pool);
     while ((link = list_pop(&pool->flush_due)) != NULL)
         send_body(LIST_ITEM(link, struct shadow, flush_link));
 }
@@ -325,6 +342,15 @@ static struct shadow *shadow_create(struct shadow_binding *b, const struct compi
     return s;
 }
 
+/* Of those that were sent in the last turn too much is counted, until somebody needs the room. */
+static bool has_memory(struct shadow_pool *pool, const struct shadow_slot *slot)
+{
+    if (slot->lane->held_bytes + COPY_BYTES > slot->memory_bytes)
+        LIST_FOREACH_SAFE (link, &pool->recount_due)
+            shadow_charge(LIST_ITEM(link, struct shadow, flush_link));
+    return slot->lane->held_bytes + COPY_BYTES <= slot->memory_bytes;
+}
+
 /* What is known without looking at the shadow, cheapest first. The place in flight is taken last. */
 static bool may_begin(struct shadow_pool *pool, const struct compiled_shadow *shadow, struct shadow_slot *slot,
                       const struct message *head, bool *is_probe)
@@ -333,7 +359,7 @@ static bool may_begin(struct shadow_pool *pool, const struct compiled_shadow *sh
     *is_probe = false;
     if (head->has_content_length && head->content_length > shadow->config->max_body_bytes)
         why = SHADOW_DROP_BODY;
-    else if (slot->lane->held_bytes + COPY_BYTES > slot->memory_bytes)
+    else if (!has_memory(pool, slot))
         why = SHADOW_DROP_MEMORY;
     else if (!breaker_allows(&slot->lane->breaker, loop_now(pool->loop), is_probe))
         why = SHADOW_DROP_BREAKER;
@@ -538,6 +564,7 @@ void shadow_pool_init(struct shadow_pool *pool, struct loop *loop, struct stats_
     list_init(&pool->lanes);
     list_init(&pool->live);
     list_init(&pool->flush_due);
+    list_init(&pool->recount_due);
     pool->turn_hook = (struct turn_hook){ .run = shadow_on_turn, .arg = pool };
     loop_add_turn_hook(loop, &pool->turn_hook);
     upstream_set_init(&pool->upstreams, loop, worker_index, worker_count);

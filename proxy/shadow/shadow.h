@@ -67,7 +67,8 @@ struct shadow_pool {
     struct comparer *comparer;     /* gets the pairs; NULL: nothing is compared */
     struct places *inflight;       /* of all workers: copies under way, by lane->series */
     struct list lanes;
-    struct list live, flush_due, review_due; /* the last two by shadow.flush_link */
+    struct list live;
+    struct list flush_due, review_due, recount_due; /* by shadow.flush_link */
     uint32_t live_count;
     uint64_t chunk_count; /* that copies' bodies hold: they have a limit of their own, beside limits.memory */
     struct shadow *free;  /* kept for reuse */
@@ -97,6 +98,7 @@ struct shadow {
     uint64_t chunk_count;     /* of these: chunks of the body */
     bool is_complete;         /* the request's last byte was fed */
     bool is_end_sent;         /* and handed on */
+    bool is_stuck;            /* what was queued for its connection was still there after the writes of a turn */
     bool has_short_queued;    /* the exchange has a short piece that it has not written, as far as is known */
     bool is_probe;            /* on trial for the breaker */
     struct pieces body;       /* waits for the exchange */
