@@ -139,8 +139,8 @@ def test_only_safe_methods_are_copied_unless_others_are_named(house):
         assert proxy.get("/", method=method).status == 200
     house.expect("dark", ok=3)
     house.expect("darker", ok=2)
-    assert [r.method for r in house.shadows[0].requests] == ["GET", "HEAD", "OPTIONS"]
-    assert [r.method for r in house.shadows[1].requests] == ["POST", "PURGE"]
+    assert sorted(r.method for r in house.shadows[0].requests) == ["GET", "HEAD", "OPTIONS"]  # they may overtake each other
+    assert sorted(r.method for r in house.shadows[1].requests) == ["POST", "PURGE"]
 
 
 def test_a_condition_sees_the_request_as_it_came(house):
