@@ -1,4 +1,6 @@
-/* shadow/shadow_parts.h - what shadow.c and review.c tell each other. For these two alone. */
+/* shadow/shadow_parts.h - what shadow.c and review.c tell each other. For these two alone.
+ *
+ * Owner, thread and lifetime of a copy: shadow/shadow.h. */
 #ifndef SHADOW_SHADOW_PARTS_H
 #define SHADOW_SHADOW_PARTS_H
 
