@@ -502,6 +502,40 @@ def test_check_knows_the_hook(tmp_path):
     assert done.returncode == 1 and "did you mean 'on_shadow'?" in done.stderr
 
 
+BODIES = [
+    ('{"card": {"number": "4111"}, "total": 7}', '{"card": {"number": "[redacted]"}, "total": 7}'),
+    ('[{"number" : "4111"},{"number":""}]', '[{"number" : "[redacted]"},{"number":"[redacted]"}]'),
+    ('{"total": 7}', '{"total": 7}'),
+    ('{"number": 4111}', None),
+    ('{"number": "41\\"11"}', None),
+    ('{"numb\\u0065r": "4111"}', None),
+]
+
+
+def test_the_example_hides_numbers_or_keeps_the_copy_back(make_origin, examples):
+    live, dark = make_origin(), make_origin()
+    with open(f"{examples}/redact.lua", encoding="utf-8") as file:
+        hook = file.read()
+    shadow = {"to": "dark", "methods": ["GET", "POST"]}
+    proxy = Proxy(upstreams={"live": {"endpoints": [live]}, "dark": {"endpoints": [dark]}},
+                  routes=[{"name": "pay", "to": "live", "script": {**SCRIPT, "file": "redact.lua"}, "shadow": [shadow]}])
+    with open(proxy.path("redact.lua"), "w", encoding="utf-8") as file:
+        file.write(hook)
+    with proxy:
+        for body, hidden in BODIES:
+            seen = len(dark.requests)
+            vetoed = proxy.metric("weir_shadow_dropped_total", reason="vetoed")
+            for kind in ("application/json", "text/plain"):
+                proxy.get("/pay", f"Content-Type: {kind}", "X-Customer: 7", method="POST", body=body.encode())
+            expected = vetoed + (1 if hidden else 2)
+            wait_for(lambda: proxy.metric("weir_shadow_dropped_total", reason="vetoed") == expected, f"{body}: kept back")
+            if hidden:
+                wait_for(lambda: len(dark.requests) == seen + 1 and dark.last.body, f"{body}: hidden")
+                assert dark.last.body.decode() == hidden and not dark.last.has("x-customer")
+        proxy.get("/pay", "X-Customer: 7")
+        wait_for(lambda: dark.last.method == "GET", "one without a body is copied")
+
+
 def test_explain_says_that_the_hook_has_its_say(tmp_path):
     done = run(tmp_path, "return { on_shadow = function(req) end }", True, "explain", "http://a/")
     assert done.returncode == 0, done.stderr
