@@ -90,7 +90,7 @@ static void set_body(void *draft, struct slice bytes)
     shadow_draft_set_body(draft, bytes);
 }
 
-/* The path was set: the copy goes there, by way of the route's rewrite as the request would. */
+/* Path or query were set: the copy goes there, by way of the route's rewrite as the request would. */
 static void retarget(const struct request *r, struct shadow_draft *d, struct slice normal_path)
 {
     d->head.target = forward_received_target(&d->head, d->arena);
@@ -123,7 +123,7 @@ enum shadow_word script_on_shadow(void *request, struct shadow_draft *draft)
     enum vm_result result = call_hook(r, SCRIPT_ON_SHADOW, &call);
     r->script->ctx_epoch = call.ctx_epoch;
     r->script->ctx = call.ctx;
-    if (result == VM_OK && view.path.ptr != r->view.path.ptr)
+    if (result == VM_OK && (view.path.ptr != r->view.path.ptr || view.query.ptr != r->view.query.ptr))
         retarget(r, draft, view.path);
     return result != VM_OK ? SHADOW_WORD_FAILED : copy.is_vetoed ? SHADOW_WORD_VETO : SHADOW_WORD_GO;
 }

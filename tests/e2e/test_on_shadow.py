@@ -34,6 +34,7 @@ local actions = {
     req:set_header("x-secret", nil)
     req:set_path("/hidden")
   end,
+  question = function(req) req:set_query((req.query:gsub("token=[^&]*", "token=*"))) end,
   measure = function(req)
     local body = req:body()
     req:set_header("x-body", body and (#body .. " " .. body:sub(1, 3) .. body:sub(-3)) or "none")
@@ -97,7 +98,7 @@ class House:
                 route("h2", headers={"set": {"x-last": "config"}}),
                 route("compared", compare=compare, record="shadow.jsonl"),
                 route("slow", script={"budget": "300ms"}), route("full", compare=compare, timeout="1h"),
-                route("fail", script={"on_error": "fail"}, max_body="64KiB"), route("quick", script={"budget": "20ms"}),
+                route("fail", script={"on_error": "fail"}, max_body="64KiB"), route("quick", script={"budget": "50ms"}),
                 {**route("v1"), "rewrite": {"path_prefix": "/v2"}},
             ])
         self.shadow_of("h2")["to"], self.shadow_of("full")["to"] = "dark-h2", "narrow"
@@ -203,6 +204,13 @@ def test_a_rewrite_still_applies(house):
     change.expect(ok=2, call_ok=2)
     assert {r.target for r in house.live.requests} == {"/v2/b?q=1"}
     assert {r.target for r in house.dark.requests} == {"/v2/b?q=1", "/v2/hidden?q=1"}
+
+
+def test_a_query_is_redacted(house):
+    change = Change(house, "v1")
+    ask(house, f"/v1/b?a=1&token={SECRET}&b=2", "question")
+    change.expect(ok=1, call_ok=1)
+    assert (house.live.last.target, house.dark.last.target) == (f"/v2/b?a=1&token={SECRET}&b=2", "/v2/b?a=1&token=*&b=2")
 
 
 def test_ctx_goes_from_hook_to_hook_and_segments_ask_about_the_request(house):
