@@ -187,3 +187,19 @@ size_t pieces_run(const struct pieces *q, char *into, size_t most, const char **
         }
     return copied;
 }
+
+const struct piece *pieces_next(const struct pieces *q, struct pieces_walk *walk)
+{
+    if (walk->block == NULL || walk->next == walk->block->last) {
+        walk->block = walk->block == NULL ? q->first : walk->block->next;
+        walk->next = walk->block != NULL ? walk->block->first : 0;
+    }
+    return walk->block != NULL ? &walk->block->pieces[walk->next++] : NULL;
+}
+
+void pieces_share(struct pieces *q, struct pieces_pool *pool, const struct pieces *from)
+{
+    struct pieces_walk walk = { 0 };
+    for (const struct piece *p; (p = pieces_next(from, &walk)) != NULL;)
+        pieces_push(q, pool, p->chunk, p->offset, p->length);
+}

@@ -71,6 +71,18 @@ int pieces_gather(const struct pieces *q, struct iovec *iov, int iov_max, size_t
    `into`. Returns how many. The queue is not empty. */
 size_t pieces_run(const struct pieces *q, char *into, size_t most, const char **run);
 
+/* Adds what another queue holds, by references of its own. */
+void pieces_share(struct pieces *q, struct pieces_pool *pool, const struct pieces *from);
+
+/* A place in a queue; all zero: in front of its first piece. */
+struct pieces_walk {
+    const struct pieces_block *block;
+    uint32_t next; /* in the block */
+};
+
+/* The pieces in order, NULL behind the last; borrowed. The queue does not change meanwhile. */
+const struct piece *pieces_next(const struct pieces *q, struct pieces_walk *walk);
+
 /* The first piece; borrowed until the queue changes. NULL when empty. */
 static inline const struct piece *pieces_front(const struct pieces *q)
 {

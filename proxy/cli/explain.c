@@ -218,11 +218,18 @@ static void print_choice(struct explanation *e)
     }
 }
 
+static bool has_hook(const struct explanation *e, enum script_hook hook)
+{
+    const struct script_set *set = e->snapshot->config->scripts;
+    uint32_t script = set != NULL ? set->of_route[e->decision.route->index] : CONFIG_NONE;
+    return script != CONFIG_NONE && set->scripts[script].has_hook[hook];
+}
+
 /* It is not run: what it says may hang on the time, and it may count what it sees. */
 static void print_script(struct explanation *e)
 {
     const struct script_config *script = &e->decision.route->config->script;
-    if (script->path.len == 0)
+    if (!has_hook(e, SCRIPT_ON_REQUEST))
         return;
     line(e, LINE_FACT, "  script", "%.*s is not run here, and may %s (%.*s)", SLICE_ARG(script->path),
          e->decision.why == WHY_RULE ? "answer, or change the request" : "name another upstream, or answer",
@@ -274,6 +281,7 @@ static void print_effects(struct explanation *e)
 static void print_shadows(struct explanation *e)
 {
     const struct compiled_route *route = e->decision.route;
+    const char *condition = has_hook(e, SCRIPT_ON_SHADOW) ? ", unless on_shadow of the script keeps it back" : "";
     for (size_t i = 0; i < route->config->shadow_count && e->decision.upstream_index != CONFIG_NONE; i++) {
         const struct compiled_shadow *shadow = &route->shadows[i];
         const struct shadow_config *config = shadow->config;
@@ -283,7 +291,7 @@ static void print_shadows(struct explanation *e)
         if (why != NULL)
             line(e, LINE_MISS, "  shadow", "%.*s gets no copy: %s", SLICE_ARG(config->to), why);
         else
-            line(e, LINE_MATCH, "  shadow", "%.*s gets a copy of %s (%.*s)", SLICE_ARG(config->to), share,
+            line(e, LINE_MATCH, "  shadow", "%.*s gets a copy of %s%s (%.*s)", SLICE_ARG(config->to), share, condition,
                  SLICE_ARG(place_text(e, config->place)));
     }
 }
@@ -373,7 +381,7 @@ static enum command_status explain_with(struct call *call, struct explanation *e
     struct err_list problems;
     err_list_init(&problems, &call->arena);
     struct config_source source = config_source_system;
-    source.compile_scripts = script_set_compile; /* for whom they ask */
+    source.compile_scripts = script_set_compile; /* for the hooks they have, and whom they ask */
     struct snapshot *snapshot = snapshot_create(e->values->config, &source, 1, &problems);
     if (snapshot == NULL) {
         problems_print(&problems);

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hex.h"
 #include "front/respond.h"
+#include "front/script.h"
 #include "http/validate.h"
 #include "route/edits.h"
 #include "shadow/capture.h"
@@ -195,22 +196,21 @@ static void forward_websocket_key(struct request *r)
     message_set(m, &r->arena, SLICE("Sec-WebSocket-Key"), slice_from(key, WEBSOCKET_KEY_BYTES));
 }
 
-/* Path and query as one run of the received bytes. */
-static struct slice received_target(struct request *r)
+struct slice forward_received_target(const struct message *m, struct arena *arena)
 {
-    const struct message *m = &r->message;
     if (m->query.ptr == NULL)
         return m->path;
     if (m->query.ptr == m->path.ptr + m->path.len + 1)
         return slice_from(m->path.ptr, m->path.len + 1 + m->query.len);
-    return arena_printf(&r->arena, "%.*s?%.*s", SLICE_ARG(m->path), SLICE_ARG(m->query));
+    return arena_printf(arena, "%.*s?%.*s", SLICE_ARG(m->path), SLICE_ARG(m->query));
 }
 
-/* A rewrite works on the normal form: the matched prefix is replaced, borders keep exactly one slash. */
-static struct slice rewritten_target(struct request *r, struct slice prefix)
+/* The matched prefix is replaced by the rewrite's; borders keep exactly one slash. */
+static struct slice rewritten_target(const struct route_config *route, struct slice path, struct slice query,
+                                     struct arena *arena)
 {
-    const struct match_config *match = &request_route(r)->match;
-    struct slice rest = r->view.path;
+    const struct match_config *match = &route->match;
+    struct slice prefix = route->rewrite.path_prefix, rest = path;
     if (match->path_kind == PATH_PREFIX && slice_has_prefix(rest, match->path))
         rest = slice_after(rest, match->path.len);
     else if (match->path_kind == PATH_EXACT)
@@ -219,16 +219,17 @@ static struct slice rewritten_target(struct request *r, struct slice prefix)
     if (ends_in_slash && begins_with_slash)
         rest = slice_after(rest, 1);
     const char *between = !ends_in_slash && !begins_with_slash && rest.len > 0 ? "/" : "";
-    struct slice query = r->message.query;
-    return arena_printf(&r->arena, "%.*s%s%.*s%s%.*s", SLICE_ARG(prefix), between, SLICE_ARG(rest),
+    return arena_printf(arena, "%.*s%s%.*s%s%.*s", SLICE_ARG(prefix), between, SLICE_ARG(rest),
                         query.ptr != NULL ? "?" : "", SLICE_ARG(query));
 }
 
-static struct slice chosen_target(struct request *r)
+struct slice forward_target(const struct compiled_route *route, const struct message *m, struct slice normal_path,
+                            struct arena *arena)
 {
-    bool is_rewritten = route_has(r->decision.route, ROUTE_REWRITES) && request_route(r)->rewrite.path_prefix.len > 0 &&
-                        !slice_equal(r->message.path, SLICE("*"));
-    return is_rewritten ? rewritten_target(r, request_route(r)->rewrite.path_prefix) : received_target(r);
+    bool is_rewritten = route_has(route, ROUTE_REWRITES) && route->config->rewrite.path_prefix.len > 0 &&
+                        !slice_equal(m->path, SLICE("*"));
+    return is_rewritten ? rewritten_target(route->config, normal_path, m->query, arena)
+                        : forward_received_target(m, arena);
 }
 
 void forward_prepare(struct request *r)
@@ -244,7 +245,7 @@ void forward_prepare(struct request *r)
     add_field(r, FIELD_VIA, slice_from_cstr(r->front->via[r->client->protocol->stats]));
     if (route_has(r->decision.route, ROUTE_EDITS_REQUESTS))
         edits_apply(&r->message, &r->arena, &request_route(r)->request_headers);
-    r->exchange.target = chosen_target(r);
+    r->exchange.target = forward_target(r->decision.route, &r->message, r->view.path, &r->arena);
 }
 
 /* ---- copies ------------------------------------------------------------------------------------------------------------ */
@@ -262,11 +263,12 @@ void forward_copies(struct request *r, uint32_t chosen)
                                           .target = r->exchange.target,
                                           .trace = &r->trace,
                                           .via = slice_from_cstr(r->front->shadow_via[r->client->protocol->stats]),
+                                          .request = r,
                                           .pin = pin_binding,
-                                          .pin_arg = r,
                                           .list = &r->shadows,
                                           .primary = request_config(r)->upstreams[r->decision.upstream_index].name,
-                                          .pairs = &r->pairs };
+                                          .pairs = &r->pairs,
+                                          .is_reviewed = script_wants_copies(r) };
     shadow_begin(&r->binding->shadows, chosen, &source);
 }
 
@@ -378,16 +380,11 @@ static const struct exchange_events forward_events = {
 enum reason forward_begin(struct request *r)
 {
     struct exchange *x = &r->exchange;
-    const struct message *m = &r->message;
     x->events = &forward_events;
     x->upstream = r->binding->upstreams[r->decision.upstream_index];
     x->arena = &r->arena;
-    x->request = m;
+    x->request = &r->message;
     x->is_tried_once = false;
-    x->write = (struct h1_write){ .framing = m->framing,
-                                  .content_length = m->content_length,
-                                  .has_content_length = m->has_content_length,
-                                  .upgrade = m->is_upgrade ? m->upgrade : SLICE_NONE,
-                                  .wants_trailers = m->wants_trailers };
+    x->write = h1_write_of(&r->message);
     return exchange_begin(x);
 }

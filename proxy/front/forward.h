@@ -14,6 +14,11 @@
 void forward_prepare(struct request *r);
 /* Whom to ask for where nobody says: the upstream's first address. */
 struct slice forward_host_of(const struct upstream_config *u);
+/* Where a message of that route goes: its path and query as one run of bytes, ... */
+struct slice forward_received_target(const struct message *m, struct arena *arena);
+/* ... or what the route's rewrite makes of the path in normal form. */
+struct slice forward_target(const struct compiled_route *route, const struct message *m, struct slice normal_path,
+                            struct arena *arena);
 /* Starts copies for the shadows chosen (shadow_choose). Before the exchange: it may be over by then. */
 void forward_copies(struct request *r, uint32_t chosen);
 /* Starts the exchange. REASON_NONE: under way. */

@@ -12,6 +12,7 @@
 #include "front/client_h2.h"
 #include "front/fetch.h"
 #include "front/request.h"
+#include "front/script.h"
 
 #include <stdio.h>
 
@@ -73,6 +74,7 @@ void front_init(struct front *f, struct loop *loop, struct stats_worker *stats, 
     loop_add_turn_hook(loop, &f->turn_hook);
     shadow_pool_init(&f->shadows, loop, stats, worker_index, worker_count);
     f->shadows.unpin = unpin_binding;
+    f->shadows.review = script_on_shadow;
     f->end_hook = (struct turn_hook){ .run = front_end_turn, .arg = f };
     loop_add_turn_hook(loop, &f->end_hook);
 }

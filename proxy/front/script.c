@@ -2,6 +2,7 @@
 #include "front/script.h"
 
 #include "front/fetch.h"
+#include "front/forward.h"
 #include "http/validate.h"
 #include "lua/script_host.h"
 
@@ -32,14 +33,15 @@ static bool has_hook(const struct request *r, enum script_hook hook)
 }
 
 /* A part of a hook has run since `begun`. Its duration is that of its parts, without the waits between them. */
-static enum reason finish_part(struct request *r, enum script_hook hook, enum vm_result result, struct mono_time begun)
+static enum reason finish_part(struct request *r, struct script_call *call, enum script_hook hook,
+                               enum vm_result result, struct mono_time begun)
 {
-    r->script->ran_us += mono_diff_us(clock_mono(), begun);
+    call->ran_us += mono_diff_us(clock_mono(), begun);
     if (result == VM_SUSPENDED)
         return REASON_NONE;
     stats_script_add(r->front->stats, series_of_hook(r->binding->snapshot->series, script_of(r), hook),
-                     stats_result(result), (uint64_t)r->script->ran_us);
-    r->script->ran_us = 0;
+                     stats_result(result), (uint64_t)call->ran_us);
+    call->ran_us = 0;
     return result != VM_OK && request_route(r)->script.on_error == SCRIPT_FAIL ? REASON_SCRIPT_ERROR : REASON_NONE;
 }
 
@@ -52,7 +54,7 @@ static enum vm_result call_hook(struct request *r, enum script_hook hook, enum r
     struct mono_time begun = clock_mono();
     enum vm_result result =
         script_host_call(r->binding->scripts, script_of(r), hook, request_route(r)->script.budget_ms * 1000, r->script);
-    *reason = finish_part(r, hook, result, begun);
+    *reason = finish_part(r, r->script, hook, result, begun);
     return result;
 }
 
@@ -89,7 +91,7 @@ bool script_go_on(struct request *r, const struct script_fetch_answer *answer, e
 {
     struct mono_time begun = clock_mono();
     enum vm_result result = script_host_continue(r->binding->scripts, r->script, answer);
-    *reason = finish_part(r, SCRIPT_ON_REQUEST, result, begun);
+    *reason = finish_part(r, r->script, SCRIPT_ON_REQUEST, result, begun);
     if (result == VM_SUSPENDED)
         return false;
     decide(r, *reason);
@@ -110,6 +112,59 @@ enum reason script_on_response(struct request *r, struct message *response)
     call_hook(r, SCRIPT_ON_RESPONSE, &reason);
     r->script->response = NULL;
     return reason;
+}
+
+/* ---- copies ------------------------------------------------------------------------------------------------------------ */
+
+bool script_wants_copies(const struct request *r)
+{
+    return route_has(r->decision.route, ROUTE_HAS_SCRIPT) && has_hook(r, SCRIPT_ON_SHADOW);
+}
+
+static void set_body(void *draft, struct slice bytes)
+{
+    shadow_draft_set_body(draft, bytes);
+}
+
+/* Path or query were set: the copy goes there, by way of the route's rewrite as the request would. */
+static void retarget(const struct request *r, struct shadow_draft *d, struct slice normal_path)
+{
+    d->head.target = forward_received_target(&d->head, d->arena);
+    d->target = forward_target(r->decision.route, &d->head, normal_path, d->arena);
+}
+
+/* `view` stays the request's but for its path, so that segments ask about the request. `ctx` is the request's, too: it may
+   be made here first. */
+enum shadow_word script_on_shadow(void *request, struct shadow_draft *draft)
+{
+    struct request *r = request;
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    struct route_request view = r->view;
+    bool has_encoded_slash;
+    struct script_copy copy = { .upstream = draft->upstream,
+                                .body = draft->body,
+                                .body_max_bytes = draft->body_max_bytes,
+                                .set_body = set_body,
+                                .arg = draft };
+    struct script_call call = { .arena = draft->arena,
+                                .request = &draft->head,
+                                .view = &view,
+                                .scheme = r->script->scheme,
+                                .is_tls = r->script->is_tls,
+                                .has_encoded_slash = &has_encoded_slash,
+                                .copy = &copy,
+                                .upstream_index = CONFIG_NONE,
+                                .ctx_epoch = r->script->ctx_epoch,
+                                .ctx = r->script->ctx };
+    struct mono_time begun = clock_mono();
+    enum vm_result result = script_host_call(r->binding->scripts, script_of(r), SCRIPT_ON_SHADOW,
+                                             request_route(r)->script.budget_ms * 1000, &call);
+    (void)finish_part(r, &call, SCRIPT_ON_SHADOW, result, begun); /* on_error is for the request */
+    r->script->ctx_epoch = call.ctx_epoch;
+    r->script->ctx = call.ctx;
+    if (result == VM_OK && (view.path.ptr != r->view.path.ptr || view.query.ptr != r->view.query.ptr))
+        retarget(r, draft, view.path);
+    return result != VM_OK ? SHADOW_WORD_FAILED : copy.is_vetoed ? SHADOW_WORD_VETO : SHADOW_WORD_GO;
 }
 
 void script_forget(struct request *r)

@@ -1,6 +1,6 @@
 /* front/script.h - a request in the hands of its route's script: the hooks, and what comes of what they say.
  *
- * For requests whose route has ROUTE_HAS_SCRIPT. None of these finishes the request.
+ * For requests whose route has ROUTE_HAS_SCRIPT, but script_wants_copies, which asks. None of these finishes the request.
  *
  *   script_on_request --+--> over: the request goes on
  *                       \--> waits for an answer (front/fetch.h) --> script_go_on --> over, or it waits for another one */
@@ -19,6 +19,11 @@ bool script_go_on(struct request *r, const struct script_fetch_answer *answer, e
 void script_abandon(struct request *r);
 /* on_response, with the upstream's final head. A reason: the request ends with it (on_error: fail). */
 enum reason script_on_response(struct request *r, struct message *response);
+/* Whether on_shadow is to see the request's copies before they are sent. */
+bool script_wants_copies(const struct request *r);
+/* on_shadow, for shadow_pool.review: edits the draft, and never the request. on_error does not count: what cannot be said to be
+   clean is not sent. */
+enum shadow_word script_on_shadow(void *request, struct shadow_draft *draft);
 /* The request ends; at most once, also when no hook ran. */
 void script_forget(struct request *r);
 

@@ -117,6 +117,16 @@ struct h1_write {
     bool wants_trailers;    /* TE: trailers and its Connection option */
 };
 
+/* Of a request that goes on with the body, the upgrade and the trailers it came with. */
+static inline struct h1_write h1_write_of(const struct message *m)
+{
+    return (struct h1_write){ .framing = m->framing,
+                              .content_length = m->content_length,
+                              .has_content_length = m->has_content_length,
+                              .upgrade = m->is_upgrade ? m->upgrade : SLICE_NONE,
+                              .wants_trailers = m->wants_trailers };
+}
+
 /* Serialize the head from the parsed message (never copied text): request line from method_name and `target`, status
    line from status and reason phrase (NULL: the standard one), then the fields that are not dropped, then framing.
    Always HTTP/1.1. Returns bytes written, 0 when `capacity` is too small: h1_head_bytes(m) + 256 suffices, plus the

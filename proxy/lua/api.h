@@ -11,8 +11,9 @@
  *   weir.file     module.c         files beside the script; `require` too
  *   weir.fetch    api_fetch.c      suspends the call until an upstream has answered
  *   req           api_request.c    dies with its call: a script that keeps it gets an error
+ *   its body      api_body.c       of a copy alone: nobody waits for the body of a request
  *   resp          api_response.c   likewise
- *   the result    api_result.c     what on_request returns: an upstream, or an answer */
+ *   the result    api_result.c     what on_request returns: an upstream, or an answer; on_shadow: whether the copy goes */
 #ifndef LUA_API_H
 #define LUA_API_H
 
@@ -25,6 +26,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "lua/fetch.h"
+#include "base/pieces.h"
 #include "route/condition.h"
 
 /* What one call may do to heads, so that no script uses up a request's arena. */
@@ -53,7 +55,19 @@ struct script_run {
     int64_t used_us;   /* by the parts that are over */
 };
 
-/* A request in the hands of its script, from on_request to its end. Owner: the request; in its arena. */
+/* A copy that on_shadow decides about. */
+struct script_copy {
+    struct slice upstream;     /* that it goes to */
+    const struct pieces *body; /* all of it; NULL: there is none */
+    size_t body_max_bytes;     /* of another one */
+    /* Another body takes its place; at most body_max_bytes, which are borrowed. */
+    void (*set_body)(void *arg, struct slice bytes);
+    void *arg;
+    bool is_vetoed; /* on_shadow returned false */
+};
+
+/* A request in the hands of its script, from on_request to its end. Owner: the request; in its arena. on_shadow has one for
+   each copy: `request` is the copy's head then. */
 struct script_call {
     void *owner;    /* whose fetches they are: script_world.fetch's business */
     int64_t ran_us; /* the hook under way, on the clock: the owner's sum */
@@ -65,6 +79,7 @@ struct script_call {
     bool *has_encoded_slash; /* of the path: kept true by set_path */
 
     struct message *response;     /* while on_response runs, else NULL */
+    struct script_copy *copy;     /* while on_shadow runs, else NULL */
     uint32_t upstream_index;      /* what on_request returned: an upstream, or CONFIG_NONE; ... */
     struct script_answer *answer; /* ... an answer, or NULL */
 
@@ -107,6 +122,9 @@ int api_fetch(lua_State *L);
 
 /* Registers the kinds of objects; for api_open. */
 void api_request_open(lua_State *L);
+/* Methods of requests. */
+int api_body_get(lua_State *L);
+int api_body_set(lua_State *L);
 void api_response_open(lua_State *L);
 void api_json_open(lua_State *L);
 void api_jwt_open(lua_State *L);
@@ -122,6 +140,8 @@ void api_push_response(lua_State *L);
 
 /* on_request's result at the top of the stack, into call->upstream_index or call->answer. */
 void api_take_result(lua_State *L, struct script_call *call);
+/* on_shadow's, into call->copy. */
+void api_take_word(lua_State *L, struct script_call *call);
 
 /* ---- for the files of the API alone ------------------------------------------------------------------------------------- */
 
@@ -132,6 +152,8 @@ void api_push_object(lua_State *L, const char *kind);
 struct script_call *api_check_call(lua_State *L, const char *what);
 /* The call that an object on the stack is good for; raises when it is another kind, or its call has ended. */
 struct script_call *api_check_object(lua_State *L, int index, const char *kind);
+/* The same of a `req`, the first argument. */
+struct script_call *api_check_request(lua_State *L);
 
 /* Calls `body` with all values on the stack and a light userdata, `arg`, and comes back whatever it raises: what is
    behind `arg` can be given back before api_end_guarded returns the results, or raises with the caller's line. */

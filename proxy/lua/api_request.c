@@ -10,6 +10,11 @@ static struct script_call *check_request(lua_State *L)
     return api_check_object(L, 1, KIND);
 }
 
+struct script_call *api_check_request(lua_State *L)
+{
+    return check_request(L);
+}
+
 /* For what changes the request: in on_response it has gone on. */
 static struct script_call *check_open_request(lua_State *L)
 {
@@ -89,6 +94,17 @@ static int field_tls(lua_State *L)
     return 1;
 }
 
+/* The upstream that a copy goes to; nil: it is no copy. */
+static int field_shadow(lua_State *L)
+{
+    const struct script_copy *copy = check_request(L)->copy;
+    if (copy == NULL)
+        lua_pushnil(L);
+    else
+        push(L, copy->upstream);
+    return 1;
+}
+
 /* Made when it is asked for, kept in the registry until the request ends. */
 static int field_ctx(lua_State *L)
 {
@@ -143,12 +159,18 @@ static int method_set_header(lua_State *L)
     return 0;
 }
 
+/* What may stand in a request's target: a path, or a query when '?' is allowed in it. */
+static bool is_target_text(struct slice s, bool is_query)
+{
+    bool is_good = true;
+    for (size_t i = 0; i < s.len; i++)
+        is_good &= s.ptr[i] > ' ' && s.ptr[i] < 0x7f && s.ptr[i] != '#' && (is_query || s.ptr[i] != '?');
+    return is_good;
+}
+
 static bool is_path_text(struct slice s)
 {
-    bool is_good = s.len > 0 && s.ptr[0] == '/';
-    for (size_t i = 0; i < s.len; i++)
-        is_good &= s.ptr[i] > ' ' && s.ptr[i] < 0x7f && s.ptr[i] != '?' && s.ptr[i] != '#';
-    return is_good;
+    return s.len > 0 && s.ptr[0] == '/' && is_target_text(s, false);
 }
 
 /* Later steps see it as if it had come in: in normal form, but forwarded as the script wrote it. */
@@ -168,16 +190,38 @@ static int method_set_path(lua_State *L)
     return 0;
 }
 
+/* nil: without a query. */
+static int method_set_query(lua_State *L)
+{
+    struct script_call *call = check_open_request(L);
+    bool is_removed = lua_isnil(L, 2);
+    struct slice query = is_removed ? SLICE_NONE : check_name(L);
+    luaL_argcheck(L, is_target_text(query, true), 2, "a query has no space and no #");
+    luaL_argcheck(L, slice_equal(call->request->path, SLICE("*")) == false, 2, "this request has no path");
+    api_charge(L, call, query.len);
+    call->request->query = call->view->query = is_removed ? SLICE_NONE : arena_copy(call->arena, query);
+    return 0;
+}
+
 void api_request_open(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        { "header", method_header },         { "cookie", method_cookie },     { "arg", method_arg },
-        { "set_header", method_set_header }, { "set_path", method_set_path }, { NULL, NULL },
+        { "header", method_header },
+        { "cookie", method_cookie },
+        { "arg", method_arg },
+        { "set_header", method_set_header },
+        { "set_path", method_set_path },
+        { "set_query", method_set_query },
+        { "body", api_body_get },
+        { "set_body", api_body_set },
+        { NULL, NULL },
     };
     static const luaL_Reg fields[] = {
-        { "method", field_method }, { "path", field_path },     { "query", field_query },
-        { "host", field_host },     { "scheme", field_scheme }, { "source_ip", field_source_ip },
-        { "tls", field_tls },       { "ctx", field_ctx },       { NULL, NULL },
+        { "method", field_method }, { "path", field_path },
+        { "query", field_query },   { "host", field_host },
+        { "scheme", field_scheme }, { "source_ip", field_source_ip },
+        { "tls", field_tls },       { "ctx", field_ctx },
+        { "shadow", field_shadow }, { NULL, NULL },
     };
     api_open_kind(L, KIND, methods, fields, NULL);
 }

@@ -1,4 +1,4 @@
-/* lua/api_result.c - what on_request returns: nothing, the name of an upstream, or an answer. */
+/* lua/api_result.c - what hooks return: on_request nothing, the name of an upstream, or an answer; on_shadow a word. */
 #include "lua/api.h"
 
 #include <string.h>
@@ -81,4 +81,13 @@ void api_take_result(lua_State *L, struct script_call *call)
     default:
         luaL_error(L, "on_request returns an upstream's name, an answer or nil, not a %s", luaL_typename(L, -1));
     }
+}
+
+/* Anything but a clear word is an error, and an error keeps the copy back: `return "no"` was not meant to send it. */
+void api_take_word(lua_State *L, struct script_call *call)
+{
+    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+        luaL_error(L, "on_shadow returns false to keep the copy back, true or nil to let it go, not a %s",
+                   luaL_typename(L, -1));
+    call->copy->is_vetoed = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
 }

@@ -151,7 +151,9 @@ static int finish_hook(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     struct script_call *call = (struct script_call *)context; /* NOLINT(performance-no-int-to-ptr): as Lua has it */
-    if (call->response == NULL)
+    if (call->copy != NULL)
+        api_take_word(L, call);
+    else if (call->response == NULL)
         api_take_result(L, call);
     return 0;
 }
@@ -223,6 +225,7 @@ enum vm_result script_host_call(struct script_host *h, uint32_t script, enum scr
 {
     CHECK_MAGIC(h, HOST_MAGIC);
     CHECK(script < h->set->count && (hook == SCRIPT_ON_RESPONSE) == (call->response != NULL));
+    CHECK((hook == SCRIPT_ON_SHADOW) == (call->copy != NULL));
     CHECK(call->run.co == NULL);
     if (h->vm->is_full)
         make_room(h);

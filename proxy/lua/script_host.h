@@ -26,7 +26,7 @@ struct script_host *script_host_create(const struct route_table *table, struct w
 /* No hook may wait. */
 void script_host_destroy(struct script_host *h);
 
-/* Runs a hook that the script has. VM_OK: what on_request returned is in the call. VM_SUSPENDED: on_request waits, see above;
+/* Runs a hook that the script has. VM_OK: what it returned is in the call. VM_SUSPENDED: on_request waits, see above;
    the call stays where it is. Else nothing is in it but the edits that the hook had made, and the log has why, with a
    traceback, at most once a second for each script. */
 enum vm_result script_host_call(struct script_host *h, uint32_t script, enum script_hook hook, int64_t budget_us,

@@ -18,6 +18,7 @@
 const char *const script_hook_names[SCRIPT_HOOK_COUNT] = {
     [SCRIPT_ON_REQUEST] = "on_request",
     [SCRIPT_ON_RESPONSE] = "on_response",
+    [SCRIPT_ON_SHADOW] = "on_shadow",
 };
 
 /* One run. */
@@ -314,6 +315,23 @@ static bool open_state(struct compile *c)
     return is_good;
 }
 
+static bool has_shadow(const struct config *config, uint32_t script)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        if (config->scripts->of_route[i] == script && config->routes[i].shadow_count > 0)
+            return true;
+    return false;
+}
+
+/* Somebody believes that something is redacted. */
+static void look_for_idle_hooks(struct compile *c)
+{
+    for (uint32_t i = 0; i < c->set->count; i++)
+        if (c->set->scripts[i].has_hook[SCRIPT_ON_SHADOW] && !has_shadow(c->config, i))
+            err_add_warning(c->errors, place_in(&c->set->scripts[i], 0),
+                            "on_shadow is never called: no route with this script has a shadow");
+}
+
 static bool is_any(const struct config *config)
 {
     for (size_t i = 0; i < config->route_count; i++)
@@ -343,6 +361,7 @@ void script_set_compile(const struct config_source *source, struct config *confi
         for (size_t i = 0; i < config->route_count; i++)
             c.set->of_route[i] =
                 config->routes[i].script.path.len > 0 ? add(&c, &config->routes[i].script) : CONFIG_NONE;
+    look_for_idle_hooks(&c);
     vm_destroy(c.vm);
     watchdog_destroy(dog);
 }

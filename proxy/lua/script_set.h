@@ -12,7 +12,7 @@
 #include "config/load.h"
 #include "lua/module.h"
 
-enum script_hook { SCRIPT_ON_REQUEST, SCRIPT_ON_RESPONSE, SCRIPT_HOOK_COUNT };
+enum script_hook { SCRIPT_ON_REQUEST, SCRIPT_ON_RESPONSE, SCRIPT_ON_SHADOW, SCRIPT_HOOK_COUNT };
 extern const char *const script_hook_names[SCRIPT_HOOK_COUNT];
 
 /* Running a file once, to get at its hooks, may take this much CPU time. */

@@ -11,12 +11,15 @@
 
 #include <stdio.h>
 
-#define IDLE_MAX 64 /* handles kept for the next requests */
+#define MULTI_MAGIC    0x4854504du
+#define TRANSFER_MAGIC 0x48545458u
+#define IDLE_MAX       64 /* handles kept for the next requests */
 #define HEAD_LINES_MAX                                                                                                 \
     2048 /* of an answer, interim ones and trailers included: libcurl takes a square of it to list them */
 
 /* One request under way. On the multi's list from its start to its end. */
 struct transfer {
+    uint32_t magic;
     struct list link;
     struct http_multi *multi;
     CURL *curl;
@@ -29,6 +32,7 @@ struct transfer {
 };
 
 struct http_multi {
+    uint32_t magic;
     CURLM *curl;
     struct http_multi_settings settings;
     struct http_events events;
@@ -43,6 +47,7 @@ struct http_multi {
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
+    CHECK_MAGIC(t, TRANSFER_MAGIC);
     t->multi->events.on_body(t->token, slice_from(bytes, size * count));
     return size * count;
 }
@@ -52,6 +57,7 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg)
 static int on_connected(void *arg, char *address, char *local, int port, int local_port)
 {
     struct transfer *t = arg;
+    CHECK_MAGIC(t, TRANSFER_MAGIC);
     (void)address;
     (void)local;
     (void)port;
@@ -64,6 +70,7 @@ static int on_connected(void *arg, char *address, char *local, int port, int loc
 static size_t on_head_line(char *bytes, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
+    CHECK_MAGIC(t, TRANSFER_MAGIC);
     if (slice_has_prefix(slice_from(bytes, size * count), SLICE("HTTP/")))
         t->head_at = clock_mono();
     return ++t->head_line_count <= HEAD_LINES_MAX ? size * count : 0;
@@ -210,7 +217,9 @@ static void handle_give_back(struct http_multi *m, CURL *curl)
 
 void http_multi_start(struct http_multi *m, const struct http_send *send, void *token)
 {
+    CHECK_MAGIC(m, MULTI_MAGIC);
     struct transfer *t = memory_zalloc(sizeof(*t));
+    t->magic = TRANSFER_MAGIC;
     t->multi = m;
     t->token = token;
     t->curl = handle_take(m);
@@ -270,6 +279,7 @@ static void transfer_finish(struct transfer *t, enum http_failure failure, const
     handle_give_back(m, t->curl);
     text_fini(&t->body);
     text_fini(&t->target);
+    t->magic = 0;
     memory_free(t);
 }
 
@@ -290,6 +300,7 @@ static void finish_all_done(struct http_multi *m)
         CURLcode code = message->data.result; /* the message is gone with the handle */
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         struct transfer *t = (struct transfer *)(void *)private;
+        CHECK_MAGIC(t, TRANSFER_MAGIC);
         transfer_finish(t, failure_of(code), detail_of(t, code));
     }
 }
@@ -299,6 +310,7 @@ static void finish_all_done(struct http_multi *m)
 struct http_multi *http_multi_create(const struct http_multi_settings *settings, const struct http_events *events)
 {
     struct http_multi *m = memory_zalloc(sizeof(*m));
+    m->magic = MULTI_MAGIC;
     m->settings = *settings;
     m->events = *events;
     list_init(&m->transfers);
@@ -311,11 +323,13 @@ struct http_multi *http_multi_create(const struct http_multi_settings *settings,
 
 void http_multi_destroy(struct http_multi *m)
 {
+    CHECK_MAGIC(m, MULTI_MAGIC);
     for (struct list *link; (link = m->transfers.next) != &m->transfers;)
         transfer_finish(LIST_ITEM(link, struct transfer, link), HTTP_FAILURE_CANCELLED, "cancelled");
     while (m->idle_count > 0)
         curl_easy_cleanup(m->idle[--m->idle_count]);
     curl_multi_cleanup(m->curl);
+    m->magic = 0;
     memory_free(m);
 }
 
@@ -328,6 +342,7 @@ void http_multi_wait(struct http_multi *m, int fd, int64_t timeout_ms)
 {
     struct curl_waitfd extra = { .fd = fd, .events = CURL_WAIT_POLLIN };
     int running = 0;
+    CHECK_MAGIC(m, MULTI_MAGIC);
     curl_multi_perform(m->curl, &running);
     finish_all_done(m);
     curl_multi_poll(m->curl, &extra, fd >= 0 ? 1 : 0, (int)timeout_ms, NULL);

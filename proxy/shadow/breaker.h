@@ -10,7 +10,7 @@
  * all the time. An answer of any status closes it: what a version answers is for people to judge. A probe that has not
  * ended within BREAKER_PAUSE_MAX_MS, as the copy of an upload may take hours, keeps no other from being tried.
  *
- * Pure: time is a parameter. Owner: a lane (shadow/lane.h). */
+ * Pure: time is a parameter. Owner and lifetime: the lane it is embedded in (shadow/lane.h). Thread: its worker's. */
 #ifndef SHADOW_BREAKER_H
 #define SHADOW_BREAKER_H
 

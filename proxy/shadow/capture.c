@@ -27,7 +27,9 @@ static void hand_over(struct shadow_pool *pool, struct pair *p)
 {
     p->lane->held_bytes -= p->counted_bytes;
     p->lane = NULL;
-    if (!comparer_submit(pool->comparer, p))
+    if (p->is_withheld)
+        pair_destroy(p);
+    else if (!comparer_submit(pool->comparer, p))
         stats_add(pool->stats, STATS_COMPARES_DROPPED, 1);
 }
 
@@ -84,8 +86,10 @@ struct pair *capture_begin(struct shadow_pool *pool, struct shadow_slot *slot, c
     p->lane_limit_bytes = part_for_pairs(slot);
     recount(p);
     limit(p);
-    pair_set_request(p, source->head);
-    if (source->head->framing == BODY_NONE)
+    p->is_withheld = source->is_reviewed;
+    if (!p->is_withheld)
+        pair_set_request(p, source->head);
+    if (!p->is_withheld && source->head->framing == BODY_NONE)
         pair_end_request(p);
     pair_await(p, PAIR_PRIMARY);
     p->next = *source->pairs;
@@ -95,6 +99,18 @@ struct pair *capture_begin(struct shadow_pool *pool, struct shadow_slot *slot, c
 }
 
 /* ---- what comes -------------------------------------------------------------------------------------------------------- */
+
+void capture_request(struct pair *p, const struct message *head, const struct pieces *body)
+{
+    struct pieces_walk walk = { 0 };
+    p->is_withheld = false;
+    limit(p);
+    pair_set_request(p, head);
+    recount(p);
+    for (const struct piece *piece; (piece = pieces_next(body, &walk)) != NULL;)
+        capture_request_body(p, piece->chunk->bytes + piece->offset, piece->length);
+    pair_end_request(p);
+}
 
 void capture_request_body(struct pair *p, const char *bytes, size_t len)
 {

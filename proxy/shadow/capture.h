@@ -16,9 +16,13 @@
 #include "shadow/pair.h"
 #include "shadow/shadow.h"
 
-/* A pair with its request's head, on source->pairs, awaited from the primary; NULL: this copy is not compared. */
+/* A pair with its request's head, on source->pairs, awaited from the primary; NULL: this copy is not compared. Of a copy
+   that is to be reviewed nothing is put there, and a pair that never gets its request is thrown away. */
 struct pair *capture_begin(struct shadow_pool *pool, struct shadow_slot *slot, const struct compiled_shadow *shadow,
                            const struct shadow_source *source);
+
+/* A reviewed copy goes: what it has become is the pair's request. */
+void capture_request(struct pair *p, const struct message *head, const struct pieces *body);
 
 void capture_request_body(struct pair *p, const char *bytes, size_t len);
 void capture_request_end(struct pair *p);

@@ -19,7 +19,10 @@
  * toss in the sense of shadow/noise.h.
  *
  * Bounds: COMPARE_FIELDS_MAX fields of a pair, further ones together as one; names and values are cut. The work grows
- * with the bytes that the pair kept, which the pair bounds. Values are redacted before they are put here. */
+ * with the bytes that the pair kept, which the pair bounds. Values are redacted before they are put here.
+ *
+ * Owner: a plan the arena it was built in, immutable, any thread; a comparison who compares, one thread at a time. What it
+ * found borrows from its own arena alone and lives until comparison_clear, also when the pair is gone. */
 #ifndef SHADOW_COMPARE_H
 #define SHADOW_COMPARE_H
 

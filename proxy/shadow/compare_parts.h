@@ -1,4 +1,6 @@
-/* shadow/compare_parts.h - what the files of the comparison tell each other. */
+/* shadow/compare_parts.h - what the files of the comparison tell each other. For these alone.
+ *
+ * Owner, thread and lifetime: the comparison's (shadow/compare.h). */
 #ifndef SHADOW_COMPARE_PARTS_H
 #define SHADOW_COMPARE_PARTS_H
 

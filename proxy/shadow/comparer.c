@@ -12,11 +12,13 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-#define COMPARER_NICE 10 /* beside workers that want the processor, it gets a tenth */
+#define COMPARER_MAGIC 0x434f4d50u
+#define COMPARER_NICE  10 /* beside workers that want the processor, it gets a tenth */
 
 enum comparer_mail { MAIL_PAIR, MAIL_STOP };
 
 struct comparer {
+    uint32_t magic;
     struct comparer_hooks hooks;
     pthread_t thread;
     struct loop *loop;
@@ -104,6 +106,7 @@ static void pair_take(struct comparer *c, struct pair *p)
 static void comparer_on_mail(void *owner, struct mail *mail)
 {
     struct comparer *c = owner;
+    CHECK_MAGIC(c, COMPARER_MAGIC);
     switch ((enum comparer_mail)mail->kind) {
     case MAIL_PAIR:
         pair_take(c, CONTAINER_OF(mail, struct pair, mail));
@@ -162,6 +165,7 @@ static void findings_drop_all(struct comparer *c)
 void comparer_configure(struct comparer *c, const struct compared_shadow *shadows, size_t count)
 {
     struct findings **findings = memory_resize_array(NULL, count + 1, sizeof *findings);
+    CHECK_MAGIC(c, COMPARER_MAGIC);
     for (size_t i = 0; i < count; i++)
         findings[i] = findings_create(shadows[i].shadow_id, shadows[i].route, shadows[i].upstream, shadows[i].config,
                                       clock_wall());
@@ -179,6 +183,7 @@ void comparer_configure(struct comparer *c, const struct compared_shadow *shadow
 struct comparer *comparer_start(const struct comparer_hooks *hooks)
 {
     struct comparer *c = memory_zalloc(sizeof *c);
+    c->magic = COMPARER_MAGIC;
     c->hooks = *hooks;
     c->loop = loop_create(NULL);
     c->stop.kind = MAIL_STOP;
@@ -192,6 +197,7 @@ struct comparer *comparer_start(const struct comparer_hooks *hooks)
 
 void comparer_stop(struct comparer *c)
 {
+    CHECK_MAGIC(c, COMPARER_MAGIC);
     atomic_store_explicit(&c->is_stopping, true, memory_order_relaxed);
     mailbox_send(&c->inbox, &c->stop);
     CHECK(pthread_join(c->thread, NULL) == 0);
@@ -200,12 +206,14 @@ void comparer_stop(struct comparer *c)
     findings_drop_all(c);
     pthread_mutex_destroy(&c->lock);
     loop_destroy(c->loop);
+    c->magic = 0;
     memory_free(c);
 }
 
 size_t comparer_write(struct comparer *c, struct slice route, enum comparer_part part, struct json *array)
 {
     size_t written = 0;
+    CHECK_MAGIC(c, COMPARER_MAGIC);
     pthread_mutex_lock(&c->lock);
     for (size_t i = 0; i < c->findings_count; i++) {
         const struct findings *f = c->findings[i];
@@ -238,6 +246,7 @@ bool comparer_submit(struct comparer *c, struct pair *p)
     size_t bytes = pair_memory_bytes(p);
     uint32_t count = atomic_fetch_add_explicit(&c->queued_count, 1, memory_order_relaxed) + 1;
     uint64_t total = atomic_fetch_add_explicit(&c->queued_bytes, bytes, memory_order_relaxed) + bytes;
+    CHECK_MAGIC(c, COMPARER_MAGIC);
     CHECK(p->awaited_count == 0);
     if (count > COMPARER_PAIRS_MAX || total > COMPARER_BYTES_MAX) {
         atomic_fetch_sub_explicit(&c->queued_bytes, bytes, memory_order_relaxed);

@@ -3,7 +3,7 @@
  * Bounded in number and bytes: a new one drives out as many of the oldest as it needs room. Bodies are not kept but for
  * the request's, when that is JSON, since nothing else can be redacted.
  *
- * Owner: the findings it belongs to. */
+ * Owner and lifetime: the findings it belongs to. Thread: whoever holds the comparer's lock. */
 #ifndef SHADOW_DIFFS_H
 #define SHADOW_DIFFS_H
 

@@ -3,7 +3,8 @@
  * As long as route, shadow and the settings of `compare` stay what they are, so do its findings, over any number of
  * reloads. Other settings make other fields: then it all begins anew.
  *
- * Owner and thread: the comparer (shadow/comparer.h), whose lock is held when main reads. */
+ * Owner and thread: the comparer (shadow/comparer.h), whose lock is held when main reads. Lifetime: by use_count, so that a
+ * reload does not take them from under a pair that is being judged. */
 #ifndef SHADOW_FINDINGS_H
 #define SHADOW_FINDINGS_H
 

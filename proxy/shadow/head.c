@@ -8,13 +8,15 @@
 #include "route/edits.h"
 
 /* The proxy's own entry, the last one, says in a copy that it is one. */
-static void mark_via(struct message *m, struct slice via)
+static void mark_via(struct message *m, struct arena *arena, struct slice via)
 {
     struct field *last = NULL;
     for (struct field *f = message_field(m, FIELD_VIA); f != NULL; f = message_next_field(m, f))
         last = f;
     if (last != NULL)
         last->value = via;
+    else /* a script took it away */
+        message_add(m, arena, FIELD_VIA, field_names[FIELD_VIA], via);
 }
 
 void head_take(struct shadow *s, const struct shadow_source *source)
@@ -30,7 +32,7 @@ void head_take(struct shadow *s, const struct shadow_source *source)
     struct field *trace = message_field(m, FIELD_TRACEPARENT);
     if (trace != NULL)
         trace->value = trace_child(&s->arena, source->trace, rng_next(&s->pool->loop->rng));
-    mark_via(m, source->via);
+    mark_via(m, &s->arena, source->via);
     edits_apply(m, &s->arena, edits);
 }
 

@@ -1,6 +1,6 @@
 /* shadow/head.h - the head of a copy: the request's own as it goes on, edited, and marked as a copy.
  *
- * Owner: the copy; everything is in its arena, or borrowed from the request until head_own. For shadow/ only. */
+ * Owner and thread: the copy's; everything is in its arena, or borrowed from the request until head_own. For shadow/ only. */
 #ifndef SHADOW_HEAD_H
 #define SHADOW_HEAD_H
 

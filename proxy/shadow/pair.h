@@ -117,6 +117,7 @@ struct pair {
     struct shadow_lane *lane;  /* where its memory is counted */
     uint64_t counted_bytes;    /* so far */
     uint64_t lane_limit_bytes; /* what the lane may hold while this one still grows */
+    bool is_withheld;          /* its copy was not let go yet, so nobody may see its request: which is not put in */
 
     char *buffer; /* owned; moves as it grows, so only places in it are kept */
     uint32_t used, capacity;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define RECORDS_MAGIC     0x5245434fu
 #define COMPLAIN_EVERY_MS 10000
 #define TRY_AGAIN_MS      1000
 
@@ -30,6 +31,7 @@ struct record {
 };
 
 struct records {
+    uint32_t magic;
     struct list files;
     size_t file_count;
     atomic_uint asked_generation; /* raised by records_reopen */
@@ -191,6 +193,7 @@ static bool record_prepare(struct records *records, struct record *r, uint64_t l
 struct records *records_create(void)
 {
     struct records *records = memory_zalloc(sizeof(*records));
+    records->magic = RECORDS_MAGIC;
     list_init(&records->files);
     return records;
 }
@@ -215,7 +218,9 @@ static void records_clear(struct records *records)
 
 void records_destroy(struct records *records)
 {
+    CHECK_MAGIC(records, RECORDS_MAGIC);
     records_clear(records);
+    records->magic = 0;
     memory_free(records);
 }
 
@@ -251,6 +256,7 @@ static void reopen_if_asked(struct records *records)
 
 void records_add(struct records *records, const struct record_settings *settings, const struct recorded *recorded)
 {
+    CHECK_MAGIC(records, RECORDS_MAGIC);
     reopen_if_asked(records);
     struct record *r = record_find(records, settings->path);
     if (r == NULL) {
@@ -272,6 +278,7 @@ void records_add(struct records *records, const struct record_settings *settings
 
 void records_flush(struct records *records)
 {
+    CHECK_MAGIC(records, RECORDS_MAGIC);
     reopen_if_asked(records);
     LIST_FOREACH_SAFE (link, &records->files) {
         struct record *r = LIST_ITEM(link, struct record, link);
@@ -282,15 +289,18 @@ void records_flush(struct records *records)
 
 void records_reopen(struct records *records)
 {
+    CHECK_MAGIC(records, RECORDS_MAGIC);
     atomic_fetch_add_explicit(&records->asked_generation, 1, memory_order_relaxed);
 }
 
 uint64_t records_written_count(const struct records *records)
 {
+    CHECK_MAGIC(records, RECORDS_MAGIC);
     return atomic_load_explicit(&records->written_count, memory_order_relaxed);
 }
 
 uint64_t records_lost_count(const struct records *records)
 {
+    CHECK_MAGIC(records, RECORDS_MAGIC);
     return atomic_load_explicit(&records->lost_count, memory_order_relaxed);
 }

@@ -11,7 +11,7 @@
  *   records_add -> buffer -> (64 KiB, or records_flush) -> FILE -> (max_bytes) -> FILE.1 -> ... -> FILE.keep
  *
  * Lines are written whole: after a write that ended inside one, a newline goes first, so that only that line is lost.
- * Owner: whoever owns the thread. */
+ * Owner: whoever owns the thread, from before its start to behind its end. */
 #ifndef SHADOW_RECORD_H
 #define SHADOW_RECORD_H
 

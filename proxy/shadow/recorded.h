@@ -5,7 +5,7 @@
  * joined and searched line by line.
  *
  * Bytes that are UTF-8 without NUL are a JSON string, all others {"base64": "..."}; so each message comes back byte for
- * byte. Pure, any thread. */
+ * byte. Pure, any thread. Owner: the caller, of a struct that owns nothing itself. */
 #ifndef SHADOW_RECORDED_H
 #define SHADOW_RECORDED_H
 

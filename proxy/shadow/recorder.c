@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 
+#define RECORDER_MAGIC 0x52454344u
+
 /* What is known of one shadow; lives in the settings' arena. */
 struct recorder_shadow {
     uint32_t shadow_id;
@@ -21,6 +23,7 @@ struct recorder_settings {
 };
 
 struct recorder {
+    uint32_t magic;
     struct records *records;
     pthread_mutex_t lock;
     struct recorder_settings *next; /* for the thread to take over; NULL: nothing new; guarded */
@@ -66,6 +69,7 @@ static struct recorder_settings *settings_create(const struct recorded_shadow *s
 struct recorder *recorder_create(void)
 {
     struct recorder *r = memory_zalloc(sizeof(*r));
+    r->magic = RECORDER_MAGIC;
     r->records = records_create();
     r->settings = settings_create(NULL, 0);
     pthread_mutex_init(&r->lock, NULL);
@@ -74,6 +78,8 @@ struct recorder *recorder_create(void)
 
 void recorder_destroy(struct recorder *r)
 {
+    CHECK_MAGIC(r, RECORDER_MAGIC);
+    r->magic = 0;
     records_destroy(r->records);
     settings_destroy(r->next);
     settings_destroy(r->settings);
@@ -85,6 +91,7 @@ void recorder_destroy(struct recorder *r)
 /* Settings that the thread never took are replaced. */
 void recorder_configure(struct recorder *r, const struct recorded_shadow *shadows, size_t count)
 {
+    CHECK_MAGIC(r, RECORDER_MAGIC);
     struct recorder_settings *made = settings_create(shadows, count);
     pthread_mutex_lock(&r->lock);
     struct recorder_settings *unused = r->next;
@@ -96,11 +103,13 @@ void recorder_configure(struct recorder *r, const struct recorded_shadow *shadow
 
 void recorder_reopen(struct recorder *r)
 {
+    CHECK_MAGIC(r, RECORDER_MAGIC);
     records_reopen(r->records);
 }
 
 const struct records *recorder_records(const struct recorder *r)
 {
+    CHECK_MAGIC(r, RECORDER_MAGIC);
     return r->records;
 }
 
@@ -333,6 +342,7 @@ static void make_answer(struct making *m)
 void recorder_write(struct recorder *r, const struct pair *p)
 {
     struct arena arena;
+    CHECK_MAGIC(r, RECORDER_MAGIC);
     take_settings(r);
     struct making m = { .shadow = shadow_of(r, p), .pair = p, .arena = &arena, .scratch = &r->body };
     if (m.shadow == NULL || p->request.method.len == 0 || p->request.target.len == 0)
@@ -350,5 +360,6 @@ void recorder_write(struct recorder *r, const struct pair *p)
 
 void recorder_flush(struct recorder *r)
 {
+    CHECK_MAGIC(r, RECORDER_MAGIC);
     records_flush(r->records);
 }

@@ -8,6 +8,8 @@
 #include "base/memory.h"
 #include "shadow/capture.h"
 #include "shadow/head.h"
+#include "shadow/review.h"
+#include "shadow/shadow_parts.h"
 #include "upstream/places.h"
 
 #define ARENA_LIMIT_BYTES     (256u * 1024) /* of one copy: its head, edits, trailers; the answer's fields */
@@ -102,8 +104,7 @@ static void count_drop(struct shadow_pool *pool, const struct compiled_shadow *s
     stats_shadow_add(pool->stats, shadow->series, STATS_SHADOW_DROPS + (unsigned)drop);
 }
 
-/* Given up; only one that is too slow is at fault itself. */
-static void drop(struct shadow *s, enum shadow_drop why)
+void shadow_drop(struct shadow *s, enum shadow_drop why)
 {
     if (why == SHADOW_DROP_SLOW)
         on_failure(s);
@@ -116,15 +117,17 @@ static void drop(struct shadow *s, enum shadow_drop why)
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------- */
 
-/* Chunks that the exchange holds at most. It has one short piece at a time (takes_piece). */
+/* Chunks that the exchange holds at most. It has one short piece at a time (takes_piece). A head that was queued in this
+   turn lies in the chunk that all heads of the turn share. */
 static uint64_t sent_chunks(const struct shadow *s)
 {
     uint32_t queued_bytes = exchange_queued_bytes(&s->exchange);
-    return queued_bytes > 0 ? queued_bytes / PACK_BELOW_BYTES + 3 : 0; /* and the head, the short one, a part of one */
+    if (queued_bytes == 0 || (!s->exchange.is_body_begun && !s->is_stuck))
+        return 0;
+    return queued_bytes / PACK_BELOW_BYTES + 3; /* and the head, the short one, a part of one */
 }
 
-/* Counts what it holds now. False: that is more than its shadow may. */
-static bool charge(struct shadow *s)
+bool shadow_charge(struct shadow *s)
 {
     struct shadow_lane *lane = s->slot->lane;
     uint64_t chunks = s->body.chunk_count + sent_chunks(s);
@@ -136,12 +139,23 @@ static bool charge(struct shadow *s)
     return lane->held_bytes <= s->slot->memory_bytes;
 }
 
+/* What was queued in an earlier round of hooks has been written since, as far as its connection took it: without a second
+   look each copy would be counted with three chunks until it is answered. */
+static void recount_sent(struct shadow_pool *pool)
+{
+    struct list *link;
+    while ((link = list_pop(&pool->recount_due)) != NULL) {
+        struct shadow *s = LIST_ITEM(link, struct shadow, flush_link);
+        s->is_stuck = exchange_queued_bytes(&s->exchange) > 0;
+        shadow_charge(s);
+    }
+}
+
 /* ---- writing --------------------------------------------------------------------------------------------------------- */
 
 static void flush_later(struct shadow *s)
 {
-    if (list_is_linked(&s->flush_link))
-        return;
+    list_remove(&s->flush_link); /* it may be to be recounted: now there is something new to count */
     list_append(&s->pool->flush_due, &s->flush_link);
     loop_repeat_hooks(s->pool->loop);
 }
@@ -189,13 +203,16 @@ static void send_body(struct shadow *s)
     } while (takes_piece(s));
     if (!pieces_is_empty(&s->body))
         exchange_await_room(x);
-    charge(s);
+    if (exchange_queued_bytes(x) > 0 && !list_is_linked(&s->flush_link))
+        list_append(&s->pool->recount_due, &s->flush_link);
+    shadow_charge(s);
 }
 
 static void shadow_on_turn(void *arg)
 {
     struct shadow_pool *pool = arg;
     struct list *link;
+    recount_sent(pool);
     while ((link = list_pop(&pool->flush_due)) != NULL)
         send_body(LIST_ITEM(link, struct shadow, flush_link));
 }
@@ -215,8 +232,8 @@ static void on_head(struct exchange *x, struct message *response)
     struct shadow *s = shadow_of(x);
     if (response->status == 101)
         finish_failed(s, STATS_SHADOW_ERROR, REASON_UPSTREAM_INVALID);
-    else if (!charge(s))
-        drop(s, SHADOW_DROP_MEMORY);
+    else if (!shadow_charge(s))
+        shadow_drop(s, SHADOW_DROP_MEMORY);
     else if (response->status >= 200 && s->pair != NULL)
         capture_head(s->pool, s->pair, s->side, response);
 }
@@ -325,6 +342,15 @@ static struct shadow *shadow_create(struct shadow_binding *b, const struct compi
     return s;
 }
 
+/* Of those that were sent in the last turn too much is counted, until somebody needs the room. */
+static bool has_memory(struct shadow_pool *pool, const struct shadow_slot *slot)
+{
+    if (slot->lane->held_bytes + COPY_BYTES > slot->memory_bytes)
+        LIST_FOREACH_SAFE (link, &pool->recount_due)
+            shadow_charge(LIST_ITEM(link, struct shadow, flush_link));
+    return slot->lane->held_bytes + COPY_BYTES <= slot->memory_bytes;
+}
+
 /* What is known without looking at the shadow, cheapest first. The place in flight is taken last. */
 static bool may_begin(struct shadow_pool *pool, const struct compiled_shadow *shadow, struct shadow_slot *slot,
                       const struct message *head, bool *is_probe)
@@ -333,7 +359,7 @@ static bool may_begin(struct shadow_pool *pool, const struct compiled_shadow *sh
     *is_probe = false;
     if (head->has_content_length && head->content_length > shadow->config->max_body_bytes)
         why = SHADOW_DROP_BODY;
-    else if (slot->lane->held_bytes + COPY_BYTES > slot->memory_bytes)
+    else if (!has_memory(pool, slot))
         why = SHADOW_DROP_MEMORY;
     else if (!breaker_allows(&slot->lane->breaker, loop_now(pool->loop), is_probe))
         why = SHADOW_DROP_BREAKER;
@@ -349,20 +375,16 @@ static bool may_begin(struct shadow_pool *pool, const struct compiled_shadow *sh
 static void prepare_exchange(struct shadow *s, const struct shadow_source *source)
 {
     struct exchange *x = &s->exchange;
-    const struct message *m = &s->message;
     x->events = &shadow_events;
     x->upstream = s->slot->upstream;
     x->arena = &s->arena;
-    x->request = m;
+    x->request = &s->message;
     x->target = source->target;
     x->is_tried_once = true;
-    x->write = (struct h1_write){ .framing = m->framing,
-                                  .content_length = m->content_length,
-                                  .has_content_length = m->has_content_length,
-                                  .wants_trailers = m->wants_trailers };
+    x->write = h1_write_of(&s->message);
 }
 
-static void link_to_request(struct shadow *s, struct shadow **list)
+void shadow_link(struct shadow *s, struct shadow **list)
 {
     s->next = *list;
     if (s->next != NULL)
@@ -385,7 +407,7 @@ static void start(struct shadow *s, const struct shadow_source *source)
     prepare_exchange(s, source);
     enum reason refused = s->arena.has_overflowed ? REASON_NONE : exchange_begin(&s->exchange);
     if (refused == REASON_OVERLOADED) {
-        drop(s, SHADOW_DROP_PENDING);
+        shadow_drop(s, SHADOW_DROP_PENDING);
     } else if (refused != REASON_NONE) {
         finish_failed(s, STATS_SHADOW_ERROR, refused);
     } else {
@@ -394,13 +416,13 @@ static void start(struct shadow *s, const struct shadow_source *source)
         else
             s->message.field_count = 0; /* what they point to goes with the request */
         if (s->arena.has_overflowed)
-            drop(s, SHADOW_DROP_HEAD);
-        else if (!charge(s))
-            drop(s, SHADOW_DROP_MEMORY);
-        else if (source->head->framing == BODY_NONE)
+            shadow_drop(s, SHADOW_DROP_HEAD);
+        else if (!shadow_charge(s))
+            shadow_drop(s, SHADOW_DROP_MEMORY);
+        else if (source->head->framing == BODY_NONE || source->list == NULL)
             complete(s);
         else
-            link_to_request(s, source->list);
+            shadow_link(s, source->list);
     }
 }
 
@@ -413,7 +435,7 @@ static struct shadow *try_create(struct shadow_binding *b, const struct compiled
         return NULL;
     struct shadow *s = shadow_create(b, shadow);
     s->is_probe = is_probe;
-    s->pin = source->pin(source->pin_arg);
+    s->pin = source->pin(source->request);
     return s;
 }
 
@@ -424,33 +446,50 @@ static void join_pair(struct shadow *s, struct pair *p, enum pair_side side)
     s->side = side;
 }
 
-/* A pair is awaited from all its sides before the first of them starts, and so may end. Without room for the control it is
-   compared without one. */
-static struct shadow *begin_compare(struct shadow_binding *b, struct shadow *s, const struct shadow_source *source)
+static void begin_capture(struct shadow *s, const struct shadow_source *source)
 {
-    struct pair *p = capture_begin(b->pool, s->slot, s->shadow, source);
-    if (p == NULL)
+    const struct shadow_config *config = s->shadow->config;
+    bool is_captured = config->compare.is_on || config->record.file.len > 0;
+    struct pair *p = is_captured ? capture_begin(s->pool, s->slot, s->shadow, source) : NULL;
+    if (p != NULL)
+        join_pair(s, p, PAIR_SHADOW);
+}
+
+/* The same again for its control, where it is compared with one. NULL: there is none, or no room for it. */
+static struct shadow *create_control(struct shadow_binding *b, struct shadow *s, const struct shadow_source *source)
+{
+    bool is_wanted = s->pair != NULL && s->shadow->control != NULL && (s->pair->uses & PAIR_FOR_COMPARE) != 0;
+    struct shadow *control = is_wanted ? try_create(b, s->shadow->control, source) : NULL;
+    if (control == NULL)
         return NULL;
-    join_pair(s, p, PAIR_SHADOW);
-    bool has_control = s->shadow->control != NULL && (p->uses & PAIR_FOR_COMPARE) != 0;
-    struct shadow *control = has_control ? try_create(b, s->shadow->control, source) : NULL;
-    if (control != NULL)
-        join_pair(control, p, PAIR_CONTROL);
+    join_pair(control, s->pair, PAIR_CONTROL);
+    pieces_share(&control->body, &b->pool->loop->pieces, &s->body);
+    if (s->trailers != NULL)
+        control->trailers = head_own_trailers(&control->arena, s->trailers);
     return control;
+}
+
+/* A pair is awaited from all its sides before the first of them starts, and so may end. The control goes first: what it is
+   made of may lie in the arena of the other, which may be gone once it was started. */
+void shadow_start(struct shadow *s, struct shadow_binding *b, const struct shadow_source *source)
+{
+    struct shadow *control = create_control(b, s, source);
+    if (control != NULL)
+        start(control, source);
+    start(s, source);
 }
 
 void shadow_begin(struct shadow_binding *b, uint32_t chosen, const struct shadow_source *source)
 {
     for (; chosen != 0; chosen &= chosen - 1) {
-        const struct compiled_shadow *shadow = &source->route->shadows[__builtin_ctz(chosen)];
-        struct shadow *s = try_create(b, shadow, source);
+        struct shadow *s = try_create(b, &source->route->shadows[__builtin_ctz(chosen)], source);
         if (s == NULL)
             continue;
-        bool is_captured = shadow->config->compare.is_on || shadow->config->record.file.len > 0;
-        struct shadow *control = is_captured ? begin_compare(b, s, source) : NULL;
-        start(s, source);
-        if (control != NULL)
-            start(control, source);
+        begin_capture(s, source);
+        if (source->is_reviewed)
+            review_hold(s, b, source);
+        else
+            shadow_start(s, b, source);
     }
 }
 
@@ -460,21 +499,21 @@ static void feed(struct shadow *s, struct chunk *chunk, uint32_t offset, uint32_
 {
     struct loop *loop = s->pool->loop;
     s->fed_bytes += length;
-    if (s->pair != NULL && s->side == PAIR_SHADOW)
+    if (s->pair != NULL && s->side == PAIR_SHADOW && s->hold == NULL)
         capture_request_body(s->pair, chunk->bytes + offset, length);
     if (s->fed_bytes > s->shadow->config->max_body_bytes) {
-        drop(s, SHADOW_DROP_BODY);
+        shadow_drop(s, SHADOW_DROP_BODY);
         return;
     }
     if (length < PACK_BELOW_BYTES)
         pieces_pack(&s->body, &loop->pieces, &loop->chunks, chunk->bytes + offset, length);
     else
         pieces_push(&s->body, &loop->pieces, chunk, offset, length);
-    if (!charge(s))
+    if (!shadow_charge(s))
         send_body(s); /* a fast shadow takes it at once */
-    if (!charge(s))
-        drop(s, SHADOW_DROP_SLOW);
-    else
+    if (!shadow_charge(s))
+        shadow_drop(s, s->hold != NULL ? SHADOW_DROP_MEMORY : SHADOW_DROP_SLOW);
+    else if (s->hold == NULL)
         flush_later(s);
 }
 
@@ -492,12 +531,14 @@ void shadow_feed_end(struct shadow *first, const struct message *trailers)
     for (struct shadow *s = first, *next; s != NULL; s = next) {
         CHECK_MAGIC(s, SHADOW_MAGIC);
         next = s->next;
-        if (s->pair != NULL && s->side == PAIR_SHADOW)
+        if (s->pair != NULL && s->side == PAIR_SHADOW && s->hold == NULL)
             capture_request_end(s->pair);
         if (trailers != NULL)
             s->trailers = head_own_trailers(&s->arena, trailers);
         if (s->arena.has_overflowed)
-            drop(s, SHADOW_DROP_HEAD);
+            shadow_drop(s, SHADOW_DROP_HEAD);
+        else if (s->hold != NULL)
+            review_later(s);
         else
             complete(s);
     }
@@ -508,7 +549,7 @@ void shadow_let_go(struct shadow *first)
     for (struct shadow *s = first, *next; s != NULL; s = next) {
         CHECK_MAGIC(s, SHADOW_MAGIC);
         next = s->next;
-        drop(s, SHADOW_DROP_INCOMPLETE);
+        shadow_drop(s, SHADOW_DROP_INCOMPLETE);
     }
 }
 
@@ -523,15 +564,17 @@ void shadow_pool_init(struct shadow_pool *pool, struct loop *loop, struct stats_
     list_init(&pool->lanes);
     list_init(&pool->live);
     list_init(&pool->flush_due);
+    list_init(&pool->recount_due);
     pool->turn_hook = (struct turn_hook){ .run = shadow_on_turn, .arg = pool };
     loop_add_turn_hook(loop, &pool->turn_hook);
     upstream_set_init(&pool->upstreams, loop, worker_index, worker_count);
+    review_init(pool);
 }
 
 void shadow_pool_stop(struct shadow_pool *pool)
 {
     while (!list_is_empty(&pool->live))
-        drop(LIST_ITEM(pool->live.next, struct shadow, link), SHADOW_DROP_DRAINING);
+        shadow_drop(LIST_ITEM(pool->live.next, struct shadow, link), SHADOW_DROP_DRAINING);
     pool->upstreams.is_draining = true;
     upstream_set_close_idle(&pool->upstreams);
 }

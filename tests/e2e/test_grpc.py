@@ -86,6 +86,7 @@ class World:
         self.ca = Authority(directory)
         certificate = self.ca.make("localhost", "DNS:localhost")
         self.servers = {name: make(certificate) for name, make in SERVERS.items()}
+        self.dark = PythonServer(certificate)
         self.clients = {name: make(self.ca) for name, make in CLIENTS.items()}
         self.proxy = Proxy(
             listeners={"web": {"bind": "127.0.0.1:0"},
@@ -96,6 +97,7 @@ class World:
 
     def upstreams(self):
         patience = {"connect_timeout": f"{DEADLINE_S:.0f}s"}  # their handshakes take what a busy machine gives them
+        yield "dark", {"endpoints": [f"127.0.0.1:{self.dark.ports['clear']}"], "protocol": "http2", **patience}
         for name, server in self.servers.items():
             yield f"{name}-clear", {"endpoints": [f"127.0.0.1:{server.ports['clear']}"], "protocol": "http2", **patience}
             tls = {"ca": self.ca.cert, "sni": "localhost"}
@@ -104,6 +106,9 @@ class World:
     def routes(self):
         """The service that is called is the upstream's name."""
         yield {"name": "closed", "match": {"path": {"prefix": "/closed"}}, "to": "closed"}
+        shadow = {"to": "dark", "methods": ["POST"], "max_body": "8MiB", "timeout": f"{DEADLINE_S:.0f}s",
+                  "compare": {"max_body": "4MiB"}}
+        yield {"name": "copied", "match": {"path": {"prefix": "/copied"}}, "to": "python-clear", "shadow": [shadow]}
         for name in dict(self.upstreams()):
             is_late = {"header": "x-late", "present": True}
             yield {"name": f"late-{name}", "match": {"path": {"exact": f"/{name}/hang"}, "when": is_late},
@@ -111,7 +116,7 @@ class World:
             yield {"name": name, "match": {"path": {"prefix": f"/{name}"}}, "to": name}
 
     def stop(self):
-        for peer in [*self.clients.values(), *self.servers.values()]:
+        for peer in [*self.clients.values(), *self.servers.values(), self.dark]:
             peer.stop()
 
 
@@ -242,3 +247,18 @@ def test_many_calls_at_once(path):
     for n, call in enumerate(calls):
         seen = call.result()
         assert (seen.code, seen.messages) == (0, [(b"call %d" % n)[::-1]]), seen
+
+
+@pytest.mark.parametrize("message", [b"", b"hello", LARGE], ids=["empty", "small", "large"])
+def test_a_shadow_answers_a_copied_call_as_the_primary_does(world, message):
+    path = Path(world, "python", "clear", "python")
+
+    def same():
+        return world.proxy.metric("weir_shadow_compared_total", route="copied", verdict="same")
+
+    before = same()
+    seen = path.call("unary", service="copied", messages=[message])
+    assert (seen.code, seen.messages, seen.trailing["x-trailing"]) == (0, [message[::-1]], "2")
+    wait_for(lambda: same() == before + 1, "both turned the message round")
+    assert world.proxy.metric("weir_shadow_requests_total", route="copied", result="ok") == same()
+    path.client.close()

@@ -37,6 +37,11 @@ local actions = {
     req:set_header("x-gone", nil)
   end,
   path = function(req) req:set_path("/new%2Dpath") end,
+  query = function(req)
+    req:set_query(req:arg("to") or nil)
+    if req.query == "" and req:arg("a") then error("still there") end
+  end,
+  badquery = function(req) req:set_query("a b") end,
   badpath = function(req) req:set_path("/a b") end,
   breakhead = function(req) req:set_header("x-a", "a\\r\\nx-b: c") end,
   hop = function(req) req:set_header("Transfer-Encoding", "chunked") end,
@@ -181,11 +186,15 @@ def test_a_script_edits_what_goes_on(house):
     assert house.v1.last.get("x-set") == "by script" and not house.v1.last.has("x-gone")
     house.proxy.get("/path?q=1", "X-Do: path")
     assert house.v1.last.start == "GET /new%2Dpath?q=1 HTTP/1.1"
+    house.proxy.get("/path?to=x?y%26z", "X-Do: query")
+    assert house.v1.last.start == "GET /path?x?y%26z HTTP/1.1"
+    house.proxy.get("/path?a=1", "X-Do: query")
+    assert house.v1.last.start == "GET /path HTTP/1.1"
 
 
 @pytest.mark.parametrize("action, told", [
     ("unknown", "there is no upstream 'v9'"), ("number", "not a number"), ("crlf", "holds a control character"),
-    ("framing", "belongs to the connection"), ("badpath", "a path begins with /"), ("breakhead", "holds a control character"),
+    ("framing", "belongs to the connection"), ("badpath", "a path begins with /"), ("badquery", "a query has no space"), ("breakhead", "holds a control character"),
     ("hop", "belongs to the connection"), ("many", "too many edits"), ("raise", "raised on purpose"),
 ])
 def test_a_hook_that_fails_is_told_and_the_request_goes_on(house, action, told):

@@ -173,6 +173,44 @@ Test(pieces, a_pack_fills_one_chunk_after_the_other)
     bench_close(&b);
 }
 
+Test(pieces, a_walk_meets_each_once_and_in_order)
+{
+    struct bench b;
+    struct pieces_walk walk = { 0 };
+    bench_open(&b);
+    cr_assert_null(pieces_next(&b.q, &walk), "an empty queue has none");
+    for (int i = 0; i < 2 * PIECES_PER_BLOCK; i++)
+        push_text(&b, i % 2 == 0 ? "a" : "bc");
+    pieces_consume(&b.q, &b.pool, 2);
+    const struct piece *piece;
+    uint32_t bytes = 0, count = 0;
+    for (walk = (struct pieces_walk){ 0 }; (piece = pieces_next(&b.q, &walk)) != NULL; count++) {
+        cr_assert_eq(piece->chunk->bytes[piece->offset], count == 0 ? 'c' : count % 2 == 1 ? 'a' : 'b');
+        bytes += piece->length;
+    }
+    cr_assert_eq(count, 2 * PIECES_PER_BLOCK - 1);
+    cr_assert_eq(bytes, b.q.bytes);
+    bench_close(&b);
+}
+
+Test(pieces, shared_ones_outlive_the_queue_they_came_from)
+{
+    struct bench b;
+    struct pieces other;
+    bench_open(&b);
+    pieces_init(&other);
+    push_text(&b, "one ");
+    pieces_pack(&b.q, &b.pool, &b.chunks, "two ", 4);
+    push_text(&b, "three");
+    pieces_share(&other, &b.pool, &b.q);
+    cr_assert_eq(b.chunks.live_count, 3, "nothing is copied");
+    cr_assert_eq(other.chunk_count, 3);
+    pieces_clear(&b.q, &b.pool);
+    b.q = other;
+    EXPECT_QUEUED(&b, "one two three", 3);
+    bench_close(&b);
+}
+
 /* Against a plain array: any mixture of pushes, packs and steps. */
 Test(pieces, hold_exactly_what_a_plain_array_would)
 {
