@@ -134,6 +134,7 @@ struct limits_config {
     uint32_t connections, connections_per_source;                      /* 0: none */
     uint64_t memory_bytes;                                             /* 0: none */
     uint64_t script_memory_bytes;                                      /* of each state: a worker has one */
+    uint64_t shared_memory_bytes;                                      /* of weir.shared, over all workers */
     int64_t header_timeout_ms, idle_timeout_ms, max_connection_age_ms; /* age 0: none */
 };
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 
 #include <openssl/evp.h>
+#include <string.h>
 
 #define PIECE_BYTES 3072u /* encoded at a time: whole triples, so that only the last piece is padded */
 
@@ -63,4 +64,21 @@ bool base64_read(struct arena *arena, struct slice text, struct slice *out)
     CHECK(length == (int)(text.len / 4 * 3)); /* it counts what padding stands for */
     *out = slice_from((const char *)bytes, (size_t)length - padding_count(text));
     return true;
+}
+
+bool base64url_read(struct arena *arena, struct slice text, struct slice *out)
+{
+    size_t padding = (4 - text.len % 4) % 4;
+    char *plain = arena_alloc(arena, text.len + padding + 1);
+    *out = SLICE("");
+    if (padding == 3)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == '+' || c == '/' || c == '=')
+            return false;
+        plain[i] = (char)(c == '-' ? '+' : c == '_' ? '/' : c);
+    }
+    memset(plain + text.len, '=', padding);
+    return base64_read(arena, slice_from(plain, text.len + padding), out);
 }

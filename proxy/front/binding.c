@@ -53,7 +53,7 @@ struct binding *binding_create(struct front *f, struct snapshot *snapshot, const
     binding_attach_upstreams(b);
     binding_attach_shadows(b);
     if (snapshot->config->scripts != NULL)
-        b->scripts = script_host_create(snapshot->table, f->watchdog, fetch_begin);
+        b->scripts = script_host_create(snapshot->table, f->watchdog, fetch_begin, f->shared);
     list_append(&f->bindings, &b->link);
     return b;
 }

@@ -70,6 +70,7 @@ struct front {
     struct fetch *free_fetches; /* kept for reuse */
     uint32_t fetch_count, free_fetch_count;
     struct watchdog *watchdog; /* shared by all workers: of calls into scripts */
+    struct shared_map *shared; /* likewise: weir.shared */
     struct limits *limits;     /* shared by all workers, lock-free */
     struct access_log access;
     struct http_date date;                     /* what answers without Date get */

@@ -189,9 +189,16 @@ void json_push(struct json *array, struct json *document)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* jansson recurses up to 2,048 levels; what a peer sends is looked at before. Brackets inside strings do not count. */
-static bool is_too_deep(struct slice bytes)
+/* What a text would cost, seen before jansson is let near it: it recurses up to 2,048 levels, and allocates each value. */
+struct shape {
+    size_t depth;       /* the deepest */
+    size_t value_count; /* at most that many: each begins the document, an array, an object, or follows a comma */
+};
+
+/* Brackets and commas inside strings do not count. */
+static struct shape measure(struct slice bytes)
 {
+    struct shape shape = { 0, 1 };
     size_t depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < bytes.len; i++) {
@@ -202,25 +209,55 @@ static bool is_too_deep(struct slice bytes)
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
-            if (++depth > JSON_MAX_DEPTH)
-                return true;
+            shape.value_count++;
+            if (++depth > shape.depth)
+                shape.depth = depth;
+        } else if (c == ',') {
+            shape.value_count++;
         } else if ((c == ']' || c == '}') && depth > 0) {
             depth--;
         }
     }
-    return false;
+    return shape;
 }
 
 struct json *json_parse(struct slice bytes, struct text *error)
 {
+    return json_parse_limited(bytes, &(struct json_limits){ .value_max = SIZE_MAX }, error);
+}
+
+/* What jansson reads from, a KiB at a time. */
+struct source {
+    struct slice rest;
+    const struct json_limits *limits;
+};
+
+static size_t read_piece(void *out, size_t size, void *arg)
+{
+    struct source *s = arg;
+    struct slice piece = slice_first(s->rest, size);
+    if (s->limits->may_go_on != NULL && !s->limits->may_go_on(s->limits->arg))
+        return (size_t)-1;
+    if (piece.len > 0)
+        memcpy(out, piece.ptr, piece.len);
+    s->rest = slice_after(s->rest, piece.len);
+    return piece.len;
+}
+
+struct json *json_parse_limited(struct slice bytes, const struct json_limits *limits, struct text *error)
+{
     /* Duplicate keys are refused because two readers of one document may each take another of them. */
-    if (is_too_deep(bytes)) {
-        text_printf(error, "nested deeper than %d levels", JSON_MAX_DEPTH);
+    struct shape shape = measure(bytes);
+    if (shape.depth > JSON_MAX_DEPTH || shape.value_count > limits->value_max) {
+        if (shape.depth > JSON_MAX_DEPTH)
+            text_printf(error, "nested deeper than %d levels", JSON_MAX_DEPTH);
+        else
+            text_printf(error, "more than %zu values", limits->value_max);
         return NULL;
     }
     json_error_t fault;
-    json_t *parsed =
-        json_loadb(bytes.len ? bytes.ptr : "", bytes.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &fault);
+    struct source source = { bytes, limits };
+    json_t *parsed = json_load_callback(read_piece, &source, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &fault);
     if (parsed == NULL) {
         text_printf(error, "line %d, column %d: %s", fault.line, fault.column, fault.text);
         return NULL;

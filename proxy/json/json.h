@@ -65,6 +65,13 @@ void json_push(struct json *array, struct json *document);
    strings and nesting deeper than JSON_MAX_DEPTH. */
 #define JSON_MAX_DEPTH 64
 struct json *json_parse(struct slice bytes, struct text *error) MUST_CHECK;
+/* The same for texts whose cost has to stay small. Values, members and items included, are what it costs more than bytes. */
+struct json_limits {
+    size_t value_max;
+    bool (*may_go_on)(void *arg); /* asked at each KiB: false ends the parse as a fault does; NULL: nobody asks */
+    void *arg;
+};
+struct json *json_parse_limited(struct slice bytes, const struct json_limits *limits, struct text *error) MUST_CHECK;
 
 /* The member, or NULL when it is absent or `object` is no object (also NULL). */
 const struct json *json_get(const struct json *object, const char *key);

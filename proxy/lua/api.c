@@ -2,10 +2,11 @@
 #include "lua/api.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "config/formats.h"
+#include "lua/module.h"
 #include "lua/sandbox.h"
 #include "lua/vm.h"
 
@@ -17,6 +18,12 @@
 struct script_world *api_world(lua_State *L)
 {
     return vm_of(L)->owner;
+}
+
+struct wall_time api_now(lua_State *L)
+{
+    (void)L;
+    return clock_wall();
 }
 
 static struct slice check_slice(lua_State *L, int index)
@@ -72,7 +79,7 @@ static int weir_upstreams(lua_State *L)
 
 static int weir_now(lua_State *L)
 {
-    lua_pushnumber(L, (double)clock_wall().unix_ms / 1000);
+    lua_pushnumber(L, (double)api_now(L).unix_ms / 1000);
     return 1;
 }
 
@@ -91,11 +98,16 @@ static int weir_log(lua_State *L)
 void api_push(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "hash", weir_hash }, { "segment", weir_segment }, { "upstreams", weir_upstreams },
-        { "now", weir_now },   { "log", weir_log },         { "fetch", api_fetch },
-        { NULL, NULL }
+        { "hash", weir_hash }, { "segment", weir_segment }, { "upstreams", weir_upstreams }, { "now", weir_now },
+        { "log", weir_log },   { "fetch", api_fetch },      { "file", module_file_text },    { NULL, NULL }
     };
     luaL_newlib(L, functions);
+    api_json_push(L);
+    lua_setfield(L, -2, "json");
+    api_jwt_push(L);
+    lua_setfield(L, -2, "jwt");
+    api_shared_push(L);
+    lua_setfield(L, -2, "shared");
 }
 
 /* ---- what a state needs ---------------------------------------------------------------------------------------------------- */
@@ -121,6 +133,8 @@ int api_open(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, SEGMENTS_KEY);
     api_request_open(L);
     api_response_open(L);
+    api_json_open(L);
+    api_jwt_open(L);
     return 0;
 }
 
@@ -132,6 +146,42 @@ uint32_t api_check_upstream(lua_State *L, int index)
     if (lua_rawget(L, -2) != LUA_TNUMBER)
         luaL_error(L, "there is no upstream '%s'", lua_tostring(L, index));
     return (uint32_t)lua_tointeger(L, -1);
+}
+
+/* ---- for functions that hold what is not Lua's ---------------------------------------------------------------------------- */
+
+int api_call_guarded(lua_State *L, lua_CFunction body, void *arg, int result_count)
+{
+    lua_pushcfunction(L, body);
+    lua_insert(L, 1);
+    lua_pushlightuserdata(L, arg);
+    return lua_pcall(L, lua_gettop(L) - 1, result_count, 0);
+}
+
+/* The line is added here: below the guard nobody could tell it. Out of memory has a message of Lua's own, by which it is
+   known further up. */
+int api_end_guarded(lua_State *L, int status, int result_count)
+{
+    if (status == LUA_OK)
+        return result_count;
+    if (status != LUA_ERRMEM) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+void api_check_options(lua_State *L, int table, const char *const *names)
+{
+    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        size_t i = 0;
+        while (names[i] != NULL && strcmp(names[i], key) != 0)
+            i++;
+        if (names[i] == NULL)
+            luaL_error(L, "there is no option '%s'", luaL_tolstring(L, -2, NULL));
+    }
 }
 
 /* ---- objects --------------------------------------------------------------------------------------------------------------- */

@@ -5,6 +5,10 @@
  * that breaks the rules of HTTP would be the proxy's own fault.
  *
  *   weir          api.c            functions that need no request
+ *   weir.json     api_json.c       values as JSON, and back
+ *   weir.jwt      api_jwt.c        is a token signed, and what does it claim
+ *   weir.shared   api_shared.c     values that all workers share
+ *   weir.file     module.c         files beside the script; `require` too
  *   weir.fetch    api_fetch.c      suspends the call until an upstream has answered
  *   req           api_request.c    dies with its call: a script that keeps it gets an error
  *   its body      api_body.c       of a copy alone: nobody waits for the body of a request
@@ -19,9 +23,11 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/pieces.h"
 #include "lua/fetch.h"
+#include "base/pieces.h"
 #include "route/condition.h"
 
 /* What one call may do to heads, so that no script uses up a request's arena. */
@@ -29,6 +35,8 @@
 #define SCRIPT_EDIT_MAX_BYTES     (32u * 1024)
 #define SCRIPT_BODY_MAX_BYTES     (64u * 1024) /* of an answer; it stays in the request's arena until it is sent */
 #define SCRIPT_ANSWER_MAX_HEADERS 64
+#define SCRIPT_JSON_MAX_BYTES     (256u * 1024) /* of a text to decode, and of what encoding gives */
+#define SCRIPT_JSON_MAX_VALUES    32768         /* in a text to decode */
 
 /* An answer of the script's own; in the request's arena. */
 struct script_answer {
@@ -96,9 +104,13 @@ struct script_world {
     const char *script;                              /* whose hook runs: for its log lines */
     script_fetch_fn fetch;                           /* NULL: there are no upstreams here */
     struct log_limit log_limit;
+    struct shared_map *shared;      /* of the process; NULL where no hook runs */
+    struct module_loading *loading; /* while a script's file runs (lua/module.h); else NULL */
 };
 
 struct script_world *api_world(lua_State *L);
+/* The time as scripts see it. */
+struct wall_time api_now(lua_State *L);
 
 /* A body for vm_start: everything a new state needs before its first chunk. */
 int api_open(lua_State *L);
@@ -115,6 +127,13 @@ void api_request_open(lua_State *L);
 int api_body_get(lua_State *L);
 int api_body_set(lua_State *L);
 void api_response_open(lua_State *L);
+void api_json_open(lua_State *L);
+void api_jwt_open(lua_State *L);
+
+/* Push parts of the table `weir`. */
+void api_json_push(lua_State *L);
+void api_jwt_push(lua_State *L);
+void api_shared_push(lua_State *L);
 
 /* Push an object for the call that runs. */
 void api_push_request(lua_State *L);
@@ -136,6 +155,16 @@ struct script_call *api_check_call(lua_State *L, const char *what);
 struct script_call *api_check_object(lua_State *L, int index, const char *kind);
 /* The same of a `req`, the first argument. */
 struct script_call *api_check_request(lua_State *L);
+
+/* Calls `body` with all values on the stack and a light userdata, `arg`, and comes back whatever it raises: what is
+   behind `arg` can be given back before api_end_guarded returns the results, or raises with the caller's line. */
+int api_call_guarded(lua_State *L, lua_CFunction body, void *arg, int result_count);
+int api_end_guarded(lua_State *L, int status, int result_count);
+/* Raises when a table of options has a key that is not among the names (NULL behind them). */
+void api_check_options(lua_State *L, int table, const char *const *names);
+/* A value of json/json.h as one of Lua. */
+struct json;
+void api_push_json(lua_State *L, const struct json *value);
 
 /* A method or field by name, for __index: object and name are arguments, methods and fields upvalues. */
 int api_index(lua_State *L);

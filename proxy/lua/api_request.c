@@ -129,20 +129,27 @@ static int method_header(lua_State *L)
     return 1;
 }
 
+/* A value that is not there is nil, not nothing: tostring(req:cookie("x")) works. */
+static int push_if(lua_State *L, bool is_there, struct slice value)
+{
+    if (is_there)
+        return push(L, value);
+    lua_pushnil(L);
+    return 1;
+}
+
 static int method_cookie(lua_State *L)
 {
-    struct slice value;
-    if (!message_cookie(check_request(L)->request, check_name(L), &value))
-        return 0;
-    return push(L, value);
+    struct slice value = SLICE_NONE;
+    bool is_there = message_cookie(check_request(L)->request, check_name(L), &value);
+    return push_if(L, is_there, value);
 }
 
 static int method_arg(lua_State *L)
 {
-    struct slice value;
-    if (!query_argument(check_request(L)->view->query, check_name(L), &value))
-        return 0;
-    return push(L, value);
+    struct slice value = SLICE_NONE;
+    bool is_there = query_argument(check_request(L)->view->query, check_name(L), &value);
+    return push_if(L, is_there, value);
 }
 
 static int method_set_header(lua_State *L)

@@ -4,8 +4,14 @@
 
 #include <lua.h>
 
-/* The loaded file is on top: runs it in an environment of its own, and leaves the table it returns in its place. Raises what
-   it raises, and when it returns something else. Inside a call (lua/vm.h). */
-void chunk_run(lua_State *L);
+#include "lua/module.h"
+
+/* Pushes a new environment of the sandbox, with `weir` and `require` in it. */
+void chunk_push_environment(lua_State *L);
+
+/* The loaded file is on top: runs it in an environment of its own, loads the modules that its code names, and leaves the table it
+   returns in its place. Raises what it raises, and when it returns something else. Inside a call (lua/vm.h), with
+   world->loading set. */
+void chunk_run(lua_State *L, const struct module_names *names);
 
 #endif

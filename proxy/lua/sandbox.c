@@ -26,6 +26,27 @@ static const struct {
 #undef OURS
 };
 
+/* A function of _G by its own name, others by their library's. */
+#define NAME_IN__G(name)        #name
+#define NAME_IN_coroutine(name) "coroutine"
+#define NAME_IN_math(name)      "math"
+#define NAME_IN_string(name)    "string"
+#define NAME_IN_table(name)     "table"
+#define NAME_IN_utf8(name)      "utf8"
+
+const char *const sandbox_names[] = {
+#define STOCK(library, name)          NAME_IN_##library(name),
+#define BOUNDED(library, name)        NAME_IN_##library(name),
+#define OURS(library, name, function) NAME_IN_##library(name),
+#include "lua/library.def"
+#undef STOCK
+#undef BOUNDED
+#undef OURS
+    "weir",
+    "require",
+};
+const size_t sandbox_name_count = ARRAY_COUNT(sandbox_names);
+
 static const luaL_Reg stock[] = {
     { LUA_GNAME, luaopen_base },        { LUA_COLIBNAME, luaopen_coroutine }, { LUA_MATHLIBNAME, luaopen_math },
     { LUA_STRLIBNAME, luaopen_string }, { LUA_TABLIBNAME, luaopen_table },    { LUA_UTF8LIBNAME, luaopen_utf8 },

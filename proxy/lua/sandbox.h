@@ -9,10 +9,16 @@
 #ifndef LUA_SANDBOX_H
 #define LUA_SANDBOX_H
 
+#include <stddef.h>
+
 #include <lua.h>
 
 /* Loads Lua's libraries into the registry, out of reach. Once for a state; raises when memory is out. */
 void sandbox_open(lua_State *L);
+
+/* The names of globals in a script's environment, those that lua/chunk.c adds too; some more than once. */
+extern const char *const sandbox_names[];
+extern const size_t sandbox_name_count;
 
 /* Pushes a new environment. */
 void sandbox_push_environment(lua_State *L);

@@ -64,7 +64,7 @@ static int load_body(lua_State *L)
     const struct script *s = job->script;
     if (luaL_loadbufferx(L, s->code.ptr, s->code.len, s->source, "b") != LUA_OK)
         return lua_error(L);
-    chunk_run(L);
+    chunk_run(L, &s->names);
     for (unsigned hook = 0; hook < SCRIPT_HOOK_COUNT; hook++)
         if (lua_getfield(L, -1, script_hook_names[hook]) == LUA_TFUNCTION)
             job->hooks[hook] = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -85,8 +85,11 @@ static void state_open(struct script_host *h)
     enum vm_result result = run(h, api_open, NULL, SCRIPT_LOAD_BUDGET_US);
     for (uint32_t i = 0; i < h->set->count; i++) {
         struct load_job job = { &h->set->scripts[i], &h->hooks[i * SCRIPT_HOOK_COUNT] };
+        struct module_loading loading = { .set = &h->set->modules, .directory = script_directory(job.script) };
+        h->world.loading = &loading;
         if (result == VM_OK)
             result = run(h, load_body, &job, SCRIPT_LOAD_BUDGET_US);
+        h->world.loading = NULL;
         if (result != VM_OK)
             complain(h, i, "could not be loaded", result);
         result = VM_OK;
@@ -112,13 +115,15 @@ static void make_room(struct script_host *h)
                          h->waiting_count);
 }
 
-struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch)
+struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch,
+                                       struct shared_map *shared)
 {
     struct script_host *h = memory_zalloc(sizeof(*h));
     h->magic = HOST_MAGIC;
     h->set = table->config->scripts;
     h->dog = dog;
-    h->world = (struct script_world){ .config = table->config, .segments = table->segments, .fetch = fetch };
+    h->world =
+        (struct script_world){ .config = table->config, .segments = table->segments, .fetch = fetch, .shared = shared };
     h->hooks = memory_zalloc(h->set->count * SCRIPT_HOOK_COUNT * sizeof(*h->hooks));
     h->complaints = memory_zalloc(h->set->count * sizeof(*h->complaints));
     h->is_waiter = memory_zalloc(h->set->count * sizeof(*h->is_waiter));
@@ -220,6 +225,7 @@ enum vm_result script_host_call(struct script_host *h, uint32_t script, enum scr
 {
     CHECK_MAGIC(h, HOST_MAGIC);
     CHECK(script < h->set->count && (hook == SCRIPT_ON_RESPONSE) == (call->response != NULL));
+    CHECK((hook == SCRIPT_ON_SHADOW) == (call->copy != NULL));
     CHECK(call->run.co == NULL);
     CHECK((hook == SCRIPT_ON_SHADOW) == (call->copy != NULL));
     if (h->vm->is_full)

@@ -21,7 +21,8 @@
 struct script_host;
 
 /* Everything is borrowed, and outlives it. table->config->scripts must be there. */
-struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch);
+struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch,
+                                       struct shared_map *shared);
 /* No hook may wait. */
 void script_host_destroy(struct script_host *h);
 

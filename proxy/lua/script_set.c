@@ -9,9 +9,10 @@
 #include <lauxlib.h>
 
 #include "base/hash.h"
-#include "base/text.h"
 #include "lua/api.h"
+#include "lua/builtin.h"
 #include "lua/chunk.h"
+#include "lua/compile.h"
 #include "lua/vm.h"
 
 const char *const script_hook_names[SCRIPT_HOOK_COUNT] = {
@@ -22,10 +23,12 @@ const char *const script_hook_names[SCRIPT_HOOK_COUNT] = {
 
 /* One run. */
 struct compile {
+    const struct config_source *source;
     struct config *config;
     struct script_set *set;
     struct err_list *errors;
     struct vm *vm;
+    struct script_world world;
 };
 
 /* One file of it; `arg` of the calls into Lua. */
@@ -33,7 +36,6 @@ struct file_job {
     struct compile *compile;
     struct script *script;
     struct slice text;
-    struct text code; /* grows while Lua writes */
 };
 
 /* ---- telling ----------------------------------------------------------------------------------------------------------- */
@@ -43,11 +45,10 @@ static struct place place_in(const struct script *s, uint32_t line)
     return (struct place){ .file = s->path.ptr, .line = line };
 }
 
-/* "NAME:12: words" and whatever lines follow -> 12 and the words; line 0 when it is of another form. */
-static uint32_t split_message(const struct script *s, struct slice *message)
+/* "NAME:12: words" -> 12 and the words; line 0, and the message as it was, when it is of another form. */
+static uint32_t split_message(const char *source, struct slice *message)
 {
-    struct slice name = slice_from_cstr(s->source + 1);
-    *message = slice_first(*message, slice_find(*message, '\n'));
+    struct slice name = slice_from_cstr(source + 1);
     if (!slice_has_prefix(*message, name))
         return 0;
     struct slice rest = slice_after(*message, name.len);
@@ -62,21 +63,90 @@ static uint32_t split_message(const struct script *s, struct slice *message)
     return (uint32_t)line;
 }
 
+/* The first line of the message, at the place that it begins with: in the script or in one of its modules. Another script's
+   module of the same name is in another folder. */
 static void tell_failure(struct compile *c, const struct script *s)
 {
     struct slice message = slice_from_cstr(c->vm->message);
-    uint32_t line = split_message(s, &message);
-    err_add(c->errors, place_in(s, line), "%.*s", SLICE_ARG(message));
+    message = slice_first(message, slice_find(message, '\n'));
+    struct place place = place_in(s, split_message(s->source, &message));
+    for (const struct module *m = c->set->modules.modules; m != NULL && place.line == 0; m = m->next)
+        if (m->path.ptr[0] != '/' || slice_has_prefix(m->path, script_directory(s))) {
+            uint32_t line = split_message(m->source, &message);
+            if (line != 0)
+                place = (struct place){ .file = m->path.ptr, .line = line };
+        }
+    err_add(c->errors, place, "%.*s", SLICE_ARG(message));
+}
+
+/* ---- names ----------------------------------------------------------------------------------------------------------------- */
+
+struct slice script_directory(const struct script *s)
+{
+    size_t end = s->path.len;
+    while (end > 0 && s->path.ptr[end - 1] != '/')
+        end--;
+    return slice_first(s->path, end);
+}
+
+/* Lua cuts longer names in its messages. */
+static const char *source_of(struct arena *arena, struct slice name)
+{
+    return arena_printf(arena, "=%.*s", SLICE_ARG(slice_first(name, LUA_IDSIZE - 1))).ptr;
+}
+
+static struct slice keep(struct arena *arena, const char *text)
+{
+    return arena_printf(arena, "%s", text);
+}
+
+/* ---- what it brings along ------------------------------------------------------------------------------------------------ */
+
+/* False with errno set. What was read is part of what the configuration is. */
+static bool read_text(struct compile *c, const char *path, struct slice *text)
+{
+    if (!c->source->read_file(c->source->arg, path, c->config->arena, text))
+        return false;
+    uint64_t *digest = &c->config->script_digest;
+    *digest = hash_siphash((struct hash_key){ *digest, 2 }, text->len > 0 ? text->ptr : "", text->len);
+    return true;
+}
+
+/* It is in the set while it is compiled, so that its messages are understood. */
+static const struct module *add_module(lua_State *L, void *arg, const char *path, const char *name)
+{
+    struct compile *c = arg;
+    struct compiled compiled;
+    struct slice text;
+    struct module *m = arena_zalloc(c->config->arena, sizeof *m);
+    if (name != NULL ? !read_text(c, path, &text) : !builtin_find(slice_from_cstr(path), &text))
+        return NULL;
+    m->path = keep(c->config->arena, path);
+    m->source = source_of(c->config->arena, slice_from_cstr(name != NULL ? name : path));
+    m->next = c->set->modules.modules;
+    c->set->modules.modules = m;
+    if (!compile_text(L, text, m->path.ptr, m->source, c->config->arena, c->errors, &compiled))
+        luaL_error(L, "the module '%s' could not be compiled", m->source + 1);
+    lua_pop(L, 1);
+    m->code = compiled.code;
+    m->names = compiled.names;
+    return m;
+}
+
+static const struct module_file *add_file(lua_State *L, void *arg, const char *path)
+{
+    struct compile *c = arg;
+    struct module_file *f = arena_zalloc(c->config->arena, sizeof *f);
+    (void)L;
+    if (!read_text(c, path, &f->text))
+        return NULL;
+    f->path = keep(c->config->arena, path);
+    f->next = c->set->modules.files;
+    c->set->modules.files = f;
+    return f;
 }
 
 /* ---- one file ----------------------------------------------------------------------------------------------------------- */
-
-static int write_code(lua_State *L, const void *bytes, size_t length, void *arg)
-{
-    (void)L;
-    text_add(arg, slice_from(bytes, length));
-    return 0;
-}
 
 /* The line at which the function on top begins; takes it off. */
 static uint32_t line_of_function(lua_State *L)
@@ -130,10 +200,14 @@ static void look_at_hooks(lua_State *L, struct file_job *job)
 static int compile_body(lua_State *L)
 {
     struct file_job *job = lua_touserdata(L, 1);
-    if (luaL_loadbufferx(L, job->text.ptr, job->text.len, job->script->source, "t") != LUA_OK)
-        return lua_error(L);
-    CHECK(lua_dump(L, write_code, &job->code, 0) == 0);
-    chunk_run(L);
+    struct script *s = job->script;
+    struct compiled compiled;
+    if (!compile_text(L, job->text, s->path.ptr, s->source, job->compile->config->arena, job->compile->errors,
+                      &compiled))
+        return 0; /* running it would only tell of one of the names once more */
+    s->code = compiled.code;
+    s->names = compiled.names;
+    chunk_run(L, &s->names);
     look_at_hooks(L, job);
     return 0;
 }
@@ -141,17 +215,22 @@ static int compile_body(lua_State *L)
 static void compile_file(struct compile *c, struct script *s, struct slice text)
 {
     struct file_job job = { .compile = c, .script = s, .text = text };
-    text_init(&job.code);
+    struct module_loading loading = { .set = &c->set->modules,
+                                      .directory = script_directory(s),
+                                      .add_module = add_module,
+                                      .add_file = add_file,
+                                      .arg = c };
+    size_t error_count = c->errors->error_count;
     lua_State *co = vm_coroutine(c->vm);
+    c->world.loading = &loading;
     enum vm_result result = co != NULL ? vm_start(c->vm, co, compile_body, &job, SCRIPT_LOAD_BUDGET_US) : VM_MEMORY;
+    c->world.loading = NULL;
     if (co == NULL)
         err_add(c->errors, place_in(s, 0), "the scripts need more than limits.script_memory");
-    else if (result != VM_OK)
+    else if (result != VM_OK && c->errors->error_count == error_count) /* else what is wrong has been told */
         tell_failure(c, s);
     if (co != NULL)
         vm_release(c->vm, co);
-    s->code = arena_copy(c->config->arena, text_slice(&job.code));
-    text_fini(&job.code);
 }
 
 /* ---- whom it asks: for people ---------------------------------------------------------------------------------------------- */
@@ -190,16 +269,6 @@ static void find_asked(const struct config *config, struct slice text, struct sc
             add_asked(config, named_upstream(slice_after(text, at + call.len)), s);
 }
 
-/* Lua cuts longer names in its messages. */
-static const char *source_name(struct arena *arena, struct slice path)
-{
-    size_t at = path.len;
-    while (at > 0 && path.ptr[at - 1] != '/')
-        at--;
-    struct slice name = slice_first(slice_after(path, at), LUA_IDSIZE - 1);
-    return arena_printf(arena, "=%.*s", SLICE_ARG(name)).ptr;
-}
-
 /* ---- all of them --------------------------------------------------------------------------------------------------------- */
 
 static uint32_t find(const struct script_set *set, struct slice path)
@@ -211,19 +280,15 @@ static uint32_t find(const struct script_set *set, struct slice path)
 }
 
 /* False: it cannot be read, which is told at the route. */
-static bool read_script(struct compile *c, const struct config_source *source, const struct script_config *script,
-                        struct slice *text)
+static bool read_script(struct compile *c, const struct script_config *script, struct slice *text)
 {
-    if (!source->read_file(source->arg, script->path.ptr, c->config->arena, text)) {
+    bool is_read = read_text(c, script->path.ptr, text);
+    if (!is_read)
         err_add(c->errors, script->place, "could not read '%.*s': %s", SLICE_ARG(script->path), strerror(errno));
-        return false;
-    }
-    uint64_t *digest = &c->config->script_digest;
-    *digest = hash_siphash((struct hash_key){ *digest, 2 }, text->len > 0 ? text->ptr : "", text->len);
-    return true;
+    return is_read;
 }
 
-static uint32_t add(struct compile *c, const struct config_source *source, const struct script_config *script)
+static uint32_t add(struct compile *c, const struct script_config *script)
 {
     struct script_set *set = c->set;
     struct slice text;
@@ -231,9 +296,10 @@ static uint32_t add(struct compile *c, const struct config_source *source, const
     if (at < set->count)
         return at;
     set->scripts[at].path = script->path;
-    set->scripts[at].source = source_name(c->config->arena, script->path);
+    set->scripts[at].source =
+        source_of(c->config->arena, slice_after(script->path, script_directory(&set->scripts[at]).len));
     set->count++;
-    if (read_script(c, source, script, &text)) {
+    if (read_script(c, script, &text)) {
         compile_file(c, &set->scripts[at], text);
         find_asked(c->config, text, &set->scripts[at]);
     }
@@ -280,9 +346,12 @@ void script_set_compile(const struct config_source *source, struct config *confi
         return;
     struct vm_limits limits = { .memory_bytes = config->limits.script_memory_bytes };
     struct watchdog *dog = watchdog_create();
-    struct script_world world = { .config = config };
-    struct compile c = { .config = config, .errors = errors, .vm = vm_create(&limits, dog) };
-    c.vm->owner = &world;
+    struct compile c = { .source = source,
+                         .config = config,
+                         .errors = errors,
+                         .vm = vm_create(&limits, dog),
+                         .world = { .config = config } };
+    c.vm->owner = &c.world;
     config->scripts = c.set = arena_zalloc(config->arena, sizeof *c.set);
     c.set->scripts = arena_zalloc_array(config->arena, config->route_count, sizeof *c.set->scripts);
     c.set->of_route = arena_zalloc_array(config->arena, config->route_count, sizeof *c.set->of_route);
@@ -291,7 +360,7 @@ void script_set_compile(const struct config_source *source, struct config *confi
     else
         for (size_t i = 0; i < config->route_count; i++)
             c.set->of_route[i] =
-                config->routes[i].script.path.len > 0 ? add(&c, source, &config->routes[i].script) : CONFIG_NONE;
+                config->routes[i].script.path.len > 0 ? add(&c, &config->routes[i].script) : CONFIG_NONE;
     look_for_idle_hooks(&c);
     vm_destroy(c.vm);
     watchdog_destroy(dog);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "config/load.h"
+#include "lua/module.h"
 
 enum script_hook { SCRIPT_ON_REQUEST, SCRIPT_ON_RESPONSE, SCRIPT_ON_SHADOW, SCRIPT_HOOK_COUNT };
 extern const char *const script_hook_names[SCRIPT_HOOK_COUNT];
@@ -18,10 +19,11 @@ extern const char *const script_hook_names[SCRIPT_HOOK_COUNT];
 #define SCRIPT_LOAD_BUDGET_US 50000
 
 struct script {
-    struct slice path;  /* absolute, NUL behind it: also its name in metrics and logs */
-    const char *source; /* what Lua calls it: "=targeting.lua", so that messages say targeting.lua:12 */
-    struct slice code;  /* bytecode of this very Lua, made here; no other bytecode is ever loaded */
-    struct slice asks;  /* "a, b": whom its text names in weir.fetch, as far as that can be told; empty: it has none */
+    struct slice path;         /* absolute, NUL behind it: also its name in metrics and logs */
+    const char *source;        /* what Lua calls it: "=targeting.lua", so that messages say targeting.lua:12 */
+    struct slice code;         /* bytecode of this very Lua, made here; no other bytecode is ever loaded */
+    struct module_names names; /* of modules, in the code */
+    struct slice asks; /* "a, b": whom its text names in weir.fetch, as far as that can be told; empty: it has none */
     bool has_hook[SCRIPT_HOOK_COUNT];
 };
 
@@ -30,7 +32,11 @@ struct script_set {
     struct script *scripts; /* in the order of the file */
     uint32_t count;
     uint32_t *of_route; /* by index of config->routes; CONFIG_NONE: none */
+    struct module_set modules;
 };
+
+/* The folder of a script, with its last "/". */
+struct slice script_directory(const struct script *s);
 
 /* config_source.compile_scripts. Leaves config->scripts NULL when no route has a script. */
 void script_set_compile(const struct config_source *source, struct config *config, struct err_list *errors);

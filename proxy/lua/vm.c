@@ -17,11 +17,16 @@ const char *const vm_result_names[] = {
 
 /* ---- cutting off --------------------------------------------------------------------------------------------------- */
 
+static bool is_cut(enum vm_result cut)
+{
+    return cut == VM_TIMEOUT || cut == VM_MEMORY;
+}
+
 /* Raises when the call is over; `level`: 0 when the script's function is the one that runs, 1 when it called ours. */
 static void check_cut(lua_State *L, int level)
 {
     enum vm_result cut = vm_of(L)->cut;
-    if (cut != VM_TIMEOUT && cut != VM_MEMORY)
+    if (!is_cut(cut))
         return;
     luaL_where(L, level);
     lua_pushstring(L, cut == VM_TIMEOUT ? "the call used up its time" : "the call used up its memory");
@@ -72,6 +77,12 @@ void vm_check(lua_State *L)
 {
     LET_SIGNALS_IN();
     check_cut(L, 1);
+}
+
+bool vm_is_over(lua_State *L)
+{
+    LET_SIGNALS_IN();
+    return is_cut(vm_of(L)->cut);
 }
 
 static void arm(lua_State *L)
@@ -265,14 +276,18 @@ static size_t call_limit(const struct vm *vm)
     return limit < vm->hard_bytes ? limit : vm->hard_bytes;
 }
 
-/* Left alone, Lua would wait until there is twice as much as it found last time: more than it may have. */
+/* Left alone, Lua would wait until there is twice as much as it found last time: more than it may have. A collection that began
+   while the coroutine of a call that was cut off still held what it had made keeps that as well: only when the next one ends
+   above the limit too, it is what the scripts keep. */
 static void collect(struct vm *vm)
 {
     if (!vm->is_collecting && vm->used_bytes <= vm->soft_bytes - vm->soft_bytes / 4)
         return;
     vm->is_collecting = lua_gc(vm->state, LUA_GCSTEP, COLLECT_STEP_KIB) == 0;
-    if (!vm->is_collecting)
-        vm->is_full = vm->used_bytes > vm->soft_bytes;
+    if (vm->is_collecting)
+        return;
+    vm->is_full = vm->used_bytes > vm->soft_bytes && vm->is_nearly_full;
+    vm->is_nearly_full = vm->used_bytes > vm->soft_bytes;
 }
 
 static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, int64_t budget_us)

@@ -52,7 +52,8 @@ struct vm {
     size_t soft_bytes, hard_bytes; /* limits between calls, and always */
     size_t call_bytes;             /* limit of the call that runs: at it, the call is over */
     bool is_collecting;            /* a call left much garbage: each call's end does a part of a collection */
-    bool is_full;                  /* and that did not help: what the scripts keep is over the limit */
+    bool is_nearly_full;           /* the last one ended over the limit */
+    bool is_full;                  /* and so did the one before: what the scripts keep is over the limit */
     volatile enum vm_result cut;   /* VM_TIMEOUT or VM_MEMORY: the call that runs is over. Else VM_OK */
     struct call_watch watch;
     void *owner;                    /* whose functions run in it (lua/api.h); never looked into here */
@@ -92,6 +93,8 @@ bool vm_is_call(lua_State *L, int index);
 
 /* In loops of our own C functions: raises when the call is over. */
 void vm_check(lua_State *L);
+/* The same as a question, where nothing may be raised. */
+bool vm_is_over(lua_State *L);
 
 /* Runs a coroutine of the script's inside the call that runs, on behalf of coroutine.resume. Same results as lua_resume. */
 int vm_resume_nested(lua_State *from, lua_State *co, int argument_count, int *result_count);

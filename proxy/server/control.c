@@ -59,6 +59,8 @@ static void get_metrics(void *arg, struct metrics_facts *out)
     const struct tls_set *tls = publisher_snapshot(&s->publisher)->config->tls;
     out->certificates = tls->certificates;
     out->certificate_count = tls->certificate_count;
+    const struct shared_stats shared = shared_map_stats(s->shared);
+    out->shared = (struct metrics_shared){ shared.entry_count, shared.used_bytes, shared.evicted_count };
     const struct records *records = recorder_records(s->recorder);
     out->records.written_count = records_written_count(records);
     out->records.lost_count = records_lost_count(records);

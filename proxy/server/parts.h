@@ -17,6 +17,7 @@
 #include "server/sockets.h"
 #include "server/state_dir.h"
 #include "server/watch.h"
+#include "lua/shared_map.h"
 #include "lua/watchdog.h"
 #include "shadow/comparer.h"
 #include "shadow/recorder.h"
@@ -43,6 +44,7 @@ struct server {
     struct comparer *comparer;
     struct recorder *recorder; /* works on the comparer's thread */
     struct watchdog *watchdog; /* of the workers' calls into scripts */
+    struct shared_map *shared; /* what scripts have in common */
     struct state_dir state_dir;
     struct socket_set sockets;
     struct store *store;

@@ -195,6 +195,7 @@ static void publish(struct server *s, struct snapshot *snapshot)
     server_watch_names(s);
     memory_free(fds);
     log_set_level(snapshot->config->log.level);
+    shared_map_set_limit(s->shared, snapshot->config->limits.shared_memory_bytes);
     admin_configure(s->admin, &snapshot->config->admin, snapshot->config->tls->admin);
 }
 

@@ -91,6 +91,7 @@ static void worker_begin(struct server *s, uint32_t index, int *fds)
         .shadow_places = s->shadow_places,
         .comparer = s->comparer,
         .watchdog = s->watchdog,
+        .shared = s->shared,
         .ticket_keys = &s->ticket_keys,
         .pseudonym = slice_from_cstr(s->pseudonym),
         .worker_count = s->worker_count,
@@ -172,11 +173,12 @@ static bool root_drop(struct server *s, const struct config *config, struct err_
     return identity_assume(&identity, errors);
 }
 
-static void publisher_begin(struct server *s)
+static void publisher_begin(struct server *s, const struct config *config)
 {
     s->stats = stats_create(s->worker_count);
     s->limits = limits_create();
     s->watchdog = watchdog_create();
+    s->shared = shared_map_create(config->limits.shared_memory_bytes);
     s->places = places_create();
     s->shadow_places = places_create();
     publisher_init(&s->publisher, s->loop, s->worker_count);
@@ -193,7 +195,7 @@ static bool prepare(struct server *s, const struct config *config, struct err_li
     s->worker_count = choose_worker_count(s->options, config);
     restart_settings_read(&s->at_start, config);
     log_set_level(config->log.level);
-    publisher_begin(s);
+    publisher_begin(s, config);
     if (!fd_limit_raise(config, s->worker_count, errors) || !outside_open(s, config, errors) ||
         !root_drop(s, config, errors))
         return false;
@@ -266,6 +268,7 @@ static void serving_end(struct server *s)
     publisher_fini(&s->publisher);
     limits_destroy(s->limits);
     watchdog_destroy(s->watchdog);
+    shared_map_destroy(s->shared);
     places_destroy(s->places);
     places_destroy(s->shadow_places);
     stats_destroy(s->stats);

@@ -231,6 +231,7 @@ static void worker_set_up(struct worker *w)
     front_init(&w->front, w->loop, o->stats, o->index, o->worker_count);
     w->front.limits = o->limits;
     w->front.watchdog = o->watchdog;
+    w->front.shared = o->shared;
     front_set_places(&w->front, o->places, o->shadow_places, o->comparer);
     front_set_pseudonym(&w->front, o->pseudonym);
     w->front.on_binding_unused = on_binding_unused;

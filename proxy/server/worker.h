@@ -22,6 +22,7 @@
 struct limits;
 struct places;
 struct watchdog;
+struct shared_map;
 struct worker;
 
 /* From the main thread to a worker. All of them take effect at a turn's boundary. */
@@ -65,6 +66,7 @@ struct worker_options {
     struct places *shadow_places;              /* likewise: of copies under way */
     struct comparer *comparer;                 /* likewise */
     struct watchdog *watchdog;                 /* likewise */
+    struct shared_map *shared;                 /* likewise */
     const struct tls_ticket_keys *ticket_keys; /* the first; copied */
     struct slice pseudonym;                    /* "weir-5f3a9c21": names this process in Via; outlives the worker */
     uint32_t worker_count;                     /* max_connections of upstreams are divided among so many */

@@ -364,6 +364,16 @@ static void write_scripts(struct expose *e, const struct stats *stats)
     }
 }
 
+static void write_shared(struct expose *e, const struct metrics_shared *shared)
+{
+    expose_family(e, EXPOSE_GAUGE, "weir_shared_entries", "Values that scripts have in weir.shared");
+    expose_u64(e, NULL, 0, shared->entry_count);
+    expose_family(e, EXPOSE_GAUGE, "weir_shared_memory_bytes", "Memory that they take");
+    expose_u64(e, NULL, 0, shared->used_bytes);
+    expose_family(e, EXPOSE_COUNTER, "weir_shared_evicted_total", "Values that went for others, before their time");
+    expose_u64(e, NULL, 0, shared->evicted_count);
+}
+
 static void write_config(struct expose *e, const struct metrics_config *config)
 {
     const struct {
@@ -443,6 +453,7 @@ void metrics_write(struct text *out, enum expose_format format, const struct sta
     write_shadow_drops(&e, stats);
     write_shadow_verdicts(&e, stats);
     write_scripts(&e, stats);
+    write_shared(&e, &facts->shared);
     write_config(&e, &facts->config);
     struct expose_label version = { "version", slice_from_cstr(facts->version) };
     expose_family(&e, EXPOSE_GAUGE, "weir_build_info", "Always 1; the version is a label");

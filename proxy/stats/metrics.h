@@ -40,11 +40,17 @@ struct metrics_records {
     uint64_t written_count, lost_count;
 };
 
+/* weir.shared (lua/shared_map.h). */
+struct metrics_shared {
+    uint64_t entry_count, used_bytes, evicted_count;
+};
+
 struct metrics_facts {
     const char *version;
     const struct metrics_certificate *certificates;
     size_t certificate_count;
     struct metrics_records records;
+    struct metrics_shared shared;
     struct metrics_process process;
     struct metrics_config config;
 };

@@ -373,6 +373,7 @@ def check(directory, text, script="hooks.lua", command="check", *arguments):
     ("\nos.exit()\nreturn {}", "2", "unknown global 'os'"),
     ("weir.log('warn', 'x')\nreturn {}", "1", "weir.log works in hooks only"),
     ("x = 1\nreturn {}", "1", "cannot make a global 'x'"),
+    ("return { on_request = function(req)\n  local x = tonmuber(req:arg('x'))\nend }", "2:13", "unknown global 'tonmuber' (did you mean 'tonumber'?)"),
     ("\x1bLua", None, "attempt to load a binary chunk"),
 ])
 def test_check_tells_what_is_wrong_with_a_script_and_where(tmp_path, text, line, told):
@@ -380,7 +381,7 @@ def test_check_tells_what_is_wrong_with_a_script_and_where(tmp_path, text, line,
     assert done.returncode == 1
     assert told in done.stderr
     if line:
-        assert f"{tmp_path}/hooks.lua:{line}: " in done.stderr
+        assert f"{tmp_path}/hooks.lua:{line}:" in done.stderr
     else:
         assert f"{tmp_path}/hooks.lua" in done.stderr
 

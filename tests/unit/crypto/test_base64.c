@@ -61,3 +61,17 @@ Test(base64, one_form_only)
         cr_assert_not(base64_read(&arena, slice_from_cstr(wrong[i]), &out), "\"%s\" was taken", wrong[i]);
     arena_reset(&arena);
 }
+
+Test(base64, the_alphabet_of_urls_has_no_padding)
+{
+    struct arena arena;
+    struct slice out;
+    arena_init(&arena, NULL, 0);
+    cr_assert(base64url_read(&arena, SLICE("-_-_"), &out) && slice_equal(out, SLICE("\xfb\xff\xbf")));
+    cr_assert(base64url_read(&arena, SLICE("Zm9vYg"), &out) && slice_equal(out, SLICE("foob")));
+    cr_assert(base64url_read(&arena, SLICE(""), &out) && out.len == 0);
+    static const char *const refused[] = { "Zg==", "+/+/", "Z", "Zh", "Zm9vYh", "Zm 9", "Zm9v\n", "Zm9vY" };
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++)
+        cr_assert_not(base64url_read(&arena, slice_from_cstr(refused[i]), &out), "%s", refused[i]);
+    arena_reset(&arena);
+}

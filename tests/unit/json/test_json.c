@@ -181,3 +181,50 @@ Test(json, the_canonical_form_knows_neither_order_nor_blanks_but_every_value)
     assert_canonical("1.0", "1.0");
     assert_canonical("[0.10000000000000001,0.10000000000000002]", "[0.10000000000000001,0.10000000000000002]");
 }
+
+Test(json, values_are_counted_before_they_are_parsed)
+{
+    static const struct {
+        const char *text;
+        size_t count; /* of values, or one too many */
+    } cases[] = { { "[1,2]", 3 }, { "{\"a\":[],\"b,[\":\"c,\\\",\"}", 4 }, { "7", 1 } };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct text error;
+        text_init(&error);
+        struct json_limits limits = { .value_max = cases[i].count };
+        struct json *parsed = json_parse_limited(slice_from_cstr(cases[i].text), &limits, &error);
+        cr_assert_not_null(parsed, "%s: %.*s", cases[i].text, SLICE_ARG(text_slice(&error)));
+        json_destroy(parsed);
+        limits.value_max--;
+        cr_assert_null(json_parse_limited(slice_from_cstr(cases[i].text), &limits, &error));
+        cr_assert_eq(slice_find(text_slice(&error), 'm'), 0, "more than N values");
+        text_fini(&error);
+    }
+}
+
+static bool count_down(void *arg)
+{
+    return (*(int *)arg)-- > 0;
+}
+
+Test(json, a_parse_can_be_ended_from_outside)
+{
+    struct text document, error;
+    text_init(&document);
+    text_init(&error);
+    text_add_char(&document, '[');
+    for (int i = 0; i < 5000; i++)
+        text_add_cstr(&document, "1,");
+    text_add_cstr(&document, "1]");
+    int left = 1000;
+    struct json_limits limits = { .value_max = SIZE_MAX, .may_go_on = count_down, .arg = &left };
+    struct json *parsed = json_parse_limited(text_slice(&document), &limits, &error);
+    cr_assert_eq(json_count(parsed), 5001);
+    json_destroy(parsed);
+    cr_assert_lt(left, 992, "asked at each KiB");
+    left = 4;
+    cr_assert_null(json_parse_limited(text_slice(&document), &limits, &error));
+    cr_assert_eq(left, -1);
+    text_fini(&document);
+    text_fini(&error);
+}

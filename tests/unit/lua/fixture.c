@@ -8,25 +8,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lua/sandbox.h"
+#include "lua/api.h"
+#include "lua/chunk.h"
 
 struct job {
     struct script_test *test;
     const char *code;
 };
 
-static int open_libraries(lua_State *L)
-{
-    sandbox_open(L);
-    return 0;
-}
-
 static int run_code(lua_State *L)
 {
     struct job *job = lua_touserdata(L, 1);
     if (luaL_loadbufferx(L, job->code, strlen(job->code), "=test", "t") != LUA_OK)
         return lua_error(L);
-    sandbox_push_environment(L);
+    chunk_push_environment(L);
     cr_assert_str_eq(lua_setupvalue(L, -2, 1), "_ENV");
     lua_call(L, 0, 1);
     snprintf(job->test->result, sizeof(job->test->result), "%s", luaL_tolstring(L, -1, NULL));
@@ -37,7 +32,7 @@ static enum vm_result run(struct script_test *t, lua_CFunction body, void *arg)
 {
     lua_State *co = vm_coroutine(t->vm);
     cr_assert_not_null(co);
-    enum vm_result result = vm_start(t->vm, co, body, arg, FIXTURE_BUDGET_US);
+    enum vm_result result = vm_start(t->vm, co, body, arg, t->budget_us);
     vm_release(t->vm, co);
     return result;
 }
@@ -45,9 +40,12 @@ static enum vm_result run(struct script_test *t, lua_CFunction body, void *arg)
 void script_test_open(struct script_test *t)
 {
     struct vm_limits limits = { .memory_bytes = FIXTURE_MEMORY_BYTES };
-    *t = (struct script_test){ .dog = watchdog_create() };
+    static const struct config empty;
+    *t =
+        (struct script_test){ .dog = watchdog_create(), .world = { .config = &empty }, .budget_us = FIXTURE_BUDGET_US };
     t->vm = vm_create(&limits, t->dog);
-    cr_assert_eq(run(t, open_libraries, NULL), VM_OK);
+    t->vm->owner = &t->world;
+    cr_assert_eq(run(t, api_open, NULL), VM_OK);
 }
 
 void script_test_close(struct script_test *t)

@@ -2,6 +2,7 @@
 #ifndef TESTS_LUA_FIXTURE_H
 #define TESTS_LUA_FIXTURE_H
 
+#include "lua/api.h"
 #include "lua/vm.h"
 
 #define FIXTURE_MEMORY_BYTES (8u << 20)
@@ -10,10 +11,12 @@
 struct script_test {
     struct watchdog *dog;
     struct vm *vm;
+    struct script_world world; /* of an empty configuration */
+    int64_t budget_us;
     char result[1024]; /* tostring() of what the last code returned */
 };
 
-/* With the libraries of lua/sandbox.h. */
+/* With everything that a script finds (lua/chunk.h). */
 void script_test_open(struct script_test *t);
 void script_test_close(struct script_test *t);
 

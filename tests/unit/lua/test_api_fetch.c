@@ -104,7 +104,7 @@ static void open_script(const char *script)
     cr_assert_not_null(t.config, "%s", errors.first != NULL ? err_format(&t.arena, errors.first).ptr : "");
     t.dog = watchdog_create();
     table.config = t.config;
-    t.host = script_host_create(&table, t.dog, fake_fetch);
+    t.host = script_host_create(&table, t.dog, fake_fetch, NULL);
     message_init(&t.request, &t.arena, 4);
 }
 

@@ -9,7 +9,7 @@
 
 /* Files made up by a test, by the ends of their names. */
 struct made_up {
-    const char *names[2], *texts[2];
+    const char *names[5], *texts[5];
     unsigned read_count;
 };
 
@@ -171,6 +171,14 @@ Test(script_set, problems_are_told_at_their_line)
                    "/d/x.lua:2: there is no hook 'on_respond' (did you mean 'on_response'?)\n");
     expect_problem("return {\n on_requets = function() end }",
                    "/d/x.lua:2: there is no hook 'on_requets' (did you mean 'on_request'?)\n");
+    expect_problem("local x = weri.now()\nreturn { on_request = function(r)\n y = pint(x, y)\n z() end, os }",
+                   "/d/x.lua:1:11: unknown global 'weri' (did you mean 'weir'?)\n"
+                   "/d/x.lua:3:2: cannot make a global 'y' (write `local`)\n"
+                   "/d/x.lua:3:6: unknown global 'pint'\n"
+                   "/d/x.lua:4:2: unknown global 'z'\n"
+                   "/d/x.lua:4:11: unknown global 'os'\n");
+    expect_problem("rawset(_ENV, 'x', 1)\nreturn { on_request = function() end, y }",
+                   "/d/x.lua:2: unknown global 'y'\n"); /* the guard's word, at run time */
     expect_problem("return {\n whatever = function() end }", "/d/x.lua:2: there is no hook 'whatever'\n");
     expect_problem("return { function() end }", "/d/x.lua:1: there is no hook '1'\n");
     expect_problem("return { on_request = true }", "/d/x.lua: 'on_request' is not a function\n");
