@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <lauxlib.h>
 
@@ -112,6 +113,14 @@ static bool read_text(struct compile *c, const char *path, struct slice *text)
     return true;
 }
 
+/* A pipe or a device would keep a reload waiting. What is not there at all is told by who reads it. */
+static void check_regular(lua_State *L, const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        luaL_error(L, "'%s' is not a regular file", path);
+}
+
 /* It is in the set while it is compiled, so that its messages are understood. */
 static const struct module *add_module(lua_State *L, void *arg, const char *path, const char *name)
 {
@@ -119,6 +128,8 @@ static const struct module *add_module(lua_State *L, void *arg, const char *path
     struct compiled compiled;
     struct slice text;
     struct module *m = arena_zalloc(c->config->arena, sizeof *m);
+    if (name != NULL)
+        check_regular(L, path);
     if (name != NULL ? !read_text(c, path, &text) : !builtin_find(slice_from_cstr(path), &text))
         return NULL;
     m->path = keep(c->config->arena, path);
@@ -137,7 +148,7 @@ static const struct module_file *add_file(lua_State *L, void *arg, const char *p
 {
     struct compile *c = arg;
     struct module_file *f = arena_zalloc(c->config->arena, sizeof *f);
-    (void)L;
+    check_regular(L, path);
     if (!read_text(c, path, &f->text))
         return NULL;
     f->path = keep(c->config->arena, path);

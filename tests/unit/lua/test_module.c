@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lua/script_set.h"
 
@@ -19,17 +22,17 @@ struct folder {
 static struct arena arena;
 static struct err_list errors;
 
-static void open(void)
+static void begin(void)
 {
     arena_init(&arena, NULL, 0);
 }
 
-static void close(void)
+static void end(void)
 {
     arena_reset(&arena);
 }
 
-TestSuite(module, .init = open, .fini = close);
+TestSuite(module, .init = begin, .fini = end);
 
 static bool read_file(void *arg, const char *path, struct arena *to, struct slice *out)
 {
@@ -50,7 +53,7 @@ static const char *get_env(void *arg, const char *name)
     return folder->names[1] != NULL && strcmp(folder->names[1], "/d/y.lua") == 0 ? "y.lua" : "x.lua";
 }
 
-static struct config *load(struct folder *folder)
+static struct config *load_from(const char *directory, struct folder *folder)
 {
     static const char yaml[] = "listeners: { web: { bind: 127.0.0.1:8080 } }\n"
                                "upstreams: { a: { endpoints: [ 127.0.0.1:1 ] } }\n"
@@ -59,10 +62,15 @@ static struct config *load(struct folder *folder)
     struct config_source source = { .get_env = get_env,
                                     .read_file = read_file,
                                     .compile_scripts = script_set_compile,
-                                    .directory = "/d",
+                                    .directory = directory,
                                     .arg = folder };
     err_list_init(&errors, &arena);
     return config_load_bytes(&arena, "weir.yaml", SLICE(yaml), &source, &errors);
+}
+
+static struct config *load(struct folder *folder)
+{
+    return load_from("/d", folder);
 }
 
 static const char *problems(void)
@@ -231,6 +239,24 @@ Test(module, a_file_has_a_limit_and_is_part_of_the_configuration)
     text[SCRIPT_FILE_MAX_BYTES] = 'x';
     cr_assert_null(load(&folder));
     cr_assert_not_null(strstr(problems(), "'/d/a' is longer than 65536 bytes"), "%s", problems());
+}
+
+/* Opening a pipe would wait for who writes into it. */
+Test(module, only_regular_files_are_read)
+{
+    static const char *const scripts[] = { "weir.file('m.lua')" HOOK, "require('m')" HOOK };
+    char directory[] = "/tmp/weir-module-XXXXXX", script[64], pipe[64];
+    cr_assert_not_null(mkdtemp(directory));
+    snprintf(script, sizeof script, "%s/x.lua", directory);
+    snprintf(pipe, sizeof pipe, "%s/m.lua", directory);
+    cr_assert_eq(mkfifo(pipe, 0600), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(scripts); i++) {
+        struct folder folder = { { script, pipe }, { scripts[i], "" } };
+        cr_assert_null(load_from(directory, &folder));
+        cr_assert_not_null(strstr(problems(), "m.lua' is not a regular file"), "%s", problems());
+    }
+    unlink(pipe);
+    rmdir(directory);
 }
 
 /* ---- modules of the binary ----------------------------------------------------------------------------------------------- */
