@@ -140,6 +140,12 @@ void script_host_destroy(struct script_host *h)
     memory_free(h);
 }
 
+size_t script_host_memory_bytes(const struct script_host *h)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    return h->vm->used_bytes;
+}
+
 /* ---- calls ----------------------------------------------------------------------------------------------------------------- */
 
 static int finish_hook(lua_State *L, int status, lua_KContext context)

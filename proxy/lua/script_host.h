@@ -37,6 +37,9 @@ enum vm_result script_host_continue(struct script_host *h, struct script_call *c
 /* Of a hook that waits, or none. */
 void script_host_abandon(struct script_host *h, struct script_call *call);
 
+/* What its state holds, garbage included. */
+size_t script_host_memory_bytes(const struct script_host *h);
+
 /* The request has ended: its ctx goes. */
 void script_host_forget(struct script_host *h, struct script_call *call);
 

@@ -289,6 +289,8 @@ def test_what_scripts_keep_is_bounded(house):
     answers = [client.get("/").body for _ in range(80)]
     assert answers[0] == b"1" and answers.count(b"1") > 1, "its state was made anew"
     assert max(int(body) for body in answers if body != b"v1") < 40, "of 60 kB each, in 1 MiB and a half"
+    held = wait_for(lambda: house.proxy.metric("weir_script_memory_bytes"), "the state's memory is published")
+    assert held <= 1.5 * 1024 * 1024
 
 
 def test_http2_requests_have_their_hooks_too(house):
