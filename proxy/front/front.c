@@ -134,11 +134,11 @@ void front_fini(struct front *f)
     fetch_free_all(f);
 }
 
-void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights)
+void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights, struct script_host *scripts)
 {
     CHECK_MAGIC(f, FRONT_MAGIC);
     struct binding *old = f->current;
-    f->current = binding_create(f, snapshot, weights);
+    f->current = binding_create(f, snapshot, weights, scripts);
     for (size_t i = 0; i < snapshot->config->upstream_count; i++)
         upstream_probe(f->current->upstreams[i]);
     if (old != NULL)

@@ -125,7 +125,20 @@ struct script_host *script_host_create(const struct route_table *table, struct w
     for (uint32_t i = 0; i < h->set->count; i++)
         h->is_waiter[i] = h->set->scripts[i].asks.len > 0;
     state_open(h);
+    vm_detach(h->vm);
     return h;
+}
+
+void script_host_attach(struct script_host *h)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    vm_attach(h->vm);
+}
+
+void script_host_detach(struct script_host *h)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    vm_detach(h->vm);
 }
 
 void script_host_destroy(struct script_host *h)

@@ -1,15 +1,18 @@
 /* lua/script_host.h - the scripts of a snapshot as one worker runs them: a state, and the hooks in it.
  *
- *   script_host_create -> script_host_call ... script_host_forget ... -> script_host_destroy
- *                            | VM_SUSPENDED: weir.fetch waits            ^
- *                            +-> script_host_continue, again and again --+
- *                            +-> script_host_abandon: nobody wants its word any more
+ *   script_host_create -> attach -> script_host_call ... script_host_forget ... -> detach -> script_host_destroy
+ *                                      | VM_SUSPENDED: weir.fetch waits            ^
+ *                                      +-> script_host_continue, again and again --+
+ *                                      +-> script_host_abandon: nobody wants its word any more
+ *
+ * Making one runs every script's file, up to SCRIPT_LOAD_BUDGET_US each, and freeing what scripts keep takes its time, too: so
+ * both are the main thread's work, and a worker, which must not wait, has it in between.
  *
  * A state that the scripts have filled (what they keep is over limits.script_memory) is thrown away before the next call
  * and made anew: what they kept, also in `ctx`, is gone then, and said so in the log. While hooks wait in it, it stays:
  * weir.fetch then answers nil, "overloaded", so that they become fewer, and what a call may take is bounded all the same.
  *
- * Owner: the worker's binding. Thread: the worker's. Calls do not nest. */
+ * Owner: the worker's binding, from the order to swap until it reports the snapshot unused. Calls do not nest. */
 #ifndef LUA_SCRIPT_HOST_H
 #define LUA_SCRIPT_HOST_H
 
@@ -24,6 +27,10 @@ struct script_host;
 struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch);
 /* No hook may wait. */
 void script_host_destroy(struct script_host *h);
+
+/* By the thread that makes the calls, before the first and after the last. */
+void script_host_attach(struct script_host *h);
+void script_host_detach(struct script_host *h);
 
 /* Runs a hook that the script has. VM_OK: what it returned is in the call. VM_SUSPENDED: on_request waits, see above;
    the call stays where it is. Else nothing is in it but the edits that the hook had made, and the log has why, with a

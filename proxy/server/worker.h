@@ -21,6 +21,7 @@
 
 struct limits;
 struct places;
+struct script_host;
 struct watchdog;
 struct worker;
 
@@ -47,8 +48,9 @@ enum worker_report {
 struct worker_report_mail {
     struct mail mail; /* kind: enum worker_report */
     uint32_t worker_index;
-    uint64_t generation; /* of what the report speaks of; 0 for NOT_ACCEPTING and DRAINED */
-    uint32_t swap_us;    /* SWAPPED only */
+    uint64_t generation;         /* of what the report speaks of; 0 for NOT_ACCEPTING and DRAINED */
+    uint32_t swap_us;            /* SWAPPED only */
+    struct script_host *scripts; /* SNAPSHOT_UNUSED: for the main thread to destroy; NULL: there were none */
 };
 
 struct worker_options {

@@ -54,12 +54,14 @@ bool hooks_open(struct hooks *h, struct slice script, struct slice second)
     h->table = route_table_build(&h->arena, h->config, &h->errors);
     h->dog = watchdog_create();
     h->host = script_host_create(h->table, h->dog, NULL);
+    script_host_attach(h->host);
     return true;
 }
 
 void hooks_close(struct hooks *h)
 {
     if (h->host != NULL) {
+        script_host_detach(h->host);
         script_host_destroy(h->host);
         watchdog_destroy(h->dog);
     }
