@@ -38,6 +38,26 @@ static void binding_attach_shadows(struct binding *b)
     shadow_binding_attach(&b->shadows, &b->front->shadows, snapshot->table, &upstreams);
 }
 
+static void on_scripts_full(void *arg)
+{
+    struct binding *b = arg;
+    b->front->on_scripts_full(b->front->arg, b->snapshot->generation);
+}
+
+static void on_scripts_used(void *arg, struct script_host *old)
+{
+    struct binding *b = arg;
+    b->front->on_scripts_unused(b->front->arg, old);
+}
+
+static void binding_attach_scripts(struct binding *b, struct script_host *scripts)
+{
+    b->scripts = scripts;
+    b->script_renewal = (struct script_renewal){ .on_full = on_scripts_full, .on_used = on_scripts_used, .arg = b };
+    if (scripts != NULL)
+        script_host_attach(scripts, &b->script_renewal);
+}
+
 struct script_host *binding_make_scripts(const struct snapshot *snapshot, struct watchdog *dog)
 {
     return snapshot->config->scripts != NULL ? script_host_create(snapshot->table, dog, fetch_begin) : NULL;
@@ -58,9 +78,7 @@ struct binding *binding_create(struct front *f, struct snapshot *snapshot, const
     draw_init(&b->draw, &f->loop->rng, snapshot->table);
     binding_attach_upstreams(b);
     binding_attach_shadows(b);
-    b->scripts = scripts;
-    if (scripts != NULL)
-        script_host_attach(scripts);
+    binding_attach_scripts(b, scripts);
     list_append(&f->bindings, &b->link);
     return b;
 }

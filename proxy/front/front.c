@@ -146,6 +146,19 @@ void front_swap(struct front *f, struct snapshot *snapshot, const struct weights
     stats_add(f->stats, STATS_SNAPSHOT_SWAPS, 1);
 }
 
+void front_offer_scripts(struct front *f, uint64_t generation, struct script_host *scripts)
+{
+    CHECK_MAGIC(f, FRONT_MAGIC);
+    LIST_FOREACH_SAFE (link, &f->bindings) {
+        struct binding *b = LIST_ITEM(link, struct binding, link);
+        if (b->snapshot->generation == generation) {
+            script_host_offer(b->scripts, scripts);
+            return;
+        }
+    }
+    f->on_scripts_unused(f->arg, scripts); /* it came too late */
+}
+
 void front_set_weights(struct front *f, const struct weights *weights)
 {
     CHECK_MAGIC(f, FRONT_MAGIC);

@@ -79,6 +79,10 @@ struct front {
     struct turn_hook turn_hook, end_hook;
     /* No request pins that generation any more; its scripts are given back (NULL: it had none). */
     void (*on_binding_unused)(void *arg, uint64_t generation, struct script_host *scripts);
+    /* The scripts of that generation have filled their state: a new host is to be offered. */
+    void (*on_scripts_full)(void *arg, uint64_t generation);
+    /* To be destroyed, on another thread. */
+    void (*on_scripts_unused)(void *arg, struct script_host *scripts);
     /* Draining, and the last client is gone. */
     void (*on_drained)(void *arg);
     void *arg;
@@ -96,6 +100,8 @@ void front_fini(struct front *f);
 /* New requests use this snapshot and these weights from now on. `scripts`: a host of the snapshot's scripts for this worker,
    given back by on_binding_unused; NULL when it has none. */
 void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights, struct script_host *scripts);
+/* After on_scripts_full: another host of that generation's scripts, which is given back when nobody uses it any more. */
+void front_offer_scripts(struct front *f, uint64_t generation, struct script_host *scripts);
 /* Weights of the current snapshot. */
 void front_set_weights(struct front *f, const struct weights *weights);
 /* A name among the endpoints of an upstream has these addresses now; sorted. */

@@ -39,7 +39,8 @@ struct worker_order_mail {
     struct mail mail; /* kind: enum worker_order */
     struct snapshot *snapshot;
     const struct weights *weights;
-    struct script_host *scripts; /* ORDER_SWAP: of that snapshot, for this worker alone; NULL: it has none */
+    struct script_host *scripts; /* ORDER_SWAP, ORDER_SCRIPTS: for this worker alone; NULL: the snapshot has none */
+    uint64_t generation;         /* ORDER_SCRIPTS: theirs; the snapshot itself may be gone */
     int *listener_fds;
     char *upstream, *label; /* ORDER_ADDRESSES */
     struct resolved_address *addresses;
@@ -69,6 +70,19 @@ static void on_binding_unused(void *arg, uint64_t generation, struct script_host
 {
     struct worker *w = arg;
     struct worker_report_mail *m = report_create(w, REPORT_SNAPSHOT_UNUSED, generation);
+    m->scripts = scripts;
+    mailbox_send(w->options.to_main, &m->mail);
+}
+
+static void on_scripts_full(void *arg, uint64_t generation)
+{
+    report(arg, REPORT_SCRIPTS_FULL, generation, 0);
+}
+
+static void on_scripts_unused(void *arg, struct script_host *scripts)
+{
+    struct worker *w = arg;
+    struct worker_report_mail *m = report_create(w, REPORT_SCRIPTS_UNUSED, 0);
     m->scripts = scripts;
     mailbox_send(w->options.to_main, &m->mail);
 }
@@ -145,6 +159,9 @@ static void worker_on_mail(void *owner, struct mail *mail)
         front_set_weights(&w->front, order->weights);
         report(w, REPORT_WEIGHTS_SET, order->weights->generation, 0);
         break;
+    case ORDER_SCRIPTS:
+        front_offer_scripts(&w->front, order->generation, TAKE(&order->scripts));
+        break;
     case ORDER_ADDRESSES:
         front_set_addresses(&w->front, order->upstream, order->label, order->addresses, order->address_count);
         break;
@@ -209,6 +226,14 @@ void worker_order_weights(struct worker *w, const struct weights *weights)
     mailbox_send(&w->mailbox, &order->mail);
 }
 
+void worker_order_scripts(struct worker *w, const struct snapshot *snapshot)
+{
+    struct worker_order_mail *order = order_create(w, ORDER_SCRIPTS);
+    order->generation = snapshot->generation;
+    order->scripts = binding_make_scripts(snapshot, w->options.watchdog);
+    mailbox_send(&w->mailbox, &order->mail);
+}
+
 void worker_order_tickets(struct worker *w, const struct tls_ticket_keys *keys)
 {
     struct worker_order_mail *order = order_create(w, ORDER_TICKETS);
@@ -240,6 +265,8 @@ static void worker_set_up(struct worker *w)
     front_set_places(&w->front, o->places, o->shadow_places, o->comparer);
     front_set_pseudonym(&w->front, o->pseudonym);
     w->front.on_binding_unused = on_binding_unused;
+    w->front.on_scripts_full = on_scripts_full;
+    w->front.on_scripts_unused = on_scripts_unused;
     w->front.on_drained = on_drained;
     w->front.arg = w;
     w->front.access.hand_on = access_hand_on;

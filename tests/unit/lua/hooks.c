@@ -54,7 +54,7 @@ bool hooks_open(struct hooks *h, struct slice script, struct slice second)
     h->table = route_table_build(&h->arena, h->config, &h->errors);
     h->dog = watchdog_create();
     h->host = script_host_create(h->table, h->dog, NULL);
-    script_host_attach(h->host);
+    script_host_attach(h->host, NULL);
     return true;
 }
 
