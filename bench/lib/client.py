@@ -17,14 +17,15 @@ TIMEOUT_S = 60
 class Connection:
     """One keep-alive connection with at most one request under way."""
 
-    def __init__(self, port):
+    def __init__(self, port, request=REQUEST):
+        self._request = request
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
         self._wanted = 0  # bytes of the whole response; 0: its head is not there yet
 
     def send(self):
-        self.socket.sendall(REQUEST)
+        self.socket.sendall(self._request)
 
     def receive(self):
         """Reads once; true when the response is complete."""
@@ -115,9 +116,10 @@ def response_bytes(received):
 class Client:
     """A set of connections, closed together at the end of a `with`."""
 
-    def __init__(self, port, connections, kind=Connection):
+    def __init__(self, port, connections, kind=Connection, **how):
         self._port = port
         self._kind = kind
+        self._how = how  # of each connection: its request
         self._connections = []
         self.open_more(connections)
 
@@ -129,7 +131,7 @@ class Client:
             connection.close()
 
     def open_more(self, count):
-        self._connections += [self._kind(self._port) for _ in range(count)]
+        self._connections += [self._kind(self._port, **self._how) for _ in range(count)]
 
     def visit_last(self, count):
         """One request on each of the connections opened last, never two at the same time."""

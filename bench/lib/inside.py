@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from lib import figures, load
 from lib.bench import say
-from lib.client import Client
+from lib.client import REQUEST, Client
 from lib.process import Failure, wait_for
 from lib.report import Section
 
@@ -104,9 +104,9 @@ def perf_counts():
     return run.returncode == 0 and run.stderr.split(",")[0].isdigit()
 
 
-def perf_instructions(bench, peer):
+def perf_instructions(bench, peer, request, **how):
     output = bench.path("perf.txt")
-    with peer.running(bench) as proxy, Client(proxy.port, load.CONNECTIONS) as client:
+    with peer.running(bench, **how) as proxy, Client(proxy.port, load.CONNECTIONS, request=request) as client:
         client.run(HEAP_WARM)
         pids = ",".join(map(str, proxy.process.pids()))
         argv = ["perf", "stat", "-x,", "-e", "instructions:u", "-o", output, "-p", pids]
@@ -118,7 +118,7 @@ def perf_instructions(bench, peer):
     return int(load.find_number(r"^(\d+),", load.read_all(output))) / HEAP_REQUESTS
 
 
-def callgrind_total(bench, peer, requests):
+def callgrind_total(bench, peer, requests, request, **how):
     """Instructions of a whole life that served that many requests."""
     directory = bench.new_directory("callgrind")
     tool = [
@@ -127,8 +127,8 @@ def callgrind_total(bench, peer, requests):
         "--trace-children=yes",
         f"--callgrind-out-file={directory}/out.%p",
     ]
-    with peer.running(bench, wrap=tool, patience_s=60) as proxy:
-        with Client(proxy.port, load.CONNECTIONS) as client:
+    with peer.running(bench, wrap=tool, patience_s=60, **how) as proxy:
+        with Client(proxy.port, load.CONNECTIONS, request=request) as client:
             client.run(requests)
     outputs = [load.read_all(path) for path in glob.glob(f"{directory}/out.*")]
     totals = [re.search(r"^(?:summary|totals): (\d+)", text, re.M) for text in outputs]
@@ -137,16 +137,18 @@ def callgrind_total(bench, peer, requests):
     return sum(int(total.group(1)) for total in totals if total)
 
 
-def callgrind_instructions(bench, peer):
+def callgrind_instructions(bench, peer, *what, **how):
     """The difference of two lives: what they have in common (start, connections, end) falls out."""
-    more = callgrind_total(bench, peer, INSTRUCTION_MANY)
-    return (more - callgrind_total(bench, peer, INSTRUCTION_FEW)) / (INSTRUCTION_MANY - INSTRUCTION_FEW)
+    more = callgrind_total(bench, peer, INSTRUCTION_MANY, *what, **how)
+    return (more - callgrind_total(bench, peer, INSTRUCTION_FEW, *what, **how)) / (INSTRUCTION_MANY - INSTRUCTION_FEW)
 
 
-def instructions(bench, peer):
+def instructions(bench, peer, request=REQUEST, **how):
+    """Of user space, per request; `how` the peer is started."""
     if peer.name == "envoy":
         return None  # valgrind needs minutes for it, and its figure decides nothing
-    return perf_instructions(bench, peer) if perf_counts() else callgrind_instructions(bench, peer)
+    count = perf_instructions if perf_counts() else callgrind_instructions
+    return count(bench, peer, request, **how)
 
 
 def sum_of(counts, names):

@@ -17,6 +17,7 @@ SPLICING = "haproxy-splice"  # HAProxy with the option that large bodies gain mo
 # A line `@MODE@ text` of a template stands only in that mode; `@h2,tls@ text` in either.
 #   h1   clear text, HTTP/1.1 both ways          h2  clear text, HTTP/2 with prior knowledge to HTTP/1.1
 #   mirror  as h1, and a copy of each request to the second origin
+#   script  as h1, and for paths below /with/ a Lua hook names the upstream
 #   tls  TLS, HTTP/2 and HTTP/1.1 by ALPN        h2h2  as h2, to HTTP/2 upstreams
 MODE_LINE = re.compile(r"@([a-z0-9,]+)@ (.*)", re.S)
 ONE_ROUTE = "  - { name: all, match: { path: { prefix: / } }, split: { a: 90, b: 10 } }"
@@ -72,6 +73,7 @@ class Peer:
             "PORT": port,
             "DIR": directory,
             "PEM": bench.pem_path if mode == "tls" else "",
+            "PEERS": os.path.join(FOLDER, "peers"),
             "A": origins[0],
             "B": origins[1],
             "USER": "user root;" if os.geteuid() == 0 else "",
@@ -121,7 +123,7 @@ def in_mode(line, mode):
 
 
 def answers(port, mode):
-    if mode not in ("h1", "mirror"):
+    if mode not in ("h1", "mirror", "script"):
         return answers_curl(port, mode)
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)

@@ -38,7 +38,34 @@ static void binding_attach_shadows(struct binding *b)
     shadow_binding_attach(&b->shadows, &b->front->shadows, snapshot->table, &upstreams);
 }
 
-struct binding *binding_create(struct front *f, struct snapshot *snapshot, const struct weights *weights)
+static void on_scripts_full(void *arg)
+{
+    struct binding *b = arg;
+    b->front->on_scripts_full(b->front->arg, b->snapshot->generation);
+}
+
+static void on_scripts_used(void *arg, struct script_host *old)
+{
+    struct binding *b = arg;
+    b->front->on_scripts_unused(b->front->arg, old);
+}
+
+static void binding_attach_scripts(struct binding *b, struct script_host *scripts)
+{
+    b->scripts = scripts;
+    b->script_renewal = (struct script_renewal){ .on_full = on_scripts_full, .on_used = on_scripts_used, .arg = b };
+    if (scripts != NULL)
+        script_host_attach(scripts, &b->script_renewal);
+}
+
+struct script_host *binding_make_scripts(const struct snapshot *snapshot, struct watchdog *dog,
+                                         struct shared_map *shared)
+{
+    return snapshot->config->scripts != NULL ? script_host_create(snapshot->table, dog, fetch_begin, shared) : NULL;
+}
+
+struct binding *binding_create(struct front *f, struct snapshot *snapshot, const struct weights *weights,
+                               struct script_host *scripts)
 {
     CHECK_MAGIC(snapshot, SNAPSHOT_MAGIC);
     struct binding *b = memory_zalloc(sizeof(*b));
@@ -52,8 +79,7 @@ struct binding *binding_create(struct front *f, struct snapshot *snapshot, const
     draw_init(&b->draw, &f->loop->rng, snapshot->table);
     binding_attach_upstreams(b);
     binding_attach_shadows(b);
-    if (snapshot->config->scripts != NULL)
-        b->scripts = script_host_create(snapshot->table, f->watchdog, fetch_begin, f->shared);
+    binding_attach_scripts(b, scripts);
     list_append(&f->bindings, &b->link);
     return b;
 }
@@ -64,14 +90,14 @@ static void binding_destroy(struct deferred *d)
     CHECK_MAGIC(b, BINDING_MAGIC);
     CHECK(b->pin_count == 0);
     if (b->scripts != NULL)
-        script_host_destroy(b->scripts);
+        script_host_detach(b->scripts);
     shadow_binding_detach(&b->shadows);
     for (size_t i = 0; i < b->snapshot->config->upstream_count; i++)
         upstream_detach(b->upstreams[i]);
     memory_free(b->upstreams);
     draw_fini(&b->draw);
     list_remove(&b->link);
-    b->front->on_binding_unused(b->front->arg, b->snapshot->generation);
+    b->front->on_binding_unused(b->front->arg, b->snapshot->generation, TAKE(&b->scripts));
     b->magic = 0;
     memory_free(b);
 }

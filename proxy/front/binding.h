@@ -34,7 +34,8 @@ struct binding {
     const struct weights *weights; /* in force for it; replaced by front_set_weights while it is current */
     struct upstream **upstreams;   /* by index of config->upstreams */
     struct shadow_binding shadows;
-    struct script_host *scripts; /* NULL: no route has any */
+    struct script_host *scripts; /* NULL: no route has any. Made by the main thread, and given back to it */
+    struct script_renewal script_renewal;
     struct draw draw;
     struct h1_limits request_limits; /* readers of requests point to it */
     uint32_t pin_count;              /* requests that began with it and are not finished */
@@ -43,7 +44,12 @@ struct binding {
     struct deferred deferred;
 };
 
-struct binding *binding_create(struct front *f, struct snapshot *snapshot, const struct weights *weights);
+/* For a worker, by the main thread, whom running the scripts' files may keep; NULL: the snapshot has none. */
+struct script_host *binding_make_scripts(const struct snapshot *snapshot, struct watchdog *dog,
+                                         struct shared_map *shared);
+/* `scripts` becomes the binding's, until on_binding_unused. */
+struct binding *binding_create(struct front *f, struct snapshot *snapshot, const struct weights *weights,
+                               struct script_host *scripts);
 struct binding *binding_pin(struct binding *b);
 void binding_unpin(struct binding *b);
 /* Another one is current now: goes when nothing pins it. */

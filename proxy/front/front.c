@@ -16,6 +16,17 @@
 
 #include <stdio.h>
 
+/* Of the states of all configurations that are in use. */
+static size_t script_memory_bytes(const struct front *f)
+{
+    size_t bytes = 0;
+    LIST_FOREACH_SAFE (link, &f->bindings) {
+        const struct binding *b = LIST_ITEM(link, struct binding, link);
+        bytes += b->scripts != NULL ? script_host_memory_bytes(b->scripts) : 0;
+    }
+    return bytes;
+}
+
 /* Live objects as gauges, once a turn: what /api/v1/status shows and every test ends by asserting. */
 static void front_publish_gauges(void *arg)
 {
@@ -27,6 +38,7 @@ static void front_publish_gauges(void *arg)
     uint32_t scratch = f->loop->scratch != NULL && f->loop->scratch->ref_count == 1;
     stats_set(f->stats, STATS_CHUNKS_LIVE, f->loop->chunks.live_count - scratch);
     stats_set(f->stats, STATS_ARENA_PAGES_LIVE, f->loop->arenas.live_count);
+    stats_set(f->stats, STATS_SCRIPT_MEMORY_BYTES, script_memory_bytes(f));
 }
 
 static void front_on_turn(void *arg)
@@ -122,16 +134,29 @@ void front_fini(struct front *f)
     fetch_free_all(f);
 }
 
-void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights)
+void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights, struct script_host *scripts)
 {
     CHECK_MAGIC(f, FRONT_MAGIC);
     struct binding *old = f->current;
-    f->current = binding_create(f, snapshot, weights);
+    f->current = binding_create(f, snapshot, weights, scripts);
     for (size_t i = 0; i < snapshot->config->upstream_count; i++)
         upstream_probe(f->current->upstreams[i]);
     if (old != NULL)
         binding_retire(old);
     stats_add(f->stats, STATS_SNAPSHOT_SWAPS, 1);
+}
+
+void front_offer_scripts(struct front *f, uint64_t generation, struct script_host *scripts)
+{
+    CHECK_MAGIC(f, FRONT_MAGIC);
+    LIST_FOREACH_SAFE (link, &f->bindings) {
+        struct binding *b = LIST_ITEM(link, struct binding, link);
+        if (b->snapshot->generation == generation) {
+            script_host_offer(b->scripts, scripts);
+            return;
+        }
+    }
+    f->on_scripts_unused(f->arg, scripts); /* it came too late */
 }
 
 void front_set_weights(struct front *f, const struct weights *weights)

@@ -69,9 +69,7 @@ struct front {
     uint32_t free_request_count;
     struct fetch *free_fetches; /* kept for reuse */
     uint32_t fetch_count, free_fetch_count;
-    struct watchdog *watchdog; /* shared by all workers: of calls into scripts */
-    struct shared_map *shared; /* likewise: weir.shared */
-    struct limits *limits;     /* shared by all workers, lock-free */
+    struct limits *limits; /* shared by all workers, lock-free */
     struct access_log access;
     struct http_date date;                     /* what answers without Date get */
     struct slice pseudonym;                    /* "weir-5f3a9c21": names this process in Via, so that loops are seen */
@@ -79,8 +77,12 @@ struct front {
     char via[STATS_PROTOCOL_COUNT][32];        /* the whole entry, "1.1 weir-5f3a9c21", by what the client speaks */
     bool is_draining, is_drain_reported;
     struct turn_hook turn_hook, end_hook;
-    /* No request pins that generation any more. */
-    void (*on_binding_unused)(void *arg, uint64_t generation);
+    /* No request pins that generation any more; its scripts are given back (NULL: it had none). */
+    void (*on_binding_unused)(void *arg, uint64_t generation, struct script_host *scripts);
+    /* The scripts of that generation have filled their state: a new host is to be offered. */
+    void (*on_scripts_full)(void *arg, uint64_t generation);
+    /* To be destroyed, on another thread. */
+    void (*on_scripts_unused)(void *arg, struct script_host *scripts);
     /* Draining, and the last client is gone. */
     void (*on_drained)(void *arg);
     void *arg;
@@ -95,8 +97,11 @@ void front_set_places(struct front *f, struct places *queues, struct places *cop
 /* Closes every client and gives everything back. */
 void front_fini(struct front *f);
 
-/* New requests use this snapshot and these weights from now on. */
-void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights);
+/* New requests use this snapshot and these weights from now on. `scripts`: a host of the snapshot's scripts for this worker,
+   given back by on_binding_unused; NULL when it has none. */
+void front_swap(struct front *f, struct snapshot *snapshot, const struct weights *weights, struct script_host *scripts);
+/* After on_scripts_full: another host of that generation's scripts, which is given back when nobody uses it any more. */
+void front_offer_scripts(struct front *f, uint64_t generation, struct script_host *scripts);
 /* Weights of the current snapshot. */
 void front_set_weights(struct front *f, const struct weights *weights);
 /* A name among the endpoints of an upstream has these addresses now; sorted. */

@@ -87,7 +87,7 @@ static struct field *find_other(const struct message *m, struct slice name, cons
 
 struct field *message_field_named(const struct message *m, struct slice name, const struct field *after)
 {
-    enum field_id id = field_id_from_name(name);
+    enum field_id id = after != NULL ? (enum field_id)after->id : field_id_from_name(name);
     if (id == FIELD_OTHER)
         return find_other(m, name, after);
     return after != NULL ? message_next_field(m, after) : message_field(m, id);

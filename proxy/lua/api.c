@@ -10,10 +10,12 @@
 #include "lua/sandbox.h"
 #include "lua/vm.h"
 
-#define UPSTREAMS_KEY   "weir.upstreams" /* in the registry: indexes by name */
-#define SEGMENTS_KEY    "weir.segments"
-#define LOG_INTERVAL_MS 100 /* lines of one worker's scripts, at most one per */
-#define HASH_ONE_BITS   53  /* of a double's fraction */
+#define LOG_INTERVAL_MS 100                 /* lines of one worker's scripts, at most one per */
+#define HASH_ONE_BITS   53                  /* of a double's fraction */
+#define HASH_UNSALTED   0x1e924b9d737700d7u /* of "" under the keys 0, 0 */
+
+/* Their addresses are keys of the registry: tables of indexes by name. */
+static const char upstreams_key, segments_key;
 
 struct script_world *api_world(lua_State *L)
 {
@@ -47,8 +49,11 @@ struct script_call *api_check_call(lua_State *L, const char *what)
 static int weir_hash(lua_State *L)
 {
     struct slice key = check_slice(L, 1);
-    struct slice salt = lua_isnoneornil(L, 2) ? SLICE("") : check_slice(L, 2);
-    uint64_t salted = hash_siphash((struct hash_key){ 0, 0 }, salt.ptr, salt.len);
+    uint64_t salted = HASH_UNSALTED;
+    if (!lua_isnoneornil(L, 2)) {
+        struct slice salt = check_slice(L, 2);
+        salted = hash_siphash((struct hash_key){ 0, 0 }, salt.ptr, salt.len);
+    }
     uint64_t hash = hash_siphash((struct hash_key){ salted, 0 }, key.ptr, key.len);
     lua_pushnumber(L, (double)(hash >> (64 - HASH_ONE_BITS)) / (double)((uint64_t)1 << HASH_ONE_BITS));
     return 1;
@@ -58,7 +63,7 @@ static int weir_segment(lua_State *L)
 {
     struct script_call *call = api_check_call(L, "segment");
     const char *name = luaL_checkstring(L, 1);
-    lua_getfield(L, LUA_REGISTRYINDEX, SEGMENTS_KEY);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &segments_key);
     lua_pushvalue(L, 1);
     if (lua_rawget(L, -2) != LUA_TNUMBER)
         return luaL_error(L, "there is no segment '%s'", name);
@@ -126,11 +131,11 @@ int api_open(lua_State *L)
     lua_createtable(L, 0, (int)config->upstream_count);
     for (size_t i = 0; i < config->upstream_count; i++)
         push_name(L, config->upstreams[i].name, i);
-    lua_setfield(L, LUA_REGISTRYINDEX, UPSTREAMS_KEY);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &upstreams_key);
     lua_createtable(L, 0, (int)config->segment_count);
     for (size_t i = 0; i < config->segment_count; i++)
         push_name(L, config->segments[i].name, i);
-    lua_setfield(L, LUA_REGISTRYINDEX, SEGMENTS_KEY);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &segments_key);
     api_request_open(L);
     api_response_open(L);
     api_json_open(L);
@@ -141,7 +146,7 @@ int api_open(lua_State *L)
 uint32_t api_check_upstream(lua_State *L, int index)
 {
     index = lua_absindex(L, index);
-    lua_getfield(L, LUA_REGISTRYINDEX, UPSTREAMS_KEY);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &upstreams_key);
     lua_pushvalue(L, index);
     if (lua_rawget(L, -2) != LUA_TNUMBER)
         luaL_error(L, "there is no upstream '%s'", lua_tostring(L, index));
@@ -186,24 +191,29 @@ void api_check_options(lua_State *L, int table, const char *const *names)
 
 /* ---- objects --------------------------------------------------------------------------------------------------------------- */
 
-/* No pointer: the call an object is good for is the one with its serial. */
+/* No pointer: the call an object is good for is the one with its serial. Scripts have no other userdata than these, so
+   one that is as long begins like it. */
 struct object {
+    const struct api_kind *kind;
     uint64_t serial;
 };
 
-void api_push_object(lua_State *L, const char *kind)
+void api_push_object(lua_State *L, const struct api_kind *kind)
 {
     struct object *o = lua_newuserdatauv(L, sizeof(*o), 0);
-    o->serial = api_world(L)->serial;
-    luaL_setmetatable(L, kind);
+    *o = (struct object){ kind, api_world(L)->serial };
+    lua_rawgetp(L, LUA_REGISTRYINDEX, kind);
+    lua_setmetatable(L, -2);
 }
 
-struct script_call *api_check_object(lua_State *L, int index, const char *kind)
+struct script_call *api_check_object(lua_State *L, int index, const struct api_kind *kind)
 {
-    const struct object *o = luaL_checkudata(L, index, kind);
+    const struct object *o = lua_touserdata(L, index);
     const struct script_world *world = api_world(L);
-    if (world->call == NULL || o->serial != world->serial)
-        luaL_error(L, "this %s belongs to a call that has ended", kind);
+    if (o == NULL || lua_rawlen(L, index) != sizeof(*o) || o->kind != kind)
+        luaL_typeerror(L, index, kind->name);
+    else if (world->call == NULL || o->serial != world->serial)
+        luaL_error(L, "this %s belongs to a call that has ended", kind->name);
     return world->call;
 }
 
@@ -212,34 +222,46 @@ static int refuse_new(lua_State *L)
     return luaL_error(L, "'%s' cannot be set", luaL_tolstring(L, 2, NULL));
 }
 
-void api_open_kind(lua_State *L, const char *kind, const luaL_Reg *methods, const luaL_Reg *fields, lua_CFunction set)
+/* __index: object and name are the arguments, as only the interpreter calls it; upvalue: the members. A method is its
+   function, a field its place in kind->fields. */
+static int index_object(lua_State *L)
 {
-    luaL_newmetatable(L, kind);
+    lua_pushvalue(L, 2);
+    int type = lua_rawget(L, lua_upvalueindex(1));
+    if (type == LUA_TFUNCTION)
+        return 1;
+    if (type == LUA_TNIL)
+        return luaL_error(L, "there is no '%s' in it", luaL_tolstring(L, 2, NULL));
+    const struct object *o = lua_touserdata(L, 1);
+    lua_Integer field = lua_tointeger(L, -1);
+    lua_settop(L, 1);
+    return o->kind->fields[field].func(L);
+}
+
+/* The table of methods and fields that index_object looks into. */
+static void push_members(lua_State *L, const struct api_kind *kind)
+{
     lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
+    luaL_setfuncs(L, kind->methods, 0);
+    for (lua_Integer i = 0; kind->fields[i].name != NULL; i++) {
+        lua_pushinteger(L, i);
+        lua_setfield(L, -2, kind->fields[i].name);
+    }
+}
+
+void api_open_kind(lua_State *L, const struct api_kind *kind)
+{
     lua_newtable(L);
-    luaL_setfuncs(L, fields, 0);
-    lua_pushcclosure(L, api_index, 2);
+    lua_pushstring(L, kind->name);
+    lua_setfield(L, -2, "__name");
+    push_members(L, kind);
+    lua_pushcclosure(L, index_object, 1);
     lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, set != NULL ? set : refuse_new);
+    lua_pushcfunction(L, kind->set != NULL ? kind->set : refuse_new);
     lua_setfield(L, -2, "__newindex");
     lua_pushboolean(L, false);
     lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
-}
-
-int api_index(lua_State *L)
-{
-    lua_settop(L, 2);
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
-        return 1;
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL)
-        return luaL_error(L, "there is no '%s' in it", luaL_tolstring(L, 2, NULL));
-    lua_CFunction field = lua_tocfunction(L, -1);
-    lua_settop(L, 1);
-    return field(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, kind);
 }
 
 /* ---- headers --------------------------------------------------------------------------------------------------------------- */

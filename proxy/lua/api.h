@@ -146,13 +146,20 @@ void api_take_word(lua_State *L, struct script_call *call);
 
 /* ---- for the files of the API alone ------------------------------------------------------------------------------------- */
 
-/* A kind of objects: methods, fields (each a function that pushes its value), and what assigning does; NULL: it raises. */
-void api_open_kind(lua_State *L, const char *kind, const luaL_Reg *methods, const luaL_Reg *fields, lua_CFunction set);
-void api_push_object(lua_State *L, const char *kind);
+/* A kind of objects. Static: its address is the key of the metatable in the registry, and stands in each object. */
+struct api_kind {
+    const char *name;
+    const luaL_Reg *methods; /* both end as luaL_Reg do */
+    const luaL_Reg *fields;  /* each pushes its value, with the object as the only argument */
+    lua_CFunction set;       /* what assigning does; NULL: it raises */
+};
+
+void api_open_kind(lua_State *L, const struct api_kind *kind);
+void api_push_object(lua_State *L, const struct api_kind *kind);
 /* The call that runs; raises while a script's file itself does. */
 struct script_call *api_check_call(lua_State *L, const char *what);
 /* The call that an object on the stack is good for; raises when it is another kind, or its call has ended. */
-struct script_call *api_check_object(lua_State *L, int index, const char *kind);
+struct script_call *api_check_object(lua_State *L, int index, const struct api_kind *kind);
 /* The same of a `req`, the first argument. */
 struct script_call *api_check_request(lua_State *L);
 

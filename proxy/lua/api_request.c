@@ -3,11 +3,11 @@
 
 #include "http/validate.h"
 
-#define KIND "request"
+static const struct api_kind request_kind;
 
 static struct script_call *check_request(lua_State *L)
 {
-    return api_check_object(L, 1, KIND);
+    return api_check_object(L, 1, &request_kind);
 }
 
 struct script_call *api_check_request(lua_State *L)
@@ -203,30 +203,34 @@ static int method_set_query(lua_State *L)
     return 0;
 }
 
+static const luaL_Reg methods[] = {
+    { "header", method_header },
+    { "cookie", method_cookie },
+    { "arg", method_arg },
+    { "set_header", method_set_header },
+    { "set_path", method_set_path },
+    { "set_query", method_set_query },
+    { "body", api_body_get },
+    { "set_body", api_body_set },
+    { NULL, NULL },
+};
+
+static const luaL_Reg fields[] = {
+    { "method", field_method }, { "path", field_path },
+    { "query", field_query },   { "host", field_host },
+    { "scheme", field_scheme }, { "source_ip", field_source_ip },
+    { "tls", field_tls },       { "ctx", field_ctx },
+    { "shadow", field_shadow }, { NULL, NULL },
+};
+
+static const struct api_kind request_kind = { "request", methods, fields, NULL };
+
 void api_request_open(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        { "header", method_header },
-        { "cookie", method_cookie },
-        { "arg", method_arg },
-        { "set_header", method_set_header },
-        { "set_path", method_set_path },
-        { "set_query", method_set_query },
-        { "body", api_body_get },
-        { "set_body", api_body_set },
-        { NULL, NULL },
-    };
-    static const luaL_Reg fields[] = {
-        { "method", field_method }, { "path", field_path },
-        { "query", field_query },   { "host", field_host },
-        { "scheme", field_scheme }, { "source_ip", field_source_ip },
-        { "tls", field_tls },       { "ctx", field_ctx },
-        { "shadow", field_shadow }, { NULL, NULL },
-    };
-    api_open_kind(L, KIND, methods, fields, NULL);
+    api_open_kind(L, &request_kind);
 }
 
 void api_push_request(lua_State *L)
 {
-    api_push_object(L, KIND);
+    api_push_object(L, &request_kind);
 }

@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-#define KIND "response"
+static const struct api_kind response_kind;
 
 static struct message *check_response(lua_State *L)
 {
-    return api_check_object(L, 1, KIND)->response;
+    return api_check_object(L, 1, &response_kind)->response;
 }
 
 static int field_status(lua_State *L)
@@ -49,21 +49,21 @@ static int method_header(lua_State *L)
 
 static int method_set_header(lua_State *L)
 {
-    struct script_call *call = api_check_object(L, 1, KIND);
+    struct script_call *call = api_check_object(L, 1, &response_kind);
     api_set_header(L, call, call->response);
     return 0;
 }
 
+static const luaL_Reg methods[] = { { "header", method_header }, { "set_header", method_set_header }, { NULL, NULL } };
+static const luaL_Reg fields[] = { { "status", field_status }, { NULL, NULL } };
+static const struct api_kind response_kind = { "response", methods, fields, set_status };
+
 void api_response_open(lua_State *L)
 {
-    static const luaL_Reg methods[] = { { "header", method_header },
-                                        { "set_header", method_set_header },
-                                        { NULL, NULL } };
-    static const luaL_Reg fields[] = { { "status", field_status }, { NULL, NULL } };
-    api_open_kind(L, KIND, methods, fields, set_status);
+    api_open_kind(L, &response_kind);
 }
 
 void api_push_response(lua_State *L)
 {
-    api_push_object(L, KIND);
+    api_push_object(L, &response_kind);
 }

@@ -23,6 +23,9 @@ struct script_host {
     uint32_t waiting_count;       /* calls that wait: their coroutines are in the state */
     uint64_t serial;              /* of the newest call */
     struct log_limit renewals;
+    const struct script_renewal *renewal; /* NULL: in place */
+    struct script_host *fresh;            /* has the next state; NULL: none is there yet */
+    bool is_fresh_wanted;                 /* on_full was called */
 };
 
 /* ---- the log --------------------------------------------------------------------------------------------------------------- */
@@ -73,7 +76,8 @@ static int load_body(lua_State *L)
     return 0;
 }
 
-/* What loaded for the main thread nearly always loads here; a script that did not has no hooks, and its calls fail. */
+/* What loaded when it was compiled nearly always loads here; a script that did not has no hooks, and its calls fail. The
+   state is attached to no thread. */
 static void state_open(struct script_host *h)
 {
     struct vm_limits limits = { .memory_bytes = h->world.config->limits.script_memory_bytes };
@@ -94,14 +98,44 @@ static void state_open(struct script_host *h)
             complain(h, i, "could not be loaded", result);
         result = VM_OK;
     }
+    vm_detach(h->vm);
+}
+
+static void state_replace(struct script_host *h, struct script_host *fresh)
+{
+    struct vm *full = h->vm;
+    int *hooks = h->hooks;
+    vm_detach(full);
+    h->vm = fresh->vm;
+    h->hooks = fresh->hooks;
+    h->vm->owner = &h->world;
+    fresh->vm = full;
+    fresh->hooks = hooks;
+    full->owner = &fresh->world;
+    vm_attach(h->vm);
+    h->world.epoch++;
+    h->is_fresh_wanted = false;
+    h->renewal->on_used(h->renewal->arg, fresh);
 }
 
 static void state_renew(struct script_host *h)
 {
+    if (h->fresh != NULL) {
+        state_replace(h, TAKE(&h->fresh));
+        return;
+    }
+    if (h->is_fresh_wanted)
+        return;
     log_line_limited(&h->renewals, COMPLAIN_INTERVAL_MS, LOG_WARN,
                      "script: what the scripts keep is over limits.script_memory: their state is made anew");
+    if (h->renewal != NULL) {
+        h->is_fresh_wanted = true;
+        h->renewal->on_full(h->renewal->arg);
+        return;
+    }
     vm_destroy(h->vm);
     state_open(h);
+    vm_attach(h->vm);
 }
 
 /* Who waits is not thrown away with it. */
@@ -133,16 +167,44 @@ struct script_host *script_host_create(const struct route_table *table, struct w
     return h;
 }
 
+void script_host_attach(struct script_host *h, const struct script_renewal *renewal)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    h->renewal = renewal;
+    vm_attach(h->vm);
+}
+
+void script_host_detach(struct script_host *h)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    vm_detach(h->vm);
+}
+
+void script_host_offer(struct script_host *h, struct script_host *fresh)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    CHECK(h->is_fresh_wanted && h->fresh == NULL && fresh->set == h->set);
+    h->fresh = fresh;
+}
+
 void script_host_destroy(struct script_host *h)
 {
     CHECK_MAGIC(h, HOST_MAGIC);
     CHECK(h->waiting_count == 0);
+    if (h->fresh != NULL)
+        script_host_destroy(TAKE(&h->fresh));
     vm_destroy(h->vm);
     memory_free(h->hooks);
     memory_free(h->complaints);
     memory_free(h->is_waiter);
     h->magic = 0;
     memory_free(h);
+}
+
+size_t script_host_memory_bytes(const struct script_host *h)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    return h->vm->used_bytes;
 }
 
 /* ---- calls ----------------------------------------------------------------------------------------------------------------- */

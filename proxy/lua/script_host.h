@@ -1,15 +1,23 @@
 /* lua/script_host.h - the scripts of a snapshot as one worker runs them: a state, and the hooks in it.
  *
- *   script_host_create -> script_host_call ... script_host_forget ... -> script_host_destroy
- *                            | VM_SUSPENDED: weir.fetch waits            ^
- *                            +-> script_host_continue, again and again --+
- *                            +-> script_host_abandon: nobody wants its word any more
+ *   script_host_create -> attach -> script_host_call ... script_host_forget ... -> detach -> script_host_destroy
+ *                                      | VM_SUSPENDED: weir.fetch waits            ^
+ *                                      +-> script_host_continue, again and again --+
+ *                                      +-> script_host_abandon: nobody wants its word any more
+ *
+ * Making one runs every script's file, up to SCRIPT_LOAD_BUDGET_US each, and freeing what scripts keep takes its time, too: so
+ * both are the main thread's work, and a worker, which must not wait, has it in between.
  *
  * A state that the scripts have filled (what they keep is over limits.script_memory) is thrown away before the next call
  * and made anew: what they kept, also in `ctx`, is gone then, and said so in the log. While hooks wait in it, it stays:
  * weir.fetch then answers nil, "overloaded", so that they become fewer, and what a call may take is bounded all the same.
+ * To make one anew takes many milliseconds, so a worker has it done elsewhere (struct script_renewal) and goes on in the full
+ * one until then, where a call that finds no memory fails:
  *
- * Owner: the worker's binding. Thread: the worker's. Calls do not nest. */
+ *   full -> on_full -> another thread: script_host_create -> script_host_offer -> next call -> on_used -> destroy
+ *
+ *
+ * Owner: the worker's binding, from the order to swap until it reports the snapshot unused. Calls do not nest. */
 #ifndef LUA_SCRIPT_HOST_H
 #define LUA_SCRIPT_HOST_H
 
@@ -26,6 +34,18 @@ struct script_host *script_host_create(const struct route_table *table, struct w
 /* No hook may wait. */
 void script_host_destroy(struct script_host *h);
 
+/* Who makes new states for a host, and frees old ones. */
+struct script_renewal {
+    void (*on_full)(void *arg);                          /* a new one is wanted; once until it is offered */
+    void (*on_used)(void *arg, struct script_host *old); /* has the old state, to be destroyed */
+    void *arg;
+};
+
+/* By the thread that makes the calls, before the first and after the last. `renewal` is borrowed; NULL: a new state is made
+   on this thread. */
+void script_host_attach(struct script_host *h, const struct script_renewal *renewal);
+void script_host_detach(struct script_host *h);
+
 /* Runs a hook that the script has. VM_OK: what it returned is in the call. VM_SUSPENDED: on_request waits, see above;
    the call stays where it is. Else nothing is in it but the edits that the hook had made, and the log has why, with a
    traceback, at most once a second for each script. */
@@ -37,6 +57,13 @@ enum vm_result script_host_continue(struct script_host *h, struct script_call *c
                                     const struct script_fetch_answer *answer);
 /* Of a hook that waits, or none. */
 void script_host_abandon(struct script_host *h, struct script_call *call);
+
+/* `fresh`, of the same scripts and attached to no thread, is the host's from now on: its state is for the next call after
+   on_full. */
+void script_host_offer(struct script_host *h, struct script_host *fresh);
+
+/* What its state holds, garbage included. */
+size_t script_host_memory_bytes(const struct script_host *h);
 
 /* The request has ended: its ctx goes. */
 void script_host_forget(struct script_host *h, struct script_call *call);

@@ -1,8 +1,8 @@
 /* lua/script_set.h - the scripts of one configuration: read, compiled and tried once, before anything uses them.
  *
  * Made on the main thread while a configuration is loaded, so that what is wrong with a script is told beside all other
- * problems, with its line; lives and dies with the configuration's arena. Workers make functions of the compiled code in
- * states of their own (lua/script_host.h). config/ and route/ see a pointer only. */
+ * problems, with its line; lives and dies with the configuration's arena. The compiled code becomes functions in a state for
+ * each worker (lua/script_host.h). config/ and route/ see a pointer only. */
 #ifndef LUA_SCRIPT_SET_H
 #define LUA_SCRIPT_SET_H
 

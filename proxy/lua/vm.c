@@ -158,15 +158,31 @@ struct vm *vm_create(const struct vm_limits *limits, struct watchdog *dog)
     memcpy(lua_getextraspace(vm->state), &vm, sizeof(vm));
     lua_atpanic(vm->state, on_panic);
     disarm(vm->state); /* coroutines begin as what made them */
-    watch_attach(&vm->watch, dog, on_late, vm);
+    vm->dog = dog;
+    vm_attach(vm);
     return vm;
+}
+
+void vm_attach(struct vm *vm)
+{
+    CHECK(!vm->is_attached);
+    vm->is_attached = true;
+    watch_attach(&vm->watch, vm->dog, on_late, vm);
+}
+
+void vm_detach(struct vm *vm)
+{
+    CHECK(vm->is_attached && vm->calling == NULL);
+    vm->is_attached = false;
+    watch_detach(&vm->watch);
 }
 
 void vm_destroy(struct vm *vm)
 {
     CHECK_MAGIC(vm, VM_MAGIC);
     CHECK(vm->calling == NULL);
-    watch_detach(&vm->watch);
+    if (vm->is_attached)
+        vm_detach(vm);
     lua_close(vm->state);
     CHECK(vm->used_bytes == 0);
     blocks_fini(&vm->blocks);
@@ -293,7 +309,7 @@ static void collect(struct vm *vm)
 static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, int64_t budget_us)
 {
     CHECK_MAGIC(vm, VM_MAGIC);
-    CHECK(vm->calling == NULL);
+    CHECK(vm->calling == NULL && vm->is_attached);
     int result_count;
     vm->cut = VM_OK;
     vm->call_bytes = call_limit(vm);

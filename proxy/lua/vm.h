@@ -14,7 +14,8 @@
  *
  * Calls run in coroutines of the state, so that they may suspend (vm_call: VM_SUSPENDED) and others run meanwhile.
  *
- * Owner: the worker's binding, one a snapshot. Thread: one. Calls do not nest. */
+ * Owner: the worker's binding, one a snapshot. Thread: one at a time, to which the state is attached while it is called;
+ * another takes over where one has detached it. Calls do not nest. */
 #ifndef LUA_VM_H
 #define LUA_VM_H
 
@@ -55,15 +56,20 @@ struct vm {
     bool is_nearly_full;           /* the last one ended over the limit */
     bool is_full;                  /* and so did the one before: what the scripts keep is over the limit */
     volatile enum vm_result cut;   /* VM_TIMEOUT or VM_MEMORY: the call that runs is over. Else VM_OK */
-    struct call_watch watch;
+    struct watchdog *dog;
+    struct call_watch watch; /* of the thread that it is attached to */
+    bool is_attached;
     void *owner;                    /* whose functions run in it (lua/api.h); never looked into here */
     char message[VM_MESSAGE_BYTES]; /* of the last call that failed: one text with its traceback, cut to fit */
 };
 
-/* With Lua's own libraries left out: lua/library.h adds what a script may have. */
+/* With Lua's own libraries left out: lua/library.h adds what a script may have. Attached to the calling thread. */
 struct vm *vm_create(const struct vm_limits *limits, struct watchdog *dog);
-/* No call may run; suspended ones are forgotten. */
+/* No call may run; suspended ones are forgotten. By the thread that it is attached to, or by any when it is to none. */
 void vm_destroy(struct vm *vm);
+/* To hand a state over: by the thread that made calls, then by the one that will. Between calls. */
+void vm_detach(struct vm *vm);
+void vm_attach(struct vm *vm);
 
 /* Of the state that L belongs to. */
 struct vm *vm_of(lua_State *L);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "lua/script_host.h"
 #include "server/parts.h"
 
 #include <signal.h>
@@ -102,6 +103,8 @@ void server_on_report(void *owner, struct mail *mail)
 {
     struct server *s = owner;
     struct worker_report_mail *report = CONTAINER_OF(mail, struct worker_report_mail, mail);
+    if (report->scripts != NULL)
+        script_host_destroy(report->scripts);
     publisher_on_report(&s->publisher, report);
     memory_free(report);
 }

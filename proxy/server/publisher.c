@@ -258,6 +258,11 @@ void publisher_on_report(struct publisher *p, const struct worker_report_mail *r
     case REPORT_SNAPSHOT_UNUSED:
         snapshot_unused(p, report->generation);
         return;
+    case REPORT_SCRIPTS_FULL: /* sent before that the snapshot is unused: it is there */
+        worker_order_scripts(use->worker, publication_of(p, report->generation)->snapshot);
+        return;
+    case REPORT_SCRIPTS_UNUSED: /* destroyed by who took the report */
+        return;
     case REPORT_WEIGHTS_SET:
         use->weights_generation = report->generation;
         break;

@@ -26,6 +26,7 @@ struct worker {
     pthread_t thread;
     sem_t is_serving; /* posted once, when the first listener accepts */
     struct worker_options options;
+    struct script_host *first_scripts; /* from the main thread to the worker, at its start */
     struct loop *loop;
     struct mailbox mailbox;
     struct front front;
@@ -38,6 +39,8 @@ struct worker_order_mail {
     struct mail mail; /* kind: enum worker_order */
     struct snapshot *snapshot;
     const struct weights *weights;
+    struct script_host *scripts; /* ORDER_SWAP, ORDER_SCRIPTS: for this worker alone; NULL: the snapshot has none */
+    uint64_t generation;         /* ORDER_SCRIPTS: theirs; the snapshot itself may be gone */
     int *listener_fds;
     char *upstream, *label; /* ORDER_ADDRESSES */
     struct resolved_address *addresses;
@@ -47,19 +50,41 @@ struct worker_order_mail {
 
 /* ---- reports ---------------------------------------------------------------------------------------------------------- */
 
-static void report(struct worker *w, enum worker_report kind, uint64_t generation, int64_t swap_us)
+static struct worker_report_mail *report_create(struct worker *w, enum worker_report kind, uint64_t generation)
 {
     struct worker_report_mail *m = memory_zalloc(sizeof(*m));
     m->mail.kind = kind;
     m->worker_index = w->options.index;
     m->generation = generation;
+    return m;
+}
+
+static void report(struct worker *w, enum worker_report kind, uint64_t generation, int64_t swap_us)
+{
+    struct worker_report_mail *m = report_create(w, kind, generation);
     m->swap_us = (uint32_t)swap_us;
     mailbox_send(w->options.to_main, &m->mail);
 }
 
-static void on_binding_unused(void *arg, uint64_t generation)
+static void on_binding_unused(void *arg, uint64_t generation, struct script_host *scripts)
 {
-    report(arg, REPORT_SNAPSHOT_UNUSED, generation, 0);
+    struct worker *w = arg;
+    struct worker_report_mail *m = report_create(w, REPORT_SNAPSHOT_UNUSED, generation);
+    m->scripts = scripts;
+    mailbox_send(w->options.to_main, &m->mail);
+}
+
+static void on_scripts_full(void *arg, uint64_t generation)
+{
+    report(arg, REPORT_SCRIPTS_FULL, generation, 0);
+}
+
+static void on_scripts_unused(void *arg, struct script_host *scripts)
+{
+    struct worker *w = arg;
+    struct worker_report_mail *m = report_create(w, REPORT_SCRIPTS_UNUSED, 0);
+    m->scripts = scripts;
+    mailbox_send(w->options.to_main, &m->mail);
 }
 
 static void on_drained(void *arg)
@@ -112,12 +137,13 @@ static void worker_set_listeners(struct worker *w, const struct snapshot *s, con
     }
 }
 
-static void worker_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights, const int *fds)
+static void worker_swap(struct worker *w, struct worker_order_mail *order)
 {
     struct mono_time begun = clock_mono();
-    front_swap(&w->front, snapshot, weights);
+    struct snapshot *snapshot = order->snapshot;
+    front_swap(&w->front, snapshot, order->weights, TAKE(&order->scripts));
     if (!w->front.is_draining)
-        worker_set_listeners(w, snapshot, fds);
+        worker_set_listeners(w, snapshot, order->listener_fds);
     report(w, REPORT_SWAPPED, snapshot->generation, mono_diff_us(clock_mono(), begun));
 }
 
@@ -127,11 +153,14 @@ static void worker_on_mail(void *owner, struct mail *mail)
     struct worker_order_mail *order = CONTAINER_OF(mail, struct worker_order_mail, mail);
     switch ((enum worker_order)mail->kind) {
     case ORDER_SWAP:
-        worker_swap(w, order->snapshot, order->weights, order->listener_fds);
+        worker_swap(w, order);
         break;
     case ORDER_WEIGHTS:
         front_set_weights(&w->front, order->weights);
         report(w, REPORT_WEIGHTS_SET, order->weights->generation, 0);
+        break;
+    case ORDER_SCRIPTS:
+        front_offer_scripts(&w->front, order->generation, TAKE(&order->scripts));
         break;
     case ORDER_ADDRESSES:
         front_set_addresses(&w->front, order->upstream, order->label, order->addresses, order->address_count);
@@ -177,29 +206,32 @@ void worker_order_addresses(struct worker *w, const char *upstream, const char *
     mailbox_send(&w->mailbox, &order->mail);
 }
 
-static void worker_send(struct worker *w, enum worker_order kind, struct snapshot *snapshot,
-                        const struct weights *weights, const int *fds)
-{
-    struct worker_order_mail *order = order_create(w, kind);
-    order->snapshot = snapshot;
-    order->weights = weights;
-    if (fds != NULL) {
-        size_t bytes = snapshot->config->listener_count * sizeof(int);
-        order->listener_fds = memory_alloc(bytes + 1);
-        memcpy(order->listener_fds, fds, bytes);
-    }
-    mailbox_send(&w->mailbox, &order->mail);
-}
-
 void worker_order_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights,
                        const int *listener_fds)
 {
-    worker_send(w, ORDER_SWAP, snapshot, weights, listener_fds);
+    struct worker_order_mail *order = order_create(w, ORDER_SWAP);
+    size_t bytes = snapshot->config->listener_count * sizeof(int);
+    order->snapshot = snapshot;
+    order->weights = weights;
+    order->scripts = binding_make_scripts(snapshot, w->options.watchdog, w->options.shared);
+    order->listener_fds = memory_alloc(bytes + 1);
+    memcpy(order->listener_fds, listener_fds, bytes);
+    mailbox_send(&w->mailbox, &order->mail);
 }
 
 void worker_order_weights(struct worker *w, const struct weights *weights)
 {
-    worker_send(w, ORDER_WEIGHTS, NULL, weights, NULL);
+    struct worker_order_mail *order = order_create(w, ORDER_WEIGHTS);
+    order->weights = weights;
+    mailbox_send(&w->mailbox, &order->mail);
+}
+
+void worker_order_scripts(struct worker *w, const struct snapshot *snapshot)
+{
+    struct worker_order_mail *order = order_create(w, ORDER_SCRIPTS);
+    order->generation = snapshot->generation;
+    order->scripts = binding_make_scripts(snapshot, w->options.watchdog, w->options.shared);
+    mailbox_send(&w->mailbox, &order->mail);
 }
 
 void worker_order_tickets(struct worker *w, const struct tls_ticket_keys *keys)
@@ -212,12 +244,12 @@ void worker_order_tickets(struct worker *w, const struct tls_ticket_keys *keys)
 
 void worker_order_drain(struct worker *w)
 {
-    worker_send(w, ORDER_DRAIN, NULL, NULL, NULL);
+    mailbox_send(&w->mailbox, &order_create(w, ORDER_DRAIN)->mail);
 }
 
 void worker_order_stop(struct worker *w)
 {
-    worker_send(w, ORDER_STOP, NULL, NULL, NULL);
+    mailbox_send(&w->mailbox, &order_create(w, ORDER_STOP)->mail);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------- */
@@ -230,11 +262,11 @@ static void worker_set_up(struct worker *w)
     mailbox_open(&w->mailbox, w->loop, worker_on_mail, w);
     front_init(&w->front, w->loop, o->stats, o->index, o->worker_count);
     w->front.limits = o->limits;
-    w->front.watchdog = o->watchdog;
-    w->front.shared = o->shared;
     front_set_places(&w->front, o->places, o->shadow_places, o->comparer);
     front_set_pseudonym(&w->front, o->pseudonym);
     w->front.on_binding_unused = on_binding_unused;
+    w->front.on_scripts_full = on_scripts_full;
+    w->front.on_scripts_unused = on_scripts_unused;
     w->front.on_drained = on_drained;
     w->front.arg = w;
     w->front.access.hand_on = access_hand_on;
@@ -242,7 +274,7 @@ static void worker_set_up(struct worker *w)
     access_renew(w);
     timer_init(&w->access_timer, on_access_timer, w);
     timer_start(w->loop, &w->access_timer, ACCESS_AGE_MS);
-    front_swap(&w->front, o->snapshot, o->weights);
+    front_swap(&w->front, o->snapshot, o->weights, TAKE(&w->first_scripts));
     worker_set_listeners(w, o->snapshot, o->listener_fds);
 }
 
@@ -290,6 +322,7 @@ struct worker *worker_start(const struct worker_options *options)
     struct worker *w = memory_zalloc(sizeof(*w));
     w->magic = WORKER_MAGIC;
     w->options = *options;
+    w->first_scripts = binding_make_scripts(options->snapshot, options->watchdog, options->shared);
     sem_init(&w->is_serving, 0, 0);
     /* Signals are the main thread's. */
     sigset_t all, old;

@@ -21,6 +21,7 @@
 
 struct limits;
 struct places;
+struct script_host;
 struct watchdog;
 struct shared_map;
 struct worker;
@@ -29,6 +30,7 @@ struct worker;
 enum worker_order {
     ORDER_SWAP,      /* use this snapshot, these weights and these listening sockets from now on */
     ORDER_WEIGHTS,   /* use these weights (of the current snapshot) */
+    ORDER_SCRIPTS,   /* here is another state for the scripts of `generation` */
     ORDER_ADDRESSES, /* a name among the endpoints has these addresses now */
     ORDER_TICKETS,   /* seal session tickets with these keys */
     ORDER_DRAIN,     /* accept no more; answer with Connection: close; report when empty */
@@ -39,6 +41,8 @@ enum worker_order {
 enum worker_report {
     REPORT_SWAPPED,         /* `generation` is in use; swap_us is what it took */
     REPORT_SNAPSHOT_UNUSED, /* no request of this worker pins `generation` any more */
+    REPORT_SCRIPTS_FULL,    /* the scripts of `generation` have filled their state: ORDER_SCRIPTS is wanted */
+    REPORT_SCRIPTS_UNUSED,  /* `scripts` are not used any more */
     REPORT_WEIGHTS_SET,     /* `generation` of the weights; older ones are not read any more by this worker */
     REPORT_NOT_ACCEPTING,   /* draining: every accept queue was emptied, no socket is listened on */
     REPORT_DRAINED          /* no client is left */
@@ -48,8 +52,9 @@ enum worker_report {
 struct worker_report_mail {
     struct mail mail; /* kind: enum worker_report */
     uint32_t worker_index;
-    uint64_t generation; /* of what the report speaks of; 0 for NOT_ACCEPTING and DRAINED */
-    uint32_t swap_us;    /* SWAPPED only */
+    uint64_t generation;         /* of what the report speaks of; 0 for NOT_ACCEPTING and DRAINED */
+    uint32_t swap_us;            /* SWAPPED only */
+    struct script_host *scripts; /* SNAPSHOT_UNUSED and SCRIPTS_UNUSED: for the main thread to destroy; NULL: none */
 };
 
 struct worker_options {
@@ -81,6 +86,8 @@ struct worker *worker_start(const struct worker_options *options);
 void worker_order_swap(struct worker *w, struct snapshot *snapshot, const struct weights *weights,
                        const int *listener_fds);
 void worker_order_weights(struct worker *w, const struct weights *weights);
+/* After REPORT_SCRIPTS_FULL of that snapshot. Loads its scripts on this thread. */
+void worker_order_scripts(struct worker *w, const struct snapshot *snapshot);
 /* Sorted; copied. */
 void worker_order_addresses(struct worker *w, const char *upstream, const char *label,
                             const struct resolved_address *addresses, size_t count);

@@ -101,7 +101,7 @@ static size_t write_head(const struct message *m, char *out, size_t capacity)
 /* The whole message on the wire, its body in chunks of 1, 2, 3... bytes when it is chunked. */
 static void write_message(const struct taken *taken, struct text *wire)
 {
-    char bytes[8192];
+    static char bytes[256 * 1024];
     size_t len = write_head(&taken->head, bytes, sizeof bytes);
     CHECK(len > 0 && len <= h1_head_bytes(&taken->head) + 256);
     text_add(wire, slice_from(bytes, len));
@@ -239,7 +239,7 @@ static void write_downgraded(struct message *m, struct text *wire)
 void check_downgrade(struct message *m, struct arena *arena)
 {
     const struct feed feed = { .is_response = m->is_response, .request_method = m->method };
-    static const struct h1_limits wide = { .request_line_bytes = 8192, .head_bytes = 65536, .field_count = 512 };
+    static const struct h1_limits wide = { .request_line_bytes = 65536, .head_bytes = 256 * 1024, .field_count = 512 };
     struct h1_reader r;
     struct text wire;
     struct taken again = { 0 };

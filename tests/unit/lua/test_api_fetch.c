@@ -105,6 +105,7 @@ static void open_script(const char *script)
     t.dog = watchdog_create();
     table.config = t.config;
     t.host = script_host_create(&table, t.dog, fake_fetch, NULL);
+    script_host_attach(t.host, NULL);
     message_init(&t.request, &t.arena, 4);
 }
 

@@ -5,6 +5,7 @@
 
 #include <lauxlib.h>
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -180,4 +181,30 @@ Test(vm, a_call_that_ends_in_time_is_left_alone)
 {
     for (int i = 0; i < 20000; i++)
         script_test_expect(&t, "return 1", "1");
+}
+
+/* ---- handing over --------------------------------------------------------------------------------------------------- */
+
+static void *call_elsewhere(void *arg)
+{
+    enum vm_result *got = arg;
+    vm_attach(t.vm);
+    *got = script_test_run(&t, "while true do end");
+    vm_detach(t.vm);
+    return NULL;
+}
+
+/* Each time the thread that calls must get the signal, though the other has made calls before. */
+Test(vm, a_state_goes_from_thread_to_thread)
+{
+    for (int i = 0; i < 3; i++) {
+        pthread_t thread;
+        enum vm_result got = VM_OK;
+        expect_cut("while true do end", VM_TIMEOUT);
+        vm_detach(t.vm);
+        cr_assert_eq(pthread_create(&thread, NULL, call_elsewhere, &got), 0);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+        cr_assert_eq(got, VM_TIMEOUT, "%s", vm_result_names[got]);
+        vm_attach(t.vm);
+    }
 }
