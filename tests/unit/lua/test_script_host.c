@@ -104,6 +104,7 @@ static void open_with(const char *script, const char *module)
     t.dog = watchdog_create();
     t.shared = shared_map_create(1u << 20);
     t.host = script_host_create(t.snapshot->table, t.dog, NULL, t.shared);
+    script_host_attach(t.host, NULL);
     make_request();
 }
 
@@ -113,6 +114,7 @@ static void close(void)
         return;
     script_host_forget(t.host, &t.call);
     arena_reset(&t.arena);
+    script_host_detach(t.host);
     script_host_destroy(t.host);
     shared_map_destroy(t.shared);
     watchdog_destroy(t.dog);
@@ -388,8 +390,10 @@ Test(script_host, what_is_shared_outlives_a_state)
 {
     open_with("return { on_request = function(req) if weir.shared.incr('n') == 3 then return 'b' end end }", NULL);
     struct script_host *other = script_host_create(t.snapshot->table, t.dog, NULL, t.shared);
+    script_host_attach(other, NULL);
     cr_assert_eq(call_request(), VM_OK);
     cr_assert_eq(script_host_call(other, 0, SCRIPT_ON_REQUEST, BUDGET_US, &t.call), VM_OK);
+    script_host_detach(other);
     script_host_destroy(other);
     cr_assert_eq(t.call.upstream_index, CONFIG_NONE);
     cr_assert_eq(call_request(), VM_OK);
