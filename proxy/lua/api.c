@@ -327,3 +327,12 @@ void api_set_header(lua_State *L, struct script_call *call, struct message *m)
     api_charge(L, call, name.len + value.len);
     message_set(m, call->arena, arena_copy(call->arena, name), arena_copy(call->arena, value));
 }
+
+void api_add_header(lua_State *L, struct script_call *call, struct message *m)
+{
+    struct slice name, value;
+    api_check_header(L, 2, 3, &name, &value);
+    api_charge(L, call, name.len + value.len);
+    name = arena_copy(call->arena, name);
+    message_add(m, call->arena, field_id_from_name(name), name, arena_copy(call->arena, value));
+}

@@ -180,6 +180,8 @@ int api_index(lua_State *L);
 void api_push_header(lua_State *L, const struct message *m, struct slice name);
 /* Arguments 2 and 3 of a set_header method: a name and a value, or nil to remove it. */
 void api_set_header(lua_State *L, struct script_call *call, struct message *m);
+/* Arguments 2 and 3 of an add_header method: one more line of that name. */
+void api_add_header(lua_State *L, struct script_call *call, struct message *m);
 /* The header that the two texts at these places make; value_index 0: a name alone. Raises when no script may set it. */
 void api_check_header(lua_State *L, int name_index, int value_index, struct slice *name, struct slice *value);
 /* Before an edit that keeps so many bytes. */

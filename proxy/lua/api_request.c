@@ -159,6 +159,13 @@ static int method_set_header(lua_State *L)
     return 0;
 }
 
+static int method_add_header(lua_State *L)
+{
+    struct script_call *call = check_open_request(L);
+    api_add_header(L, call, call->request);
+    return 0;
+}
+
 /* What may stand in a request's target: a path, or a query when '?' is allowed in it. */
 static bool is_target_text(struct slice s, bool is_query)
 {
@@ -208,6 +215,7 @@ static const luaL_Reg methods[] = {
     { "cookie", method_cookie },
     { "arg", method_arg },
     { "set_header", method_set_header },
+    { "add_header", method_add_header },
     { "set_path", method_set_path },
     { "set_query", method_set_query },
     { "body", api_body_get },

@@ -54,7 +54,17 @@ static int method_set_header(lua_State *L)
     return 0;
 }
 
-static const luaL_Reg methods[] = { { "header", method_header }, { "set_header", method_set_header }, { NULL, NULL } };
+static int method_add_header(lua_State *L)
+{
+    struct script_call *call = api_check_object(L, 1, &response_kind);
+    api_add_header(L, call, call->response);
+    return 0;
+}
+
+static const luaL_Reg methods[] = { { "header", method_header },
+                                    { "set_header", method_set_header },
+                                    { "add_header", method_add_header },
+                                    { NULL, NULL } };
 static const luaL_Reg fields[] = { { "status", field_status }, { NULL, NULL } };
 static const struct api_kind response_kind = { "response", methods, fields, set_status };
 

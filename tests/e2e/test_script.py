@@ -36,6 +36,10 @@ local actions = {
     req:set_header("x-set", "by script")
     req:set_header("x-gone", nil)
   end,
+  add = function(req)
+    req:add_header("x-a", "two")
+    req:add_header("x-new", "three")
+  end,
   path = function(req) req:set_path("/new%2Dpath") end,
   query = function(req)
     req:set_query(req:arg("to") or nil)
@@ -66,6 +70,7 @@ function M.on_response(req, resp)
   if not wanted then return end
   resp:set_header("x-seen", resp.status .. " " .. tostring(resp:header("x-origin")) .. " " .. tostring(req.ctx.action))
   if wanted == "status" then resp.status = 503 end
+  if wanted == "add" then resp:add_header("Set-Cookie", "b=2; Path=/") end
   if wanted == "remove" then resp:set_header("x-origin", nil) end
   if wanted == "bodiless" then resp.status = 204 end
   if wanted == "raise" then error("raised on purpose") end
@@ -190,6 +195,15 @@ def test_a_script_edits_what_goes_on(house):
     assert house.v1.last.start == "GET /path?x?y%26z HTTP/1.1"
     house.proxy.get("/path?a=1", "X-Do: query")
     assert house.v1.last.start == "GET /path HTTP/1.1"
+
+
+def test_a_script_adds_lines_beside_those_that_are_there(house):
+    house.open().start()
+    house.v1.answer = reply(b"v1", "Set-Cookie: a=1; Path=/")
+    answer = house.say("add", "X-A: one", "X-Answer: add")
+    assert house.v1.last.all("x-a") == ["one", "two"]
+    assert house.v1.last.get("x-new") == "three"
+    assert answer.all("set-cookie") == ["a=1; Path=/", "b=2; Path=/"]
 
 
 @pytest.mark.parametrize("action, told", [
