@@ -24,8 +24,13 @@ struct script_world *api_world(lua_State *L)
 
 struct wall_time api_now(lua_State *L)
 {
-    (void)L;
-    return clock_wall();
+    const struct script_fakes *fakes = api_world(L)->fakes;
+    return fakes != NULL ? fakes->now(fakes->arg) : clock_wall();
+}
+
+struct mono_time api_mono(lua_State *L)
+{
+    return api_world(L)->fakes != NULL ? (struct mono_time){ api_now(L).unix_ms * 1000 } : clock_mono();
 }
 
 static struct slice check_slice(lua_State *L, int index)
@@ -67,7 +72,10 @@ static int weir_segment(lua_State *L)
     lua_pushvalue(L, 1);
     if (lua_rawget(L, -2) != LUA_TNUMBER)
         return luaL_error(L, "there is no segment '%s'", name);
-    lua_pushboolean(L, condition_matches(api_world(L)->segments[lua_tointeger(L, -1)], call->view));
+    size_t index = (size_t)lua_tointeger(L, -1);
+    const struct script_world *world = api_world(L);
+    lua_pushboolean(L, world->fakes != NULL ? world->fakes->segment(world->fakes->arg, index)
+                                            : condition_matches(world->segments[index], call->view));
     return 1;
 }
 
@@ -96,7 +104,10 @@ static int weir_log(lua_State *L)
     enum log_level level = levels[luaL_checkoption(L, 1, NULL, names)];
     struct slice text = check_slice(L, 2);
     struct script_world *world = api_world(L);
-    log_line_limited(&world->log_limit, LOG_INTERVAL_MS, level, "script: %s: %.*s", world->script, SLICE_ARG(text));
+    if (world->fakes != NULL)
+        world->fakes->log(world->fakes->arg, level, text);
+    else
+        log_line_limited(&world->log_limit, LOG_INTERVAL_MS, level, "script: %s: %.*s", world->script, SLICE_ARG(text));
     return 0;
 }
 

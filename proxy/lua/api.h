@@ -94,6 +94,17 @@ struct script_call {
     struct script_run run; /* lua/script_host.c's own */
 };
 
+/* What stands in for the world outside while scripts are tested without a server (lua/test_run.h). */
+struct script_fakes {
+    void *arg;
+    struct wall_time (*now)(void *arg);
+    bool (*segment)(void *arg, size_t index); /* is the request of the call that runs in it? */
+    void (*log)(void *arg, enum log_level level, struct slice text);
+    void (*line)(void *arg, const char *source, int line); /* a line of that script begins */
+    script_fetch_fn fetch;                                 /* answers at once */
+    struct shared_map *shared;                             /* of one test */
+};
+
 /* What functions find behind vm->owner. */
 struct script_world {
     const struct config *config;
@@ -104,13 +115,15 @@ struct script_world {
     const char *script;                              /* whose hook runs: for its log lines */
     script_fetch_fn fetch;                           /* NULL: there are no upstreams here */
     struct log_limit log_limit;
-    struct shared_map *shared;      /* of the process; NULL where no hook runs */
-    struct module_loading *loading; /* while a script's file runs (lua/module.h); else NULL */
+    struct shared_map *shared;        /* of the process; NULL where no hook runs */
+    struct module_loading *loading;   /* while a script's file runs (lua/module.h); else NULL */
+    const struct script_fakes *fakes; /* NULL: everything is real */
 };
 
 struct script_world *api_world(lua_State *L);
 /* The time as scripts see it. */
 struct wall_time api_now(lua_State *L);
+struct mono_time api_mono(lua_State *L);
 
 /* A body for vm_start: everything a new state needs before its first chunk. */
 int api_open(lua_State *L);

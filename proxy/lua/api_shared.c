@@ -87,7 +87,7 @@ static int shared_get(lua_State *L)
     char buffer[SHARED_VALUE_MAX_BYTES];
     struct shared_value value;
     struct shared_map *map = check_shared(L);
-    if (shared_map_get(map, check_key(L), clock_mono(), buffer, &value))
+    if (shared_map_get(map, check_key(L), api_mono(L), buffer, &value))
         push_value(L, &value);
     else
         lua_pushnil(L);
@@ -99,7 +99,7 @@ static bool put(lua_State *L, enum shared_write how)
     struct shared_map *map = check_shared(L);
     struct slice key = check_key(L);
     struct shared_value value = check_value(L, 2);
-    return shared_map_put(map, key, &value, check_ttl(L, 3), how, clock_mono());
+    return shared_map_put(map, key, &value, check_ttl(L, 3), how, api_mono(L));
 }
 
 /* set(key, value[, ttl]) */
@@ -120,7 +120,7 @@ static int shared_add(lua_State *L)
 static int shared_delete(lua_State *L)
 {
     struct shared_map *map = check_shared(L);
-    lua_pushboolean(L, shared_map_delete(map, check_key(L), clock_mono()));
+    lua_pushboolean(L, shared_map_delete(map, check_key(L), api_mono(L)));
     return 1;
 }
 
@@ -132,7 +132,7 @@ static int shared_incr(lua_State *L)
     struct shared_value sum, amount = { .type = SHARED_INTEGER, .integer = 1 };
     if (!lua_isnoneornil(L, 2))
         amount = check_number(L, 2);
-    if (!shared_map_increase(map, key, &amount, check_ttl(L, 3), clock_mono(), &sum))
+    if (!shared_map_increase(map, key, &amount, check_ttl(L, 3), api_mono(L), &sum))
         return luaL_error(L, "the value of '%s' is not a number", lua_tostring(L, 1));
     push_value(L, &sum);
     return 1;

@@ -76,6 +76,13 @@ static int load_body(lua_State *L)
     return 0;
 }
 
+static void on_line(lua_State *L, lua_Debug *event)
+{
+    const struct script_fakes *fakes = api_world(L)->fakes;
+    lua_getinfo(L, "S", event);
+    fakes->line(fakes->arg, event->source, event->currentline);
+}
+
 /* What loaded when it was compiled nearly always loads here; a script that did not has no hooks, and its calls fail. The
    state is attached to no thread. */
 static void state_open(struct script_host *h)
@@ -83,6 +90,8 @@ static void state_open(struct script_host *h)
     struct vm_limits limits = { .memory_bytes = h->world.config->limits.script_memory_bytes };
     h->vm = vm_create(&limits, h->dog);
     h->vm->owner = &h->world;
+    if (h->world.fakes != NULL)
+        vm_trace_lines(h->vm, on_line);
     h->world.epoch++;
     for (uint32_t i = 0; i < h->set->count * SCRIPT_HOOK_COUNT; i++)
         h->hooks[i] = LUA_NOREF;
@@ -149,15 +158,16 @@ static void make_room(struct script_host *h)
                          h->waiting_count);
 }
 
-struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch,
-                                       struct shared_map *shared)
+static struct script_host *create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch,
+                                  struct shared_map *shared, const struct script_fakes *fakes)
 {
     struct script_host *h = memory_zalloc(sizeof(*h));
     h->magic = HOST_MAGIC;
     h->set = table->config->scripts;
     h->dog = dog;
-    h->world =
-        (struct script_world){ .config = table->config, .segments = table->segments, .fetch = fetch, .shared = shared };
+    h->world = (struct script_world){
+        .config = table->config, .segments = table->segments, .fetch = fetch, .shared = shared, .fakes = fakes
+    };
     h->hooks = memory_zalloc(h->set->count * SCRIPT_HOOK_COUNT * sizeof(*h->hooks));
     h->complaints = memory_zalloc(h->set->count * sizeof(*h->complaints));
     h->is_waiter = memory_zalloc(h->set->count * sizeof(*h->is_waiter));
@@ -165,6 +175,23 @@ struct script_host *script_host_create(const struct route_table *table, struct w
         h->is_waiter[i] = h->set->scripts[i].asks.len > 0;
     state_open(h);
     return h;
+}
+
+struct script_host *script_host_create(const struct route_table *table, struct watchdog *dog, script_fetch_fn fetch,
+                                       struct shared_map *shared)
+{
+    return create(table, dog, fetch, shared, NULL);
+}
+
+struct script_host *script_host_create_fake(const struct route_table *table, struct watchdog *dog,
+                                            const struct script_fakes *fakes)
+{
+    return create(table, dog, fakes->fetch, fakes->shared, fakes);
+}
+
+const char *script_host_message(const struct script_host *h)
+{
+    return h->vm->message;
 }
 
 void script_host_attach(struct script_host *h, const struct script_renewal *renewal)

@@ -34,6 +34,11 @@ struct script_host *script_host_create(const struct route_table *table, struct w
 /* No hook may wait. */
 void script_host_destroy(struct script_host *h);
 
+/* The same, with the world outside made up: for tests without a server. */
+struct script_host *script_host_create_fake(const struct route_table *table, struct watchdog *dog,
+                                            const struct script_fakes *fakes);
+/* What the last call that failed was about, with a traceback; until the next call. */
+const char *script_host_message(const struct script_host *h);
 /* Who makes new states for a host, and frees old ones. */
 struct script_renewal {
     void (*on_full)(void *arg);                          /* a new one is wanted; once until it is offered */

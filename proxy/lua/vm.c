@@ -54,24 +54,34 @@ static void on_instruction(lua_State *L, lua_Debug *unused)
 #ifdef SIGNALS_WAIT_FOR_LIBC
 #define LET_SIGNALS_IN() ((void)usleep(0))
 
-static void on_thousand_instructions(lua_State *L, lua_Debug *unused)
+static void on_thousand_instructions(lua_State *L, lua_Debug *event)
 {
-    (void)L, (void)unused;
     LET_SIGNALS_IN();
+    if (event->event == LUA_HOOKLINE)
+        vm_of(L)->on_line(L, event);
 }
 
 static void disarm(lua_State *L)
 {
-    lua_sethook(L, on_thousand_instructions, LUA_MASKCOUNT, 1000);
+    int lines = vm_of(L)->on_line != NULL ? LUA_MASKLINE : 0;
+    lua_sethook(L, on_thousand_instructions, LUA_MASKCOUNT | lines, 1000);
 }
 #else
 #define LET_SIGNALS_IN() ((void)0)
 
 static void disarm(lua_State *L)
 {
-    lua_sethook(L, NULL, 0, 0);
+    lua_Hook on_line = vm_of(L)->on_line;
+    lua_sethook(L, on_line, on_line != NULL ? LUA_MASKLINE : 0, 0);
 }
 #endif
+
+void vm_trace_lines(struct vm *vm, lua_Hook on_line)
+{
+    CHECK(vm->calling == NULL && vm->spare_count == 0);
+    vm->on_line = on_line;
+    disarm(vm->state); /* coroutines begin as what made them */
+}
 
 void vm_check(lua_State *L)
 {

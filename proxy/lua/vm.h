@@ -60,6 +60,7 @@ struct vm {
     struct call_watch watch; /* of the thread that it is attached to */
     bool is_attached;
     void *owner;                    /* whose functions run in it (lua/api.h); never looked into here */
+    lua_Hook on_line;               /* runs at each new line of a call that is not over; NULL: nothing does */
     char message[VM_MESSAGE_BYTES]; /* of the last call that failed: one text with its traceback, cut to fit */
 };
 
@@ -70,6 +71,10 @@ void vm_destroy(struct vm *vm);
 /* To hand a state over: by the thread that made calls, then by the one that will. Between calls. */
 void vm_detach(struct vm *vm);
 void vm_attach(struct vm *vm);
+
+/* From now on at each new line (lua_sethook, LUA_MASKLINE), in every coroutine that is made afterwards: for tests, since it costs
+   more than most scripts do. A call that is over has its own hook instead. */
+void vm_trace_lines(struct vm *vm, lua_Hook on_line);
 
 /* Of the state that L belongs to. */
 struct vm *vm_of(lua_State *L);
