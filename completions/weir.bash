@@ -43,14 +43,14 @@ _weir() {
         return
         ;;
     --workers | -H | --header | --from | --client-cn | --client-san | --at | --admin | --reason | --timeout | --port | --rate | --for | --to | --concurrency | --limit | \
-        --only | --ignore-header | --show)
+        --only | --ignore-header | --show | --filter | --min-coverage | --budget)
         return
         ;;
     esac
 
     local words
     case ${COMP_CWORD}:${COMP_WORDS[1]} in
-    1:*) words='run check explain schema reference demo replay ctl version --help --version' ;;
+    1:*) words='run check explain schema reference demo replay ctl script version --help --version' ;;
     *:run) words='-c --config --workers --state-dir --help' ;;
     *:check) words='-c --config --help' ;;
     *:explain) words='-c --config -X --method -H --header --from --client-cn --client-san --at --all --help' ;;
@@ -61,6 +61,17 @@ _weir() {
             compopt -o filenames 2>/dev/null
             COMPREPLY=($(compgen -f -- "$current"))
             return
+        fi
+        ;;
+    *:script)
+        words='test --help'
+        if [ "${COMP_WORDS[2]}" = test ] && [ "$COMP_CWORD" -gt 2 ]; then
+            words='--filter --min-coverage --budget --timeout --json --help'
+            if [ "${current:0:1}" != - ]; then
+                compopt -o filenames 2>/dev/null
+                COMPREPLY=($(compgen -f -- "$current"))
+                return
+            fi
         fi
         ;;
     *:ctl) words=$(_weir_ctl "${COMP_WORDS[@]:2:COMP_CWORD-2}") ;;
