@@ -7,18 +7,19 @@
 #include "http/codec.h"
 #include "http/validate.h"
 
-#define REQUEST_KIND  "test request"
-#define RESPONSE_KIND "test response"
-#define DEFAULT_HOST  "example.com"
+#define DEFAULT_HOST "example.com"
 
 /* What the userdata of both kinds has: nothing of a test that has ended may be used. */
 struct object {
+    const struct api_kind *kind;
     uint64_t serial;
     union {
         struct test_request *request;
         struct message *response;
     };
 };
+
+static const struct api_kind request_kind, response_kind;
 
 static const struct h1_limits limits = { .request_line_bytes = 64 * 1024,
                                          .head_bytes = 1024 * 1024,
@@ -220,34 +221,39 @@ int test_library_request(lua_State *L)
 
 /* ---- reading a request --------------------------------------------------------------------------------------------------------- */
 
-static void push_object(lua_State *L, const char *kind, struct object object)
+static void push_object(lua_State *L, const struct api_kind *kind, struct object object)
 {
+    object.kind = kind;
     object.serial = test_run_of(L)->serial;
     *(struct object *)lua_newuserdatauv(L, sizeof object, 0) = object;
-    luaL_setmetatable(L, kind);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, kind);
+    lua_setmetatable(L, -2);
 }
 
-static const struct object *check_object(lua_State *L, int index, const char *kind)
+/* Objects of other kinds are of other sizes. */
+static const struct object *check_object(lua_State *L, int index, const struct api_kind *kind)
 {
-    const struct object *o = luaL_checkudata(L, index, kind);
-    if (o->serial != test_run_of(L)->serial)
-        luaL_error(L, "this %s belongs to a test that has ended", kind);
+    const struct object *o = lua_touserdata(L, index);
+    if (o == NULL || lua_rawlen(L, index) != sizeof *o || o->kind != kind)
+        luaL_typeerror(L, index, kind->name);
+    else if (o->serial != test_run_of(L)->serial)
+        luaL_error(L, "this %s belongs to a test that has ended", kind->name);
     return o;
 }
 
 void test_request_push(lua_State *L, struct test_request *r)
 {
-    push_object(L, REQUEST_KIND, (struct object){ .request = r });
+    push_object(L, &request_kind, (struct object){ .request = r });
 }
 
 struct test_request *test_request_check(lua_State *L, int index)
 {
-    return check_object(L, index, REQUEST_KIND)->request;
+    return check_object(L, index, &request_kind)->request;
 }
 
 struct message *test_response_check(lua_State *L, int index)
 {
-    return check_object(L, index, RESPONSE_KIND)->response;
+    return check_object(L, index, &response_kind)->response;
 }
 
 static int push(lua_State *L, struct slice s)
@@ -336,7 +342,7 @@ int test_library_response(lua_State *L)
         m->status = (uint16_t)status;
     }
     test_headers_take(L, 1, &run->arena, m);
-    push_object(L, RESPONSE_KIND, (struct object){ .response = m });
+    push_object(L, &response_kind, (struct object){ .response = m });
     return 1;
 }
 
@@ -352,19 +358,23 @@ static int response_header(lua_State *L)
     return 1;
 }
 
+static const luaL_Reg request_methods[] = {
+    { "header", request_header }, { "cookie", request_cookie }, { "arg", request_arg }, { NULL, NULL }
+};
+static const luaL_Reg request_fields[] = {
+    { "method", request_method },       { "path", request_path },
+    { "query", request_query },         { "host", request_host },
+    { "source_ip", request_source_ip }, { "scheme", request_scheme },
+    { "body", request_body },           { NULL, NULL },
+};
+static const luaL_Reg response_methods[] = { { "header", response_header }, { NULL, NULL } };
+static const luaL_Reg response_fields[] = { { "status", response_status }, { NULL, NULL } };
+
+static const struct api_kind request_kind = { "test request", request_methods, request_fields, NULL };
+static const struct api_kind response_kind = { "test response", response_methods, response_fields, NULL };
+
 void test_request_open(lua_State *L)
 {
-    static const luaL_Reg request_methods[] = {
-        { "header", request_header }, { "cookie", request_cookie }, { "arg", request_arg }, { NULL, NULL }
-    };
-    static const luaL_Reg request_fields[] = {
-        { "method", request_method },       { "path", request_path },
-        { "query", request_query },         { "host", request_host },
-        { "source_ip", request_source_ip }, { "scheme", request_scheme },
-        { "body", request_body },           { NULL, NULL },
-    };
-    static const luaL_Reg response_methods[] = { { "header", response_header }, { NULL, NULL } };
-    static const luaL_Reg response_fields[] = { { "status", response_status }, { NULL, NULL } };
-    api_open_kind(L, REQUEST_KIND, request_methods, request_fields, NULL);
-    api_open_kind(L, RESPONSE_KIND, response_methods, response_fields, NULL);
+    api_open_kind(L, &request_kind);
+    api_open_kind(L, &response_kind);
 }
