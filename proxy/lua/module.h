@@ -39,6 +39,7 @@ struct module {
     struct module *next;
     struct slice path;  /* absolute, NUL behind it; of the binary's own: its name */
     const char *source; /* what Lua calls it: "=sub/name.lua" */
+    struct slice text;  /* of its file */
     struct slice code;  /* as in struct script; empty: it could not be compiled, which has been told */
     struct module_names names;
 };

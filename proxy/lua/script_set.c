@@ -126,17 +126,16 @@ static const struct module *add_module(lua_State *L, void *arg, const char *path
 {
     struct compile *c = arg;
     struct compiled compiled;
-    struct slice text;
     struct module *m = arena_zalloc(c->config->arena, sizeof *m);
     if (name != NULL)
         check_regular(L, path);
-    if (name != NULL ? !read_text(c, path, &text) : !builtin_find(slice_from_cstr(path), &text))
+    if (name != NULL ? !read_text(c, path, &m->text) : !builtin_find(slice_from_cstr(path), &m->text))
         return NULL;
     m->path = keep(c->config->arena, path);
     m->source = source_of(c->config->arena, slice_from_cstr(name != NULL ? name : path));
     m->next = c->set->modules.modules;
     c->set->modules.modules = m;
-    if (!compile_text(L, text, m->path.ptr, m->source, c->config->arena, c->errors, &compiled))
+    if (!compile_text(L, m->text, m->path.ptr, m->source, c->config->arena, c->errors, &compiled))
         luaL_error(L, "the module '%s' could not be compiled", m->source + 1);
     lua_pop(L, 1);
     m->code = compiled.code;
@@ -280,6 +279,15 @@ static void find_asked(const struct config *config, struct slice text, struct sc
             add_asked(config, named_upstream(slice_after(text, at + call.len)), s);
 }
 
+/* In its modules too: which of those in its folder are its own, or only another script's, is not told apart. */
+static void find_all_asked(const struct compile *c, struct slice text, struct script *s)
+{
+    find_asked(c->config, text, s);
+    for (const struct module *m = c->set->modules.modules; m != NULL; m = m->next)
+        if (slice_has_prefix(m->path, script_directory(s)))
+            find_asked(c->config, m->text, s);
+}
+
 /* ---- all of them --------------------------------------------------------------------------------------------------------- */
 
 static uint32_t find(const struct script_set *set, struct slice path)
@@ -312,7 +320,7 @@ static uint32_t add(struct compile *c, const struct script_config *script)
     set->count++;
     if (read_script(c, script, &text)) {
         compile_file(c, &set->scripts[at], text);
-        find_asked(c->config, text, &set->scripts[at]);
+        find_all_asked(c, text, &set->scripts[at]);
     }
     return at;
 }

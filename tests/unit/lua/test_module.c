@@ -127,6 +127,16 @@ Test(module, a_name_in_a_hook_is_loaded_with_the_file)
     cr_assert_not_null(config->scripts->modules.modules->next);
 }
 
+Test(module, whom_a_module_asks_its_script_asks)
+{
+    struct folder folder = { { "/d/x.lua", "/d/m.lua" },
+                             { "return { on_request = function() return require('m')() end }",
+                               "return function() return weir.fetch('a', {}) and nil end" } };
+    const struct config *config = load(&folder);
+    cr_assert_not_null(config, "%s", problems());
+    cr_assert(slice_equal(config->scripts->scripts[0].asks, SLICE("a")));
+}
+
 Test(module, what_is_missing_is_told_where_it_is_required)
 {
     expect("\nlocal m = require('m')" HOOK, NULL, NULL,
