@@ -64,8 +64,8 @@ static const size_t incident_texts[] = {
     offsetof(struct incident, timeline),  offsetof(struct incident, told),
 };
 static const size_t event_texts[] = {
-    offsetof(struct event, kind), offsetof(struct event, subject), offsetof(struct event, text),
-    offsetof(struct event, who),  offsetof(struct event, detail),
+    offsetof(struct event_row, kind), offsetof(struct event_row, subject), offsetof(struct event_row, text),
+    offsetof(struct event_row, who),  offsetof(struct event_row, detail),
 };
 
 static struct slice *text_at(void *row, size_t offset)

@@ -23,7 +23,7 @@ struct deed {
     const struct transition_row *transition; /* its audit line is this deed's */
     const struct approval_row *approval;
     const struct incident *incident;
-    struct event *event; /* gets its id */
+    struct event_row *event; /* gets its id */
 };
 
 /* What waits in the journal is written before it; when that fails, so does this. Sets audit.id. */

@@ -14,7 +14,7 @@ static bool old_delete(struct store *s, int64_t newest_id)
     return statement_end(&st);
 }
 
-bool event_put(struct store *s, struct event *e)
+bool event_put(struct store *s, struct event_row *e)
 {
     struct statement st;
     statement_begin(&st, s,
@@ -30,12 +30,22 @@ bool event_put(struct store *s, struct event *e)
     return statement_end(&st) && old_delete(s, e->id);
 }
 
-static bool rows_read(struct statement *st, struct arena *arena, size_t limit, struct event **out, size_t *count)
+bool events_append(struct store *s, struct event_row *e)
+{
+    if (!transaction_begin(s))
+        return false;
+    bool is_good = transaction_finish(s, event_put(s, e));
+    if (!is_good)
+        e->id = 0;
+    return is_good;
+}
+
+static bool rows_read(struct statement *st, struct arena *arena, size_t limit, struct event_row **out, size_t *count)
 {
     *count = 0;
     *out = arena_zalloc_array(arena, limit, sizeof **out);
     while (*count < limit && statement_step(st))
-        (*out)[(*count)++] = (struct event){
+        (*out)[(*count)++] = (struct event_row){
             .id = statement_i64(st, 0),
             .at = { statement_i64(st, 1) },
             .kind = statement_text(st, 2, arena),
@@ -47,7 +57,7 @@ static bool rows_read(struct statement *st, struct arena *arena, size_t limit, s
     return statement_end(st);
 }
 
-bool events_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit, struct event **out,
+bool events_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit, struct event_row **out,
                  size_t *count)
 {
     struct statement st;
@@ -57,7 +67,7 @@ bool events_list(struct store *s, struct arena *arena, int64_t before_id, size_t
     return rows_read(&st, arena, limit, out, count);
 }
 
-bool events_since(struct store *s, struct arena *arena, int64_t after_id, size_t limit, struct event **out,
+bool events_since(struct store *s, struct arena *arena, int64_t after_id, size_t limit, struct event_row **out,
                   size_t *count)
 {
     struct statement st;

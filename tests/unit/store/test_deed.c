@@ -87,7 +87,7 @@ static bool keep_rollback(int64_t at)
                                  .evidence = SLICE("{\"errors\":41}"),
                                  .timeline = SLICE("[]"),
                                  .told = SLICE("[]") };
-    struct event event = {
+    struct event_row event = {
         .at = { at }, .kind = SLICE("rollout.rolled_back"), .subject = row.name, .who = SLICE("weir")
     };
     struct deed d = {
@@ -203,7 +203,7 @@ Test(deed, approvals_are_one_for_each_person_and_end_with_their_revision)
 Test(deed, a_deed_of_which_one_row_fails_leaves_nothing_behind)
 {
     struct rollout_row row = a_row(0);
-    struct event event = { .kind = SLICE("deploy") }, *events;
+    struct event_row event = { .kind = SLICE("deploy") }, *events;
     struct deed d = { .audit = a_line(1), .rollout = &row, .event = &event };
     size_t count;
     row.weight_ppm = 1000001;
@@ -231,7 +231,7 @@ Test(deed, a_rollout_that_is_forgotten_leaves_its_transitions)
 
 Test(deed, events_are_numbered_paged_and_forgotten_beyond_the_bound)
 {
-    struct event *list, event = { .at = { 1 }, .kind = SLICE("deploy"), .text = SLICE("v2") };
+    struct event_row *list, event = { .at = { 1 }, .kind = SLICE("deploy"), .text = SLICE("v2") };
     size_t count;
     for (int i = 1; i <= 5; i++) {
         struct deed d = { .audit = a_line(i), .event = &event };
