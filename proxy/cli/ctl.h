@@ -81,6 +81,6 @@ bool ctl_flag(const struct json *object, const char *key);
 const char *ctl_shares(struct call *call, const struct json *split);
 
 extern const struct command ctl_status, ctl_routes, ctl_upstreams, ctl_split, ctl_reload, ctl_config, ctl_audit,
-    ctl_events, ctl_incidents, ctl_hygiene, ctl_shadow, ctl_drain;
+    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_shadow, ctl_drain;
 
 #endif

@@ -50,6 +50,8 @@ const char *audit_head_fault(const struct store *s);
 bool audit_put(struct store *s, struct audit_line *line, struct audit_head *end) MUST_CHECK;
 /* The end of the log as its row has it. */
 bool audit_head_read(struct store *s, struct audit_head *out) MUST_CHECK;
+/* Inside a transaction: walks lines that came from elsewhere, and makes the last of them the end of the log. */
+bool audit_adopt(struct store *s, struct audit_verdict *out, struct audit_head *end) MUST_CHECK;
 /* "" when there is no such line. */
 bool audit_hash_of(struct store *s, int64_t id, char out[HEAD_HASH_SIZE]) MUST_CHECK;
 

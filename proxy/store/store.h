@@ -11,6 +11,7 @@
  *   store/incidents.h   breaches, with their timeline and evidence
  *   store/versions.h    configurations that were in force
  *   store/overrides.h   weights set at run time
+ *   store/jsonl.h    all of it as JSON Lines, and back
  *
  * Every call waits for the disk (a commit is an fsync), and for another process up to STORE_BUSY_MS. */
 #ifndef STORE_STORE_H

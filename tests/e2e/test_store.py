@@ -271,6 +271,48 @@ def test_what_was_acknowledged_survives_a_kill(start):
 # ---- by the files alone ------------------------------------------------------------------------------------------------------------
 
 
+def test_export_and_import_are_each_others_reverse(proxy, tmp_path):
+    post(proxy, subject="v2", text="to be exported")
+    exported = said(proxy, "export")
+    lines = [json.loads(line) for line in exported.splitlines()]
+    assert lines[0] == {"weir_export": 1, "tables": 3} and lines[-1] == {"end": True, "rows": len(lines) - 2}
+    assert {"audit", "config_versions", "config_texts", "config_files", "events"} <= {line.get("table") for line in lines}
+    file = tmp_path / "export.jsonl"
+    file.write_text(exported)
+    done = ctl(tmp_path / "new", "import", str(file))
+    assert (done.returncode, done.stdout) == (0, f"{len(lines) - 2} rows imported\n"), done.stderr
+    assert ctl(tmp_path / "new", "export").stdout == exported
+    whole = ctl(tmp_path / "new", "audit", "--verify", "--offline")
+    assert (whole.returncode, whole.stdout) == (0, said(proxy, "audit", "--verify"))
+    again = ctl(tmp_path / "new", "import", str(file))
+    assert again.returncode == 1 and "it is not empty" in again.stderr
+    running = ctl(proxy.config["state_dir"], "import", str(file))
+    assert running.returncode == 1 and f"another weir (pid {proxy.pid}) runs" in running.stderr
+
+
+def test_an_import_is_whole_or_nothing(proxy, tmp_path):
+    post(proxy, subject="v2", text="to be exported")
+    lines = said(proxy, "export").splitlines(keepends=True)
+    first = next(index for index, line in enumerate(lines) if '"table":"audit"' in line)
+    broken = {
+        "the file ends before the export does": lines[:-1],
+        "rows are missing": lines[: len(lines) // 2] + lines[-1:],
+        "it was changed": [line.replace("a test", "no test") for line in lines],
+        "it is not JSON": [*lines[:3], "{\n", *lines[3:]],
+        "there is no such table": [*lines[:-1], '{"table":"nothing"}\n', lines[-1]],
+        "it does not have the columns of its table": [lines[0], lines[first].replace('"who"', '"whom"')],
+        "this is not an export of weir": lines[1:],
+        "with other tables": [lines[0].replace("3", "4"), *lines[1:]],
+        "something follows the end": [*lines, lines[-1]],
+    }
+    for number, (message, text) in enumerate(broken.items()):
+        directory = tmp_path / str(number)
+        done = ctl(directory, "import", "-", input="".join(text))
+        assert done.returncode == 1 and message in done.stderr, (message, done.stderr)
+        if message in ("rows are missing", "it was changed"):
+            assert len(ctl(directory, "export").stdout.splitlines()) == 2
+
+
 def test_a_log_without_its_end_is_found_offline_and_after_a_restart(start):
     proxy = start(Origin())
     for number in range(3):
