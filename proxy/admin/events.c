@@ -44,7 +44,8 @@ static bool seen_find(struct admin_call *call, uint64_t *seen)
     return call_number(call, "after", 0, INT64_MAX, seen) && *seen != UINT64_MAX;
 }
 
-static bool missed_write(struct admin_call *call, uint64_t seen)
+/* More than fits one answer ends with it, and the reader comes back with the last id of it: nothing is left out. */
+static bool missed_write(struct admin_call *call, uint64_t seen, bool *is_all)
 {
     struct event_row *events;
     size_t count;
@@ -54,6 +55,7 @@ static bool missed_write(struct admin_call *call, uint64_t seen)
     }
     for (size_t i = 0; i < count; i++)
         follow_write(&call->reply->body, &events[i]);
+    *is_all = count < LIMIT_MAX;
     return true;
 }
 
@@ -61,14 +63,15 @@ static bool missed_write(struct admin_call *call, uint64_t seen)
 static void reply_stream(struct admin_call *call)
 {
     uint64_t seen;
+    bool is_all = true;
     struct admin_reply *reply = call->reply;
     reply->status = 200;
     reply->content_type = "text/event-stream";
     text_clear(&reply->body);
     text_add_cstr(&reply->body, ": events of weir\n\n");
     bool has_seen = seen_find(call, &seen);
-    if (reply->status == 200 && (!has_seen || missed_write(call, seen)))
-        reply->is_followed = true;
+    if (reply->status == 200 && (!has_seen || missed_write(call, seen, &is_all)))
+        reply->is_followed = is_all;
 }
 
 void api_events(struct admin_call *call)

@@ -100,7 +100,7 @@ struct admin_control server_control(struct server *s);
 
 /* ---- changes.c ----------------------------------------------------------------------------------------------------------- */
 
-#define CHANGES_DIFF_BYTES (32u * 1024) /* of a configuration's diff in the audit log; the rest is cut off */
+#define CHANGES_DIFF_BYTES (16u * 1024) /* of a configuration's diff in the audit log; the rest is cut off */
 
 void server_journal_begin(struct server *s);
 /* After something may have been left waiting in the store: sees to it that it is tried again. */

@@ -19,6 +19,7 @@ def fixture_house():
     with Proxy(
         upstreams={"v1": {"endpoints": [a]}, "v2": {"endpoints": [b]}},
         routes=[{"name": "shop", "split": {"v1": 1, "v2": 0}}],
+        log={"access": "off"},  # the full disk of a test below would cut a line
         admin={
             "bind": "127.0.0.1:0",
             "tokens": [{"name": "ci", "role": "operator", "sha256": "0" * 63 + "1"}],
@@ -156,6 +157,21 @@ def test_followers_are_few_and_others_are_still_served(proxy):
         stream.close()
         return stream.response.status == 200
     wait_for(is_free, "a follower that left makes room")
+
+
+def test_who_missed_a_great_many_gets_them_in_parts(proxy):
+    seen = post(proxy, text="seen")[1]["id"]
+    with sqlite3.connect(proxy.path("state/weir.db")) as db:
+        db.execute(
+            "WITH n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1500)"
+            "INSERT INTO events SELECT ? + i, i, 'deploy', '', 'missed', 'me', '' FROM n", (seen,))
+    part = Stream(proxy, **{"Last-Event-ID": str(seen)})
+    ids = [int(line[4:]) for line in part.response.read().splitlines() if line.startswith(b"id: ")]
+    assert ids == list(range(seen + 1, seen + 1001))
+    part.close()
+    with Stream(proxy, **{"Last-Event-ID": str(ids[-1])}) as stream:
+        assert [int(stream.event()[0]) for _ in range(500)] == list(range(seen + 1001, seen + 1501))
+        assert post(proxy, text="and now")[1] == stream.event()[2]
 
 
 def test_ctl_follows_and_lists(proxy):

@@ -74,6 +74,27 @@ Test(jsonl, every_column_of_every_table_is_in_it)
     store_close(s);
 }
 
+Test(jsonl, every_table_and_column_is_documented)
+{
+    char bytes[4096];
+    struct text page = { 0 };
+    FILE *f = fopen(TOP_SRCDIR "/docs/export.md", "r");
+    cr_assert_not_null(f);
+    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
+        text_add(&page, slice_from(bytes, n));
+    fclose(f);
+    for (size_t i = 0; i < jsonl_table_count; i++) {
+        struct slice rest = text_slice(&page), head = arena_printf(&arena, "`%s`: ", jsonl_tables[i].name);
+        while (rest.len > 0 && !slice_has_prefix(rest, head))
+            rest = slice_after(rest, 1);
+        cr_assert_gt(rest.len, 0, "docs/export.md lacks %s", jsonl_tables[i].name);
+        for (size_t c = 0; jsonl_tables[i].kinds[c] != '\0'; c++)
+            cr_assert(slice_contains(rest, arena_printf(&arena, "`%s`", jsonl_tables[i].columns[c])), "%s lacks %s",
+                      jsonl_tables[i].name, jsonl_tables[i].columns[c]);
+    }
+    text_fini(&page);
+}
+
 Test(jsonl, each_table_has_its_rows_between_the_head_and_the_end)
 {
     struct text out = { 0 };
