@@ -11,6 +11,7 @@
 #ifndef STORE_DEED_H
 #define STORE_DEED_H
 
+#include "base/text.h"
 #include "store/audit.h"
 #include "store/events.h"
 #include "store/incidents.h"
@@ -36,9 +37,11 @@ bool deed_keep(struct store *s, struct deed *d);
 
 /* Inside a transaction. */
 bool deed_put(struct store *s, struct deed *d, struct audit_head *end) MUST_CHECK;
-/* A deep copy in the arena. */
+/* store/deed_form.c: a deep copy in the arena; the bytes of all its texts; and the deed as text, and back. Reading takes one
+   deed off *rest; NULL when that is none. */
 struct deed *deed_copy(const struct deed *d, struct arena *arena);
-/* Of all texts. */
 size_t deed_bytes(const struct deed *d);
+void deed_text_write(const struct deed *d, struct text *out);
+struct deed *deed_text_read(struct slice *rest, struct arena *arena);
 
 #endif

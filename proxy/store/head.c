@@ -123,6 +123,7 @@ bool head_open(struct store *s)
     bool has_agreed = false;
     if (!audit_head_read(s, &newest))
         return false;
+    s->newest_id = newest.id;
     enum head_finding finding = head_read(&s->head, &known);
     if (finding == HEAD_MISSING)
         return file_begin_late(s, &newest);

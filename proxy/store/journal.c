@@ -57,7 +57,7 @@ void journal_complain(const struct store *s)
 {
     struct journal_status status;
     journal_status(s, &status);
-    log_error("store: %zu changes that could not be written are lost: %s", status.count, store_message(s));
+    log_error("store: %zu changes could not be written before the end: %s", status.count, store_message(s));
 }
 
 /* ---- keeping ------------------------------------------------------------------------------------------------------------- */
@@ -81,9 +81,8 @@ static struct journal_entry *victim_find(const struct journal *j)
     return entry_of(j->entries.next);
 }
 
-void journal_keep(struct store *s, const struct deed *d)
+void journal_put(struct journal *j, const struct deed *d)
 {
-    struct journal *j = &s->journal;
     struct journal_entry *e = memory_zalloc(sizeof *e);
     arena_init(&e->arena, NULL, 0);
     e->deed = deed_copy(d, &e->arena);
@@ -95,6 +94,51 @@ void journal_keep(struct store *s, const struct deed *d)
         entry_drop(j, victim_find(j));
         j->lost_count++;
     }
+}
+
+void journal_keep(struct store *s, const struct deed *d)
+{
+    journal_put(&s->journal, d);
+    if (d->rollout != NULL)
+        spare_write(s);
+}
+
+const struct rollout_row *journal_rollout(const struct journal *j, size_t *place)
+{
+    size_t i = 0;
+    LIST_FOREACH_SAFE (link, &j->entries)
+        if (i++ >= *place && entry_of(link)->deed->rollout != NULL) {
+            *place = i;
+            return entry_of(link)->deed->rollout;
+        }
+    return NULL;
+}
+
+static void entry_text_write(struct list *link, struct text *out)
+{
+    const struct deed *d = entry_of(link)->deed;
+    if (d->rollout != NULL)
+        deed_text_write(d, out);
+}
+
+/* From the newest back, as many as fit; written in their order. */
+void journal_text_write(const struct journal *j, size_t limit, struct text *out)
+{
+    struct list *first = j->entries.next;
+    struct text one = { 0 };
+    size_t used = 0;
+    for (struct list *link = j->entries.prev; link != &j->entries; link = link->prev) {
+        text_clear(&one);
+        entry_text_write(link, &one);
+        if (used + one.len > limit) {
+            first = link->next;
+            break;
+        }
+        used += one.len;
+    }
+    for (struct list *link = first; link != &j->entries; link = link->next)
+        entry_text_write(link, out);
+    text_fini(&one);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------- */
@@ -160,6 +204,7 @@ bool journal_flush(struct store *s)
     bool is_good = entries_put(s, &end, &lost_count);
     if (!transaction_finish(s, is_good))
         return false;
+    s->newest_id = end.id;
     head_write(&s->head, &end);
     log_info("store: %zu changes that waited are written", j->count);
     entries_drop(j);

@@ -9,8 +9,8 @@
  *                       and JOURNAL_BYTES_MAX
  *
  * Full: the oldest goes that says nothing of where a rollout stands, or whose rollout a later one tells about; else the
- * oldest. It is counted as lost. What a process still keeps when it is killed is gone: what happened is then known from the
- * log output alone, and a rollout goes on from what was written last. */
+ * oldest. It is counted as lost. Of what a process still keeps when it is killed, where rollouts stand survives (store/spare.h); the rest
+ * is then known from the log output alone. */
 #ifndef STORE_JOURNAL_H
 #define STORE_JOURNAL_H
 
@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/text.h"
 #include "store/head.h"
 #include "store/store.h"
 
@@ -26,6 +27,7 @@
 #define JOURNAL_BYTES_MAX (1024u * 1024) /* of texts */
 
 struct deed;
+struct rollout_row;
 
 /* Embedded in the store. */
 struct journal {
@@ -49,9 +51,14 @@ bool journal_flush(struct store *s);
 void journal_init(struct journal *j);
 /* Drops what is in it. */
 void journal_fini(struct journal *j);
-/* Takes a copy. */
+/* Takes a copy; journal_keep also writes it where it survives a kill (store/spare.h). */
+void journal_put(struct journal *j, const struct deed *d);
 void journal_keep(struct store *s, const struct deed *d);
-/* Logs what is about to be lost. */
+/* Walks the rollouts' rows that wait, oldest first: start with *place 0; NULL at the end. */
+const struct rollout_row *journal_rollout(const struct journal *j, size_t *place);
+/* Deeds that say where a rollout stands, oldest first; of many the newest that fit. */
+void journal_text_write(const struct journal *j, size_t limit, struct text *out);
+/* Logs what was not written in the end. */
 void journal_complain(const struct store *s);
 
 #endif

@@ -206,6 +206,7 @@ bool jsonl_commit(struct store *s)
     bool is_good = chain_check(s, &end);
     if (!transaction_finish(s, is_good))
         return false;
+    s->newest_id = end.id;
     head_write(&s->head, &end);
     return true;
 }

@@ -141,6 +141,17 @@ static struct rollout_row row_read(struct statement *st, struct arena *arena)
     };
 }
 
+static struct rollout_row rollout_copy(const struct rollout_row *row, struct arena *arena)
+{
+    struct rollout_row copy = *row;
+    copy.name = arena_copy(arena, row->name);
+    copy.revision = arena_copy(arena, row->revision);
+    copy.state = arena_copy(arena, row->state);
+    copy.started_by = arena_copy(arena, row->started_by);
+    copy.detail = arena_copy(arena, row->detail);
+    return copy;
+}
+
 /* count(*) OVER () repeats the number of rows in each, so that the array is made once. */
 static bool approvals_read(struct store *s, struct arena *arena, struct rollout_stored *r)
 {
@@ -165,20 +176,40 @@ static bool approvals_read(struct store *s, struct arena *arena, struct rollout_
     return statement_end(&st);
 }
 
-bool rollouts_load_all(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count)
+static bool rows_read(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count)
 {
     struct statement st;
-    *out = NULL;
-    *count = 0;
     statement_begin(&st, s,
                     "SELECT name, revision, state, step, weight_ppm, hold_left_ms, started_by,"
                     " started_at_unix_ms, changed_at_unix_ms, detail, count(*) OVER () FROM rollouts ORDER BY name");
     while (statement_step(&st)) {
         if (*out == NULL)
-            *out = arena_zalloc_array(arena, (size_t)statement_i64(&st, 10), sizeof **out);
+            *out = arena_zalloc_array(arena, (size_t)statement_i64(&st, 10) + s->journal.count, sizeof **out);
         (*out)[(*count)++].row = row_read(&st, arena);
     }
-    bool is_good = statement_end(&st);
+    return statement_end(&st);
+}
+
+/* What waits to be written holds, whatever the database still says. */
+static void waiting_rows_apply(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count)
+{
+    const struct rollout_row *row;
+    for (size_t place = 0, i = 0; (row = journal_rollout(&s->journal, &place)) != NULL; i = 0) {
+        if (*out == NULL)
+            *out = arena_zalloc_array(arena, s->journal.count, sizeof **out);
+        while (i < *count && !slice_equal((*out)[i].row.name, row->name))
+            i++;
+        *count += i == *count;
+        (*out)[i].row = rollout_copy(row, arena);
+    }
+}
+
+bool rollouts_load_all(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count)
+{
+    *out = NULL;
+    *count = 0;
+    bool is_good = rows_read(s, arena, out, count);
+    waiting_rows_apply(s, arena, out, count);
     for (size_t i = 0; i < *count && is_good; i++)
         is_good = approvals_read(s, arena, &(*out)[i]);
     return is_good;

@@ -53,7 +53,7 @@ struct rollout_stored {
     size_t approval_count;
 };
 
-/* All of them by name, in the arena. */
+/* All of them, in the arena. What waits to be written counts as written. */
 bool rollouts_load_all(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count) MUST_CHECK;
 /* Replaces the row, which was saved by a deed before, without a word in the audit log: for hold_left_ms and detail, now and
    then. When it fails, or has nothing to replace, the next one tells more. */

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "store/head.h"
 #include "store/journal.h"
+#include "store/spare.h"
 #include "store/store.h"
 
 #define STORE_MAGIC     0x53544f52u
@@ -42,7 +43,9 @@ struct store {
     enum store_problem problem;  /* of the last failure */
     char message[512];           /* of the last failure; "" before the first */
     struct audit_head_file head; /* the end of the audit log, as the file beside the database knows it */
+    int64_t newest_id;           /* of the audit log, as far as this process knows */
     struct journal journal;      /* what waits to be written */
+    struct spare_file spare;     /* what of it would survive a kill */
     struct kept_statement kept[STATEMENTS_KEPT];
     size_t kept_count;
 };

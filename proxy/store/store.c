@@ -1,6 +1,7 @@
 /* store/store.c - opens, checks and migrates the database. */
 #include "store/store.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "store/migrations.h"
 #include "store/statement.h"
@@ -79,8 +80,17 @@ static struct store *store_create(const char *path)
     s->magic = STORE_MAGIC;
     s->path = memory_strdup(path);
     head_init(&s->head, path);
+    spare_init(&s->spare, path);
     journal_init(&s->journal);
     return s;
+}
+
+/* Where the disk is still full it goes on waiting, and who reads where rollouts stand is told by it all the same. */
+static void waiting_take_up(struct store *s)
+{
+    spare_open(s);
+    if (!journal_flush(s))
+        log_error("store: it still cannot be written: %s", s->message);
 }
 
 struct store *store_open(const char *path)
@@ -91,6 +101,8 @@ struct store *store_open(const char *path)
     /* The message stays: every later call fails with it. The file is left for a person to look at. */
     if (!is_good)
         database_close(s);
+    else
+        waiting_take_up(s);
     return s;
 }
 
@@ -110,6 +122,7 @@ void store_close(struct store *s)
         journal_complain(s);
     database_close(s);
     head_close(&s->head);
+    spare_close(&s->spare);
     journal_fini(&s->journal);
     s->magic = 0;
     memory_free(s->path);

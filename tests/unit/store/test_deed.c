@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "store/journal.h"
 #include "store/deed.h"
@@ -311,8 +312,8 @@ Test(deed, a_locked_database_refuses_a_step_and_keeps_a_rollback)
     cr_assert_eq(store_problem(s), STORE_BUSY);
     cr_assert_not(keep_rollback(1700000000500));
     cr_assert_eq(waiting_count(), 1);
-    cr_assert_not(write_step(1)); /* nothing may be written in front of what waits */
-    cr_assert_eq(the_rollout().row.step, 0);
+    cr_assert_not(write_step(1));                  /* nothing may be written in front of what waits */
+    cr_assert_eq(the_rollout().row.weight_ppm, 0); /* what waits holds */
     sqlite3_close(other);
     cr_assert(journal_flush(s), "%s", store_message(s));
     assert_rolled_back_late(1700000000500);
@@ -343,6 +344,104 @@ Test(deed, what_waits_is_written_when_the_store_is_closed)
     assert_rolled_back_late(1700000000500);
 }
 
+/* A process that kept a rollback, and was killed before it could write it. */
+static void kill_while_it_waits(int64_t at)
+{
+    int status;
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        s = store_open(database);
+        bool has_waited = !keep_rollback(at) && waiting_count() == 1;
+        raise(has_waited ? SIGKILL : SIGTERM);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(WTERMSIG(status), SIGKILL);
+}
+
+Test(deed, a_rollback_that_waits_survives_a_kill)
+{
+    cr_assert(write_step(0));
+    store_close(s);
+    sqlite3 *other = lock();
+    kill_while_it_waits(1700000000500);
+    s = open_good(); /* still locked: it holds, and goes on waiting */
+    cr_assert_eq(waiting_count(), 1);
+    cr_expect(slice_equal(the_rollout().row.state, SLICE("rolled_back")));
+    sqlite3_close(other);
+    cr_assert(journal_flush(s), "%s", store_message(s));
+    assert_rolled_back_late(1700000000500);
+    reopen(); /* the file still has it, but the database has gone on */
+    cr_assert_eq(waiting_count(), 0);
+    assert_chain(3);
+}
+
+Test(deed, what_waits_survives_a_kill_after_other_things_were_written_late)
+{
+    struct journal_status status;
+    cr_assert(write_step(0));
+    sqlite3 *other = lock();
+    cr_assert_not(keep_rollback(1700000000500));
+    sqlite3_close(other);
+    cr_assert(journal_flush(s) && write_step(0), "%s", store_message(s));
+    other = lock();
+    cr_assert_not(keep_rollback(1700000000600));
+    struct store *next = open_good(); /* as the next process would find it */
+    journal_status(next, &status);
+    cr_expect_eq(status.count, 1);
+    cr_expect_eq(status.oldest_at.unix_ms, 1700000000600);
+    store_close(next);
+    sqlite3_close(other);
+}
+
+Test(deed, a_file_of_what_waits_that_is_spoilt_is_passed_over)
+{
+    char path[100];
+    cr_assert(write_step(0));
+    store_close(s);
+    sqlite3 *other = lock();
+    kill_while_it_waits(1700000000500);
+    sqlite3_close(other);
+    snprintf(path, sizeof path, "%s.waiting", database);
+    FILE *f = fopen(path, "r+");
+    cr_assert_eq(fseek(f, 200, SEEK_SET), 0);
+    fputc('#', f);
+    fclose(f);
+    s = open_good();
+    cr_assert_eq(waiting_count(), 0);
+    cr_expect_eq(the_rollout().row.step, 0);
+    assert_chain(1);
+}
+
+Test(deed, a_deed_comes_back_from_its_text_and_nothing_else_does)
+{
+    struct rollout_row row = a_row(-1);
+    struct transition_row transition = a_transition(&row, -5);
+    struct deed d = { .audit = a_line(1700000000500), .rollout = &row, .transition = &transition };
+    struct text text = { 0 }, again = { 0 };
+    transition.reason = SLICE("1:2,\0.");
+    deed_text_write(&d, &text);
+    struct slice rest = text_slice(&text);
+    const struct deed *back = deed_text_read(&rest, &arena);
+    cr_assert_not_null(back);
+    cr_expect_eq(rest.len, 0);
+    cr_expect_eq(back->transition->at.unix_ms, -5);
+    cr_expect_eq(back->rollout->step, -1);
+    cr_expect(slice_equal(back->transition->reason, transition.reason));
+    cr_expect_null(back->incident);
+    deed_text_write(back, &again);
+    cr_expect(slice_equal(text_slice(&text), text_slice(&again)));
+    for (size_t length = 0; length < text.len; length++) {
+        char *cut = malloc(length + 1); /* its end is where a sanitizer looks */
+        memcpy(cut, text.bytes, length);
+        rest = slice_from(cut, length);
+        cr_expect_null(deed_text_read(&rest, &arena), "%zu bytes", length);
+        free(cut);
+    }
+    text_fini(&text);
+    text_fini(&again);
+}
+
 /* As a disk without room does it: no file may grow. */
 static void set_file_limit(rlim_t bytes)
 {
@@ -359,7 +458,7 @@ Test(deed, a_full_disk_refuses_a_step_keeps_a_rollback_and_recovers_by_itself)
     cr_assert_eq(store_problem(s), STORE_FULL, "%s", store_message(s));
     cr_assert_not(keep_rollback(1700000000500));
     cr_assert_not(journal_flush(s));
-    cr_assert_eq(the_rollout().row.step, 0); /* reading goes on */
+    cr_assert_eq(the_rollout().row.weight_ppm, 0); /* reading goes on, and what waits holds */
     set_file_limit(RLIM_INFINITY);
     cr_assert(journal_flush(s), "%s", store_message(s));
     assert_rolled_back_late(1700000000500);

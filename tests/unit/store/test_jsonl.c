@@ -175,6 +175,8 @@ static void close_second(struct store *s)
     unlink(second);
     snprintf(path, sizeof path, "%s.audit-head", second);
     unlink(path);
+    snprintf(path, sizeof path, "%s.waiting", second);
+    unlink(path);
 }
 
 Test(jsonl, an_import_into_an_empty_store_exports_what_was_imported)
