@@ -27,6 +27,8 @@ bool admin_accepts(const struct admin *a, const struct admin_config *config, str
 void admin_configure(struct admin *a, const struct admin_config *config, struct tls_context *tls);
 /* "127.0.0.1:9901" as bound, "" without TCP. */
 const char *admin_address(const struct admin *a);
+/* To everybody who follows GET /api/v1/events. */
+void admin_publish(struct admin *a, const struct event_row *event);
 /* Closes everything at once and removes the socket file. */
 void admin_close(struct admin *a);
 

@@ -9,20 +9,6 @@
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     1000
 
-/* A number argument with a default; false with a 400. */
-static bool number_argument(struct admin_call *call, const char *name, uint64_t lowest, uint64_t highest,
-                            uint64_t *value)
-{
-    struct slice text;
-    if (!call_argument(call, name, &text))
-        return true;
-    if (slice_to_u64(text, value) && *value >= lowest && *value <= highest)
-        return true;
-    reply_error(call->reply, 400, "bad_argument", "%s is not a whole number from %llu to %llu", name,
-                (unsigned long long)lowest, (unsigned long long)highest);
-    return false;
-}
-
 static void put_line(struct json *object, const struct audit_line *line)
 {
     json_put_i64(object, "id", line->id);
@@ -41,8 +27,7 @@ void api_audit(struct admin_call *call)
     uint64_t before = 0, limit = LIMIT_DEFAULT;
     struct audit_line *lines;
     size_t count;
-    if (!number_argument(call, "before", 1, INT64_MAX, &before) ||
-        !number_argument(call, "limit", 1, LIMIT_MAX, &limit))
+    if (!call_number(call, "before", 1, INT64_MAX, &before) || !call_number(call, "limit", 1, LIMIT_MAX, &limit))
         return;
     if (!audit_list(call->control->store, call->arena, (int64_t)before, limit, &lines, &count)) {
         reply_unreadable(call, "the audit log");

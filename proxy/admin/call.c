@@ -6,7 +6,7 @@
 
 #include "admin/auth.h"
 #include "base/log.h"
-#include "store/audit.h"
+#include "store/deed.h"
 
 #include <stdarg.h>
 
@@ -106,33 +106,61 @@ bool call_argument(const struct admin_call *call, const char *name, struct slice
     return query_argument(call->request->query, slice_from_cstr(name), &raw) && percent_decode(raw, call->arena, out);
 }
 
+bool call_number(struct admin_call *call, const char *name, uint64_t lowest, uint64_t highest, uint64_t *value)
+{
+    struct slice text;
+    if (!call_argument(call, name, &text))
+        return true;
+    if (slice_to_u64(text, value) && *value >= lowest && *value <= highest)
+        return true;
+    reply_error(call->reply, 400, "bad_argument", "%s is not a whole number from %llu to %llu", name,
+                (unsigned long long)lowest, (unsigned long long)highest);
+    return false;
+}
+
+/* An object or array of the store's goes in as such; whatever else stands there, as text. */
+void put_document(struct json *object, const char *key, struct slice bytes)
+{
+    struct text fault = { 0 };
+    struct json *document = slice_is_empty(bytes) ? NULL : json_parse(bytes, &fault);
+    if (document != NULL)
+        json_put(object, key, document);
+    else
+        put_optional(object, key, bytes);
+    text_fini(&fault);
+}
+
+bool call_deed(struct admin_call *call, struct deed *deed)
+{
+    struct store *store = call->control->store;
+    struct audit_line *line = &deed->audit;
+    line->at = clock_wall();
+    line->who = call->actor.who;
+    line->role = slice_from_cstr(role_names[call->actor.role]);
+    line->reason = call->reason;
+    if (deed_write(store, deed)) {
+        log_info("admin: %.*s %.*s by %.*s: %.*s", SLICE_ARG(line->action), SLICE_ARG(line->target),
+                 SLICE_ARG(line->who), SLICE_ARG(line->reason));
+        return true;
+    }
+    log_error("admin: %.*s by %.*s refused: the audit log cannot be written: %s", SLICE_ARG(line->action),
+              SLICE_ARG(line->who), store_message(store));
+    reply_error(call->reply, 503, "audit_unavailable", "refused, because the audit log cannot be written: %s",
+                store_message(store));
+    return false;
+}
+
 bool call_audit(struct admin_call *call, const char *action, struct slice target, const struct json *detail)
 {
     struct text text;
     text_init(&text);
     if (detail != NULL)
         json_write(detail, &text);
-    struct audit_line line = {
-        .at = clock_wall(),
-        .who = call->actor.who,
-        .role = slice_from_cstr(role_names[call->actor.role]),
-        .action = slice_from_cstr(action),
-        .target = target,
-        .reason = call->reason,
-        .detail = text_slice(&text),
-    };
-    bool is_good = audit_append(call->control->store, &line);
+    struct deed deed = { .audit = {
+                             .action = slice_from_cstr(action), .target = target, .detail = text_slice(&text) } };
+    bool is_good = call_deed(call, &deed);
     text_fini(&text);
-    if (!is_good) {
-        log_error("admin: %s by %.*s refused: the audit log cannot be written: %s", action, SLICE_ARG(call->actor.who),
-                  store_message(call->control->store));
-        reply_error(call->reply, 503, "audit_unavailable", "refused, because the audit log cannot be written: %s",
-                    store_message(call->control->store));
-        return false;
-    }
-    log_info("admin: %s %.*s by %.*s: %.*s", action, SLICE_ARG(target), SLICE_ARG(call->actor.who),
-             SLICE_ARG(call->reason));
-    return true;
+    return is_good;
 }
 
 void reply_unreadable(struct admin_call *call, const char *what)

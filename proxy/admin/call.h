@@ -6,6 +6,8 @@
 #include "http/message.h"
 #include "json/json.h"
 
+struct deed;
+
 #define CALL_PARAMS_MAX   2
 #define CALL_REASON_BYTES 1000 /* longer ones are refused */
 
@@ -17,6 +19,7 @@ struct admin_reply {
     const char *allow;         /* of a 405 */
     bool wants_authentication; /* of a 401 */
     bool is_held;              /* sent only when every worker uses what was published last */
+    bool is_followed;          /* the body is the beginning of a stream of events: admin/follow.h */
 };
 
 /* Borrowed by the handler while it runs. */
@@ -44,12 +47,18 @@ void reply_problems(struct admin_reply *r, uint16_t status, const char *code, co
 
 /* A query argument, percent-decoded into the arena; false when absent. */
 bool call_argument(const struct admin_call *call, const char *name, struct slice *out);
+/* A whole number of the query into *value, which keeps its default when absent; false with a 400 when it is none. */
+bool call_number(struct admin_call *call, const char *name, uint64_t lowest, uint64_t highest, uint64_t *value);
 /* %XX and nothing else ('+' stays); false when broken or when it holds a NUL. */
 bool percent_decode(struct slice raw, struct arena *arena, struct slice *out);
 
 /* Writes the audit line before the deed. False when it could not be written: the reply says so and nothing may be done.
    `detail` may be NULL; it is not taken over. */
 bool call_audit(struct admin_call *call, const char *action, struct slice target, const struct json *detail) MUST_CHECK;
+
+/* The same for a change that is rows of the store: with its audit line, whose action, target and detail are given, in one
+   transaction. */
+bool call_deed(struct admin_call *call, struct deed *deed) MUST_CHECK;
 
 /* A 503 for what the store does not give: `what` begins the sentence. */
 void reply_unreadable(struct admin_call *call, const char *what);
@@ -58,5 +67,7 @@ void reply_unreadable(struct admin_call *call, const char *what);
 void put_time(struct json *object, const char *key, struct wall_time t);
 /* Adds a string, or null when it is empty. */
 void put_optional(struct json *object, const char *key, struct slice value);
+/* Adds JSON text as what it says, or null when it is empty. */
+void put_document(struct json *object, const char *key, struct slice bytes);
 
 #endif

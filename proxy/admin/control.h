@@ -15,6 +15,7 @@
 #include "shadow/comparer.h"
 #include "stats/metrics.h"
 #include "stats/stats.h"
+#include "store/events.h"
 #include "store/overrides.h"
 #include "store/store.h"
 
@@ -100,6 +101,8 @@ struct admin_control {
        in `error` when they could not be stored: then nothing changed. */
     bool (*set_weights)(void *arg, const struct compiled_route *route, const uint32_t *weights,
                         const struct actor *actor, struct slice reason, struct text *error);
+    /* Sends a stored event to who follows them. */
+    void (*publish_event)(void *arg, const struct event_row *event);
     /* Accepts no more clients and lets the present ones finish; the process goes on until it is told to end. */
     void (*drain)(void *arg, const struct actor *actor);
     /* done(done_arg, ticket) runs once, not before this returns, when every worker uses what was published last. */

@@ -15,7 +15,7 @@ struct endpoint_argument {
     const char *name, *doc;
 };
 
-#define ENDPOINT_ARGUMENTS_MAX 2
+#define ENDPOINT_ARGUMENTS_MAX 4
 
 /* A write (any method but GET) needs a reason. HEAD is answered where GET is. */
 struct endpoint_row {
@@ -62,7 +62,10 @@ void api_shadow(struct admin_call *call); /* shadow.c */
 void api_shadow_diffs(struct admin_call *call);
 void api_audit(struct admin_call *call); /* audit.c */
 void api_audit_verify(struct admin_call *call);
-void api_hygiene(struct admin_call *call); /* hygiene.c */
-void api_openapi(struct admin_call *call); /* openapi.c */
+void api_events(struct admin_call *call); /* events.c */
+void api_event_post(struct admin_call *call);
+void api_incidents(struct admin_call *call); /* incidents.c */
+void api_hygiene(struct admin_call *call);   /* hygiene.c */
+void api_openapi(struct admin_call *call);   /* openapi.c */
 
 #endif

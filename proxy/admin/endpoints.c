@@ -51,6 +51,23 @@ const struct endpoint_row endpoint_rows[] = {
         .arguments = { { "before", "only lines with a smaller id" },
                        { "limit", "at most so many, 1 to 1000; default 100" } }),
     GET("/api/v1/audit/verify", ACCESS_ROLE, api_audit_verify, "checks the hash chain of the whole audit log"),
+    GET("/api/v1/events", ACCESS_ROLE, api_events,
+        "what happens, as server-sent events that go on, or what happened, as a list",
+        .arguments = { { "after", "of the stream: first what came after this id; Last-Event-ID is taken too" },
+                       { "follow", "false: the list, newest first" },
+                       { "before", "of the list: only events with a smaller id" },
+                       { "limit", "of the list: at most so many, 1 to 1000; default 100" } }),
+    WRITE("POST", "/api/v1/events", ROLE_OPERATOR, api_event_post, "tells a deployment or another event from outside",
+          "201",
+          .body = "{\"kind\":{\"type\":\"string\",\"pattern\":\"^[a-z0-9_-]{1,64}$\",\"default\":\"deploy\"},"
+                  "\"subject\":{\"type\":\"string\",\"maxLength\":256,\"description\":\"an upstream, a route,"
+                  " a rollout\"},"
+                  "\"text\":{\"type\":\"string\",\"maxLength\":1000},"
+                  "\"at\":{\"type\":\"string\",\"format\":\"date-time\",\"description\":\"default: now\"},"
+                  "\"detail\":{\"type\":\"object\"}}"),
+    GET("/api/v1/incidents", ACCESS_ROLE, api_incidents,
+        "breaches of guardrails, newest first: evidence, timeline, who was told, time to detect and to zero exposure",
+        .arguments = { { "limit", "at most so many, 1 to 1000; default 100" } }),
     GET("/api/v1/hygiene", ACCESS_ROLE, api_hygiene, "rules, segments and routes that have expired or have no owner"),
     GET("/api/v1/openapi.json", ACCESS_ROLE, api_openapi, "this description"),
 };

@@ -28,6 +28,7 @@ struct admin {
     struct tls_context *tls;               /* borrowed, its TLS; NULL: none */
     struct log_limit complaints;           /* about handshakes */
     struct admin_socket local, configured; /* STATE_DIR/admin.sock; admin.bind */
+    uint32_t follower_count;               /* sessions in SESSION_FOLLOWING */
     struct list sessions;                  /* of both; a session is on it until it is closed */
     struct handle_table handles;           /* of sessions: a held one may be gone when the workers have switched */
 };

@@ -2,6 +2,7 @@
 #include "admin/session.h"
 
 #include "admin/dispatch.h"
+#include "admin/follow.h"
 #include "admin/session_write.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -92,6 +93,25 @@ static void session_hold(struct session *s)
     control->when_settled(control->arg, settled_cb, s->admin, ticket);
 }
 
+/* A stream ends with its connection, so it is the connection's last answer. HEAD wants no stream. */
+static void session_follow(struct session *s)
+{
+    if (s->admin->follower_count >= FOLLOWERS_MAX) {
+        s->reply.is_followed = false;
+        reply_error(&s->reply, 503, "too_many_followers", "%d connections follow the events already", FOLLOWERS_MAX);
+    }
+    if (!s->reply.is_followed || s->request.method == METHOD_HEAD) {
+        session_reply(s);
+        return;
+    }
+    s->is_last = true;
+    session_write_reply(s);
+    reply_fini(&s->reply);
+    chunk_drop(&s->head);
+    chunk_drop(&s->input);
+    follow_begin(s);
+}
+
 static void request_run(struct session *s)
 {
     struct admin_call call = {
@@ -101,6 +121,8 @@ static void request_run(struct session *s)
     dispatch(&call, s->admin->config, s->from->is_unix ? &s->peer : NULL, text_slice(&s->body));
     if (s->reply.is_held)
         session_hold(s);
+    else if (s->reply.is_followed)
+        session_follow(s);
     else
         session_reply(s);
 }
@@ -214,7 +236,9 @@ static void on_deadline(void *arg)
     struct session *s = arg;
     CHECK_MAGIC(s, SESSION_MAGIC);
     bool is_waiting = s->state == SESSION_READING && (s->has_head || input_rest(s).len > 0);
-    if (s->state == SESSION_HELD) {
+    if (s->state == SESSION_FOLLOWING) {
+        follow_beat(s);
+    } else if (s->state == SESSION_HELD) {
         reply_error(&s->reply, 504, "not_settled", "it was applied, but not every worker uses it yet");
         session_reply(s);
         session_flush(s);
@@ -265,6 +289,8 @@ static void on_readable(struct stream *stream)
         session_input(s);
     else if (s->state == SESSION_LINGERING)
         session_discard(s);
+    else if (s->state == SESSION_FOLLOWING)
+        follow_on_readable(s);
     else
         stream_pause(stream);
 }
@@ -355,6 +381,7 @@ void session_close(struct session *s)
     CHECK_MAGIC(s, SESSION_MAGIC);
     if (s->state == SESSION_CLOSED)
         return;
+    s->admin->follower_count -= s->state == SESSION_FOLLOWING;
     s->state = SESSION_CLOSED;
     stream_close(&s->stream);
     timer_stop(s->admin->loop, &s->deadline);

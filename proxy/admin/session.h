@@ -13,10 +13,13 @@
  *                                              v
  *   session_close from anywhere <------ SESSION_LINGERING   (its bytes are read and dropped until it closes)
  *
+ *   SESSION_READING ---- dispatch: a stream of events, follow_begin ----> SESSION_FOLLOWING   (until either side closes)
+ *
  *   invariants
  *   N1 a session is on admin->sessions until session_close, and its handle is live as long
  *   N2 `input` exists only while bytes are in it or being read; `head` only between a head and its reply
- *   N3 a deadline is armed in every state; none is longer than SESSION_IDLE_MS
+ *   N3 a deadline is armed in every state; none is longer than SESSION_IDLE_MS; that of SESSION_FOLLOWING sends a sign of
+ *      life, which a dead peer does not take for long
  *   N4 nothing is read into the input while SESSION_HELD or SESSION_WRITING: the peer waits in its socket */
 #ifndef ADMIN_SESSION_H
 #define ADMIN_SESSION_H
@@ -44,6 +47,7 @@ enum session_state {
     SESSION_READING,
     SESSION_HELD,
     SESSION_WRITING,
+    SESSION_FOLLOWING,
     SESSION_LINGERING,
     SESSION_CLOSED
 };

@@ -33,10 +33,11 @@ static void head_prepare(struct session *s, struct message *m, struct h1_write *
     m->method = s->request.method;
     fields_add(m, &s->arena, reply);
     bool is_head = s->has_head && s->request.method == METHOD_HEAD;
+    enum body_framing framing = reply->is_followed ? BODY_UNTIL_CLOSE : BODY_LENGTH;
     *w = (struct h1_write){
-        .framing = is_head ? BODY_NONE : BODY_LENGTH,
+        .framing = is_head ? BODY_NONE : framing,
         .content_length = reply->body.len,
-        .has_content_length = true,
+        .has_content_length = !reply->is_followed,
         .is_close = s->is_last,
         .is_keep_alive_1_0 = s->has_head && s->request.version_minor == 0 && !s->is_last,
     };

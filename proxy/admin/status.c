@@ -3,6 +3,7 @@
  * The one page that answers "did my change arrive, and is anything left over?": tests end by asserting zeros in `live`, and
  * `ctl status` prints this. Numbers over time are metrics (stats/metrics.h) and not repeated here. */
 #include "admin/dispatch.h"
+#include "store/journal.h"
 
 #include <unistd.h>
 
@@ -106,7 +107,13 @@ static void put_store(struct json *root, const struct store *store)
 {
     struct json *s = json_put_object(root, "store");
     json_put_bool(s, "is_usable", store_is_usable(store));
-    put_optional(s, "problem", store_is_usable(store) ? SLICE_NONE : slice_from_cstr(store_message(store)));
+    struct journal_status waiting;
+    journal_status(store, &waiting);
+    bool is_good = store_is_usable(store) && waiting.count == 0;
+    put_optional(s, "problem", is_good ? SLICE_NONE : slice_from_cstr(store_message(store)));
+    json_put_u64(s, "waiting_count", waiting.count);
+    json_put_u64(s, "lost_count", waiting.lost_count);
+    put_time(s, "waiting_since", waiting.oldest_at);
 }
 
 void api_status(struct admin_call *call)

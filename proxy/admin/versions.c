@@ -130,5 +130,6 @@ void api_version(struct admin_call *call)
     struct json *root = json_create_object();
     put_version(root, call->control, &version);
     json_put_string(root, "text", masked_text(call->arena, text));
+    put_optional(root, "changed", version.diff);
     reply_json(call->reply, 200, root);
 }

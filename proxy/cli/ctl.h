@@ -23,6 +23,8 @@ struct ctl_values {
     const char *reason; /* split, config restore, drain */
     bool is_reset;      /* split */
     bool is_verify;     /* audit */
+    bool is_offline;    /* audit: by the file */
+    bool is_followed;   /* events */
 };
 
 #define CTL_REASON_OPTION(required)                                                                                    \
@@ -34,8 +36,10 @@ struct ctl_values {
 /* One call of the admin API. */
 struct ctl_request {
     const char *method;
-    const char *path;        /* below /api/v1/, escaped */
-    const struct text *json; /* the body; NULL: none */
+    const char *path;                                /* below /api/v1/, escaped */
+    const struct text *json;                         /* the body; NULL: none */
+    bool (*on_bytes)(void *arg, struct slice bytes); /* of ctl_follow; NULL */
+    void *arg;
 };
 
 enum ctl_verdict {
@@ -51,6 +55,18 @@ typedef enum ctl_verdict ctl_print_fn(struct call *call, const struct json *answ
    the connection go to stderr. */
 enum command_status ctl_show(struct call *call, const struct ctl_request *request, ctl_print_fn *print);
 
+/* The same for an answer that was found without the API, as it would have given it. */
+enum command_status ctl_show_document(struct call *call, const struct json *answer, ctl_print_fn *print);
+
+/* Calls the API and gives out each event of the stream it answers with, as the JSON text it is, until the stream ends; false
+   from on_event ends it too. The status of the command. */
+typedef bool ctl_event_fn(struct call *call, struct slice event);
+enum command_status ctl_follow(struct call *call, const struct ctl_request *request, ctl_event_fn *on_event);
+
+/* The state directory that is meant, and the database in it. */
+const char *ctl_state_dir(const struct ctl_values *values);
+const char *ctl_database(struct call *call);
+
 /* Adds one path segment, percent-encoded. */
 void ctl_add_segment(struct text *path, const char *segment);
 /* Begins a body with its reason (where none was asked for, that `weir ctl` was used); the caller adds the rest and "}". */
@@ -65,6 +81,6 @@ bool ctl_flag(const struct json *object, const char *key);
 const char *ctl_shares(struct call *call, const struct json *split);
 
 extern const struct command ctl_status, ctl_routes, ctl_upstreams, ctl_split, ctl_reload, ctl_config, ctl_audit,
-    ctl_hygiene, ctl_shadow, ctl_drain;
+    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_shadow, ctl_drain;
 
 #endif

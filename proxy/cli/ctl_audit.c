@@ -1,6 +1,8 @@
 /* cli/ctl_audit.c - `weir ctl audit` and `weir ctl hygiene`: who changed what, and what nobody looks after. */
 #include "cli/ctl.h"
 
+#include "store/audit.h"
+
 /* ---- audit ---------------------------------------------------------------------------------------------------------------- */
 
 static enum ctl_verdict print_lines(struct call *call, const struct json *answer, bool coloured, struct text *out)
@@ -41,9 +43,44 @@ static enum ctl_verdict print_verdict(struct call *call, const struct json *answ
     return CTL_BAD_NEWS;
 }
 
+/* The verdict in the words of the API. */
+static struct json *verdict_create(const struct audit_verdict *v)
+{
+    struct json *root = json_create_object();
+    json_put_bool(root, "ok", v->bad_id == 0);
+    json_put_i64(root, "checked", v->checked_count);
+    json_put_cstr(root, "newest_hash", v->newest_hash[0] != '\0' ? v->newest_hash : NULL);
+    if (v->bad_id != 0) {
+        json_put_i64(root, "bad_id", v->bad_id);
+        json_put_cstr(root, "why", v->why);
+    }
+    return root;
+}
+
+/* By the files of the state directory, whether a weir runs there or not, or cannot any more. Writes nothing. */
+static enum command_status verify_offline(struct call *call)
+{
+    struct audit_verdict verdict;
+    struct store *store = store_open_to_read(ctl_database(call));
+    enum command_status status = COMMAND_FAILED;
+    if (store_is_usable(store) && audit_verify(store, &verdict)) {
+        struct json *answer = verdict_create(&verdict);
+        status = ctl_show_document(call, answer, print_verdict);
+        json_destroy(answer);
+    } else {
+        command_failed(call, "%s", store_message(store));
+    }
+    store_close(store);
+    return status;
+}
+
 static enum command_status run_audit(struct call *call)
 {
     const struct ctl_values *values = call->values;
+    if (values->is_offline && !values->is_verify)
+        return command_misused(call, "--offline goes with --verify");
+    if (values->is_offline)
+        return verify_offline(call);
     struct ctl_request lines = { .method = "GET", .path = "audit" };
     struct ctl_request verify = { .method = "GET", .path = "audit/verify" };
     if (values->is_verify)
@@ -56,11 +93,15 @@ static const struct option_row options[] = {
       .kind = OPTION_FLAG,
       .offset = offsetof(struct ctl_values, is_verify),
       .doc = "checks that no line was changed or removed" },
+    { .name = "offline",
+      .kind = OPTION_FLAG,
+      .offset = offsetof(struct ctl_values, is_offline),
+      .doc = "with --verify: by the files in the state directory, whether weir runs or not" },
 };
 
 const struct command ctl_audit = {
     .name = "audit",
-    .synopsis = "[--verify]",
+    .synopsis = "[--verify [--offline]]",
     .summary = "who changed what, and why; newest first",
     .options = options,
     .option_count = ARRAY_COUNT(options),

@@ -34,12 +34,17 @@ struct target {
 };
 
 /* --state-dir, then the environment, then where the systemd unit keeps it. */
-static const char *state_dir(const struct ctl_values *values)
+const char *ctl_state_dir(const struct ctl_values *values)
 {
     if (values->state_dir != NULL)
         return values->state_dir;
     const char *from_environment = getenv("WEIR_STATE_DIR");
     return from_environment != NULL && from_environment[0] != '\0' ? from_environment : DEFAULT_STATE_DIR;
+}
+
+const char *ctl_database(struct call *call)
+{
+    return arena_printf(&call->arena, "%s/weir.db", ctl_state_dir(call->values)).ptr;
 }
 
 /* Over a UNIX socket the URL still needs a host: "weir" goes into Host and is looked up nowhere. */
@@ -50,7 +55,7 @@ static bool find_target(struct call *call, struct target *target)
     struct slice admin = slice_from_cstr(values->admin);
     *target = (struct target){ .base_url = "http://weir", .shown = values->admin };
     if (values->admin == NULL) {
-        target->shown = arena_printf(arena, "unix:%s/admin.sock", state_dir(values)).ptr;
+        target->shown = arena_printf(arena, "unix:%s/admin.sock", ctl_state_dir(values)).ptr;
         target->unix_path = target->shown + strlen("unix:");
         return true;
     }
@@ -155,6 +160,8 @@ static bool send_request(struct call *call, const struct ctl_request *request, c
         .json = request->json != NULL ? text_slice(request->json) : SLICE_NONE,
         /* Longer than the server holds the reply of a write, which is until every worker uses it. */
         .timeout_ms = values->timeout_ms > 0 ? values->timeout_ms : 30 * 1000,
+        .on_bytes = request->on_bytes,
+        .arg = request->arg,
     };
     return http_client_call(&http, answer);
 }
@@ -225,6 +232,80 @@ enum command_status ctl_show(struct call *call, const struct ctl_request *reques
         print_unreachable(call, &target, &answer);
     http_answer_fini(&answer);
     return status;
+}
+
+enum command_status ctl_show_document(struct call *call, const struct json *answer, ctl_print_fn *print)
+{
+    const struct ctl_values *values = call->values;
+    struct text out = { 0 }, raw = { 0 };
+    enum ctl_verdict verdict = print(call, answer, terminal_has_colour(stdout), &out);
+    json_write_pretty(answer, &raw);
+    struct slice shown = values->is_json ? text_slice(&raw) : text_slice(&out);
+    fwrite(shown.ptr, 1, shown.len, stdout);
+    enum command_status status = finish(call, verdict, &(struct text){ 0 });
+    text_fini(&out);
+    text_fini(&raw);
+    return status;
+}
+
+/* ---- a stream of events ---------------------------------------------------------------------------------------------- */
+
+#define EVENT_MAX_BYTES                                                                                                \
+    (1024u * 1024) /* of what has not ended with a line yet: beyond it, no weir is at the other end */
+
+struct follower {
+    struct call *call;
+    ctl_event_fn *on_event;
+    struct text rest; /* of a line that has not ended yet */
+};
+
+/* Of the lines of an event only its data matters here: our server writes each on one line (admin/follow.c). */
+static bool follow_line(struct follower *f, struct slice line)
+{
+    if (!slice_has_prefix(line, SLICE("data: ")))
+        return true;
+    return f->on_event(f->call, slice_after(line, strlen("data: ")));
+}
+
+static bool on_stream(void *arg, struct slice bytes)
+{
+    struct follower *f = arg;
+    bool is_wanted = true;
+    while (bytes.len > 0 && is_wanted && f->rest.len <= EVENT_MAX_BYTES) {
+        size_t end = slice_find(bytes, '\n');
+        text_add(&f->rest, slice_first(bytes, end));
+        if (end < bytes.len) {
+            is_wanted = follow_line(f, text_slice(&f->rest));
+            text_clear(&f->rest);
+        }
+        bytes = slice_after(bytes, end + 1);
+    }
+    return is_wanted && f->rest.len <= EVENT_MAX_BYTES;
+}
+
+enum command_status ctl_follow(struct call *call, const struct ctl_request *request, ctl_event_fn *on_event)
+{
+    struct target target;
+    const char *token;
+    if (!find_target(call, &target))
+        return COMMAND_USAGE;
+    if (!read_token(call, &token))
+        return COMMAND_FAILED;
+    struct http_answer answer;
+    struct follower follower = { .call = call, .on_event = on_event };
+    struct ctl_request streamed = *request;
+    streamed.on_bytes = on_stream;
+    streamed.arg = &follower;
+    bool is_answered = send_request(call, &streamed, &target, token, &answer);
+    if (!is_answered)
+        print_unreachable(call, &target, &answer);
+    else if (answer.status >= 200 && answer.status < 300)
+        command_failed(call, "the stream of %s has ended", target.shown);
+    else
+        print_refusal(call, &answer);
+    http_answer_fini(&answer);
+    text_fini(&follower.rest);
+    return COMMAND_FAILED;
 }
 
 /* ---- for the topics -------------------------------------------------------------------------------------------------- */

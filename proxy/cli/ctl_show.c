@@ -62,7 +62,7 @@ static void add_troubles(struct call *call, const struct json *answer, bool colo
         json_as_string(json_at(waiting, i), &setting);
         add_line(coloured, "restart needed", PAINT_YELLOW, arena_copy(&call->arena, setting).ptr, out);
     }
-    if (!ctl_flag(store, "is_usable"))
+    if (ctl_text(call, store, "problem")[0] != '\0')
         add_line(coloured, "store", PAINT_RED, ctl_text(call, store, "problem"), out);
 }
 

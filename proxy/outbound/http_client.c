@@ -9,11 +9,28 @@
 #include <errno.h>
 #include <string.h>
 
+/* Where bytes of the body go. */
+struct sink {
+    CURL *curl;
+    const struct http_call *call;
+    struct http_answer *answer;
+};
+
+static bool is_streamed(const struct sink *sink)
+{
+    long status = 0;
+    curl_easy_getinfo(sink->curl, CURLINFO_RESPONSE_CODE, &status);
+    return sink->call->on_bytes != NULL && status >= 200 && status < 300;
+}
+
 /* libcurl's write callback: fewer bytes than offered end the transfer with CURLE_WRITE_ERROR. */
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 {
-    struct http_answer *answer = arg;
+    const struct sink *sink = arg;
+    struct http_answer *answer = sink->answer;
     size_t length = size * count;
+    if (is_streamed(sink))
+        return sink->call->on_bytes(sink->call->arg, slice_from(bytes, length)) ? length : 0;
     if (length > HTTP_ANSWER_MAX_BYTES - answer->body.len) {
         text_add_cstr(&answer->error, "the answer is too long");
         return 0;
@@ -51,22 +68,32 @@ static void prepare_tls(CURL *curl, const struct http_call *call)
 /* What is not set matters too: FOLLOWLOCATION is off, so the token goes to nobody whom an answer names. PROXY "" overrides
    http_proxy and its like. NOSIGNAL keeps libcurl from using SIGALRM for look-ups that take too long. POSTFIELDS is not copied: the body
    is borrowed until the transfer is over. */
-static void prepare(CURL *curl, const struct http_call *call, struct http_answer *answer)
+static void prepare(CURL *curl, const struct http_call *call)
 {
     curl_easy_setopt(curl, CURLOPT_URL, call->url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     if (call->unix_path != NULL)
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, call->unix_path);
     if (call->json.ptr != NULL) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->json.len);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->json.ptr);
     }
+}
+
+static void prepare_body(CURL *curl, const struct http_call *call, struct sink *sink)
+{
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, sink);
+    if (call->on_bytes == NULL) {
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
+        return;
+    }
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)call->timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)HTTP_SILENCE_S);
 }
 
 /* The system's word for a failed connect, libcurl's for everything else. */
@@ -96,7 +123,9 @@ bool http_client_call(const struct http_call *call, struct http_answer *answer)
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
     struct curl_slist *fields = fields_create(call);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
-    prepare(curl, call, answer);
+    struct sink sink = { curl, call, answer };
+    prepare(curl, call);
+    prepare_body(curl, call, &sink);
     prepare_tls(curl, call);
     CURLcode code = curl_easy_perform(curl);
     long status = 0;

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 
+#define HTTP_SILENCE_S        60                  /* of a stream; four signs of life of our own (admin/follow.h) */
 #define HTTP_ANSWER_MAX_BYTES (64u * 1024 * 1024) /* a longer answer is an error */
 
 /* Everything borrowed for the time of the call. */
@@ -19,6 +20,10 @@ struct http_call {
     bool is_insecure;      /* https: certificates are not verified */
     struct slice json;     /* body; ptr NULL: none */
     int64_t timeout_ms;    /* for all of it */
+    /* The body of a 2xx answer as it comes, instead of in http_answer, however long it takes: silence for
+       HTTP_SILENCE_S ends it. False ends it too. NULL: an answer as a whole. */
+    bool (*on_bytes)(void *arg, struct slice bytes);
+    void *arg;
 };
 
 struct http_answer {

@@ -164,7 +164,19 @@ static bool do_set_weights(void *arg, const struct compiled_route *route, const 
     log_info("weights: generation %llu in force, route %.*s %s by %.*s: %.*s",
              (unsigned long long)set->weights.generation, SLICE_ARG(route->config->name),
              weights != NULL ? "set" : "given back to the file", SLICE_ARG(actor->who), SLICE_ARG(reason));
+    struct event_row event = { .at = clock_wall(),
+                               .kind = weights != NULL ? SLICE("split.set") : SLICE("split.reset"),
+                               .subject = route->config->name,
+                               .text = reason,
+                               .who = actor->who };
+    server_tell(s, &event);
     return true;
+}
+
+static void do_publish_event(void *arg, const struct event_row *event)
+{
+    struct server *s = arg;
+    admin_publish(s->admin, event);
 }
 
 static void do_drain(void *arg, const struct actor *actor)
@@ -195,6 +207,7 @@ struct admin_control server_control(struct server *s)
         .reload = do_reload,
         .restore = do_restore,
         .set_weights = do_set_weights,
+        .publish_event = do_publish_event,
         .drain = do_drain,
         .when_settled = when_settled,
     };

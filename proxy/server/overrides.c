@@ -3,7 +3,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "store/audit.h"
+#include "store/deed.h"
 
 #include <stdio.h>
 
@@ -110,17 +110,18 @@ static const char *end_of(const struct override *o, const struct compiled_route 
    for the same reason. */
 static void override_end(struct override_set *set, const struct override *o, const char *why)
 {
-    struct audit_line line = {
-        .at = clock_wall(),
-        .who = SLICE("weir"),
-        .role = SLICE("admin"),
-        .action = SLICE("split.ended"),
-        .target = o->route,
-        .reason = slice_from_cstr(why),
-    };
+    struct deed deed = { .audit = {
+                             .at = clock_wall(),
+                             .who = SLICE("weir"),
+                             .role = SLICE("admin"),
+                             .action = SLICE("split.ended"),
+                             .target = o->route,
+                             .reason = slice_from_cstr(why),
+                         } };
     log_info("weights: those set at run time for route %.*s by %.*s end: %s", SLICE_ARG(o->route), SLICE_ARG(o->set_by),
              why);
-    if (!audit_append(set->store, &line) || !overrides_delete(set->store, o->route))
+    deed_keep(set->store, &deed);
+    if (!overrides_delete(set->store, o->route))
         log_error("weights: their end could not be stored: %s", store_message(set->store));
 }
 

@@ -21,6 +21,7 @@
 #include "lua/watchdog.h"
 #include "shadow/comparer.h"
 #include "shadow/recorder.h"
+#include "store/events.h"
 
 #define SERVER_SIGNAL_COUNT 4
 
@@ -48,6 +49,7 @@ struct server {
     struct state_dir state_dir;
     struct socket_set sockets;
     struct store *store;
+    struct timer journal_timer; /* armed while something waits to be stored */
     struct override_set overrides;
     struct access_writer *access_writer;
     char *access_path; /* in use; NULL: standard output or off */
@@ -87,8 +89,8 @@ bool server_load_first(struct server *s, struct snapshot **out) MUST_CHECK;
 const struct reload_outcome *server_reload(struct server *s, struct slice source, struct slice by);
 /* What brought the configuration that is in force from now on. */
 void server_note_applied(struct server *s, struct slice source, struct slice by);
-/* Stores it as a version; a failure is logged and stops nothing. */
-void server_store_version(struct server *s);
+/* Stores it as a version, with what it changed; a failure is logged and stops nothing. */
+void server_store_version(struct server *s, struct slice diff);
 /* The settings that a restart would change, in the arena. */
 size_t server_restart_needed(const struct server *s, struct arena *arena, struct slice **out);
 void restart_settings_read(struct restart_settings *r, const struct config *config);
@@ -97,6 +99,21 @@ void restart_settings_free(struct restart_settings *r);
 /* ---- control.c --------------------------------------------------------------------------------------------------------- */
 
 struct admin_control server_control(struct server *s);
+
+/* ---- changes.c ----------------------------------------------------------------------------------------------------------- */
+
+#define CHANGES_DIFF_BYTES (16u * 1024) /* of a configuration's diff in the audit log; the rest is cut off */
+
+void server_journal_begin(struct server *s);
+/* After something may have been left waiting in the store: sees to it that it is tried again. */
+void server_journal_check(struct server *s);
+/* Stores an event and sends it to who follows them; a failure is logged and stops nothing. */
+void server_tell(struct server *s, struct event_row *e);
+/* Before a configuration comes into force: its line in the audit log, and what it changes, added to `diff`. */
+void server_tell_config(struct server *s, const struct snapshot *next, struct slice source, struct slice by,
+                        struct text *diff);
+/* Afterwards: its event. */
+void server_tell_applied(struct server *s);
 
 /* ---- access_log.c -------------------------------------------------------------------------------------------------------- */
 

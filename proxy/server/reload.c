@@ -72,7 +72,7 @@ void server_note_applied(struct server *s, struct slice source, struct slice by)
     duplicate(&s->applied_by, by);
 }
 
-void server_store_version(struct server *s)
+void server_store_version(struct server *s, struct slice diff)
 {
     const struct snapshot *snapshot = publisher_snapshot(&s->publisher);
     struct version version = {
@@ -83,6 +83,7 @@ void server_store_version(struct server *s)
         .applied_by = slice_from_cstr(s->applied_by),
         .file_count = snapshot->config->file_count,
         .text_bytes = snapshot->config->text.len,
+        .diff = diff,
     };
     if (!versions_put(s->store, &version, snapshot->config->files))
         log_error("reload: generation %llu could not be stored and cannot be restored later: %s",
@@ -188,6 +189,7 @@ static void publish(struct server *s, struct snapshot *snapshot)
     snapshot->series = series_map_build(&snapshot->arena, snapshot->table, s->stats);
     server_compare_configure(s, snapshot);
     override_set_reconcile(&s->overrides, snapshot);
+    server_journal_check(s);
     struct weights_set *weights = weights_set_create(&s->publisher);
     override_set_apply(&s->overrides, snapshot, &weights->arena, &weights->weights);
     int *fds = fds_of_all(s, snapshot->config);
@@ -219,9 +221,13 @@ static enum reload_result apply(struct server *s, struct snapshot *snapshot, str
         snapshot_destroy(snapshot);
         return RELOAD_REJECTED;
     }
+    struct text diff = { 0 };
+    server_tell_config(s, snapshot, s->last_reload.source, s->last_reload.by, &diff);
     publish(s, snapshot);
     server_note_applied(s, s->last_reload.source, s->last_reload.by);
-    server_store_version(s);
+    server_store_version(s, text_slice(&diff));
+    server_tell_applied(s);
+    text_fini(&diff);
     log_restart_needed(s);
     return RELOAD_APPLIED;
 }

@@ -14,6 +14,7 @@
 #include "front/series.h"
 #include "front/tls_set.h"
 #include "server/privileges.h"
+#include "store/audit.h"
 #include "store/versions.h"
 #include "upstream/places.h"
 
@@ -60,16 +61,23 @@ static void choose_generation(struct server *s, struct snapshot *snapshot, bool 
 static void publish_first(struct server *s, struct snapshot *snapshot)
 {
     bool is_known;
+    struct text diff = { 0 };
     choose_generation(s, snapshot, &is_known);
+    if (!is_known)
+        server_tell_config(s, snapshot, SLICE("start"), SLICE("weir"), &diff);
     snapshot->series = series_map_build(&snapshot->arena, snapshot->table, s->stats);
     server_compare_configure(s, snapshot);
     override_set_reconcile(&s->overrides, snapshot);
+    server_journal_check(s);
     struct weights_set *weights = weights_set_create(&s->publisher);
     override_set_apply(&s->overrides, snapshot, &weights->arena, &weights->weights);
     publish_snapshot(&s->publisher, snapshot, weights, NULL);
     server_note_applied(s, SLICE("start"), SLICE("weir"));
     if (!is_known)
-        server_store_version(s);
+        server_store_version(s, text_slice(&diff));
+    if (!is_known)
+        server_tell_applied(s);
+    text_fini(&diff);
 }
 
 static void worker_begin(struct server *s, uint32_t index, int *fds)
@@ -131,11 +139,23 @@ static void loop_begin(struct server *s)
     s->started_mono = clock_mono();
     snprintf(s->pseudonym, sizeof s->pseudonym, "weir-%08x", (unsigned)random_u64());
     arena_init(&s->outcome_arena, NULL, 0);
+    server_journal_begin(s);
     timer_init(&s->drain_timer, server_on_drain_timeout, s);
     mailbox_open(&s->inbox, s->loop, server_on_report, s);
     watch_init(&s->watch, s->loop, server_on_file_change, s);
     s->state_dir.lock_fd = -1;
     list_init(&s->sockets.sockets);
+}
+
+static void store_begin(struct server *s)
+{
+    s->store = store_open(s->state_dir.database);
+    if (!store_is_usable(s->store))
+        log_error("start: traffic is served, but nothing can be stored and changes are refused: %s",
+                  store_message(s->store));
+    else if (audit_head_fault(s->store) != NULL)
+        log_error("start: %s.audit-head: %s; see `weir ctl audit --verify`", s->state_dir.database,
+                  audit_head_fault(s->store));
 }
 
 /* What may need root. A database that cannot be used stops nobody: weir serves by the file, and refuses changes. */
@@ -146,10 +166,7 @@ static bool outside_open(struct server *s, const struct config *config, struct e
     is_good &= sockets_open(&s->sockets, config, errors);
     if (!is_good)
         return false;
-    s->store = store_open(s->state_dir.database);
-    if (!store_is_usable(s->store))
-        log_error("start: traffic is served, but nothing can be stored and changes are refused: %s",
-                  store_message(s->store));
+    store_begin(s);
     struct admin_control control = server_control(s);
     struct admin_options options = {
         .loop = s->loop,
@@ -289,6 +306,7 @@ void server_end(struct server *s)
         notify_signal_stop(&s->signals[i]);
     watch_fini(&s->watch);
     timer_stop(s->loop, &s->drain_timer);
+    timer_stop(s->loop, &s->journal_timer);
     server_tickets_end(s);
     if (s->has_publisher)
         serving_end(s);

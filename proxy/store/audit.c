@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "crypto/digest.h"
+#include "store/deed.h"
 #include "store/statement.h"
 
 #include <string.h>
@@ -40,18 +41,73 @@ static void line_hash(const struct audit_line *line, char out[DIGEST_SHA256_HEX_
     text_fini(&t);
 }
 
-static bool newest_read(struct store *s, struct arena *arena, int64_t *id, struct slice *hash)
+/* ---- the end ------------------------------------------------------------------------------------------------------------- */
+
+static void hash_copy(char out[HEAD_HASH_SIZE], struct slice hash)
+{
+    size_t length = hash.len < HEAD_HASH_SIZE ? hash.len : HEAD_HASH_SIZE - 1;
+    memcpy(out, hash.ptr, length);
+    out[length] = '\0';
+}
+
+static bool end_read(struct statement *st, struct audit_head *out, bool *is_found)
+{
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    *is_found = statement_step(st);
+    if (*is_found) {
+        out->id = statement_i64(st, 0);
+        hash_copy(out->hash, statement_text(st, 1, &arena));
+    }
+    arena_reset(&arena);
+    return statement_end(st);
+}
+
+/* The row and not the newest line: where lines were cut off, the next one does not close the gap. Without the row, which only
+   somebody who meddles takes away, the newest line has to do. */
+bool audit_head_read(struct store *s, struct audit_head *out)
 {
     struct statement st;
-    *id = 0;
-    *hash = slice_from_cstr(first_previous_hash);
+    bool is_found;
+    *out = (struct audit_head){ 0 };
+    memcpy(out->hash, first_previous_hash, sizeof first_previous_hash);
+    statement_begin(&st, s, "SELECT id, hash FROM audit_head");
+    if (!end_read(&st, out, &is_found) || is_found)
+        return is_found;
     statement_begin(&st, s, "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1");
-    if (statement_step(&st)) {
-        *id = statement_i64(&st, 0);
-        *hash = statement_text(&st, 1, arena);
-    }
+    return end_read(&st, out, &is_found);
+}
+
+static bool end_write(struct store *s, const struct audit_head *end)
+{
+    struct statement st;
+    statement_begin(&st, s, "INSERT OR REPLACE INTO audit_head (only, id, hash) VALUES (1, ?, ?)");
+    statement_bind_i64(&st, end->id);
+    statement_bind_text(&st, slice_from_cstr(end->hash));
+    statement_step(&st);
     return statement_end(&st);
 }
+
+bool audit_hash_of(struct store *s, int64_t id, char out[HEAD_HASH_SIZE])
+{
+    struct statement st;
+    struct audit_head line = { 0 };
+    bool is_found;
+    statement_begin(&st, s, "SELECT id, hash FROM audit WHERE id = ?");
+    statement_bind_i64(&st, id);
+    bool is_good = end_read(&st, &line, &is_found);
+    memcpy(out, line.hash, HEAD_HASH_SIZE);
+    return is_good;
+}
+
+const char *audit_head_fault(const struct store *s)
+{
+    return s->head.has_disagreed ? "it knows another end than the audit log has: lines were removed, or one of the two"
+                                   " files is not the other's"
+                                 : NULL;
+}
+
+/* ---- appending ----------------------------------------------------------------------------------------------------------- */
 
 static bool line_insert(struct store *s, const struct audit_line *line)
 {
@@ -67,32 +123,30 @@ static bool line_insert(struct store *s, const struct audit_line *line)
     return statement_end(&st);
 }
 
-/* Inside a transaction: the newest line stays the newest until the insert. */
-static bool line_chain(struct store *s, struct audit_line *line)
+/* The newest line stays the newest until the commit. */
+bool audit_put(struct store *s, struct audit_line *line, struct audit_head *end)
 {
-    struct arena arena;
-    char hash[DIGEST_SHA256_HEX_SIZE];
-    int64_t newest_id;
-    arena_init(&arena, NULL, 0);
-    bool is_good = newest_read(s, &arena, &newest_id, &line->previous_hash);
-    if (is_good) {
-        line->id = newest_id + 1;
-        line_hash(line, hash);
-        line->hash = slice_from_cstr(hash);
-        is_good = line_insert(s, line);
-    }
+    struct audit_head newest;
+    if (!audit_head_read(s, &newest))
+        return false;
+    line->previous_hash = slice_from_cstr(newest.hash);
+    line->id = end->id = newest.id + 1;
+    line_hash(line, end->hash);
+    line->hash = slice_from_cstr(end->hash);
+    bool is_good = line_insert(s, line) && end_write(s, end);
     line->previous_hash = line->hash = SLICE_NONE; /* they were ours */
-    arena_reset(&arena);
     return is_good;
 }
 
 bool audit_append(struct store *s, struct audit_line *line)
 {
-    if (!transaction_begin(s))
-        return false;
-    bool is_good = line_chain(s, line);
-    return transaction_finish(s, is_good);
+    struct deed deed = { .audit = *line };
+    bool is_good = deed_write(s, &deed);
+    line->id = deed.audit.id;
+    return is_good;
 }
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
 
 static struct audit_line line_read(struct statement *st, struct arena *arena)
 {
@@ -149,21 +203,70 @@ static void line_verify(const struct audit_line *line, struct audit_verdict *out
         return;
     }
     out->checked_count++;
-    memcpy(out->newest_hash, line->hash.ptr, line->hash.len + 1);
+    hash_copy(out->newest_hash, line->hash);
 }
 
-bool audit_verify(struct store *s, struct audit_verdict *out)
+/* The ends, once every line that is there holds. `known`: what the file said before the walk began; in_log: the hash of that
+   line. A file that is behind is no contradiction, since it is written after the log. */
+static const char *end_fault(const struct audit_verdict *v, const struct audit_head *row, enum head_finding finding,
+                             const struct audit_head *known, const char *in_log)
+{
+    const char *newest = v->checked_count > 0 ? v->newest_hash : first_previous_hash;
+    if (row->id != v->checked_count || strcmp(row->hash, newest) != 0)
+        return "lines at the end are missing";
+    if (finding == HEAD_MISSING)
+        return v->checked_count > 0 ? "the file that keeps the end of the log is missing" : NULL;
+    if (finding == HEAD_UNREADABLE)
+        return "the file that keeps the end of the log cannot be read";
+    if (known->id > v->checked_count)
+        return "lines at the end are missing, which the file that keeps it knows";
+    return known->id == 0 || strcmp(known->hash, in_log) == 0 ? NULL : "the file that keeps the end knows another log";
+}
+
+/* One line at a time: the log may be larger than memory. */
+static bool lines_verify(struct store *s, struct audit_verdict *out, int64_t known_id, char in_log[HEAD_HASH_SIZE])
 {
     struct statement st;
     struct arena arena;
-    *out = (struct audit_verdict){ 0 };
     arena_init(&arena, NULL, 0);
-    /* One line at a time: the log may be larger than memory. */
     statement_begin(&st, s, "SELECT " COLUMNS " FROM audit ORDER BY id");
     while (out->bad_id == 0 && statement_step(&st)) {
         struct audit_line line = line_read(&st, &arena);
         line_verify(&line, out);
+        if (line.id == known_id)
+            hash_copy(in_log, line.hash);
         arena_reset(&arena);
     }
     return statement_end(&st);
+}
+
+bool audit_adopt(struct store *s, struct audit_verdict *out, struct audit_head *end)
+{
+    *out = (struct audit_verdict){ 0 };
+    char unused[HEAD_HASH_SIZE];
+    if (!lines_verify(s, out, 0, unused))
+        return false;
+    end->id = out->checked_count;
+    hash_copy(end->hash, slice_from_cstr(out->checked_count > 0 ? out->newest_hash : first_previous_hash));
+    return end_write(s, end);
+}
+
+/* The file first: lines that another process writes meanwhile then only leave it behind. In one read transaction, so that row
+   and lines are of one moment. */
+bool audit_verify(struct store *s, struct audit_verdict *out)
+{
+    struct audit_head known, row;
+    char in_log[HEAD_HASH_SIZE] = "";
+    *out = (struct audit_verdict){ 0 };
+    enum head_finding finding = head_read(&s->head, &known);
+    if (!statement_run(s, "BEGIN"))
+        return false;
+    bool is_good = audit_head_read(s, &row) && lines_verify(s, out, known.id, in_log);
+    if (!transaction_finish(s, is_good))
+        return false;
+    if (out->bad_id == 0)
+        out->why = end_fault(out, &row, finding, &known, in_log);
+    if (out->bad_id == 0 && out->why != NULL)
+        out->bad_id = out->checked_count + 1;
+    return true;
 }

@@ -71,13 +71,100 @@ static const char *const steps[] = {
     "  FROM (SELECT digest, CAST(text AS BLOB) AS raw, instr(CAST(text AS BLOB), X'0A') AS line_bytes"
     "        FROM config_texts WHERE file_count = 1);"
     "UPDATE config_texts SET text = '' WHERE file_count = 1;",
+
+    /* What rollouts, deployments and breaches leave behind; and the end of the audit log, so that cutting lines off shows.
+
+       `detail`, `evidence`, `timeline` and `told` are JSON of whoever wrote the row: the store does not look inside. A
+       transition names its audit line, so there is none without one. `recorded_at_unix_ms` is later than `at_unix_ms` where the
+       database could not be written at that time. Texts are never NULL: '' is "none". */
+    "CREATE TABLE rollouts ("
+    "  name TEXT PRIMARY KEY,"
+    "  revision TEXT NOT NULL,"
+    "  state TEXT NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  weight_ppm INTEGER NOT NULL CHECK (weight_ppm BETWEEN 0 AND 1000000),"
+    "  hold_left_ms INTEGER NOT NULL CHECK (hold_left_ms >= 0),"
+    "  started_by TEXT NOT NULL,"
+    "  started_at_unix_ms INTEGER NOT NULL,"
+    "  changed_at_unix_ms INTEGER NOT NULL,"
+    "  detail TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE transitions ("
+    "  id INTEGER PRIMARY KEY,"
+    "  rollout TEXT NOT NULL,"
+    "  revision TEXT NOT NULL,"
+    "  at_unix_ms INTEGER NOT NULL,"
+    "  from_state TEXT NOT NULL,"
+    "  to_state TEXT NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  weight_ppm INTEGER NOT NULL,"
+    "  who TEXT NOT NULL,"
+    "  reason TEXT NOT NULL,"
+    "  detail TEXT NOT NULL,"
+    "  audit_id INTEGER NOT NULL UNIQUE REFERENCES audit(id),"
+    "  recorded_at_unix_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX transitions_by_rollout ON transitions(rollout, id);"
+    "CREATE TABLE approvals ("
+    "  rollout TEXT NOT NULL,"
+    "  revision TEXT NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  who TEXT NOT NULL,"
+    "  at_unix_ms INTEGER NOT NULL,"
+    "  reason TEXT NOT NULL,"
+    "  PRIMARY KEY (rollout, revision, step, who)"
+    ") STRICT;"
+    "CREATE TABLE events ("
+    "  id INTEGER PRIMARY KEY,"
+    "  at_unix_ms INTEGER NOT NULL,"
+    "  kind TEXT NOT NULL,"
+    "  subject TEXT NOT NULL,"
+    "  text TEXT NOT NULL,"
+    "  who TEXT NOT NULL,"
+    "  detail TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE incidents ("
+    "  id TEXT PRIMARY KEY,"
+    "  rollout TEXT NOT NULL,"
+    "  revision TEXT NOT NULL,"
+    "  guardrail TEXT NOT NULL,"
+    "  cause TEXT NOT NULL,"
+    "  detected_at_unix_ms INTEGER NOT NULL,"
+    "  detect_ms INTEGER NOT NULL,"
+    "  zero_exposure_ms INTEGER NOT NULL,"
+    "  evidence TEXT NOT NULL,"
+    "  timeline TEXT NOT NULL,"
+    "  told TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX incidents_by_time ON incidents(detected_at_unix_ms);"
+    "CREATE TABLE audit_head ("
+    "  only INTEGER PRIMARY KEY CHECK (only = 1),"
+    "  id INTEGER NOT NULL,"
+    "  hash TEXT NOT NULL"
+    ") STRICT;"
+    "INSERT INTO audit_head SELECT 1, coalesce(max(id), 0), coalesce((SELECT hash FROM audit ORDER BY id DESC LIMIT 1),"
+    "  '0000000000000000000000000000000000000000000000000000000000000000') FROM audit;"
+    /* What a version changed, secrets masked, against the one before it. */
+    "ALTER TABLE config_versions ADD COLUMN diff TEXT NOT NULL DEFAULT '';",
 };
 
-#define NEWEST ((int64_t)ARRAY_COUNT(steps))
+int64_t migrations_newest(void)
+{
+    return (int64_t)ARRAY_COUNT(steps);
+}
 
+/* schema_version holds a row for every step that was ever made, so the highest is the database's version. A file without the
+   table is a new one. */
 static bool version_read(struct store *s, int64_t *out)
 {
     struct statement st;
+    *out = 0;
+    statement_begin(&st, s, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'");
+    bool is_there = statement_step(&st) && statement_i64(&st, 0) > 0;
+    if (!statement_end(&st))
+        return false;
+    if (!is_there)
+        return true;
     statement_begin(&st, s, "SELECT coalesce(max(version), 0) FROM schema_version");
     *out = statement_step(&st) ? statement_i64(&st, 0) : 0;
     return statement_end(&st);
@@ -92,16 +179,42 @@ static bool version_write(struct store *s, int64_t version)
     return statement_end(&st);
 }
 
+bool migrations_look(struct store *s)
+{
+    int64_t version;
+    if (!version_read(s, &version))
+        return false;
+    return version <= migrations_newest() ||
+           store_fail(s, STORE_NEWER, "it was written by a newer weir (tables %lld, this one knows %lld)",
+                      (long long)version, (long long)migrations_newest());
+}
+
+bool migrations_are_ours(struct store *s)
+{
+    int64_t version;
+    if (!migrations_look(s) || !version_read(s, &version))
+        return false;
+    return version == migrations_newest() ||
+           store_fail(s, STORE_FAILED,
+                      "it was written by an earlier weir (tables %lld, this one has %lld), which the next"
+                      " start with it brings up to date",
+                      (long long)version, (long long)migrations_newest());
+}
+
 static bool step_run(struct store *s, const char *sql)
 {
     if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK)
         return true;
-    return store_fail(s, "the tables cannot be made: %s", sqlite3_errmsg(s->db));
+    return store_fail(s, STORE_FAILED, "the tables cannot be made: %s", sqlite3_errmsg(s->db));
 }
 
-static bool steps_run(struct store *s, int64_t version)
+bool migrations_apply(struct store *s)
 {
-    for (; version < NEWEST; version++) {
+    int64_t version;
+    if (!statement_run(s, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)") ||
+        !version_read(s, &version))
+        return false;
+    for (; version < migrations_newest(); version++) {
         if (!transaction_begin(s))
             return false;
         bool is_good = step_run(s, steps[version]) && version_write(s, version + 1);
@@ -109,17 +222,4 @@ static bool steps_run(struct store *s, int64_t version)
             return false;
     }
     return true;
-}
-
-/* schema_version holds a row for every step that was ever made, so the highest is the database's version. */
-bool migrations_apply(struct store *s)
-{
-    int64_t version;
-    if (!statement_run(s, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)") ||
-        !version_read(s, &version))
-        return false;
-    if (version > NEWEST)
-        return store_fail(s, "it was written by a newer weir (tables %lld, this one knows %lld)", (long long)version,
-                          (long long)NEWEST);
-    return steps_run(s, version);
 }

@@ -2,9 +2,17 @@
 #ifndef STORE_MIGRATIONS_H
 #define STORE_MIGRATIONS_H
 
+#include <stdint.h>
+
 #include "store/store.h"
 
-/* False when a step failed (nothing of that step remains) or the database is of a newer weir. */
+/* The version of the tables that this weir makes and knows. */
+int64_t migrations_newest(void);
+/* Reads only. False when the database is of a newer weir, or cannot be read. */
+bool migrations_look(struct store *s) MUST_CHECK;
+/* Reads only. False when its tables are not exactly ours. */
+bool migrations_are_ours(struct store *s) MUST_CHECK;
+/* False when a step failed: nothing of that step remains. The database is not newer. */
 bool migrations_apply(struct store *s) MUST_CHECK;
 
 #endif

@@ -1,11 +1,14 @@
 /* store/statement.c - SQLite's statements with sticky failures and messages for people. */
 #include "store/statement.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
-bool store_fail(struct store *store, const char *format, ...)
+bool store_fail(struct store *store, enum store_problem problem, const char *format, ...)
 {
     int used = snprintf(store->message, sizeof store->message, "%s: ", store->path);
+    store->problem = problem;
     if (used > 0 && (size_t)used < sizeof store->message) {
         va_list args;
         va_start(args, format);
@@ -15,46 +18,91 @@ bool store_fail(struct store *store, const char *format, ...)
     return false;
 }
 
+/* A write that failed: a disk without room, or a limit on the size of files, is what a person can make go away. errno is what
+   the system call left; SQLite's own copy is not kept when a commit fails. */
+static void fail_by_system(struct store *store, int number)
+{
+    if (number == ENOSPC || number == EDQUOT || number == EFBIG)
+        store_fail(store, STORE_FULL, "the disk is full (%s)", strerror(number));
+    else
+        store_fail(store, STORE_FAILED, "%s%s%s", sqlite3_errmsg(store->db), number != 0 ? ": " : "",
+                   number != 0 ? strerror(number) : "");
+}
+
 /* The store stays usable after all but damage: a full disk may be cleared. What SQLite says is for programmers; the
    usual causes get the words of the person who must act. */
-static void fail_by_code(struct store *store)
+static void fail_by_code(struct store *store, int error_number)
 {
     switch (sqlite3_errcode(store->db)) {
     case SQLITE_FULL:
-        store_fail(store, "the disk is full");
+        store_fail(store, STORE_FULL, "the disk is full");
+        break;
+    case SQLITE_IOERR:
+        fail_by_system(store, error_number);
         break;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        store_fail(store, "another process has locked it");
+        store_fail(store, STORE_BUSY, "another process has locked it");
         break;
     case SQLITE_READONLY:
-        store_fail(store, "it cannot be written (read-only)");
+        store_fail(store, STORE_READ_ONLY, "it cannot be written (read-only)");
         break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         store->is_damaged = true;
-        store_fail(store, "it is damaged (%s); move it away and restart", sqlite3_errmsg(store->db));
+        store_fail(store, STORE_DAMAGED, "it is damaged (%s); move it away and restart", sqlite3_errmsg(store->db));
         break;
     default:
-        store_fail(store, "%s", sqlite3_errmsg(store->db));
+        store_fail(store, STORE_FAILED, "%s", sqlite3_errmsg(store->db));
     }
 }
 
 static void statement_fail(struct statement *st)
 {
+    int error_number = errno;
     st->has_failed = true;
-    fail_by_code(st->store);
+    fail_by_code(st->store, error_number);
 }
 
+/* ---- kept statements ------------------------------------------------------------------------------------------------- */
+
+/* The slot of a literal, a new one when there is room; NULL when there is none, or when the statement is in use further up. */
+static struct kept_statement *slot_find(struct store *store, const char *sql)
+{
+    for (size_t i = 0; i < store->kept_count; i++)
+        if (store->kept[i].sql == sql)
+            return store->kept[i].prepared != NULL ? &store->kept[i] : NULL;
+    if (store->kept_count == STATEMENTS_KEPT)
+        return NULL;
+    struct kept_statement *slot = &store->kept[store->kept_count++];
+    *slot = (struct kept_statement){ .sql = sql };
+    return slot;
+}
+
+/* A slot whose statement is away holds NULL, and one that could not be prepared gives its slot back by staying so. */
 void statement_begin(struct statement *st, struct store *store, const char *sql)
 {
     CHECK_MAGIC(store, STORE_MAGIC);
     *st = (struct statement){ .store = store };
-    if (store->db == NULL || store->is_damaged)
+    if (store->db == NULL || store->is_damaged) {
         st->has_failed = true; /* the message says why since it was opened */
-    else if (sqlite3_prepare_v2(store->db, sql, -1, &st->prepared, NULL) != SQLITE_OK)
+        return;
+    }
+    st->kept = slot_find(store, sql);
+    if (st->kept != NULL && st->kept->prepared != NULL)
+        st->prepared = TAKE(&st->kept->prepared);
+    else if (sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->prepared, NULL) != SQLITE_OK)
         statement_fail(st);
 }
+
+void statements_forget(struct store *store)
+{
+    for (size_t i = 0; i < store->kept_count; i++)
+        sqlite3_finalize(store->kept[i].prepared);
+    store->kept_count = 0;
+}
+
+/* ---- one use ----------------------------------------------------------------------------------------------------------- */
 
 void statement_bind_text(struct statement *st, struct slice value)
 {
@@ -74,6 +122,7 @@ bool statement_step(struct statement *st)
 {
     if (st->has_failed)
         return false;
+    errno = 0;
     int result = sqlite3_step(st->prepared);
     if (result != SQLITE_ROW && result != SQLITE_DONE)
         statement_fail(st);
@@ -92,10 +141,15 @@ int64_t statement_i64(struct statement *st, int column)
     return sqlite3_column_int64(st->prepared, column);
 }
 
+/* Texts are bound without a copy: the bindings go before their bytes do. */
 bool statement_end(struct statement *st)
 {
-    sqlite3_finalize(st->prepared);
-    st->prepared = NULL;
+    if (st->kept != NULL && st->prepared != NULL) {
+        sqlite3_reset(st->prepared);
+        sqlite3_clear_bindings(st->prepared);
+        st->kept->prepared = TAKE(&st->prepared);
+    }
+    sqlite3_finalize(TAKE(&st->prepared));
     return !st->has_failed;
 }
 

@@ -20,26 +20,46 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "store/head.h"
+#include "store/journal.h"
+#include "store/spare.h"
 #include "store/store.h"
 
-#define STORE_MAGIC 0x53544f52u
+#define STORE_MAGIC     0x53544f52u
+#define STATEMENTS_KEPT 96 /* prepared once and kept; beyond it they are prepared for each use */
+
+/* A statement between two uses. */
+struct kept_statement {
+    const char *sql;        /* the literal it was made of: compared by address */
+    sqlite3_stmt *prepared; /* NULL: in use now */
+};
 
 struct store {
     uint32_t magic;
     char *path;
-    sqlite3 *db;       /* NULL: could not be opened, or the database is not one to touch */
-    bool is_damaged;   /* found so on the way: nothing more is tried */
-    char message[512]; /* of the last failure; "" before the first */
+    sqlite3 *db;                 /* NULL: could not be opened, or the database is not one to touch */
+    bool is_damaged;             /* found so on the way: nothing more is tried */
+    bool is_read_only;           /* store_open_to_read */
+    enum store_problem problem;  /* of the last failure */
+    char message[512];           /* of the last failure; "" before the first */
+    struct audit_head_file head; /* the end of the audit log, as the file beside the database knows it */
+    int64_t newest_id;           /* of the audit log, as far as this process knows */
+    struct journal journal;      /* what waits to be written */
+    struct spare_file spare;     /* what of it would survive a kill */
+    struct kept_statement kept[STATEMENTS_KEPT];
+    size_t kept_count;
 };
 
 /* Lives on the stack between begin and end. A failure is sticky: later calls do nothing, end answers false. */
 struct statement {
     struct store *store;
-    sqlite3_stmt *prepared; /* NULL after a failed begin */
-    int bound_count;        /* parameters bound so far: they count from 1 */
+    sqlite3_stmt *prepared;      /* NULL after a failed begin */
+    struct kept_statement *kept; /* where it goes back to; NULL: nowhere */
+    int bound_count;             /* parameters bound so far: they count from 1 */
     bool has_failed;
 };
 
+/* `sql` is a string literal: it is what a kept statement is found by. */
 void statement_begin(struct statement *st, struct store *store, const char *sql);
 /* Bind the next parameter. The bytes must live until the end. */
 void statement_bind_text(struct statement *st, struct slice value);
@@ -49,7 +69,7 @@ bool statement_step(struct statement *st);
 /* Columns from 0; text is copied into the arena. */
 struct slice statement_text(struct statement *st, int column, struct arena *arena);
 int64_t statement_i64(struct statement *st, int column);
-/* Always: frees what begin made. False after a failure anywhere since. */
+/* Always: gives back what begin took. False after a failure anywhere since. */
 bool statement_end(struct statement *st) MUST_CHECK;
 
 /* Begin, step once, end: for statements without rows. */
@@ -60,7 +80,10 @@ bool transaction_begin(struct store *store) MUST_CHECK;
 /* Commits when `is_good`, else rolls back, keeping the message; true when it was committed. */
 bool transaction_finish(struct store *store, bool is_good) MUST_CHECK;
 
-/* Sets the message: "PATH: " and the text. Returns false, to be returned. */
-bool store_fail(struct store *store, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Frees the kept statements: before the database is closed. */
+void statements_forget(struct store *store);
+
+/* Sets the problem, and the message: "PATH: " and the text. Returns false, to be returned. */
+bool store_fail(struct store *store, enum store_problem problem, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #endif

@@ -49,13 +49,14 @@ static bool row_insert(struct store *s, const struct version *v)
     struct statement st;
     statement_begin(&st, s,
                     "INSERT INTO config_versions"
-                    " (generation, digest, applied_at_unix_ms, source, applied_by)"
-                    " VALUES (?, ?, ?, ?, ?)");
+                    " (generation, digest, applied_at_unix_ms, source, applied_by, diff)"
+                    " VALUES (?, ?, ?, ?, ?, ?)");
     statement_bind_i64(&st, (int64_t)v->generation);
     statement_bind_text(&st, v->digest);
     statement_bind_i64(&st, v->applied_at.unix_ms);
     statement_bind_text(&st, v->source);
     statement_bind_text(&st, v->applied_by);
+    statement_bind_text(&st, v->diff);
     statement_step(&st);
     return statement_end(&st);
 }
@@ -157,12 +158,13 @@ bool versions_get(struct store *s, uint64_t generation, struct arena *arena, str
                   bool *is_found)
 {
     struct statement st;
-    statement_begin(&st, s, "SELECT " COLUMNS ", t.text" TABLES " WHERE v.generation = ?");
+    statement_begin(&st, s, "SELECT " COLUMNS ", t.text, v.diff" TABLES " WHERE v.generation = ?");
     statement_bind_i64(&st, (int64_t)generation);
     *is_found = statement_step(&st);
     if (*is_found) {
         *out = version_read(&st, arena);
         *text = statement_text(&st, 7, arena);
+        out->diff = statement_text(&st, 8, arena);
     }
     return statement_end(&st) && (!*is_found || text_make(s, out, arena, text));
 }

@@ -31,6 +31,7 @@ struct version {
     struct slice applied_by; /* "signal", "file", or who asked by the API */
     size_t file_count;       /* that it was read from */
     size_t text_bytes;       /* of all files as one text (config_text_write) */
+    struct slice diff;       /* unified, secrets masked, against the version before; "": none. Listed ones have none */
 };
 
 /* Stores a new generation with its v->file_count files, in one transaction, and forgets those beyond the bounds and what

@@ -104,6 +104,9 @@ def test_every_other_command_asks_the_right_thing(api):
         ("hygiene",): ("GET", "/api/v1/hygiene", None),
         ("audit",): ("GET", "/api/v1/audit", None),
         ("audit", "--verify"): ("GET", "/api/v1/audit/verify", None),
+        ("events",): ("GET", "/api/v1/events?follow=false", None),
+        ("events", "--follow"): ("GET", "/api/v1/events", None),
+        ("incidents",): ("GET", "/api/v1/incidents", None),
         ("config", "versions"): ("GET", "/api/v1/config/versions", None),
         ("config", "diff", "3", "5"): ("GET", "/api/v1/config/versions?diff=3..5", None),
         ("config", "restore", "3", "--reason", "bad day"):
@@ -218,6 +221,29 @@ def test_audit_lines_and_versions_are_tables(api):
     assert [re.split(" {2,}", text.strip()) for text in api.ctl("config", "versions").stdout.splitlines()] == [
         ["generation", "applied", "by", "source", "digest"], ["2", "T2", "file", "watch", "ab", "in force"],
     ]
+
+
+def test_incidents_are_a_table_and_events_are_lines(api):
+    incident = {"detected_at": "T1", "rollout": "checkout-v2", "revision": "2.4.1", "guardrail": "error_rate",
+                "cause": "4.1 % errors", "time_to_detect_ms": 840, "time_to_zero_exposure_ms": None}
+    api.body = json.dumps({"incidents": [incident]})
+    assert re.split(" {2,}", api.ctl("incidents").stdout.splitlines()[1].strip()) == [
+        "T1", "checkout-v2", "2.4.1", "error_rate", "4.1 % errors", "840 ms", "-",
+    ]
+    events = [{"at": f"T{number}", "kind": "deploy", "subject": subject, "text": "out", "who": "ci"}
+              for number, subject in ((2, "v2"), (1, ""))]
+    api.body = json.dumps({"events": events})
+    assert api.ctl("events").stdout == "T1  deploy  out  (ci)\nT2  deploy  v2  out  (ci)\n"
+
+
+def test_a_stream_that_ends_is_status_1_and_what_came_before_is_printed(api):
+    api.body = 'id: 1\nevent: deploy\ndata: {"at": "T1", "kind": "deploy", "text": "out", "who": "ci"}\n\n: \n\ndata: {"half'
+    done = api.ctl("events", "--follow")
+    assert (done.returncode, done.stdout) == (1, "T1  deploy  out  (ci)\n")
+    assert "has ended" in done.stderr
+    api.status, api.body = 403, json.dumps({"error": {"code": "forbidden", "message": "not you"}})
+    done = api.ctl("events", "--follow")
+    assert (done.returncode, done.stdout) == (1, "") and "not you" in done.stderr
 
 
 def test_findings_of_hygiene_are_a_table(api):

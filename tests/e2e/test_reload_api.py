@@ -412,7 +412,8 @@ def test_versions_are_listed_compared_and_restored(proxy):
         "weir.yaml", "weir.yaml.before-restore"]
     assert [(v["generation"], v["source"]) for v in versions(proxy)] == [(3, "restore"), (2, "api"), (1, "start")]
     assert versions(proxy)[0]["digest"] == versions(proxy)[2]["digest"]
-    line = proxy.admin("GET", "/api/v1/audit?limit=1")[1]["lines"][0]
+    applied, line = proxy.admin("GET", "/api/v1/audit?limit=2")[1]["lines"]
+    assert (applied["action"], applied["who"]) == ("config.applied", "weir")
     assert (line["action"], line["target"], line["reason"]) == ("config.restore", "1", "it was better")
 
 

@@ -1,5 +1,5 @@
 /* tests/unit/admin/test_session.c - replies that wait for the workers, with a process that is only pretended. */
-#include "admin/admin.h"
+#include "admin/parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -261,4 +261,56 @@ Test(session, a_ticket_is_worth_one_reply_to_its_own_session)
     cr_assert(strncmp(peer_read(first), "HTTP/1.1 200 ", 13) == 0);
     close(first);
     close(second);
+}
+
+/* ---- who follows the events -------------------------------------------------------------------------------------------- */
+
+static void publish(const char *text)
+{
+    struct event_row event = { .id = 7, .at = { 1 }, .kind = SLICE("deploy"), .text = slice_from_cstr(text) };
+    admin_publish(admin, &event);
+}
+
+static int follower_open(void)
+{
+    int fd = peer_open();
+    peer_send(fd, "GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (int i = 0; i < 1000 && admin->follower_count == 0; i++)
+        turns(1);
+    cr_assert_eq(admin->follower_count, 1);
+    const char *head = peer_read(fd);
+    cr_assert(strncmp(head, "HTTP/1.1 200 ", 13) == 0);
+    cr_assert_not_null(strstr(head, "Connection: close"));
+    cr_assert_null(strstr(head, "Content-Length"));
+    return fd;
+}
+
+Test(session, a_follower_gets_each_event_at_once_and_what_it_says_is_dropped)
+{
+    int fd = follower_open();
+    peer_send(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    turns(3);
+    cr_assert_str_eq(peer_read(fd), "");
+    publish("v2");
+    cr_assert_str_eq(peer_read(fd), "id: 7\nevent: deploy\ndata: {\"id\":7,\"at\":\"1970-01-01T00:00:00.001Z\","
+                                    "\"kind\":\"deploy\",\"subject\":\"\",\"text\":\"v2\",\"who\":\"\","
+                                    "\"detail\":null}\n\n");
+    close(fd);
+    turns(3);
+    cr_assert_eq(admin->follower_count, 0);
+    publish("nobody hears this");
+}
+
+/* It gets what the kernel holds and 256 KiB; the others never wait for it. */
+Test(session, a_follower_that_does_not_read_is_cut_off)
+{
+    static char long_text[60000];
+    int fd = follower_open();
+    memset(long_text, 'x', sizeof long_text - 1);
+    for (int i = 0; i < 1000 && admin->follower_count == 1; i++)
+        publish(long_text);
+    cr_assert_eq(admin->follower_count, 0);
+    turns(3);
+    cr_assert(list_is_empty(&admin->sessions));
+    close(fd);
 }

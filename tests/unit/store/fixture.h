@@ -26,9 +26,9 @@ static inline void fixture_init(void)
 
 static inline void fixture_fini(void)
 {
-    static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
+    static const char *const suffixes[] = { "", "-wal", "-shm", "-journal", ".audit-head", ".waiting" };
     char path[100];
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 6; i++) {
         snprintf(path, sizeof path, "%s%s", database, suffixes[i]);
         unlink(path);
     }

@@ -1,10 +1,13 @@
 /* tests/unit/store/test_store.c - opening: new, again, damaged, newer, locked, read-only. */
 #include "store/fixture.h"
+#include "store/old_tables.h"
 
 #include <sys/stat.h>
 
 #include "base/slice.h"
+#include "store/audit.h"
 #include "store/overrides.h"
+#include "store/versions.h"
 
 TestSuite(store, .init = fixture_init, .fini = fixture_fini);
 
@@ -89,15 +92,102 @@ Test(store, a_page_overwritten_is_found_at_the_start)
     store_close(s);
 }
 
-Test(store, a_newer_database_is_refused)
+/* Everything the file holds, in the arena. */
+static struct slice file_bytes(void)
+{
+    struct stat status;
+    FILE *f = fopen(database, "r");
+    cr_assert_eq(fstat(fileno(f), &status), 0);
+    char *bytes = arena_alloc(&arena, (size_t)status.st_size);
+    cr_assert_eq(fread(bytes, 1, (size_t)status.st_size, f), (size_t)status.st_size);
+    fclose(f);
+    return slice_from(bytes, (size_t)status.st_size);
+}
+
+Test(store, a_newer_database_is_refused_and_not_a_byte_of_it_changes)
 {
     store_close(open_good());
     cr_assert_eq(meddle("INSERT INTO schema_version VALUES (999)"), SQLITE_OK);
+    struct slice before = file_bytes();
     struct store *s = store_open(database);
     cr_assert_not(store_is_usable(s));
+    cr_assert_eq(store_problem(s), STORE_NEWER);
     assert_message(s, "newer weir (tables 999");
     store_close(s);
+    cr_assert(slice_equal(file_bytes(), before));
 }
+
+/* ---- migrations ---------------------------------------------------------------------------------------------------------- */
+
+/* A row of each kind that the old tables had is there, and the log goes on where it ended. */
+static void assert_old_rows(struct store *s)
+{
+    struct override *overrides;
+    struct version version;
+    struct audit_verdict v;
+    struct slice text;
+    size_t count;
+    bool is_found;
+    cr_assert(overrides_list(s, &arena, &overrides, &count));
+    cr_assert_eq(count, 1);
+    cr_assert_eq(overrides[0].entry_count, 2);
+    cr_assert(versions_newest(s, &arena, &version));
+    cr_assert_eq(version.generation, 2);
+    cr_assert(versions_get(s, 2, &arena, &version, &text, &is_found) && is_found);
+    cr_assert(slice_is_empty(version.diff));
+    cr_assert(audit_verify(s, &v), "%s", store_message(s));
+    cr_assert_eq(v.bad_id, 0, "line %lld: %s", (long long)v.bad_id, v.why);
+    cr_assert_eq(v.checked_count, 3); /* and that the file with the end was begun */
+}
+
+Test(store, tables_of_version_1_are_brought_up_to_date)
+{
+    cr_assert_eq(meddle(old_tables_1), SQLITE_OK);
+    struct store *s = open_good();
+    assert_old_rows(s);
+    store_close(s);
+}
+
+Test(store, tables_of_version_2_are_brought_up_to_date)
+{
+    cr_assert_eq(meddle(old_tables_1), SQLITE_OK);
+    cr_assert_eq(meddle(old_tables_2), SQLITE_OK);
+    struct store *s = open_good();
+    assert_old_rows(s);
+    struct audit_line *list;
+    size_t count;
+    cr_assert(audit_list(s, &arena, 0, 1, &list, &count));
+    cr_assert(slice_equal(list[0].previous_hash, SLICE(OLD_CHAIN_NEWEST)));
+    store_close(s);
+}
+
+/* The step fails at its last statement: nothing of it stays, and the next start may try again. */
+Test(store, a_migration_that_fails_leaves_the_version_it_began_with)
+{
+    cr_assert_eq(meddle(old_tables_1), SQLITE_OK);
+    cr_assert_eq(meddle(old_tables_2), SQLITE_OK);
+    cr_assert_eq(meddle("CREATE TABLE audit_head (wrong INTEGER)"), SQLITE_OK);
+    struct store *s = store_open(database);
+    cr_assert_not(store_is_usable(s));
+    assert_message(s, "the tables cannot be made");
+    store_close(s);
+    cr_assert_neq(meddle("SELECT * FROM rollouts"), SQLITE_OK);
+    cr_assert_eq(meddle("DROP TABLE audit_head"), SQLITE_OK);
+    s = open_good();
+    assert_old_rows(s);
+    store_close(s);
+}
+
+Test(store, reading_alone_refuses_tables_of_another_version)
+{
+    cr_assert_eq(meddle(old_tables_1), SQLITE_OK);
+    struct store *s = store_open_to_read(database);
+    cr_assert_not(store_is_usable(s));
+    assert_message(s, "earlier weir (tables 1");
+    store_close(s);
+}
+
+/* ---- in use -------------------------------------------------------------------------------------------------------------- */
 
 Test(store, a_locked_database_fails_the_call_and_works_later)
 {
@@ -108,6 +198,7 @@ Test(store, a_locked_database_fails_the_call_and_works_later)
     cr_assert_eq(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     cr_assert_not(overrides_put(s, &o));
     assert_message(s, "another process has locked it");
+    cr_assert_eq(store_problem(s), STORE_BUSY);
     cr_assert(store_is_usable(s));
     sqlite3_close(other);
     cr_assert(overrides_put(s, &o), "%s", store_message(s));

@@ -1,5 +1,6 @@
 /* tests/unit/store/test_versions.c - configuration versions: texts once, newest first, old ones forgotten. */
 #include "store/fixture.h"
+#include "store/old_tables.h"
 
 #include "base/memory.h"
 #include "store/versions.h"
@@ -143,21 +144,6 @@ Test(versions, files_go_with_the_last_generation_that_had_them)
     store_close(s);
 }
 
-/* The tables of the first step, as far as the second reads them. */
-static const char *const first_tables =
-    "CREATE TABLE schema_version (version INTEGER NOT NULL); INSERT INTO schema_version VALUES (1);"
-    "CREATE TABLE config_texts (digest TEXT PRIMARY KEY, text TEXT NOT NULL, text_bytes INTEGER NOT NULL,"
-    "  file_count INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE config_versions (generation INTEGER PRIMARY KEY, digest TEXT NOT NULL REFERENCES "
-    "config_texts(digest),"
-    "  applied_at_unix_ms INTEGER NOT NULL, source TEXT NOT NULL, applied_by TEXT NOT NULL) STRICT;"
-    /* Two characters of two bytes in the name; a line like the first in the file; NUL bytes, as UTF-16 has them. */
-    "INSERT INTO config_texts VALUES"
-    "  ('one', '# caf' || char(233, 233) || '.yaml' || char(10) || '# x' || char(10) || 'a' || char(0) || 'b' || "
-    "char(10), 27, 1),"
-    "  ('two', '# a' || char(10) || 'x' || char(10) || '# b' || char(10) || 'y' || char(10), 12, 2);"
-    "INSERT INTO config_versions VALUES (1, 'two', 1001, 'start', 'weir'), (2, 'one', 1002, 'hup', 'signal');";
-
 Test(versions, a_single_file_of_the_first_tables_is_taken_over)
 {
     struct version v;
@@ -165,7 +151,7 @@ Test(versions, a_single_file_of_the_first_tables_is_taken_over)
     struct file_text *files;
     size_t count;
     bool is_found;
-    cr_assert_eq(meddle(first_tables), SQLITE_OK);
+    cr_assert_eq(meddle(old_tables_1), SQLITE_OK);
     struct store *s = open_good();
     cr_assert(versions_get(s, 2, &arena, &v, &text, &is_found) && is_found, "%s", store_message(s));
     cr_expect(slice_equal(text, SLICE("# caf\u00e9\u00e9.yaml\n# x\na\0b\n")));
@@ -184,7 +170,7 @@ Test(versions, several_files_of_the_first_tables_stay_one_text)
     struct file_text *files;
     size_t count;
     bool is_found;
-    cr_assert_eq(meddle(first_tables), SQLITE_OK);
+    cr_assert_eq(meddle(old_tables_1), SQLITE_OK);
     struct store *s = open_good();
     cr_assert(versions_get(s, 1, &arena, &v, &text, &is_found) && is_found, "%s", store_message(s));
     cr_expect(slice_equal(text, SLICE("# a\nx\n# b\ny\n")));

@@ -1,0 +1,71 @@
+/* store/incidents.c - the rows behind incidents. */
+#include "store/incidents.h"
+
+#include "store/statement.h"
+
+#define COLUMNS                                                                                                        \
+    "id, rollout, revision, guardrail, cause, detected_at_unix_ms, detect_ms, zero_exposure_ms, evidence, timeline,"   \
+    " told"
+
+static bool old_delete(struct store *s)
+{
+    struct statement st;
+    statement_begin(&st, s,
+                    "DELETE FROM incidents WHERE id IN"
+                    " (SELECT id FROM incidents ORDER BY detected_at_unix_ms DESC, id DESC LIMIT -1 OFFSET ?)");
+    statement_bind_i64(&st, INCIDENTS_KEPT);
+    statement_step(&st);
+    return statement_end(&st);
+}
+
+bool incident_put(struct store *s, const struct incident *i)
+{
+    struct statement st;
+    statement_begin(&st, s, "INSERT OR REPLACE INTO incidents (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    statement_bind_text(&st, i->id);
+    statement_bind_text(&st, i->rollout);
+    statement_bind_text(&st, i->revision);
+    statement_bind_text(&st, i->guardrail);
+    statement_bind_text(&st, i->cause);
+    statement_bind_i64(&st, i->detected_at.unix_ms);
+    statement_bind_i64(&st, i->detect_ms);
+    statement_bind_i64(&st, i->zero_exposure_ms);
+    statement_bind_text(&st, i->evidence);
+    statement_bind_text(&st, i->timeline);
+    statement_bind_text(&st, i->told);
+    statement_step(&st);
+    return statement_end(&st) && old_delete(s);
+}
+
+static struct incident row_read(struct statement *st, struct arena *arena)
+{
+    return (struct incident){
+        .id = statement_text(st, 0, arena),
+        .rollout = statement_text(st, 1, arena),
+        .revision = statement_text(st, 2, arena),
+        .guardrail = statement_text(st, 3, arena),
+        .cause = statement_text(st, 4, arena),
+        .detected_at = { statement_i64(st, 5) },
+        .detect_ms = statement_i64(st, 6),
+        .zero_exposure_ms = statement_i64(st, 7),
+        .evidence = statement_text(st, 8, arena),
+        .timeline = statement_text(st, 9, arena),
+        .told = statement_text(st, 10, arena),
+    };
+}
+
+bool incidents_list(struct store *s, struct arena *arena, struct wall_time before, size_t limit, struct incident **out,
+                    size_t *count)
+{
+    struct statement st;
+    *count = 0;
+    *out = arena_zalloc_array(arena, limit, sizeof **out);
+    statement_begin(&st, s,
+                    "SELECT " COLUMNS " FROM incidents WHERE detected_at_unix_ms < ?"
+                    " ORDER BY detected_at_unix_ms DESC, id DESC LIMIT ?");
+    statement_bind_i64(&st, before.unix_ms > 0 ? before.unix_ms : INT64_MAX);
+    statement_bind_i64(&st, (int64_t)limit);
+    while (*count < limit && statement_step(&st))
+        (*out)[(*count)++] = row_read(&st, arena);
+    return statement_end(&st);
+}

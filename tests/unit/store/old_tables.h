@@ -1,0 +1,85 @@
+/* tests/unit/store/old_tables.h - databases as earlier versions of weir left them, with a row of each kind: what a migration
+ * starts from. Copies, so that nobody edits a released step unnoticed. */
+#ifndef TESTS_STORE_OLD_TABLES_H
+#define TESTS_STORE_OLD_TABLES_H
+
+#define OLD_CHAIN_NEWEST "c1731f2344f79531a7aba4d6726ae35b44aba1836c69b20e21c7680e9c486d4c"
+
+static const char old_tables_1[] =
+    "CREATE TABLE schema_version (version INTEGER NOT NULL); INSERT INTO schema_version VALUES (1);"
+    "CREATE TABLE weight_overrides ("
+    "  route TEXT PRIMARY KEY,"
+    "  fingerprint TEXT NOT NULL,"
+    "  set_by TEXT NOT NULL,"
+    "  reason TEXT NOT NULL,"
+    "  at_unix_ms INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE weight_override_entries ("
+    "  route TEXT NOT NULL REFERENCES weight_overrides(route) ON DELETE CASCADE,"
+    "  upstream TEXT NOT NULL,"
+    "  weight INTEGER NOT NULL CHECK (weight >= 0),"
+    "  PRIMARY KEY (route, upstream)"
+    ") STRICT;"
+    "CREATE TABLE config_texts ("
+    "  digest TEXT PRIMARY KEY,"
+    "  text TEXT NOT NULL,"
+    "  text_bytes INTEGER NOT NULL,"
+    "  file_count INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE config_versions ("
+    "  generation INTEGER PRIMARY KEY,"
+    "  digest TEXT NOT NULL REFERENCES config_texts(digest),"
+    "  applied_at_unix_ms INTEGER NOT NULL,"
+    "  source TEXT NOT NULL,"
+    "  applied_by TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX config_versions_by_digest ON config_versions(digest);"
+    "CREATE TABLE audit ("
+    "  id INTEGER PRIMARY KEY,"
+    "  at_unix_ms INTEGER NOT NULL,"
+    "  who TEXT NOT NULL,"
+    "  role TEXT NOT NULL,"
+    "  action TEXT NOT NULL,"
+    "  target TEXT NOT NULL,"
+    "  reason TEXT NOT NULL,"
+    "  detail TEXT NOT NULL,"
+    "  previous_hash TEXT NOT NULL,"
+    "  hash TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit"
+    "  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+    "CREATE TRIGGER audit_is_never_shortened BEFORE DELETE ON audit"
+    "  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+    "INSERT INTO weight_overrides VALUES ('checkout', 'f00d', 'unix:root', 'try it', 1234);"
+    "INSERT INTO weight_override_entries VALUES ('checkout', 'v1', 95), ('checkout', 'v2', 5);"
+    /* Two characters of two bytes in the name; a line like the first in the file; NUL bytes, as UTF-16 has them. */
+    "INSERT INTO config_texts VALUES"
+    "  ('one', '# caf' || char(233, 233) || '.yaml' || char(10) || '# x' || char(10) || 'a' || char(0) || 'b' || "
+    "char(10), 27, 1),"
+    "  ('two', '# a' || char(10) || 'x' || char(10) || '# b' || char(10) || 'y' || char(10), 12, 2);"
+    "INSERT INTO config_versions VALUES (1, 'two', 1001, 'start', 'weir'), (2, 'one', 1002, 'hup', 'signal');"
+    "INSERT INTO audit VALUES (1, 1700000000001, 'unix:root', 'admin', 'split.set', 'checkout', 'one', '{\"v1\":95}',"
+    "  '0000000000000000000000000000000000000000000000000000000000000000',"
+    "  'ef2186a4dd5f70d27c2a35125e925c17764860e8254da46ef38fc31dc8d95779');"
+    "INSERT INTO audit VALUES (2, 1700000000002, 'ci', 'admin', 'reload', '/etc/weir.yaml', 'two', '',"
+    "  'ef2186a4dd5f70d27c2a35125e925c17764860e8254da46ef38fc31dc8d95779',"
+    "  'c1731f2344f79531a7aba4d6726ae35b44aba1836c69b20e21c7680e9c486d4c');";
+
+/* From old_tables_1. */
+static const char old_tables_2[] =
+    "CREATE TABLE config_files ("
+    "  digest TEXT NOT NULL REFERENCES config_texts(digest) ON DELETE CASCADE,"
+    "  place INTEGER NOT NULL CHECK (place >= 0),"
+    "  name TEXT NOT NULL,"
+    "  path TEXT NOT NULL," /* absolute; '' in what this step made */
+    "  bytes TEXT NOT NULL,"
+    "  PRIMARY KEY (digest, place)"
+    ") STRICT;"
+    "INSERT INTO config_files (digest, place, name, path, bytes)"
+    "  SELECT digest, 0, CAST(substr(raw, 3, line_bytes - 3) AS TEXT), '', CAST(substr(raw, line_bytes + 1) AS TEXT)"
+    "  FROM (SELECT digest, CAST(text AS BLOB) AS raw, instr(CAST(text AS BLOB), X'0A') AS line_bytes"
+    "        FROM config_texts WHERE file_count = 1);"
+    "UPDATE config_texts SET text = '' WHERE file_count = 1;"
+    "INSERT INTO schema_version VALUES (2);";
+
+#endif
