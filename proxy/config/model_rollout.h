@@ -164,6 +164,15 @@ struct rollout_config {
     struct place place;
 };
 
+/* The rollout that owns the split of a route, or NULL: no other weights are set there (409). */
+static inline const struct rollout_config *rollout_config_of_route(const struct config *config, uint32_t route_index)
+{
+    for (size_t i = 0; i < config->rollout_count; i++)
+        if (config->rollouts[i].route_index == route_index)
+            return &config->rollouts[i];
+    return NULL;
+}
+
 /* ---- what else watches ------------------------------------------------------------------------------------------- */
 
 struct slo_latency_config {
