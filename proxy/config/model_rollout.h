@@ -74,7 +74,11 @@ enum comparison_kind { COMPARISON_NONE, COMPARISON_RATIO, COMPARISON_POINTS };
 /* INHERIT: as the rollout says. IGNORE: `on_unknown` only. */
 enum breach_policy { POLICY_INHERIT, POLICY_ROLLBACK, POLICY_PAUSE, POLICY_IGNORE };
 
-#define ROLLOUT_GUARDRAILS_MAX 16u /* of a rollout: sets of them are bits of a uint64_t */
+/* Of a rollout. Workers count each request for these: sets of guardrails are bits of a uint32_t, and what is slow, and which
+   events there are, are columns (stats/tally.h). */
+#define ROLLOUT_GUARDRAILS_MAX 16u
+#define ROLLOUT_QUANTILES_MAX  12u /* `latency` is three, an slo with `latency` one */
+#define ROLLOUT_EVENTS_MAX     8u
 
 struct comparison_config {
     double ratio;        /* 0: not given */

@@ -221,6 +221,42 @@ static void check_saturation(struct check *c, const struct rollout_config *r, co
     err_hint(c->fill->errors, e, "give it max_connections");
 }
 
+static uint32_t quantile_count(const struct check *c, const struct guardrail_config *g)
+{
+    if (g->kind == WATCH_LATENCY)
+        return g->quantile_permille > 0 ? 1 : 3;
+    return g->kind == WATCH_SLO && g->slo_index != CONFIG_NONE && c->config->slos[g->slo_index].latency.below_ms > 0;
+}
+
+static bool is_event_before(const struct rollout_config *r, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (r->guardrails[i].kind == WATCH_EVENT && slice_equal(r->guardrails[i].event, r->guardrails[index].event))
+            return true;
+    return false;
+}
+
+/* Each is a counter of each worker's, bumped by requests as they end. */
+static void check_counters(struct check *c, const struct rollout_config *r)
+{
+    uint32_t quantiles = 0, events = 0;
+    for (size_t i = 0; i < r->guardrail_count; i++) {
+        const struct guardrail_config *g = &r->guardrails[i];
+        uint32_t more = quantile_count(c, g), is_new_event = g->kind == WATCH_EVENT && !is_event_before(r, i);
+        if (quantiles <= ROLLOUT_QUANTILES_MAX && quantiles + more > ROLLOUT_QUANTILES_MAX) {
+            struct err *e =
+                err_add(c->fill->errors, g->place, "the guardrails of a rollout look at more than %u latencies",
+                        ROLLOUT_QUANTILES_MAX);
+            err_hint(c->fill->errors, e, "`latency` is three of them: name a quantile instead");
+        }
+        if (events == ROLLOUT_EVENTS_MAX && is_new_event)
+            err_add(c->fill->errors, g->place, "the guardrails of a rollout look at more than %u events",
+                    ROLLOUT_EVENTS_MAX);
+        quantiles += more;
+        events += is_new_event;
+    }
+}
+
 static void check_guardrails(struct check *c, struct rollout_config *r)
 {
     for (size_t i = 0; i < r->guardrail_count; i++) {
@@ -237,6 +273,7 @@ static void check_guardrails(struct check *c, struct rollout_config *r)
         if (g->kind == WATCH_SHADOW_MISMATCH && g->shadow.len > 0)
             check_shadow(c, route, g);
     }
+    check_counters(c, r);
 }
 
 /* ---- the rules --------------------------------------------------------------------------------------------------- */
