@@ -196,6 +196,13 @@ const struct check_rule check_rules[] = {
     { "A route's shadows go to different upstreams, at most 16, and the route forwards something; a control is none of "
       "them, and serves the route only with `live: true`.",
       false, shadows_check },
+    { "Objectives are of routes that exist.", false, slos_check },
+    { "A rollout's stable and canary are two entries of its route's split, which no other rollout has; each step can "
+      "be had "
+      "exactly with the rest of the split (10,000 parts at most); what guardrails and `notify` name exists, and suits "
+      "the route.",
+      false, rollouts_check },
+    { "Warned of: rollouts without guardrails, and notifications that no rollout uses.", true, rollouts_warn },
     { "Warned of: shadows whose upstream gets requests of the same route, too.", true, shadows_warn },
     { "Warned of: a configuration without listeners or without routes.", true, check_presence },
     { "Warned of: upstreams and segments that nothing uses.", true, hygiene_unused },

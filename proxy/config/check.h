@@ -42,6 +42,10 @@ void resolve_nesting(struct check *check);
 /* Rules in config/shadows.c. */
 void shadows_check(struct check *check);
 void shadows_warn(struct check *check);
+/* Rules in config/rollouts.c; they write indexes, too. */
+void rollouts_check(struct check *check);
+void slos_check(struct check *check);
+void rollouts_warn(struct check *check);
 /* Rules in config/hygiene.c. */
 void hygiene_unused(struct check *check);
 void hygiene_shadowed(struct check *check);

@@ -32,6 +32,7 @@ static void add_units(struct text *out)
         { "share", "`5%`, `0.1%`: always with a percent sign, at most four decimals" },
         { "weight", "a bare whole number, in `split` and for endpoints: only the ratio counts" },
         { "rate", "`100/s`, `5/m`, `1000/h`" },
+        { "number", "`1.5`, `14.4`: digits, and at most six behind a point" },
         { "time", "a date such as `2027-03-01` (its 00:00 UTC), or RFC 3339: `2027-03-01T09:00:00+01:00`" },
         { "address", "`127.0.0.1:8080`, `[::1]:8080`, `svc.internal:80`, `unix:/run/x.sock`" },
         { "network", "`10.0.0.0/8`, `2001:db8::/32`, or one address" },
@@ -100,6 +101,7 @@ static void add_type(struct text *out, const struct setting *row)
     case SETTING_DURATION:
     case SETTING_SIZE:
     case SETTING_SHARE:
+    case SETTING_DECIMAL:
     case SETTING_RATE:
     case SETTING_TIME:
     case SETTING_PATH:

@@ -257,9 +257,17 @@ static const struct setting config_rows[] = {
       .format = &format_name, .doc = "Named audiences." },
     { LIST_OF("routes", struct config, routes, route_count, struct route_config, config_route_table),
       .doc = "Where requests go; the first match in file order wins." },
+    { MAP_OF("rollouts", struct config, rollouts, rollout_count, struct rollout_config, config_rollout_table),
+      .format = &format_name, .doc = "Releases, step by step, by name." },
+    { MAP_OF("slos", struct config, slos, slo_count, struct slo_config, config_slo_table), .format = &format_name,
+      .doc = "Objectives of routes, by name." },
+    { MAP_OF("monitors", struct config, monitors, monitor_count, struct monitor_config, config_monitor_table),
+      .format = &format_name, .doc = "Requests that are sent on schedule, by name." },
+    { MAP_OF("notify", struct config, notify, notify_count, struct notify_config, config_notify_table),
+      .format = &format_name, .doc = "Where news of rollouts goes, by name." },
 };
 
-static const char *const config_later[] = { "tracing", "rollouts", "slos", "monitors", "notify", NULL };
+static const char *const config_later[] = { "tracing", NULL };
 
 const struct setting_table config_table = {
     .name = "configuration",

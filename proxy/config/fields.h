@@ -20,6 +20,7 @@ enum setting_type {
     SETTING_DURATION,  /* int64_t, milliseconds */
     SETTING_SIZE,      /* uint64_t, bytes */
     SETTING_SHARE,     /* uint32_t, parts per million */
+    SETTING_DECIMAL,   /* double, never negative; bounds are compared in millionths */
     SETTING_RATE,      /* uint32_t count; beside it uint32_t, the period in milliseconds */
     SETTING_TIME,      /* struct wall_time */
     SETTING_CHOICE,    /* an enum or uint16_t */

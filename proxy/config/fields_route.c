@@ -1,29 +1,12 @@
 /* config/fields_route.c - THE table's second half: segments, routes and what belongs to them. */
 #include "config/rows.h"
 
-/* ---- ownership: the same five keys wherever something may be left behind ----------------------------------------- */
-
-static const struct setting_choice kind_words[] = {
+const struct setting_choice config_kind_words[] = {
     { "release", RELEASE_RELEASE, "leads to one variant for everybody, then goes away" },
     { "operational", RELEASE_OPERATIONAL, "stays, as a switch for operators" },
     { "experiment", RELEASE_EXPERIMENT, "compares variants for a while" },
     { NULL, 0, NULL },
 };
-
-/* clang-format off */
-#define OWNERSHIP(owner_struct)                                                                    \
-    { TEXT("owner", owner_struct, ownership.owner),                                                \
-      .doc = "Who answers for it: a person or a team." },                                          \
-    { CHOICE("kind", owner_struct, ownership.kind, enum release_kind, kind_words),                 \
-      .doc = "What it is for." },                                                                  \
-    { TIME("expires", owner_struct, ownership.expires),                                            \
-      .doc = "When it should be gone: a date (its 00:00 UTC) or an RFC 3339 time; afterwards it "  \
-             "is reported, and works on." },                                                       \
-    { TEXT("doc", owner_struct, ownership.doc),                                                    \
-      .doc = "Why it is there: a sentence or a link." },                                           \
-    { TEXT("runbook", owner_struct, ownership.runbook),                                            \
-      .doc = "What to do when it makes trouble: a link." }
-/* clang-format on */
 
 /* ---- segments ---------------------------------------------------------------------------------------------------- */
 
@@ -85,10 +68,10 @@ static const struct setting rule_rows[] = {
     { CONDITION("when", struct rule_config, when), .flags = SETTING_REQUIRED, .doc = "Which requests it takes." },
     { TEXT("to", struct rule_config, to), PLACE(struct rule_config, to_place), .flags = SETTING_REQUIRED,
       .format = &format_name, .doc = "The upstream they go to." },
+    { BOOL("keep", struct rule_config, is_kept), .default_text = "false",
+      .doc = "Whether they go there also when it is a canary that was rolled back; else they go to its stable." },
     OWNERSHIP(struct rule_config),
 };
-
-static const char *const rule_later[] = { "keep", NULL };
 
 static const struct setting_table rule_table = {
     .name = "rule",
@@ -96,7 +79,6 @@ static const struct setting_table rule_table = {
     .struct_bytes = sizeof(struct rule_config),
     .place_offset = offsetof(struct rule_config, place),
     ROWS(rule_rows),
-    .later = rule_later,
 };
 
 static const struct setting split_entry_rows[] = {
@@ -156,7 +138,7 @@ static const struct setting header_set_rows[] = {
       .doc = "The value." },
 };
 
-static const struct setting_table header_set_table = {
+const struct setting_table config_header_set_table = {
     .name = "header",
     .doc = "A header and its value.",
     .struct_bytes = sizeof(struct header_set),
@@ -165,7 +147,7 @@ static const struct setting_table header_set_table = {
 };
 
 static const struct setting header_edits_rows[] = {
-    { MAP_OF("set", struct header_edits_config, set, set_count, struct header_set, header_set_table),
+    { MAP_OF("set", struct header_edits_config, set, set_count, struct header_set, config_header_set_table),
       .format = &format_editable_header, .doc = "Headers and their values, in place of any of the same name." },
     { TEXTS("remove", struct header_edits_config, remove), .format = &format_editable_header,
       .doc = "Names of headers to take out." },
@@ -182,7 +164,8 @@ static const struct setting respond_rows[] = {
     { STATUS("status", struct respond_config, status), .default_text = "200", .min_text = "200", .max_text = "599",
       .doc = "The status." },
     { TEXT("body", struct respond_config, body), .doc = "The body." },
-    { MAP_OF("headers", struct respond_config, headers.set, headers.set_count, struct header_set, header_set_table),
+    { MAP_OF("headers", struct respond_config, headers.set, headers.set_count, struct header_set,
+             config_header_set_table),
       .format = &format_editable_header, .doc = "Headers and their values." },
 };
 

@@ -380,6 +380,7 @@ static void fill_row(struct fill *f, const struct setting *row, const char *key,
     case SETTING_DURATION:
     case SETTING_SIZE:
     case SETTING_SHARE:
+    case SETTING_DECIMAL:
     case SETTING_RATE:
     case SETTING_TIME:
     case SETTING_CHOICE:

@@ -22,6 +22,16 @@ void rate_limit_finish(struct fill *f, const struct node *map, void *target);
 void route_limits_finish(struct fill *f, const struct node *map, void *target);
 void compare_finish(struct fill *fill, const struct node *map, void *target);
 void shadow_finish(struct fill *fill, const struct node *map, void *target);
+void step_finish(struct fill *f, const struct node *map, void *target);
+void comparison_finish(struct fill *f, const struct node *map, void *target);
+void guardrail_finish(struct fill *f, const struct node *map, void *target);
+void window_finish(struct fill *f, const struct node *map, void *target);
+void freeze_finish(struct fill *f, const struct node *map, void *target);
+void rollout_finish(struct fill *f, const struct node *map, void *target);
+void slo_finish(struct fill *f, const struct node *map, void *target);
+void monitor_expect_finish(struct fill *f, const struct node *map, void *target);
+void monitor_finish(struct fill *f, const struct node *map, void *target);
+void notify_finish(struct fill *f, const struct node *map, void *target);
 void route_finish(struct fill *f, const struct node *map, void *target);
 
 #endif

@@ -321,6 +321,12 @@ const struct text_format format_redirect = {
     "write https://HOST to keep the request's path, or https://HOST/PATH",
     redirect_fault,
 };
+const struct text_format format_url = {
+    "a URL",
+    "^https?://[^ ]+$",
+    "write http://HOST:PORT/PATH, or with https://",
+    redirect_fault,
+};
 const struct text_format format_bind = {
     "an address",
     "^(unix:.+|.+:[0-9]+)$",

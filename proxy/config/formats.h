@@ -26,4 +26,25 @@ extern const struct text_format format_json_path;        /* base/json_path.h */
 extern const struct text_format format_redact;           /* a header, "$..." or "?argument" */
 extern const struct text_format format_digest;           /* SHA-256 in hexadecimal */
 
+/* Of rollouts and what watches them: config/formats_rollout.c. */
+extern const struct text_format format_url;      /* http(s)://host[/path[?query]] */
+extern const struct text_format format_person;   /* a token's name or unix:USER */
+extern const struct text_format format_revision; /* printable, at most REVISION_MAX_BYTES */
+extern const struct text_format format_sentence; /* anything but nothing */
+extern const struct text_format format_query;    /* PromQL, which Prometheus alone knows */
+extern const struct text_format format_bound;    /* a share, a duration or a number */
+extern const struct text_format format_days;     /* mon, mon-fri */
+extern const struct text_format format_clock;    /* 09:00, 24:00 */
+extern const struct text_format format_zone;     /* Europe/Berlin */
+extern const struct text_format format_status;   /* 503, 5xx, 500-599 */
+extern const struct text_format format_target;   /* a path, perhaps with a query */
+
+#define REVISION_MAX_BYTES 64u
+
+/* The readers behind these formats. */
+bool format_read_days(struct slice text, unsigned *out_days); /* bit 0: Monday; sat-mon goes over the week's end */
+bool format_read_clock(struct slice text, int32_t *out_s);    /* seconds of the day, 0..86,400 */
+bool format_read_status(struct slice text, uint16_t *out_from, uint16_t *out_to);
+bool format_read_number(struct slice text, double *out); /* digits, perhaps with a sign and a point */
+
 #endif

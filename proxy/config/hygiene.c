@@ -5,6 +5,7 @@
 #include "config/check.h"
 
 #include "base/text.h"
+#include "config/model_rollout.h"
 
 /* ---- unused ------------------------------------------------------------------------------------------------------ */
 
@@ -50,6 +51,16 @@ void hygiene_expired(struct check *c)
             const struct rule_config *rule = &route->rules[j];
             check_ownership(c, &rule->ownership, "rule", rule->name, rule->place);
         }
+    }
+    for (size_t i = 0; i < c->config->rollout_count; i++) {
+        const struct rollout_config *rollout = &c->config->rollouts[i];
+        check_ownership(c, &rollout->ownership, "rollout", rollout->name, rollout->place);
+    }
+    for (size_t i = 0; i < c->config->slo_count; i++)
+        check_ownership(c, &c->config->slos[i].ownership, "slo", c->config->slos[i].name, c->config->slos[i].place);
+    for (size_t i = 0; i < c->config->monitor_count; i++) {
+        const struct monitor_config *monitor = &c->config->monitors[i];
+        check_ownership(c, &monitor->ownership, "monitor", monitor->name, monitor->place);
     }
 }
 

@@ -36,6 +36,8 @@ struct config_source {
     void (*compile_tls)(const struct config_source *source, struct config *config, struct err_list *errors);
     /* Likewise config->scripts and script_digest, of the files of Lua. */
     void (*compile_scripts)(const struct config_source *source, struct config *config, struct err_list *errors);
+    /* Reads a file of the system's zone database by the zone's name; false when there is none. NULL: UTC is the only zone. */
+    bool (*read_zone)(const char *name, struct arena *arena, struct slice *out);
     bool is_check;         /* `weir check`: a certificate that has expired is an error, not a warning */
     const char *directory; /* absolute: where relative file names start; NULL: the working directory */
     void *arg;

@@ -270,7 +270,7 @@ struct rule_config {
     struct slice to;
     struct place to_place;
     uint32_t upstream_index;
-    bool is_kept; /* always false until rollouts exist */
+    bool is_kept; /* `keep`: it leads to the canary also after a rollback */
     struct ownership_config ownership;
     struct place place;
 };
@@ -424,6 +424,12 @@ struct file_text {
     struct slice bytes; /* as on disk, before ${NAME} was expanded */
 };
 
+/* config/model_rollout.h */
+struct rollout_config;
+struct slo_config;
+struct monitor_config;
+struct notify_config;
+
 struct config {
     struct arena *arena;     /* owns this struct and everything below it */
     struct slice file;       /* as given on the command line */
@@ -454,6 +460,14 @@ struct config {
     size_t segment_count;
     struct route_config *routes;
     size_t route_count;
+    struct rollout_config *rollouts;
+    size_t rollout_count;
+    struct slo_config *slos;
+    size_t slo_count;
+    struct monitor_config *monitors;
+    size_t monitor_count;
+    struct notify_config *notify;
+    size_t notify_count;
 };
 
 #endif

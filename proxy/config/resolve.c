@@ -5,6 +5,8 @@
  * with one of these is ever returned. */
 #include "config/check.h"
 
+#include "config/model_rollout.h"
+
 #define SEGMENT_DEPTH_MAX                                                                                              \
     16u /* route/ compiles segments inside each other: depth costs it stack, and time per request */
 
@@ -44,11 +46,23 @@ static void mark_all_used(struct check *c)
         c->is_segment_used[i] = true;
 }
 
+static void resolve_monitors(struct check *c)
+{
+    for (size_t i = 0; i < c->config->monitor_count; i++) {
+        struct monitor_config *monitor = &c->config->monitors[i];
+        monitor->upstream_indexes =
+            arena_zalloc_array(c->fill->arena, monitor->upstreams.count, sizeof *monitor->upstream_indexes);
+        for (size_t j = 0; j < monitor->upstreams.count; j++)
+            monitor->upstream_indexes[j] = find_upstream(c, monitor->upstreams.items[j], monitor->upstreams_place);
+    }
+}
+
 /* Split entries point to what they were written as, whichever of `split` and `to` it was. */
 void resolve_upstreams(struct check *c)
 {
     if (has_scripts(c->config))
         mark_all_used(c);
+    resolve_monitors(c);
     for (size_t i = 0; i < c->config->route_count; i++) {
         struct route_config *route = &c->config->routes[i];
         for (size_t j = 0; j < route->rule_count; j++) {

@@ -12,7 +12,7 @@
 #include "config/fields.h"
 #include "config/finish.h"
 #include "config/formats.h"
-#include "config/model.h"
+#include "config/model_rollout.h"
 
 /* The offset of a member, refused by the compiler when the member has not the type that the setting writes. */
 #define AT(owner, member, wanted)                                                                                      \
@@ -33,6 +33,7 @@
 #define DURATION(key, owner, member) .name = key, .type = SETTING_DURATION, MEMBER(owner, member, int64_t)
 #define SIZE(key, owner, member)     .name = key, .type = SETTING_SIZE, MEMBER(owner, member, uint64_t)
 #define SHARE(key, owner, member)    .name = key, .type = SETTING_SHARE, MEMBER(owner, member, uint32_t)
+#define DECIMAL(key, owner, member)  .name = key, .type = SETTING_DECIMAL, MEMBER(owner, member, double)
 #define RATE(key, owner, member, period)                                                                               \
     .name = key, .type = SETTING_RATE, MEMBER(owner, member, uint32_t), BESIDE(owner, period, uint32_t)
 #define TIME(key, owner, member) .name = key, .type = SETTING_TIME, MEMBER(owner, member, struct wall_time)
@@ -61,10 +62,28 @@
 #define MAP_OF(key, owner, member, counter, item, sub)                                                                 \
     .name = key, .type = SETTING_MAP, MEMBER(owner, member, item *), BESIDE(owner, counter, size_t), .table = &sub
 
+/* The same five keys wherever something may be left behind. */
+/* clang-format off */
+#define OWNERSHIP(owner_struct)                                                                    \
+    { TEXT("owner", owner_struct, ownership.owner),                                                \
+      .doc = "Who answers for it: a person or a team." },                                          \
+    { CHOICE("kind", owner_struct, ownership.kind, enum release_kind, config_kind_words),                 \
+      .doc = "What it is for." },                                                                  \
+    { TIME("expires", owner_struct, ownership.expires),                                            \
+      .doc = "When it should be gone: a date (its 00:00 UTC) or an RFC 3339 time; afterwards it "  \
+             "is reported, and works on." },                                                       \
+    { TEXT("doc", owner_struct, ownership.doc),                                                    \
+      .doc = "Why it is there: a sentence or a link." },                                           \
+    { TEXT("runbook", owner_struct, ownership.runbook),                                            \
+      .doc = "What to do when it makes trouble: a link." }
+/* clang-format on */
+
 #define ROWS(array) .rows = array, .row_count = ARRAY_COUNT(array)
 
 extern const struct setting_table config_segment_table, config_route_table;
 extern const struct setting_table config_certificate_table, config_listener_tls_table, config_upstream_tls_table;
-extern const struct setting_table config_header_edits_table, config_shadow_table;
+extern const struct setting_table config_header_set_table, config_header_edits_table, config_shadow_table;
+extern const struct setting_table config_rollout_table, config_slo_table, config_monitor_table, config_notify_table;
+extern const struct setting_choice config_kind_words[];
 
 #endif

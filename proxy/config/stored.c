@@ -102,6 +102,7 @@ void stored_source_init(struct stored_source *s, struct arena *arena, const stru
         .check_pattern = system->check_pattern,
         .compile_tls = system->compile_tls != NULL ? compile_tls : NULL,
         .compile_scripts = system->compile_scripts != NULL ? compile_scripts : NULL,
+        .read_zone = system->read_zone,
         .is_check = system->is_check,
         .directory = system->directory,
         .arg = s,

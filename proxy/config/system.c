@@ -87,6 +87,11 @@ static size_t system_expand_glob(void *arg, const char *pattern, struct arena *a
     return count;
 }
 
+static bool system_read_zone(const char *name, struct arena *arena, struct slice *out)
+{
+    return system_read_file(NULL, arena_printf(arena, "/usr/share/zoneinfo/%s", name).ptr, arena, out);
+}
+
 static struct wall_time system_get_time(void *arg)
 {
     (void)arg;
@@ -98,4 +103,5 @@ const struct config_source config_source_system = {
     .read_file = system_read_file,
     .expand_glob = system_expand_glob,
     .get_time = system_get_time,
+    .read_zone = system_read_zone,
 };

@@ -58,6 +58,27 @@ static bool read_share(const struct setting *row, struct slice text, struct valu
     return is_share;
 }
 
+bool value_read_decimal(struct slice text, int64_t *out_millionths)
+{
+    size_t point = slice_find(text, '.');
+    struct slice whole = slice_first(text, point), rest = slice_after(text, point < text.len ? point + 1 : point);
+    uint64_t ones, fraction = 0;
+    if (!slice_to_u64(whole, &ones) || ones > 1000000000 || rest.len > 6)
+        return false;
+    if (point < text.len && !slice_to_u64(rest, &fraction))
+        return false;
+    for (size_t i = rest.len; i < 6; i++)
+        fraction *= 10;
+    *out_millionths = (int64_t)(ones * 1000000 + fraction);
+    return true;
+}
+
+static bool read_decimal(const struct setting *row, struct slice text, struct value *out)
+{
+    (void)row;
+    return value_read_decimal(text, &out->number);
+}
+
 static bool read_rate(const struct setting *row, struct slice text, struct value *out)
 {
     (void)row;
@@ -139,6 +160,8 @@ const struct value_type value_types[SETTING_TYPE_COUNT] = {
                        read_size },
     [SETTING_SHARE] = { "a share", "is not a share", "a share carries a percent sign: 5% or 0.1%",
                         "\"type\": \"string\", \"pattern\": \"^[0-9]{1,3}(\\\\.[0-9]{1,4})?%$\"", read_share },
+    [SETTING_DECIMAL] = { "a number", "is not a number", "write digits, and up to six behind a point: 1.5",
+                          "\"type\": \"number\", \"minimum\": 0", read_decimal },
     [SETTING_RATE] = { "a rate", "is not a rate", "write a count per second, minute or hour: 100/s, 5/m or 1000/h",
                        "\"type\": \"string\", \"pattern\": \"^[1-9][0-9]*/[smh]$\"", read_rate },
     [SETTING_TIME] = { "a time", "is not a time",
@@ -228,6 +251,8 @@ static void store_number(void *member, size_t size_bytes, int64_t number)
 
 void value_store(const struct setting *row, const struct value *value, void *target)
 {
+    const double millionth = 1e-6;
+    double decimal;
     char *member = (char *)target + row->offset;
     char *beside = (char *)target + row->beside_offset;
     switch (row->type) {
@@ -238,6 +263,10 @@ void value_store(const struct setting *row, const struct value *value, void *tar
     case SETTING_ADDRESS:
         memcpy(member, &value->address, sizeof value->address);
         memcpy(beside, &value->text, sizeof value->text);
+        break;
+    case SETTING_DECIMAL:
+        decimal = (double)value->number * millionth;
+        memcpy(member, &decimal, sizeof decimal);
         break;
     case SETTING_RATE:
         memcpy(beside, &value->period_ms, sizeof value->period_ms);

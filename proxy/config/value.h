@@ -13,8 +13,9 @@
 
 /* Which members count depends on the type. */
 struct value {
-    int64_t number;     /* BOOL, COUNT, DURATION (ms), SIZE (bytes), RATE (count), TIME (unix ms), CHOICE */
-    uint32_t period_ms; /* RATE */
+    int64_t
+        number; /* BOOL, COUNT, DURATION (ms), SIZE (bytes), RATE (count), TIME (unix ms), CHOICE, DECIMAL (millionths) */
+    uint32_t period_ms;              /* RATE */
     struct endpoint_address address; /* ADDRESS: borrows from the text */
     struct slice text;               /* TEXT, PATH, ADDRESS: the text itself */
 };
@@ -43,6 +44,8 @@ struct value_fault value_read(const struct setting *row, struct slice text, stru
 /* Writes a value into the row's member (and the one beside) of the struct. Slices are stored as they are. */
 void value_store(const struct setting *row, const struct value *value, void *target);
 
+/* Digits, perhaps with a point and up to six more behind it: in millionths. At most 1,000,000,000. */
+bool value_read_decimal(struct slice text, int64_t *out_millionths);
 /* A date (its 00:00 UTC) or an RFC 3339 time. */
 bool value_read_time(struct slice text, struct wall_time *out);
 /* The choice of a word, or NULL. */

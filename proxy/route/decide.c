@@ -5,7 +5,7 @@
 #include "base/memory.h"
 
 /* The decision, in this order: the first route in the file that matches; its first rule that does; the
-   upstream that its script names; what the route itself answers; the only entry of its split; the key's entry of a sticky split; else a draw. Nothing here looks at
+   upstream that its script names (of both, not a canary that was rolled back: its stable); what the route itself answers; the only entry of its split; the key's entry of a sticky split; else a draw. Nothing here looks at
    an upstream's health: where a request belongs must not depend on who is up. */
 
 const char *const decision_why_names[] = {
@@ -105,6 +105,18 @@ static void choose_by_rule(const struct route_request *request, struct decision 
     }
 }
 
+/* A canary that was taken back is nobody's: who was led to it by name goes to stable, and counts as stable's. */
+static void redirect_withdrawn(const struct weights *weights, struct decision *d)
+{
+    const struct sticky_pair *pair = weights_withdrawn_of(weights, d->route);
+    if (pair == NULL || d->upstream_index != d->route->config->split[pair->canary].upstream_index)
+        return;
+    if (d->why == WHY_RULE && d->route->config->rules[d->rule_index].is_kept)
+        return;
+    d->split_index = pair->stable;
+    d->upstream_index = d->route->config->split[pair->stable].upstream_index;
+}
+
 void route_decide_begin(const struct route_table *table, const struct route_request *request,
                         const struct weights *weights, struct decision *out)
 {
@@ -137,10 +149,14 @@ void route_decide_answer(struct decision *d)
 void route_decide_finish(const struct route_request *request, const struct weights *weights, struct draw *draw,
                          struct decision *out)
 {
-    if (out->route == NULL || out->upstream_index != CONFIG_NONE)
+    if (out->route == NULL)
         return;
     /* A script may have waited, and they may have changed since. */
     out->weights_generation = weights != NULL ? weights->generation : 0;
+    if (out->upstream_index != CONFIG_NONE) {
+        redirect_withdrawn(weights, out);
+        return;
+    }
     switch ((enum route_action)out->route->action) {
     case ROUTE_FORWARD:
         choose_by_split(request, weights, draw, out);

@@ -43,7 +43,8 @@ struct decision {
     const struct compiled_route *route; /* NULL: WHY_NO_ROUTE */
     enum decision_why why;
     uint32_t rule_index;     /* WHY_RULE, else CONFIG_NONE */
-    uint32_t split_index;    /* entry of the split that was chosen, else CONFIG_NONE */
+    uint32_t split_index;    /* entry of the split that was chosen, or that took the place of a canary that was rolled
+                                back (WHY_RULE, WHY_SCRIPT); else CONFIG_NONE */
     uint32_t upstream_index; /* in config->upstreams; CONFIG_NONE when nothing is forwarded */
     uint64_t weights_generation;
     char issued_key[33]; /* WHY_ISSUED: 32 hex characters for Set-Cookie */

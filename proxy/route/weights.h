@@ -13,7 +13,8 @@
 /* The weights of one route that differ from its file. */
 struct weights_override {
     const uint32_t *weights; /* per split entry, or NULL: the file's */
-    struct sticky_pair pair; /* of a running rollout, else none; looked at only beside weights */
+    struct sticky_pair pair; /* of a rollout, else none; looked at only beside weights */
+    bool is_withdrawn;       /* the rollout was rolled back: rules and scripts that name the canary lead to stable */
 };
 
 /* Belongs to one route table: overrides is indexed like table->routes. Immutable once published. */
@@ -40,5 +41,19 @@ static inline const struct sticky_pair *weights_pair_of(const struct weights *w,
     const struct sticky_pair *pair = &w->overrides[route->index].pair;
     return pair->stable == UINT32_MAX ? NULL : pair;
 }
+
+/* The pair whose canary was rolled back, or NULL. */
+static inline const struct sticky_pair *weights_withdrawn_of(const struct weights *w,
+                                                             const struct compiled_route *route)
+{
+    const struct sticky_pair *pair = weights_pair_of(w, route);
+    return pair != NULL && w->overrides[route->index].is_withdrawn ? pair : NULL;
+}
+
+/* What a rollout makes of its route: the canary (an entry of the split, as stable is) has canary_ppm of what both have in
+   the file; all others keep theirs. Weights go to the arena. A load has made sure that each step can be had exactly
+   (config/pair.h); where the split was changed since, the nearest weights are taken, and never nothing for something. */
+void weights_override_share(struct weights_override *out, struct arena *arena, const struct compiled_route *route,
+                            uint32_t stable, uint32_t canary, uint32_t canary_ppm, bool is_withdrawn);
 
 #endif

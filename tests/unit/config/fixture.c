@@ -51,6 +51,25 @@ static struct wall_time get_time(void *arg)
     return (struct wall_time){ FIXTURE_NOW_UNIX_MS };
 }
 
+/* Two zones, without the changes of the past: all there is stands in the rule at the end of the file. */
+static bool read_zone(const char *name, struct arena *arena, struct slice *out)
+{
+    static const char head[44] = { 'T', 'Z', 'i', 'f', '2', [39] = 1, [43] = 1 }, type[7] = { 0 };
+    const char *rule = strcmp(name, "Europe/Berlin") == 0      ? "\nCET-1CEST,M3.5.0,M10.5.0/3\n"
+                       : strcmp(name, "America/New_York") == 0 ? "\nEST5EDT,M3.2.0,M11.1.0\n"
+                                                               : NULL;
+    if (rule == NULL)
+        return false;
+    char *bytes = arena_zalloc(arena, 2 * (sizeof head + sizeof type) + strlen(rule) + 1), *at = bytes;
+    for (int i = 0; i < 2; i++) {
+        at = mempcpy(at, head, sizeof head);
+        at = mempcpy(at, type, sizeof type);
+    }
+    *out = slice_from(bytes, (size_t)(at - bytes) + strlen(rule));
+    memcpy(at, rule, strlen(rule));
+    return true;
+}
+
 void loaded_init(struct loaded *f)
 {
     *f = (struct loaded){ 0 };
@@ -61,6 +80,7 @@ void loaded_init(struct loaded *f)
                                         .read_file = read_file,
                                         .expand_glob = expand_glob,
                                         .get_time = get_time,
+                                        .read_zone = read_zone,
                                         .directory = "/etc/weir",
                                         .arg = f };
 }
