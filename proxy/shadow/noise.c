@@ -21,7 +21,7 @@ const char *const verdict_names[VERDICT_COUNT] = {
 double noise_log_evidence(uint64_t heads, uint64_t tails)
 {
     struct eprocess_ratio e;
-    eprocess_ratio_init(&e, NOISE_MARGIN, EPROCESS_MORE);
+    eprocess_ratio_init(&e, NOISE_MARGIN, EPROCESS_MORE, 0);
     eprocess_ratio_add(&e, 0.5, heads, tails);
     return e.log_e;
 }

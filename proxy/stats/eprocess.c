@@ -32,6 +32,39 @@ double eprocess_log_mean(const double *logs, uint32_t count)
     return most + log(sum / count);
 }
 
+/* ln of exp(a) + exp(b). */
+static double log_add(double a, double b)
+{
+    double most = fmax(a, b);
+    return isinf(most) ? most : most + log1p(exp(fmin(a, b) - most));
+}
+
+/* ---- the reserve ------------------------------------------------------------------------------------------------------- */
+
+static void reserve_init(struct eprocess_reserve *r, double part, double *log_products, uint32_t count)
+{
+    CHECK(part >= 0 && part < 1);
+    *r = (struct eprocess_reserve){ part, 0 };
+    for (uint32_t k = 0; k < count; k++)
+        log_products[k] = log1p(-part);
+}
+
+/* c / (j (j + 1)) is the part 1 / (j + 1) of what is left after j - 1 gifts, c / j. The sum stays what it was. */
+static void reserve_give(struct eprocess_reserve *r, double *log_products, uint32_t count)
+{
+    if (r->left <= 0)
+        return;
+    double gift = r->left / (++r->given + 1);
+    r->left -= gift;
+    for (uint32_t k = 0; k < count; k++)
+        log_products[k] = log_add(log_products[k], log(gift));
+}
+
+static double log_evidence(const struct eprocess_reserve *r, const double *log_products, uint32_t count)
+{
+    return log_add(eprocess_log_mean(log_products, count), log(r->left));
+}
+
 /* ---- ratio ------------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -43,7 +76,7 @@ static const struct {
     [EPROCESS_EITHER] = { around, ARRAY_COUNT(around) },
 };
 
-void eprocess_ratio_init(struct eprocess_ratio *e, double theta_0, enum eprocess_side side)
+void eprocess_ratio_init(struct eprocess_ratio *e, double theta_0, enum eprocess_side side, double reserve)
 {
     CHECK(theta_0 > 0);
     memset(e, 0, sizeof *e);
@@ -52,6 +85,12 @@ void eprocess_ratio_init(struct eprocess_ratio *e, double theta_0, enum eprocess
     e->grid_count = grids[side].count;
     for (uint32_t k = 0; k < e->grid_count; k++)
         e->log_steps[k] = log(grids[side].steps[k]);
+    reserve_init(&e->reserve, reserve, e->log_products, e->grid_count);
+}
+
+void eprocess_ratio_refill(struct eprocess_ratio *e)
+{
+    reserve_give(&e->reserve, e->log_products, e->grid_count);
 }
 
 /* Shares change rarely, and a logarithm costs more than all the rest of a batch. */
@@ -72,7 +111,7 @@ void eprocess_ratio_add(struct eprocess_ratio *e, double rho, uint64_t canary_ev
     double canary = (double)canary_events, all = canary + (double)stable_events;
     for (uint32_t k = 0; k < e->grid_count; k++)
         e->log_products[k] += canary * e->log_steps[k] + all * e->log_costs[k];
-    e->log_e = eprocess_log_mean(e->log_products, e->grid_count);
+    e->log_e = log_evidence(&e->reserve, e->log_products, e->grid_count);
     e->log_e_most = fmax(e->log_e_most, e->log_e);
 }
 
@@ -88,12 +127,18 @@ double eprocess_ratio_growth(const struct eprocess_ratio *e, double rho, double 
 
 /* ---- points ------------------------------------------------------------------------------------------------------------ */
 
-void eprocess_points_init(struct eprocess_points *e, double d, enum eprocess_side side)
+void eprocess_points_init(struct eprocess_points *e, double d, enum eprocess_side side, double reserve)
 {
     CHECK(d > -1 && d < 1 && side != EPROCESS_EITHER);
     memset(e, 0, sizeof *e);
     e->d = d;
     e->side = side;
+    reserve_init(&e->reserve, reserve, e->log_products, EPROCESS_BET_COUNT);
+}
+
+void eprocess_points_refill(struct eprocess_points *e)
+{
+    reserve_give(&e->reserve, e->log_products, EPROCESS_BET_COUNT);
 }
 
 static void points_use_share(struct eprocess_points *e, double rho)
@@ -121,6 +166,6 @@ void eprocess_points_add(struct eprocess_points *e, double rho, uint64_t request
     double quiet = (double)(requests - canary_events - stable_events);
     for (uint32_t i = 0; i < EPROCESS_BET_COUNT; i++)
         e->log_products[i] += canary * e->log_canary[i] + stable * e->log_stable[i] + quiet * e->log_quiet[i];
-    e->log_e = eprocess_log_mean(e->log_products, EPROCESS_BET_COUNT);
+    e->log_e = log_evidence(&e->reserve, e->log_products, EPROCESS_BET_COUNT);
     e->log_e_most = fmax(e->log_e_most, e->log_e);
 }

@@ -26,6 +26,11 @@
  *   Z is at least -(1 + d (1 - rho)) / (1 - rho), so each factor is at least 1 - f > 0. EPROCESS_LESS bets on -Z, which
  *   is at least d - 1/rho, with l_f = f rho / (1 - d rho). All requests count here, since d is about rates.
  *
+ * A reserve, for what turns bad late. Evidence that nothing is wrong pulls E far below 1, and a canary that breaks then has
+ * to make good for all of it first. So a small part of the initial 1 may be held back, and given out to all alternatives
+ * anew now and then, as if E had begun only then: a mixture over the time of the change, which is an e-process as well.
+ * When it is given out must not depend on what has not been seen yet (a clock will do). The j-th gift is c / (j (j + 1)).
+ *
  * A batch of counts may be added in one step, in any order within it: the same E as one by one. */
 #ifndef STATS_EPROCESS_H
 #define STATS_EPROCESS_H
@@ -42,11 +47,18 @@ enum eprocess_side {
     EPROCESS_EITHER /* E large: not theta_0; ratio only */
 };
 
+/* What is held back. E is the mean of the products, and this. */
+struct eprocess_reserve {
+    double left;    /* in [0, 1) */
+    uint32_t given; /* gifts so far */
+};
+
 /* Embedded; plain numbers, all of which may be stored and read back. */
 struct eprocess_ratio {
     double theta_0; /* > 0 */
     enum eprocess_side side;
     uint32_t grid_count;
+    struct eprocess_reserve reserve;
     double log_steps[EPROCESS_GRID_MAX];    /* ln(t_k / t_0) */
     double log_products[EPROCESS_GRID_MAX]; /* ln of each alternative's product so far */
     double log_e, log_e_most;               /* ln E now, and its greatest so far */
@@ -54,20 +66,25 @@ struct eprocess_ratio {
     double log_costs[EPROCESS_GRID_MAX];    /* c_k */
 };
 
-void eprocess_ratio_init(struct eprocess_ratio *e, double theta_0, enum eprocess_side side);
+/* reserve: the part of E that is held back; 0: none. */
+void eprocess_ratio_init(struct eprocess_ratio *e, double theta_0, enum eprocess_side side, double reserve);
+/* Gives out the next part of the reserve. */
+void eprocess_ratio_refill(struct eprocess_ratio *e);
 /* Events that were the canary's and stable's while it had the share rho. Shares of 0 and 1 compare nothing: ignored. */
 void eprocess_ratio_add(struct eprocess_ratio *e, double rho, uint64_t canary_events, uint64_t stable_events);
 
 struct eprocess_points {
     double d; /* in (-1, 1): 0.005 for half a point */
     enum eprocess_side side;
+    struct eprocess_reserve reserve;
     double log_products[EPROCESS_BET_COUNT];
     double log_e, log_e_most;
     double rho; /* as above */
     double log_canary[EPROCESS_BET_COUNT], log_stable[EPROCESS_BET_COUNT], log_quiet[EPROCESS_BET_COUNT];
 };
 
-void eprocess_points_init(struct eprocess_points *e, double d, enum eprocess_side side);
+void eprocess_points_init(struct eprocess_points *e, double d, enum eprocess_side side, double reserve);
+void eprocess_points_refill(struct eprocess_points *e);
 /* requests: of both arms, with and without an event. */
 void eprocess_points_add(struct eprocess_points *e, double rho, uint64_t requests, uint64_t canary_events,
                          uint64_t stable_events);

@@ -16,7 +16,7 @@ static double log_choose(uint32_t n, uint32_t k)
 static double ratio_log_e(double theta_0, enum eprocess_side side, double rho, uint32_t canary, uint32_t stable)
 {
     struct eprocess_ratio e;
-    eprocess_ratio_init(&e, theta_0, side);
+    eprocess_ratio_init(&e, theta_0, side, 0);
     eprocess_ratio_add(&e, rho, canary, stable);
     return e.log_e;
 }
@@ -49,10 +49,10 @@ Test(eprocess, a_batch_is_the_same_as_its_events_one_by_one)
 {
     struct eprocess_ratio batch, single;
     struct eprocess_points batched, requested;
-    eprocess_ratio_init(&batch, 1.5, EPROCESS_MORE);
-    eprocess_ratio_init(&single, 1.5, EPROCESS_MORE);
-    eprocess_points_init(&batched, 0.01, EPROCESS_LESS);
-    eprocess_points_init(&requested, 0.01, EPROCESS_LESS);
+    eprocess_ratio_init(&batch, 1.5, EPROCESS_MORE, 0);
+    eprocess_ratio_init(&single, 1.5, EPROCESS_MORE, 0);
+    eprocess_points_init(&batched, 0.01, EPROCESS_LESS, 0);
+    eprocess_points_init(&requested, 0.01, EPROCESS_LESS, 0);
     for (int round = 0; round < 3; round++) {
         double rho = 0.05 * (round + 1);
         eprocess_ratio_add(&batch, rho, 7, 11);
@@ -73,7 +73,7 @@ static double points_mean(double d, enum eprocess_side side, double rho, double 
     double mean = 0;
     for (int outcome = 0; outcome < 3; outcome++) {
         struct eprocess_points e;
-        eprocess_points_init(&e, d, side);
+        eprocess_points_init(&e, d, side, 0);
         eprocess_points_add(&e, rho, 1, outcome == 0, outcome == 1);
         double chances[] = { rho * canary, (1 - rho) * stable, 1 - rho * canary - (1 - rho) * stable };
         mean += chances[outcome] * exp(e.log_e);
@@ -98,8 +98,8 @@ Test(eprocess, shares_of_nothing_and_everything_say_nothing)
 {
     struct eprocess_ratio e;
     struct eprocess_points p;
-    eprocess_ratio_init(&e, 1, EPROCESS_MORE);
-    eprocess_points_init(&p, 0, EPROCESS_MORE);
+    eprocess_ratio_init(&e, 1, EPROCESS_MORE, 0);
+    eprocess_points_init(&p, 0, EPROCESS_MORE, 0);
     for (int i = 0; i < 2; i++) {
         eprocess_ratio_add(&e, i, 1000, 1000);
         eprocess_points_add(&p, i, 9000, 1000, 1000);
@@ -116,11 +116,63 @@ Test(eprocess, counts_beyond_all_measure_stay_numbers)
     cr_expect(isfinite(little) && little < -1000);
 }
 
+/* Given out at two moments, among outcomes of either kind: still 1 at the margin. */
+Test(eprocess, a_reserve_changes_no_expectation)
+{
+    double rho = 0.2, q = rho * 1.5 / (rho * 1.5 + 1 - rho), mean = 0, points = 0;
+    double canary = 0.3, stable = 0.25, none = 1 - rho * canary - (1 - rho) * stable;
+    for (uint32_t path = 0; path < 1u << 10; path++) {
+        struct eprocess_ratio e;
+        double chance = 1;
+        eprocess_ratio_init(&e, 1.5, EPROCESS_MORE, 0.1);
+        for (int i = 0; i < 10; i++) {
+            bool is_canary = path >> i & 1;
+            if (i == 3 || i == 7)
+                eprocess_ratio_refill(&e);
+            eprocess_ratio_add(&e, rho, is_canary, !is_canary);
+            chance *= is_canary ? q : 1 - q;
+        }
+        mean += chance * exp(e.log_e);
+    }
+    cr_expect_float_eq(mean, 1, 1e-9);
+    for (uint32_t path = 0; path < 729; path++) {
+        struct eprocess_points e;
+        double chance = 1;
+        uint32_t outcomes = path;
+        eprocess_points_init(&e, 0.05, EPROCESS_MORE, 0.1);
+        for (int i = 0; i < 6; i++, outcomes /= 3) {
+            if (i == 2)
+                eprocess_points_refill(&e);
+            eprocess_points_add(&e, rho, 1, outcomes % 3 == 1, outcomes % 3 == 2);
+            chance *= (double[]){ none, rho * canary, (1 - rho) * stable }[outcomes % 3];
+        }
+        points += chance * exp(e.log_e);
+    }
+    cr_expect_float_eq(points, 1, 1e-9);
+}
+
+Test(eprocess, a_reserve_finds_what_turns_bad_late)
+{
+    int events[2] = { 0, 0 };
+    for (int has_reserve = 0; has_reserve < 2; has_reserve++) {
+        struct eprocess_ratio e;
+        eprocess_ratio_init(&e, 1, EPROCESS_MORE, has_reserve ? 0.1 : 0);
+        for (int minute = 0; minute < 60; minute++) {
+            eprocess_ratio_refill(&e);
+            eprocess_ratio_add(&e, 0.05, 3, 57);
+        }
+        cr_expect_lt(e.log_e_most, 0.1);
+        for (; e.log_e < log(100); events[has_reserve]++)
+            eprocess_ratio_add(&e, 0.05, 1, 0);
+    }
+    cr_expect(events[1] < 20 && events[0] > 2 * events[1], "%d against %d", events[1], events[0]);
+}
+
 /* A canary that is wholly broken is found after some events, not some thousand. */
 Test(eprocess, a_broken_canary_takes_a_handful_of_events)
 {
     struct eprocess_ratio e;
-    eprocess_ratio_init(&e, 1.5, EPROCESS_MORE);
+    eprocess_ratio_init(&e, 1.5, EPROCESS_MORE, 0);
     int events = 0;
     for (; e.log_e < log(100); events++)
         eprocess_ratio_add(&e, 0.1, 1, 0);
@@ -132,7 +184,7 @@ Test(eprocess, the_forecast_of_growth_is_what_a_simulation_sees)
     struct eprocess_ratio e;
     struct rng rng;
     rng_init(&rng, 1);
-    eprocess_ratio_init(&e, 1, EPROCESS_MORE);
+    eprocess_ratio_init(&e, 1, EPROCESS_MORE, 0);
     double rho = 0.1, theta = 2, q = rho * theta / (rho * theta + 1 - rho);
     double growth = eprocess_ratio_growth(&e, rho, theta);
     uint32_t n = 200000, canary = 0;
