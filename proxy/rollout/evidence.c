@@ -159,7 +159,7 @@ static void rules_of_guardrail(const struct evidence *e, const struct guardrail 
         uint32_t i = g->column - TALLY_SLOW + k;
         uint64_t stable_us = e->slow_us[i];
         bool is_known = stable_us != UINT64_MAX;
-        if (g->kind == GUARDRAIL_LATENCY)
+        if (g->kind != GUARDRAIL_LATENCY_RATIO)
             out->slow_us[i][TALLY_STABLE] = out->slow_us[i][TALLY_CANARY] = g->limit_us;
         else {
             out->slow_us[i][TALLY_STABLE] = stable_us;

@@ -124,7 +124,8 @@ void evidence_rules(const struct evidence *e, struct tally_rules *out);
    share. After 200 requests, then 400, 800 and so on, at most 20,000 apart. */
 bool evidence_learn_thresholds(struct evidence *e);
 
-/* What workers have counted since the last call under one generation (tally_since). */
+/* What workers have counted since the last call under one generation (tally_since). Business outcomes that come by the
+   admin API are counts of their column without requests. */
 void evidence_add_counts(struct evidence *e, uint64_t generation, const struct tally_counts *counts,
                          struct mono_time now);
 /* Sticky: a mail of a worker. */

@@ -13,6 +13,8 @@ static bool is_all_quantiles(const struct guardrail *g)
 
 uint32_t guardrail_slow_count(const struct guardrail *g)
 {
+    if (g->kind == GUARDRAIL_BURN)
+        return g->limit_us > 0;
     if (g->kind != GUARDRAIL_LATENCY && g->kind != GUARDRAIL_LATENCY_RATIO)
         return 0;
     return is_all_quantiles(g) ? 3 : 1;

@@ -34,12 +34,12 @@ struct guardrail {
     enum guardrail_kind kind;
     uint64_t identity; /* a hash of what the user wrote, unique in the rollout: evidence is stored under it */
     const char *name; /* for reasons: "error_rate", "latency_p95", "purchase". Borrowed: outlives the judge's answers */
-    uint32_t column;  /* enum tally_column. LATENCY, LATENCY_RATIO: set by guardrails_assign_columns */
+    uint32_t column;  /* enum tally_column. What is about latency: set by guardrails_assign_columns */
     double max, min;  /* INFINITY, -INFINITY: no such limit */
     double margin;
-    bool is_less_worse; /* RATIO: an event that fewer of is bad, as a purchase */
-    double quantile;    /* 0.95; LATENCY_RATIO: 0 means p50, p90 and p99, averaged */
-    uint64_t limit_us;
+    bool is_less_worse;      /* RATIO: an event that fewer of is bad, as a purchase */
+    double quantile;         /* 0.95; LATENCY_RATIO: 0 means p50, p90 and p99, averaged */
+    uint64_t limit_us;       /* LATENCY; BURN of an SLO about latency, else 0 */
     int64_t window_us;       /* RATE, LATENCY, BURN (the long one). SAMPLE: how old a sample may be */
     int64_t short_window_us; /* BURN */
     double objective;        /* BURN: 0.999 */

@@ -2,7 +2,7 @@
  *
  * One struct tally for each (rollout, set of weights, worker). The main thread makes them when it publishes the weights
  * and frees them with these; the worker that they are for is their only writer (relaxed cells, stats/counters.h); the
- * main thread reads them some times a second, sums over the workers and hands what has been added since to the evidence
+ * main thread reads them ten times a second or so, sums over the workers and hands what has been added since to the evidence
  * (rollout/evidence.h), under the generation of the weights. A request is counted in the tally of the weights that it was
  * assigned by, however long it takes: so the share, and what "slow" means, were fixed before anybody knew its outcome.
  *
@@ -20,10 +20,10 @@
  *   tally_discard(t, arm)                                   or this instead
  *
  * Sticky routes: requests of one user are no independent draws, so comparisons take each user's first event and first
- * request only. Where rules->is_sticky, and the key's position in the pair is at least rules->fresh_from_ppm (lower ones
- * had the canary before: they are in the absolute counts only), the worker asks its own struct tally_seen whether it has
- * mailed this key and column before, and mails a struct tally_first when not. What the mailbox cannot take is not mailed,
- * its key forgotten, and counted in `unmailed`: power is lost, and proof of "not worse" is withheld. */
+ * request only. Where rules->is_sticky, and the key's position in the pair is at least rules->fresh_from_ppm (that is, if
+ * the canary had this share of the pair, sticky_pick would still say stable; lower ones had the canary before, and are in
+ * the absolute counts only), the worker asks tally_is_first, and mails a struct tally_first when it is. What the mailbox
+ * cannot take is lost and counted in `unmailed`: that costs power, and proof of "not worse" is withheld. */
 #ifndef STATS_TALLY_H
 #define STATS_TALLY_H
 
