@@ -134,7 +134,7 @@ static bool run_report(struct run *run, const struct tick *t, struct mono_time n
 {
     struct release *r = &run->release;
     evidence_add_counts(&r->evidence, r->generation, &t->counts, now);
-    if (evidence_learn_thresholds(&r->evidence)) {
+    if (evidence_learn_thresholds(&r->evidence, now)) {
         release_set_share(r, r->share);
         evidence_rules(&r->evidence, &run->rules);
     }

@@ -177,7 +177,7 @@ static int usage(void)
 {
     fputs("usage: rollout-sim [--releases N] [--detect N] [--seed N] [--write FILE] [--strict]\n"
           "  --releases N   releases of each kind without a difference (10000)\n"
-          "  --detect N     releases of each fault (2000)\n"
+          "  --detect N     releases of each fault (1000)\n"
           "  --seed N       the same seed, the same numbers (1)\n"
           "  --write FILE   the report, as Markdown\n"
           "  --strict       exit status 1 when a target is missed\n",
@@ -212,7 +212,7 @@ static bool parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct options o = { 10000, 2000, 1, NULL, false };
+    struct options o = { 10000, 1000, 1, NULL, false };
     struct report r = { .targets = 0 };
     if (!parse(&o, argc, argv))
         return usage();

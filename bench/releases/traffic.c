@@ -278,7 +278,7 @@ static void add_latencies(struct release *r, uint32_t second, uint32_t seconds)
     tally_sum(&c, &tally);
     draw_errors(r, &c, BASE_RATE);
     evidence_add_counts(&r->evidence, r->generation, &c, moment(second));
-    if (evidence_learn_thresholds(&r->evidence))
+    if (evidence_learn_thresholds(&r->evidence, moment(second)))
         release_set_share(r, r->share);
 }
 

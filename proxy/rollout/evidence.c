@@ -75,6 +75,7 @@ void evidence_init(struct evidence *e, const struct guardrail *guardrails, uint3
     if (is_sticky)
         seen_init(&e->seen, EVIDENCE_SEEN_BITS);
     e->stable_needed = EVIDENCE_THRESHOLDS_FROM;
+    e->learnt.us = INT64_MIN;
     for (uint32_t i = 0; i < TALLY_SLOW_COUNT; i++)
         e->slow_us[i] = UINT64_MAX;
 }
@@ -82,6 +83,31 @@ void evidence_init(struct evidence *e, const struct guardrail *guardrails, uint3
 void evidence_fini(struct evidence *e)
 {
     seen_fini(&e->seen);
+}
+
+/* Halving forgets: after a learning, what was known before weighs no more than what comes until the next. */
+static void forget_half(struct histogram *h)
+{
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKET_COUNT; i++)
+        h->buckets[i] /= 2;
+}
+
+/* Whatever was added since the last time. */
+static bool learn(struct evidence *e)
+{
+    uint64_t known = histogram_count(&e->stable);
+    if (known < EVIDENCE_THRESHOLDS_FROM)
+        return false;
+    for (uint32_t i = 0; i < e->guardrail_count; i++) {
+        const struct guardrail *g = &e->guardrails[i];
+        for (uint32_t k = 0; g->kind == GUARDRAIL_LATENCY_RATIO && k < guardrail_slow_count(g); k++)
+            e->slow_us[g->column - TALLY_SLOW + k] = histogram_quantile_us(&e->stable, guardrail_quantile(g, k));
+    }
+    e->stable_since = 0;
+    e->stable_needed = known < EVIDENCE_THRESHOLDS_MOST ? known : EVIDENCE_THRESHOLDS_MOST;
+    for (; known > EVIDENCE_THRESHOLDS_MOST; known /= 2)
+        forget_half(&e->stable);
+    return true;
 }
 
 static const struct guardrail_state *state_of_identity(const struct guardrail *guardrails, uint32_t count,
@@ -114,8 +140,7 @@ void evidence_use_guardrails(struct evidence *e, const struct guardrail *guardra
         e->generations[i].generation = EVIDENCE_NO_GENERATION;
     for (uint32_t i = 0; i < TALLY_SLOW_COUNT; i++)
         e->slow_us[i] = UINT64_MAX;
-    e->stable_since = e->stable_needed;
-    evidence_learn_thresholds(e);
+    learn(e);
 }
 
 /* ---- thresholds -------------------------------------------------------------------------------------------------------- */
@@ -123,33 +148,24 @@ void evidence_use_guardrails(struct evidence *e, const struct guardrail *guardra
 void evidence_seed_durations(struct evidence *e, const struct histogram *stable)
 {
     histogram_merge(&e->stable, stable);
-    e->stable_since += histogram_count(stable);
-    evidence_learn_thresholds(e);
+    learn(e);
 }
 
-/* Halving forgets: after a learning, what was known before weighs as much as what comes until the next. */
-static void forget_half(struct histogram *h)
+static bool has_thresholds(const struct evidence *e)
 {
-    for (uint32_t i = 0; i < HISTOGRAM_BUCKET_COUNT; i++)
-        h->buckets[i] /= 2;
+    bool has = false;
+    for (uint32_t i = 0; i < e->guardrail_count; i++)
+        has |= e->guardrails[i].kind == GUARDRAIL_LATENCY_RATIO;
+    return has;
 }
 
-bool evidence_learn_thresholds(struct evidence *e)
+bool evidence_learn_thresholds(struct evidence *e, struct mono_time now)
 {
-    if (e->stable_since < e->stable_needed)
+    bool is_first = e->learnt.us == INT64_MIN;
+    bool is_early = !is_first && mono_is_before(now, mono_add_ms(e->learnt, EVIDENCE_THRESHOLDS_MS));
+    if (e->stable_since < e->stable_needed || is_early || !has_thresholds(e) || !learn(e))
         return false;
-    uint64_t known = histogram_count(&e->stable);
-    if (known < EVIDENCE_THRESHOLDS_FROM)
-        return false;
-    for (uint32_t i = 0; i < e->guardrail_count; i++) {
-        const struct guardrail *g = &e->guardrails[i];
-        for (uint32_t k = 0; g->kind == GUARDRAIL_LATENCY_RATIO && k < guardrail_slow_count(g); k++)
-            e->slow_us[g->column - TALLY_SLOW + k] = histogram_quantile_us(&e->stable, guardrail_quantile(g, k));
-    }
-    e->stable_since = 0;
-    e->stable_needed = known < EVIDENCE_THRESHOLDS_MOST ? known : EVIDENCE_THRESHOLDS_MOST;
-    if (known > EVIDENCE_THRESHOLDS_MOST)
-        forget_half(&e->stable);
+    e->learnt = now;
     return true;
 }
 

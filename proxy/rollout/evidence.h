@@ -47,6 +47,9 @@
 #define EVIDENCE_QUANTILES       3u     /* columns that one guardrail may average over */
 #define EVIDENCE_THRESHOLDS_FROM 200u   /* stable requests before a first quantile is believed */
 #define EVIDENCE_THRESHOLDS_MOST 20000u /* stable requests between two learnings, at most */
+/* And so far apart at least: each learning is a generation, and those are remembered for as long as a slow request may
+   take. */
+#define EVIDENCE_THRESHOLDS_MS 30000
 /* What is held back for a canary that turns bad late (stats/eprocess.h): a tenth delays what is bad from the start by 2 %
    of its requests, and is given out at every raise of the weight and every ten seconds. */
 #define EVIDENCE_RESERVE   0.1
@@ -104,6 +107,7 @@ struct evidence {
     struct histogram stable;            /* what thresholds are learnt from; halved now and then, so that it forgets */
     uint64_t stable_since;              /* added since the last learning */
     uint64_t stable_needed;             /* before the next one */
+    struct mono_time learnt;            /* when; us is INT64_MIN before the first time */
     uint64_t slow_us[TALLY_SLOW_COUNT]; /* stable's quantiles; UINT64_MAX: not known yet */
 };
 
@@ -121,8 +125,8 @@ void evidence_begin_generation(struct evidence *e, uint64_t generation, double s
 /* For the generation begun last. */
 void evidence_rules(const struct evidence *e, struct tally_rules *out);
 /* Whether stable's quantiles were learnt anew and should reach the workers, by weights of a new generation and the same
-   share. After 200 requests, then 400, 800 and so on, at most 20,000 apart. */
-bool evidence_learn_thresholds(struct evidence *e);
+   share. After 200 requests, then 400, 800 and so on, at most 20,000 and at least 30 seconds apart. */
+bool evidence_learn_thresholds(struct evidence *e, struct mono_time now);
 
 /* What workers have counted since the last call under one generation (tally_since). Business outcomes that come by the
    admin API are counts of their column without requests. */

@@ -334,8 +334,9 @@ bool evidence_load(struct evidence *e, struct slice bytes, struct mono_time now,
     if (is_good) {
         evidence_fini(e);
         *e = *read;
-        e->stable_since = e->stable_needed;
-        evidence_learn_thresholds(e);
+        struct histogram stable = e->stable;
+        memset(&e->stable, 0, sizeof e->stable);
+        evidence_seed_durations(e, &stable);
     } else {
         evidence_fini(read);
     }

@@ -21,14 +21,19 @@ static bool is_comparison(double rho)
     return rho > 0 && rho < 1;
 }
 
-/* Summed from the largest term on, since the terms themselves leave the range of doubles after some thousand events. */
+/* Less than the last bit of a double, beside the largest term. */
+#define NOTHING_LOG (-40)
+
+/* Summed from the largest term on, since the terms themselves leave the range of doubles after some thousand events. Most
+   alternatives are soon far behind, and an exponential is what all this costs. */
 double eprocess_log_mean(const double *logs, uint32_t count)
 {
     double most = -INFINITY, sum = 0;
     for (uint32_t k = 0; k < count; k++)
         most = fmax(most, logs[k]);
     for (uint32_t k = 0; k < count; k++)
-        sum += exp(logs[k] - most);
+        if (logs[k] - most > NOTHING_LOG)
+            sum += exp(logs[k] - most);
     return most + log(sum / count);
 }
 

@@ -178,11 +178,15 @@ Test(evidence, thresholds_come_from_earlier_requests_and_the_margin_is_the_canar
     cr_expect_eq(rules.slow_us[1][TALLY_CANARY], 400000, "a limit is known from the start");
     struct tally_counts c = durations_of(&rng, 0, 199, 1, &rules);
     evidence_add_counts(&e, 1, &c, second(0));
-    cr_expect_not(evidence_learn_thresholds(&e));
+    cr_expect_not(evidence_learn_thresholds(&e, second(0)));
     c = durations_of(&rng, 200, 1801, 1, &rules);
     evidence_add_counts(&e, 1, &c, second(1));
-    cr_expect(evidence_learn_thresholds(&e));
-    cr_expect_not(evidence_learn_thresholds(&e), "not again before there is as much once more");
+    cr_expect(evidence_learn_thresholds(&e, second(1)));
+    cr_expect_not(evidence_learn_thresholds(&e, second(900)), "not before there is as much once more");
+    evidence_add_counts(&e, 1, &c, second(2));
+    evidence_add_counts(&e, 1, &c, second(3));
+    cr_expect_not(evidence_learn_thresholds(&e, second(30)), "nor twice in half a minute");
+    cr_expect(evidence_learn_thresholds(&e, second(31)));
     evidence_begin_generation(&e, 2, 0.1);
     evidence_rules(&e, &rules);
     double stable = (double)rules.slow_us[0][TALLY_STABLE], canary = (double)rules.slow_us[0][TALLY_CANARY];
@@ -210,7 +214,7 @@ static uint32_t latency_alarms(struct guardrail g, uint32_t releases, uint32_t s
             uint32_t canary = draw_binomial(&rng, 20, 0.1);
             struct tally_counts c = durations_of(&rng, canary, 20 - canary, slower, &rules);
             evidence_add_counts(&e, generation, &c, second(t));
-            if (evidence_learn_thresholds(&e))
+            if (evidence_learn_thresholds(&e, second(t)))
                 evidence_begin_generation(&e, ++generation, 0.1);
         }
         count += is_breached(&e, seconds);
