@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "releases/detect.h"
+#include "releases/parallel.h"
 #include "releases/traffic.h"
 
 #define ALPHA          0.01
@@ -18,6 +19,7 @@
 struct options {
     uint32_t releases;        /* of each scenario without a difference */
     uint32_t detect_releases; /* of each fault */
+    uint32_t jobs;            /* processes */
     uint64_t seed;
     const char *file; /* NULL: only to standard output */
     bool is_strict;
@@ -45,12 +47,29 @@ static const char *judged(struct report *r, bool is_met, const char *what)
     return is_met ? "ok" : "**missed**";
 }
 
+/* In as many processes as were asked for; the order of lines is that of the items. */
+static void run_all(uint32_t count, void (*run)(const void *arg, uint32_t i, void *result), const struct options *o,
+                    void *results, size_t size_bytes)
+{
+    if (parallel_run(count, o->jobs, run, o, results, size_bytes))
+        return;
+    fputs("rollout-sim: a process failed\n", stderr);
+    exit(1);
+}
+
 /* ---- false alarms ------------------------------------------------------------------------------------------------------ */
+
+static void run_scenario(const void *arg, uint32_t i, void *result)
+{
+    const struct options *o = arg;
+    *(struct outcome *)result = scenario_run(&scenarios[i], o->releases, SECONDS, o->seed);
+}
 
 static void report_alarms(struct report *r, const struct options *o)
 {
     char line[400];
     uint32_t limit = outcome_limit(o->releases, ALPHA), voids = outcome_limit(o->releases, EVIDENCE_SRM_ALPHA);
+    struct outcome *outcomes = memory_zalloc(scenario_count * sizeof *outcomes);
     snprintf(line, sizeof line,
              "\n## False alarms\n\n%u releases of each kind, an hour each, watched every second. Allowed: 1 %% and "
              "three standard "
@@ -58,40 +77,72 @@ static void report_alarms(struct report *r, const struct options *o)
              "| release | breached | | mismatched | |\n|---|--:|---|--:|---|\n",
              o->releases, limit, voids);
     say(r, line);
+    run_all(scenario_count, run_scenario, o, outcomes, sizeof *outcomes);
     for (uint32_t i = 0; i < scenario_count; i++) {
         const struct scenario *s = &scenarios[i];
-        struct outcome out = scenario_run(s, o->releases, SECONDS, o->seed);
-        const char *breaches = s->is_naive ? "not a target" : judged(r, out.breaches <= limit, s->name);
-        const char *mismatches = s->is_naive ? "" : judged(r, out.voids <= voids, s->name);
-        snprintf(line, sizeof line, "| %s | %u | %s | %u | %s |\n", s->name, out.breaches, breaches, out.voids,
+        const struct outcome *out = &outcomes[i];
+        const char *breaches = s->is_naive ? "not a target" : judged(r, out->breaches <= limit, s->name);
+        const char *mismatches = s->is_naive ? "" : judged(r, out->voids <= voids, s->name);
+        snprintf(line, sizeof line, "| %s | %u | %s | %u | %s |\n", s->name, out->breaches, breaches, out->voids,
                  mismatches);
         say(r, line);
     }
+    memory_free(outcomes);
 }
 
 /* ---- time to detect ---------------------------------------------------------------------------------------------------- */
 
-static void report_fault(struct report *r, const struct options *o, const struct fault *f, const struct guardrail *g,
-                         const char *name)
+/* One line of the table: each fault at two weights and three rates; errors by two guardrails, latency by one. */
+struct trial {
+    const struct fault *fault;
+    const char *name; /* of the guardrail */
+    struct guardrail guardrail;
+    double share;
+    uint32_t rate;
+};
+
+#define TRIALS_PER_FAULT 12u
+
+static bool trial_at(uint32_t i, struct trial *t)
 {
     static const uint32_t rates[] = { 10, 100, 1000 };
     static const double shares[] = { 0.05, 0.1 };
+    uint32_t k = i % TRIALS_PER_FAULT;
+    t->fault = &faults[i / TRIALS_PER_FAULT];
+    t->rate = rates[k % 3];
+    t->share = shares[k / 3 % 2];
+    bool is_second = k / 6 == 1, is_latency = t->fault->slower > 0;
+    t->name = is_latency ? "latency_p95" : is_second ? "points" : "ratio";
+    t->guardrail = is_latency ? rail_latency(0.95, 1) : is_second ? rail_points(0) : rail_ratio(1);
+    return !is_latency || !is_second;
+}
+
+static void run_trial(const void *arg, uint32_t i, void *result)
+{
+    const struct options *o = arg;
+    struct trial t;
+    if (trial_at(i, &t))
+        *(struct detection *)result =
+            fault_detect(t.fault, &t.guardrail, t.rate, t.share, o->detect_releases, DETECT_SECONDS, o->seed);
+}
+
+static void say_detection(struct report *r, const struct trial *t, const struct detection *d)
+{
     char line[400], what[200];
-    for (uint32_t s = 0; s < ARRAY_COUNT(shares); s++)
-        for (uint32_t i = 0; i < ARRAY_COUNT(rates); i++) {
-            struct detection d = fault_detect(f, g, rates[i], shares[s], o->detect_releases, DETECT_SECONDS, o->seed);
-            double ratio = d.requests / d.limit_requests;
-            snprintf(what, sizeof what, "%s, %s, %g %%, %u req/s", f->name, name, 100 * shares[s], rates[i]);
-            snprintf(line, sizeof line, "| %s | %s | %g %% | %u | %.0f | %.0f | %.2f | %s | %.4g s |\n", f->name, name,
-                     100 * shares[s], rates[i], d.requests, d.limit_requests, ratio,
-                     judged(r, ratio <= MOST_OF_LIMIT, what), d.seconds);
-            say(r, line);
-        }
+    double ratio = d->requests / d->limit_requests;
+    snprintf(what, sizeof what, "%s, %s, %g %%, %u req/s", t->fault->name, t->name, 100 * t->share, t->rate);
+    snprintf(line, sizeof line, "| %s | %s | %g %% | %u | %.0f | %.0f | %.2f | %s | %.4g s |\n", t->fault->name,
+             t->name, 100 * t->share, t->rate, d->requests, d->limit_requests, ratio,
+             judged(r, ratio <= MOST_OF_LIMIT, what), d->seconds);
+    say(r, line);
 }
 
 static void report_detection(struct report *r, const struct options *o)
 {
     char line[700];
+    struct trial t;
+    uint32_t count = fault_count * TRIALS_PER_FAULT;
+    struct detection *detections = memory_zalloc(count * sizeof *detections);
     snprintf(line, sizeof line,
              "\n## Time to detect\n\nMedians of %u releases, margin 1, confidence 99 %%, looked at ten times a second. "
              "The limit: the "
@@ -102,18 +153,33 @@ static void report_detection(struct report *r, const struct options *o)
              "|\n|---|---|--:|--:|--:|--:|--:|---|--:|\n",
              o->detect_releases, MOST_OF_LIMIT);
     say(r, line);
-    struct guardrail ratio = rail_ratio(1), points = rail_points(0), latency = rail_latency(0.95, 1);
-    for (uint32_t i = 0; i < fault_count; i++) {
-        if (faults[i].slower > 0) {
-            report_fault(r, o, &faults[i], &latency, "latency_p95");
-            continue;
-        }
-        report_fault(r, o, &faults[i], &ratio, "ratio");
-        report_fault(r, o, &faults[i], &points, "points");
-    }
+    run_all(count, run_trial, o, detections, sizeof *detections);
+    for (uint32_t i = 0; i < count; i++)
+        if (trial_at(i, &t))
+            say_detection(r, &t, &detections[i]);
+    memory_free(detections);
 }
 
 /* ---- beside the peers -------------------------------------------------------------------------------------------------- */
+
+static const uint32_t watched_rates[] = { 10, 100, 1000 };
+
+struct watches {
+    struct watch by[WATCHER_COUNT];
+};
+
+static uint32_t watched_releases(const struct options *o)
+{
+    return o->detect_releases / 2 > 0 ? o->detect_releases / 2 : 1;
+}
+
+static void run_watch(const void *arg, uint32_t i, void *result)
+{
+    const struct options *o = arg;
+    const struct fault *f = &faults[i / ARRAY_COUNT(watched_rates)];
+    fault_watch(f, watched_rates[i % ARRAY_COUNT(watched_rates)], 0.05, watched_releases(o), o->seed,
+                ((struct watches *)result)->by);
+}
 
 static void say_watch(struct report *r, const struct fault *f, uint32_t rate, const char *name, const struct watch *w)
 {
@@ -127,9 +193,9 @@ static void say_watch(struct report *r, const struct fault *f, uint32_t rate, co
 
 static void report_peers(struct report *r, const struct options *o)
 {
-    static const uint32_t rates[] = { 10, 100, 1000 };
     char line[1200];
-    uint32_t releases = o->detect_releases / 2 > 0 ? o->detect_releases / 2 : 1;
+    uint32_t count = fault_count * ARRAY_COUNT(watched_rates);
+    struct watches *watches = memory_zalloc(count * sizeof *watches);
     snprintf(line, sizeof line,
              "\n## Beside others\n\nAn hour at 5 %%, %u releases that are bad from the start and as many that are not. "
              "Flagger: "
@@ -140,15 +206,14 @@ static void report_peers(struct report *r, const struct options *o)
              "column to the other. Kayenta: one value a minute, judged every ten minutes. Re-implemented from their "
              "documentation (`bench/releases/peers.h`).\n\n"
              "| fault | req/s | who | false alarms | misses | median time |\n|---|--:|---|--:|--:|--:|\n",
-             releases);
+             watched_releases(o));
     say(r, line);
-    for (uint32_t i = 0; i < fault_count; i++)
-        for (uint32_t k = 0; k < ARRAY_COUNT(rates); k++) {
-            struct watch watches[WATCHER_COUNT];
-            fault_watch(&faults[i], rates[k], 0.05, releases, o->seed, watches);
-            for (int w = 0; w < WATCHER_COUNT; w++)
-                say_watch(r, &faults[i], rates[k], watcher_names[w], &watches[w]);
-        }
+    run_all(count, run_watch, o, watches, sizeof *watches);
+    for (uint32_t i = 0; i < count; i++)
+        for (int w = 0; w < WATCHER_COUNT; w++)
+            say_watch(r, &faults[i / ARRAY_COUNT(watched_rates)], watched_rates[i % ARRAY_COUNT(watched_rates)],
+                      watcher_names[w], &watches[i].by[w]);
+    memory_free(watches);
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------------- */
@@ -175,9 +240,10 @@ static bool write_file(const char *path, const struct text *text)
 
 static int usage(void)
 {
-    fputs("usage: rollout-sim [--releases N] [--detect N] [--seed N] [--write FILE] [--strict]\n"
+    fputs("usage: rollout-sim [--releases N] [--detect N] [--jobs N] [--seed N] [--write FILE] [--strict]\n"
           "  --releases N   releases of each kind without a difference (10000)\n"
           "  --detect N     releases of each fault (1000)\n"
+          "  --jobs N       processes (1); the results are the same\n"
           "  --seed N       the same seed, the same numbers (1)\n"
           "  --write FILE   the report, as Markdown\n"
           "  --strict       exit status 1 when a target is missed\n",
@@ -202,6 +268,8 @@ static bool parse(struct options *o, int argc, char **argv)
             o->releases = (uint32_t)number;
         else if (strcmp(name, "--detect") == 0 && number > 0)
             o->detect_releases = (uint32_t)number;
+        else if (strcmp(name, "--jobs") == 0 && number > 0)
+            o->jobs = (uint32_t)number;
         else if (strcmp(name, "--seed") == 0)
             o->seed = number;
         else
@@ -212,7 +280,7 @@ static bool parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct options o = { 10000, 1000, 1, NULL, false };
+    struct options o = { 10000, 1000, 1, 1, NULL, false };
     struct report r = { .targets = 0 };
     if (!parse(&o, argc, argv))
         return usage();

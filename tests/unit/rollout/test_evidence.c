@@ -89,7 +89,7 @@ Test(evidence, draws_without_replacement_from_blocks_stay_within_the_confidence)
         rng_init(&rng, release + 1);
         evidence_init(&e, &g, 1, false);
         evidence_begin_generation(&e, 1, 0.05);
-        for (uint32_t t = 0; t < 3000; t++) {
+        for (uint32_t t = 0; t < 1000; t++) {
             uint32_t errors = draw_binomial(&rng, block, 0.1), left = block, left_canary = canaries;
             for (; errors > 0; errors--, left--) {
                 bool is_canary = rng_below(&rng, left) < left_canary;
@@ -98,7 +98,7 @@ Test(evidence, draws_without_replacement_from_blocks_stay_within_the_confidence)
                 evidence_add_counts(&e, 1, &c, second(t)); /* looked at after each one, inside the block */
             }
         }
-        count += is_breached(&e, 3000);
+        count += is_breached(&e, 1000);
         evidence_fini(&e);
     }
     cr_expect_leq(count, most_alarms(0.05, releases));
