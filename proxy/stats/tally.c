@@ -3,17 +3,40 @@
 
 #include <string.h>
 
-uint32_t tally_end(struct tally *t, const struct tally_rules *rules, enum tally_arm arm, uint32_t columns,
-                   uint64_t duration_us)
+static uint32_t slow_columns(const struct tally_rules *rules, enum tally_arm arm, uint64_t duration_us)
 {
+    uint32_t columns = 0;
     for (uint32_t i = 0; i < rules->slow_count; i++)
         if (duration_us > rules->slow_us[i][arm])
             columns |= 1u << (TALLY_SLOW + i);
+    return columns;
+}
+
+static void count_outcome(struct tally *t, enum tally_arm arm, uint32_t columns)
+{
     stats_cell_add(&t->requests[arm], 1);
     for (uint32_t left = columns; left != 0; left &= left - 1)
         stats_cell_add(&t->columns[arm][__builtin_ctz(left)], 1);
+}
+
+uint32_t tally_end(struct tally *t, const struct tally_rules *rules, enum tally_arm arm, uint32_t columns,
+                   uint64_t duration_us)
+{
+    columns |= slow_columns(rules, arm, duration_us);
+    count_outcome(t, arm, columns);
     if (arm == TALLY_STABLE)
         stats_cell_add(&t->stable_durations[histogram_bucket(duration_us)], 1);
+    return columns;
+}
+
+/* Its duration is not among those that thresholds are learnt from: nobody knows how long it would have taken. */
+uint32_t tally_give_up(struct tally *t, const struct tally_rules *rules, enum tally_arm arm, uint64_t duration_us)
+{
+    uint32_t columns = slow_columns(rules, arm, duration_us);
+    if (columns == 0)
+        tally_discard(t, arm);
+    else
+        count_outcome(t, arm, columns);
     return columns;
 }
 

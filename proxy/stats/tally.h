@@ -12,12 +12,15 @@
  *   - each once, when it has ended, however many tries it took, for the version that it was assigned to first, also when
  *     a fallback or a retry answered in the end
  *   - a request that the client gave up, or that failed by the proxy's own doing (base/reasons.def: counts against), is
- *     discarded: nobody's error and nobody's success
+ *     discarded: nobody's error and nobody's success. But one that had taken longer than a threshold when the client left
+ *     was slow, whatever would have become of it, and counts as that: else nobody would notice a canary that hangs for
+ *     longer than its users wait
  *
  *   tally_begin(t, arm)                                     the split has chosen
  *   columns = tally_end(t, rules, arm, columns, us)         it has ended; us: from the request's first byte to the
  *                                                           answer's head (not its last byte, which the client paces)
- *   tally_discard(t, arm)                                   or this instead
+ *   columns = tally_give_up(t, rules, arm, us)              or the client left after so long, before the answer's head
+ *   tally_discard(t, arm)                                   or it is nobody's
  *
  * Sticky routes: requests of one user are no independent draws, so comparisons take each user's first event and first
  * request only. Where rules->is_sticky, and the key's position in the pair is at least rules->fresh_from_ppm (that is, if
@@ -86,6 +89,10 @@ static inline void tally_discard(struct tally *t, enum tally_arm arm)
 /* columns: those but the slow ones, which are found here. All that hold, for tally_first. */
 uint32_t tally_end(struct tally *t, const struct tally_rules *rules, enum tally_arm arm, uint32_t columns,
                    uint64_t duration_us);
+
+/* Discards the request, unless it was slow by any threshold already. The columns that it counts in, for tally_first; 0: it
+   was discarded. */
+uint32_t tally_give_up(struct tally *t, const struct tally_rules *rules, enum tally_arm arm, uint64_t duration_us);
 
 /* ---- sticky, on the worker ------------------------------------------------------------------------------------------- */
 

@@ -57,6 +57,20 @@ Test(tally, what_is_given_up_is_nobodys)
     cr_expect_eq(sum.requests[TALLY_CANARY], 0);
 }
 
+Test(tally, a_client_that_left_has_seen_that_it_was_slow)
+{
+    struct tally t = { 0 };
+    struct tally_counts sum = { 0 };
+    cr_expect_eq(tally_give_up(&t, &rules, TALLY_STABLE, 90000), 0, "nobody knows what would have become of it");
+    cr_expect_eq(tally_give_up(&t, &rules, TALLY_STABLE, 5000000), slow);
+    tally_sum(&sum, &t);
+    cr_expect_eq(sum.discarded[TALLY_STABLE], 1);
+    cr_expect_eq(sum.requests[TALLY_STABLE], 1);
+    cr_expect_eq(sum.columns[TALLY_STABLE][TALLY_SLOW], 1);
+    cr_expect_eq(sum.columns[TALLY_STABLE][TALLY_ERRORS], 0);
+    cr_expect_eq(histogram_count(&sum.stable_durations), 0);
+}
+
 Test(tally, a_user_is_mailed_once_and_once_for_each_new_column)
 {
     struct seen seen;
