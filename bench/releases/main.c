@@ -21,6 +21,7 @@ struct options {
     uint32_t detect_releases; /* of each fault */
     uint32_t jobs;            /* processes */
     uint64_t seed;
+    const char *only; /* one section; NULL: all */
     const char *file; /* NULL: only to standard output */
     bool is_strict;
 };
@@ -218,14 +219,34 @@ static void report_peers(struct report *r, const struct options *o)
 
 /* ---- the whole --------------------------------------------------------------------------------------------------------- */
 
-static void report_verdict(struct report *r)
+/* How a section's targets were met; for the exit status they are added up. */
+static void report_verdict(struct report *r, uint32_t targets_before, uint32_t met_before)
 {
     char line[100];
-    snprintf(line, sizeof line, "\n%u of %u targets met.\n", r->met, r->targets);
+    if (r->targets == targets_before)
+        return;
+    snprintf(line, sizeof line, "\n%u of %u targets met.\n", r->met - met_before, r->targets - targets_before);
     say(r, line);
     if (r->missed.len > 0) {
         say(r, "\nMissed:\n\n");
         say(r, r->missed.bytes);
+        text_clear(&r->missed);
+    }
+}
+
+static const struct section {
+    const char *name;
+    void (*report)(struct report *r, const struct options *o);
+} sections[] = { { "alarms", report_alarms }, { "detection", report_detection }, { "peers", report_peers } };
+
+static void report_sections(struct report *r, const struct options *o)
+{
+    for (uint32_t i = 0; i < ARRAY_COUNT(sections); i++) {
+        uint32_t targets = r->targets, met = r->met;
+        if (o->only != NULL && strcmp(o->only, sections[i].name) != 0)
+            continue;
+        sections[i].report(r, o);
+        report_verdict(r, targets, met);
     }
 }
 
@@ -240,10 +261,12 @@ static bool write_file(const char *path, const struct text *text)
 
 static int usage(void)
 {
-    fputs("usage: rollout-sim [--releases N] [--detect N] [--jobs N] [--seed N] [--write FILE] [--strict]\n"
+    fputs("usage: rollout-sim [--releases N] [--detect N] [--jobs N] [--only SECTION] [--seed N] [--write FILE] "
+          "[--strict]\n"
           "  --releases N   releases of each kind without a difference (10000)\n"
           "  --detect N     releases of each fault (1000)\n"
           "  --jobs N       processes (1); the results are the same\n"
+          "  --only SECTION alarms, detection or peers\n"
           "  --seed N       the same seed, the same numbers (1)\n"
           "  --write FILE   the report, as Markdown\n"
           "  --strict       exit status 1 when a target is missed\n",
@@ -264,6 +287,8 @@ static bool parse(struct options *o, int argc, char **argv)
         unsigned long number = strtoul(argv[i], NULL, 10);
         if (strcmp(name, "--write") == 0)
             o->file = argv[i];
+        else if (strcmp(name, "--only") == 0)
+            o->only = argv[i];
         else if (strcmp(name, "--releases") == 0 && number > 0)
             o->releases = (uint32_t)number;
         else if (strcmp(name, "--detect") == 0 && number > 0)
@@ -280,7 +305,7 @@ static bool parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct options o = { 10000, 1000, 1, 1, NULL, false };
+    struct options o = { 10000, 1000, 1, 1, NULL, NULL, false };
     struct report r = { .targets = 0 };
     if (!parse(&o, argc, argv))
         return usage();
@@ -291,10 +316,7 @@ int main(int argc, char **argv)
              "evidence and the judge of the server itself (`proxy/rollout/`). The same seed gives the same numbers.\n",
              o.releases, o.detect_releases, (unsigned long long)o.seed);
     say(&r, line);
-    report_alarms(&r, &o);
-    report_detection(&r, &o);
-    report_peers(&r, &o);
-    report_verdict(&r);
+    report_sections(&r, &o);
     bool is_written = o.file == NULL || write_file(o.file, &r.text);
     if (!is_written)
         perror(o.file);
