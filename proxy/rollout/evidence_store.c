@@ -156,6 +156,12 @@ static void put_window(struct text *out, const struct window *w, struct mono_tim
     put_u64(out, (uint64_t)w->newest);
 }
 
+/* Of anything in the past, or almost: what may be added and taken away without an overflow. */
+static bool is_age(int64_t us)
+{
+    return us >= -INT64_MAX / 4 && us <= INT64_MAX / 4;
+}
+
 static void get_window(struct reader *in, struct window *w, struct mono_time then)
 {
     if (get_u64(in) == 0)
@@ -164,7 +170,7 @@ static void get_window(struct reader *in, struct window *w, struct mono_time the
     get_words(in, &w->slices[0].requests, 2 * WINDOW_SLICE_COUNT);
     w->newest = (int64_t)get_u64(in);
     if (w->slice_us <= 0 || w->newest > INT64_MAX / 2 / w->slice_us || w->newest < -(INT64_MAX / 2 / w->slice_us) ||
-        age_us < -w->slice_us || age_us > INT64_MAX / 4) {
+        !is_age(age_us)) {
         in->is_ok = false;
         return;
     }
@@ -195,7 +201,9 @@ static void get_state(struct reader *in, struct guardrail_state *s, struct mono_
     s->failures_in_a_row = get_u64(in);
     s->is_unknown = get_u64(in) != 0;
     s->sample = get_real(in);
-    s->sampled.us = (int64_t)((uint64_t)then.us - get_u64(in));
+    int64_t age_us = (int64_t)get_u64(in);
+    in->is_ok = in->is_ok && is_age(age_us);
+    s->sampled.us = in->is_ok ? then.us - age_us : 0;
     s->sample_count = get_u64(in);
 }
 
