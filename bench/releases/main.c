@@ -240,6 +240,14 @@ static const struct section {
     void (*report)(struct report *r, const struct options *o);
 } sections[] = { { "alarms", report_alarms }, { "detection", report_detection }, { "peers", report_peers } };
 
+static bool is_section(const char *name)
+{
+    bool is = false;
+    for (uint32_t i = 0; i < ARRAY_COUNT(sections); i++)
+        is |= strcmp(name, sections[i].name) == 0;
+    return is;
+}
+
 static void report_sections(struct report *r, const struct options *o)
 {
     for (uint32_t i = 0; i < ARRAY_COUNT(sections); i++) {
@@ -288,7 +296,7 @@ static bool parse(struct options *o, int argc, char **argv)
         unsigned long number = strtoul(argv[i], NULL, 10);
         if (strcmp(name, "--write") == 0)
             o->file = argv[i];
-        else if (strcmp(name, "--only") == 0)
+        else if (strcmp(name, "--only") == 0 && is_section(argv[i]))
             o->only = argv[i];
         else if (strcmp(name, "--releases") == 0 && number > 0)
             o->releases = (uint32_t)number;
