@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "stats/eprocess.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,31 +16,14 @@ const char *const verdict_names[VERDICT_COUNT] = {
 
 /* ---- the e-process --------------------------------------------------------------------------------------------------- */
 
-/* Alternatives, as multiples of the margin: whichever is near the truth grows fastest, and the others cost a factor of
-   their number at most. */
-static const double alternatives[] = { 1.1, 1.25, 1.5, 2, 3, 5, 10, 30, 100 };
-
-/* The probability of heads. */
-static double q_of(double theta)
-{
-    return theta / (theta + 1);
-}
-
-/* Given equal shares the order of tosses does not matter, so two counts are the whole state. Summed from the largest
-   term on, since the terms themselves leave the range of doubles after some thousand tosses. */
+/* Two counts are the whole state, since the share never changes: with equal shares the order of tosses does not
+   matter. */
 double noise_log_evidence(uint64_t heads, uint64_t tails)
 {
-    double terms[ARRAY_COUNT(alternatives)];
-    double most = -INFINITY, sum = 0;
-    double q0 = q_of(NOISE_MARGIN);
-    for (size_t k = 0; k < ARRAY_COUNT(alternatives); k++) {
-        double q = q_of(NOISE_MARGIN * alternatives[k]);
-        terms[k] = (double)heads * log(q / q0) + (double)tails * log((1 - q) / (1 - q0));
-        most = fmax(most, terms[k]);
-    }
-    for (size_t k = 0; k < ARRAY_COUNT(alternatives); k++)
-        sum += exp(terms[k] - most);
-    return most + log(sum / (double)ARRAY_COUNT(alternatives));
+    struct eprocess_ratio e;
+    eprocess_ratio_init(&e, NOISE_MARGIN, EPROCESS_MORE, 0);
+    eprocess_ratio_add(&e, 0.5, heads, tails);
+    return e.log_e;
 }
 
 double noise_log_bound(const struct noise_field *f)

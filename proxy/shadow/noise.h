@@ -6,12 +6,10 @@
  * whether heads (the shadow) come too often:
  *
  *   theta   how many times as often the shadow differs alone as the control does; noise: 1
- *   q(t)  = t / (t + 1), the probability of heads at theta = t
- *   E     = sum over k of w_k (q(t_k) / q(t_0))^heads ((1 - q(t_k)) / (1 - q(t_0)))^tails,   t_0 = 1.2 < t_k
+ *   E       the evidence that theta is above 1.2: the e-process of stats/eprocess.h, with both sides asked equally often
+ *           (rho = 1/2), theta_0 = 1.2, heads for the canary's events and tails for stable's
  *
- * After Lindon and Malek, arXiv 2011.03567, with both sides asked equally often (rho = 1/2). A factor's expectation is
- * linear and rising in q and 1 at q(t_0): for every theta up to 1.2, E is a non-negative supermartingale that begins at
- * 1, so by Ville's inequality the probability that it ever reaches 1/a is at most a. Looking at every pair costs
+ * As long as theta is at most 1.2, the probability that E ever reaches 1/a is at most a. Looking at every pair costs
  * nothing, and pairs in which neither or both differ say nothing and cost nothing either.
  *
  * Many fields share one alpha. The i-th field to show up gets alpha / (i (i + 1)), which sums to alpha however many come;
