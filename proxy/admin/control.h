@@ -75,6 +75,9 @@ struct actor {
     enum role role;
 };
 
+/* REFUSED: it cannot be done now. NOT_STORED: it could be, and the store failed. Nothing changed then. */
+enum rollout_reply { ROLLOUT_REPLY_DONE, ROLLOUT_REPLY_REFUSED, ROLLOUT_REPLY_NOT_STORED, ROLLOUT_REPLY_UNKNOWN };
+
 struct admin_control {
     void *arg;
     const struct stats *stats;
@@ -89,7 +92,7 @@ struct admin_control {
     enum process_state (*state)(void *arg);
     /* Adds an object for each compared shadow of the route. */
     void (*shadows)(void *arg, struct slice route, enum comparer_part part, struct json *array);
-    void (*metrics)(void *arg, struct metrics_facts *out);
+    void (*metrics)(void *arg, struct arena *arena, struct metrics_facts *out);
     /* Loads the file again. The workers may still be switching when it returns: when_settled. */
     const struct reload_outcome *(*reload)(void *arg, struct slice source, struct slice by);
     /* Writes the files of a version, all or none, and loads them; when they are rejected, what was there before is put
@@ -103,6 +106,15 @@ struct admin_control {
                         const struct actor *actor, struct slice reason, struct text *error);
     /* Sends a stored event to who follows them. */
     void (*publish_event)(void *arg, const struct event_row *event);
+    /* An object for each rollout; or one, false: there is none of that name (object may be NULL). */
+    void (*rollouts)(void *arg, struct json *array);
+    bool (*rollout)(void *arg, struct slice name, struct json *object);
+    /* The rollout that owns weights of the route. */
+    bool (*rollout_owner)(void *arg, struct slice route, struct slice *name);
+    /* A person's word: "start", "approve", "promote", "pause", "resume", "rollback", "abort". With a sentence in `error` unless
+       it is DONE. It writes its audit line itself. */
+    enum rollout_reply (*rollout_act)(void *arg, struct slice name, const char *action, const struct actor *actor,
+                                      struct slice reason, struct text *error);
     /* Accepts no more clients and lets the present ones finish; the process goes on until it is told to end. */
     void (*drain)(void *arg, const struct actor *actor);
     /* done(done_arg, ticket) runs once, not before this returns, when every worker uses what was published last. */

@@ -60,6 +60,15 @@ void api_split_put(struct admin_call *call); /* split.c */
 void api_split_delete(struct admin_call *call);
 void api_shadow(struct admin_call *call); /* shadow.c */
 void api_shadow_diffs(struct admin_call *call);
+void api_rollouts(struct admin_call *call); /* rollouts.c */
+void api_rollout(struct admin_call *call);
+void api_rollout_start(struct admin_call *call);
+void api_rollout_approve(struct admin_call *call);
+void api_rollout_promote(struct admin_call *call);
+void api_rollout_pause(struct admin_call *call);
+void api_rollout_resume(struct admin_call *call);
+void api_rollout_rollback(struct admin_call *call);
+void api_rollout_abort(struct admin_call *call);
 void api_audit(struct admin_call *call); /* audit.c */
 void api_audit_verify(struct admin_call *call);
 void api_events(struct admin_call *call); /* events.c */

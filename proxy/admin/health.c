@@ -30,7 +30,7 @@ void api_metrics(struct admin_call *call)
     struct metrics_facts facts;
     const struct field *accept = message_field_named(call->request, SLICE("accept"), NULL);
     enum expose_format format = expose_format_from_accept(accept != NULL ? accept->value : SLICE_NONE);
-    call->control->metrics(call->control->arg, &facts);
+    call->control->metrics(call->control->arg, call->arena, &facts);
     call->reply->status = 200;
     call->reply->content_type = expose_content_types[format];
     metrics_write(&call->reply->body, format, call->control->stats, &facts);

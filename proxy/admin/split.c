@@ -76,9 +76,22 @@ static bool entries_read(struct admin_call *call, const struct route_config *rou
     return true;
 }
 
+/* Whoever sets the weights of a pair that is being released would undo what its guardrails rely on. */
+static bool is_owned(struct admin_call *call, const struct compiled_route *route)
+{
+    struct slice rollout;
+    if (!call->control->rollout_owner(call->control->arg, route->config->name, &rollout))
+        return false;
+    reply_error(call->reply, 409, "owned_by_rollout", "rollout \"%.*s\" owns weights of route \"%.*s\"",
+                SLICE_ARG(rollout), SLICE_ARG(route->config->name));
+    return true;
+}
+
 static const struct compiled_route *split_required(struct admin_call *call)
 {
     const struct compiled_route *route = route_required(call);
+    if (route != NULL && is_owned(call, route))
+        return NULL;
     if (route != NULL && route->config->action != ROUTE_FORWARD) {
         reply_error(call->reply, 400, "no_split", "route \"%.*s\" has no split", SLICE_ARG(route->config->name));
         return NULL;

@@ -10,7 +10,10 @@
 enum command_status {
     COMMAND_OK = 0,
     COMMAND_FAILED = 1, /* the work failed */
-    COMMAND_USAGE = 2   /* the command line is wrong: nothing was tried */
+    COMMAND_USAGE = 2,  /* the command line is wrong: nothing was tried */
+    /* Of commands that wait for something. */
+    COMMAND_OTHER_END = 3, /* it came to another end */
+    COMMAND_TIMED_OUT = 4  /* it has not come in time */
 };
 
 #define COMMAND_DEPTH_MAX 4 /* "weir ctl config diff" */

@@ -20,11 +20,13 @@ struct ctl_values {
     bool is_insecure;       /* https: anybody's */
     bool is_json;           /* print the API's own answer */
     int64_t timeout_ms;
-    const char *reason; /* split, config restore, drain */
-    bool is_reset;      /* split */
-    bool is_verify;     /* audit */
-    bool is_offline;    /* audit: by the file */
-    bool is_followed;   /* events */
+    const char *reason;       /* split, config restore, drain */
+    bool is_reset;            /* split */
+    bool is_verify;           /* audit */
+    bool is_offline;          /* audit: by the file */
+    bool is_followed;         /* events */
+    const char *wanted_state; /* rollout NAME wait */
+    const char *state;        /* likewise: the last one seen; no option */
 };
 
 #define CTL_REASON_OPTION(required)                                                                                    \
@@ -81,6 +83,6 @@ bool ctl_flag(const struct json *object, const char *key);
 const char *ctl_shares(struct call *call, const struct json *split);
 
 extern const struct command ctl_status, ctl_routes, ctl_upstreams, ctl_split, ctl_reload, ctl_config, ctl_audit,
-    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_shadow, ctl_drain;
+    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_rollouts, ctl_rollout, ctl_shadow, ctl_drain;
 
 #endif

@@ -232,6 +232,15 @@ struct slice forward_target(const struct compiled_route *route, const struct mes
                         : forward_received_target(m, arena);
 }
 
+bool forward_is_last_hop(const struct request *r)
+{
+    const struct message *m = &r->message;
+    struct field *f = message_field(m, FIELD_MAX_FORWARDS);
+    uint64_t hops;
+    return f != NULL && (m->method == METHOD_OPTIONS || m->method == METHOD_TRACE) && slice_to_u64(f->value, &hops) &&
+           hops == 0;
+}
+
 void forward_prepare(struct request *r)
 {
     hop_by_hop_drop(&r->message);
@@ -292,6 +301,9 @@ static void on_head(struct exchange *x, struct message *response)
     }
     if (r->pairs != NULL)
         captures_head(&r->front->shadows, r->pairs, response);
+    if (r->exposure.sheet != NULL)
+        exposure_on_head(r, response);
+    message_drop(response, FIELD_X_WEIR_EVENT); /* between the upstream and us */
     enum reason reason = respond_head(r, response);
     if (reason != REASON_NONE) {
         request_refuse(r, reason);
@@ -317,6 +329,8 @@ static void on_trailers(struct exchange *x, struct message *trailers)
     struct request *r = request_of(x);
     message_own_fields(trailers, &r->arena); /* on_end comes when the connection has let go of its bytes */
     r->response_trailers = trailers;
+    if (r->exposure.sheet != NULL)
+        exposure_on_trailers(r, trailers);
 }
 
 static void on_batch(struct exchange *x)

@@ -9,6 +9,8 @@
 
 #include "front/request.h"
 
+/* TRACE and OPTIONS with Max-Forwards: 0 end here (RFC 9110 7.6.2). */
+bool forward_is_last_hop(const struct request *r);
 /* The request as it leaves: source address, X-Forwarded-*, Via, trace, request id, edits of the route; and the
    target. */
 void forward_prepare(struct request *r);

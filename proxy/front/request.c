@@ -140,6 +140,8 @@ void request_free(struct request *r)
     timer_stop(f->loop, &r->timer);
     exchange_cancel(&r->exchange);
     CHECK(r->fetch == NULL);
+    if (r->exposure.sheet != NULL)
+        exposure_drop(r);
     if (r->script != NULL)
         script_forget(r);
     if (r->shadows != NULL)
@@ -228,6 +230,7 @@ static void finish_decision(struct request *r)
 {
     struct binding *b = r->binding;
     route_decide_finish(&r->view, b->weights, &b->draw, &r->decision);
+    exposure_assign(r);
     count_decision(r);
 }
 
@@ -309,20 +312,10 @@ static enum step_result step_limit(struct request *r)
     return NEXT;
 }
 
-/* TRACE and OPTIONS with Max-Forwards: 0 end here (RFC 9110 7.6.2). */
-static bool is_last_hop(const struct request *r)
-{
-    const struct message *m = &r->message;
-    struct field *f = message_field(m, FIELD_MAX_FORWARDS);
-    uint64_t hops;
-    return f != NULL && (m->method == METHOD_OPTIONS || m->method == METHOD_TRACE) && slice_to_u64(f->value, &hops) &&
-           hops == 0;
-}
-
 /* Copies are chosen by the request as it came, and made of what goes on. */
 static enum step_result step_shadow(struct request *r)
 {
-    if (r->decision.upstream_index == CONFIG_NONE || is_last_hop(r)) {
+    if (r->decision.upstream_index == CONFIG_NONE || forward_is_last_hop(r)) {
         r->step = STEP_RESPOND - 1;
         return NEXT;
     }
@@ -370,6 +363,8 @@ static enum step_result step_record(struct request *r)
     stats_request_end(f->stats, r->series, r->status, r->reason, (uint64_t)duration_us);
     stats_request_bytes(f->stats, r->series, r->received_bytes, r->sent_bytes);
     stats_add(f->stats, STATS_REQUESTS, 1);
+    if (r->exposure.sheet != NULL)
+        exposure_end(r);
     if (request_config(r)->log.access != ACCESS_OFF)
         access_add(&f->access, r);
     return NEXT;

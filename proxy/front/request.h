@@ -15,6 +15,7 @@
 #include "base/reason.h"
 #include "front/binding.h"
 #include "front/client.h"
+#include "front/exposure.h"
 #include "http/codec.h"
 #include "http/h2.h"
 #include "http/trace.h"
@@ -63,6 +64,7 @@ struct request {
     struct slice endpoint;               /* label of the one that answered, in the arena; empty: none */
     struct message *request_trailers, *response_trailers; /* in the arena; NULL: none */
     struct slice request_id;
+    struct exposure exposure;
     struct pair *pairs;         /* want its answer, to compare it; NULL: none */
     struct script_call *script; /* in the arena; NULL: the route has none, or was not found yet */
     struct fetch *fetch;        /* what its hook waits for; set exactly while it waits */

@@ -23,7 +23,8 @@ struct transfer {
     struct list link;
     struct http_multi *multi;
     CURL *curl;
-    struct curl_slist *lines;
+    struct curl_slist *lines, *connect_to;
+    bool wants_certificate;
     void *token;
     struct text body, target;          /* copies: libcurl borrows */
     struct mono_time sent_at, head_at; /* 0: not yet */
@@ -156,20 +157,42 @@ static void set_version(struct transfer *t, bool is_clear_http2)
     curl_easy_setopt(t->curl, CURLOPT_FORBID_REUSE, is_once ? 1L : 0L);
 }
 
-static void set_connection(struct transfer *t, const struct http_multi_settings *settings)
+static void set_connection(struct transfer *t, const struct http_multi_settings *settings, int64_t timeout_ms)
 {
     CURL *curl = t->curl;
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)settings->timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : settings->timeout_ms));
     curl_easy_setopt(curl, CURLOPT_HTTP09_ALLOWED, 0L);
-    if (settings->ca_file != NULL)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, settings->ca_file);
-    if (settings->is_insecure) {
+}
+
+static void set_tls(struct transfer *t, const struct http_tls *tls)
+{
+    CURL *curl = t->curl;
+    if (tls->ca_file != NULL)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, tls->ca_file);
+    if (tls->cert_file != NULL)
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, tls->cert_file);
+    if (tls->key_file != NULL)
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, tls->key_file);
+    if (tls->is_insecure) {
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+    t->wants_certificate = tls->wants_certificate;
+    curl_easy_setopt(curl, CURLOPT_CERTINFO, tls->wants_certificate ? 1L : 0L);
+}
+
+/* "::host:port" stands for whatever host and port the URL names. */
+static void set_peer(struct transfer *t, const char *peer)
+{
+    struct text line = { 0 };
+    text_printf(&line, "::%s", peer);
+    t->connect_to = curl_slist_append(NULL, line.bytes);
+    CHECK(t->connect_to != NULL);
+    curl_easy_setopt(t->curl, CURLOPT_CONNECT_TO, t->connect_to);
+    text_fini(&line);
 }
 
 static void prepare(struct transfer *t, const struct http_send *send)
@@ -188,8 +211,13 @@ static void prepare(struct transfer *t, const struct http_send *send)
     curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(curl, CURLOPT_PREREQDATA, t);
     bool is_clear = slice_has_prefix(slice_from_cstr(send->url), SLICE("http:"));
-    set_version(t, is_clear && t->multi->settings.is_http2);
-    set_connection(t, &t->multi->settings);
+    const struct http_multi_settings *settings = &t->multi->settings;
+    const struct http_tls usual = { .ca_file = settings->ca_file, .is_insecure = settings->is_insecure };
+    set_version(t, is_clear && (settings->is_http2 || send->is_http2));
+    set_connection(t, settings, send->timeout_ms);
+    set_tls(t, send->tls != NULL ? send->tls : &usual);
+    if (send->connect_to != NULL)
+        set_peer(t, send->connect_to);
     set_method(t, send);
     add_lines(t, send);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, t->lines);
@@ -261,14 +289,32 @@ static void headers_tell(const struct transfer *t)
         t->multi->events.on_header(t->token, slice_from_cstr(h->name), slice_from_cstr(h->value));
 }
 
+/* "Expire date:Nov 25 19:12:43 2026 GMT" among the lines about the peer's own certificate, the first of the chain. */
+static struct wall_time certificate_end(const struct transfer *t)
+{
+    static const char name[] = "Expire date:";
+    struct curl_certinfo *chain = NULL;
+    if (!t->wants_certificate || curl_easy_getinfo(t->curl, CURLINFO_CERTINFO, &chain) != CURLE_OK || chain == NULL ||
+        chain->num_of_certs < 1)
+        return (struct wall_time){ 0 };
+    for (const struct curl_slist *line = chain->certinfo[0]; line != NULL; line = line->next) {
+        if (!slice_has_prefix(slice_from_cstr(line->data), SLICE(name)))
+            continue;
+        time_t at = curl_getdate(line->data + sizeof name - 1, NULL);
+        return (struct wall_time){ at > 0 ? (int64_t)at * 1000 : 0 };
+    }
+    return (struct wall_time){ 0 };
+}
+
 /* Takes the transfer off everything before it tells, so that on_done may start another. */
 static void transfer_finish(struct transfer *t, enum http_failure failure, const char *detail)
 {
     struct http_multi *m = t->multi;
     long status = 0;
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    int64_t total_us = t->sent_at.us != 0 ? mono_diff_us(clock_mono(), t->sent_at) : 0;
     int64_t latency_us = t->head_at.us != 0 ? mono_diff_us(t->head_at, t->sent_at) : 0;
-    struct http_end end = { failure, detail, (uint16_t)status, latency_us };
+    struct http_end end = { failure, detail, (uint16_t)status, latency_us, total_us, certificate_end(t) };
     curl_multi_remove_handle(m->curl, t->curl);
     list_remove(&t->link);
     m->live_count--;
@@ -276,6 +322,7 @@ static void transfer_finish(struct transfer *t, enum http_failure failure, const
         headers_tell(t);
     m->events.on_done(t->token, &end);
     curl_slist_free_all(t->lines);
+    curl_slist_free_all(t->connect_to);
     handle_give_back(m, t->curl);
     text_fini(&t->body);
     text_fini(&t->target);

@@ -1,6 +1,6 @@
 /* outbound/http_multi.h - many HTTP requests at a time on one thread: libcurl's multi interface behind callbacks.
  *
- * For `weir replay`: connections are kept and shared, HTTP/2 is spoken where TLS agrees on it (or in clear text when asked to),
+ * For `weir replay` and outbound/courier.h: connections are kept and shared, HTTP/2 is spoken where TLS agrees on it (or in clear text when asked to),
  * nothing is followed, decoded, cached or remembered, and no proxy of the environment is asked: what goes out is what was
  * given.
  *
@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/slice.h"
 
 struct http_multi;
@@ -32,9 +33,11 @@ enum http_failure {
 /* How it ended. Borrowed for the time of the call. */
 struct http_end {
     enum http_failure failure;
-    const char *detail; /* one line for people; "" without a failure */
-    uint16_t status;    /* 0: no head came */
-    int64_t latency_us; /* from the connection's being there to the final head; 0: no head came */
+    const char *detail;                /* one line for people; "" without a failure */
+    uint16_t status;                   /* 0: no head came */
+    int64_t latency_us;                /* from the connection's being there to the final head; 0: no head came */
+    int64_t total_us;                  /* the same to its end; 0: no connection was there */
+    struct wall_time certificate_ends; /* of the peer, when it was asked for; 0: there was none */
 };
 
 /* `token` is what http_multi_start was given. */
@@ -56,6 +59,13 @@ struct http_header {
     struct slice name, value;
 };
 
+/* How to speak TLS with one peer, in place of the settings'. NULL: as libcurl does by itself. */
+struct http_tls {
+    const char *ca_file, *cert_file, *key_file;
+    bool is_insecure;       /* its certificate is not looked at */
+    bool wants_certificate; /* http_end.certificate_ends */
+};
+
 /* Borrowed for the time of the call. The caller has seen to it that nothing in it ends a line. */
 struct http_send {
     const char *url; /* where to: scheme, host and port count */
@@ -63,6 +73,10 @@ struct http_send {
     const struct http_header *headers; /* the message's own, Host among them; Content-Length is added where it is due */
     size_t header_count;
     struct slice body;
+    int64_t timeout_ms;         /* for all of it; 0: the settings' */
+    const char *connect_to;     /* "host:port" to connect to, whatever the URL names; NULL: by the URL */
+    const struct http_tls *tls; /* NULL: by the settings */
+    bool is_http2;              /* like the settings' */
 };
 
 struct http_multi *http_multi_create(const struct http_multi_settings *settings, const struct http_events *events);

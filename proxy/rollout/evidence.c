@@ -31,7 +31,8 @@ static uint32_t ratio_count(const struct guardrail *g)
     return g->kind == GUARDRAIL_LATENCY_RATIO ? guardrail_slow_count(g) : 0;
 }
 
-static void comparison_init(struct comparison *c, const struct guardrail *g, enum eprocess_side side, double reserve)
+static void comparison_init(struct comparison_test *c, const struct guardrail *g, enum eprocess_side side,
+                            double reserve)
 {
     if (g->kind == GUARDRAIL_POINTS)
         eprocess_points_init(&c->points, g->margin, side, reserve);
@@ -39,7 +40,7 @@ static void comparison_init(struct comparison *c, const struct guardrail *g, enu
         eprocess_ratio_init(&c->ratios[i], margin_of(g), side, reserve);
 }
 
-static void comparison_refill(struct comparison *c, const struct guardrail *g)
+static void comparison_refill(struct comparison_test *c, const struct guardrail *g)
 {
     if (g->kind == GUARDRAIL_POINTS)
         eprocess_points_refill(&c->points);
@@ -248,7 +249,7 @@ void evidence_begin_generation(struct evidence *e, uint64_t generation, double s
 
 /* ---- counts ------------------------------------------------------------------------------------------------------------ */
 
-static void comparison_sum(struct comparison *c, const struct guardrail *g)
+static void comparison_sum(struct comparison_test *c, const struct guardrail *g)
 {
     double logs[EVIDENCE_QUANTILES];
     if (g->kind == GUARDRAIL_POINTS)
@@ -263,7 +264,7 @@ static void comparison_sum(struct comparison *c, const struct guardrail *g)
     c->log_e_most = fmax(c->log_e_most, c->log_e);
 }
 
-static void comparison_add(struct comparison *c, const struct guardrail *g, double share,
+static void comparison_add(struct comparison_test *c, const struct guardrail *g, double share,
                            const struct tally_counts *counts)
 {
     const uint64_t *canary = &counts->columns[TALLY_CANARY][g->column],

@@ -57,7 +57,7 @@
 #define EVIDENCE_SRM_ALPHA 0.001 /* probability that a split as it should be is ever called mismatched */
 
 /* One direction of one comparative guardrail. For several quantiles: the mean of their e-values, which is one. */
-struct comparison {
+struct comparison_test {
     struct eprocess_ratio ratios[EVIDENCE_QUANTILES]; /* RATIO, LATENCY_RATIO */
     struct eprocess_points points;                    /* POINTS */
     double log_e, log_e_most;                         /* ln E, and its greatest so far */
@@ -66,8 +66,8 @@ struct comparison {
 struct guardrail_state {
     struct window window;             /* of canary requests; SAMPLE: not used */
     struct window short_window;       /* BURN */
-    struct comparison worse;          /* for a breach */
-    struct comparison proof;          /* for "not worse" */
+    struct comparison_test worse;     /* for a breach */
+    struct comparison_test proof;     /* for "not worse" */
     uint64_t events[TALLY_ARM_COUNT]; /* that were compared; of the first column */
     uint64_t failures_in_a_row;       /* CONNECT_FAILURES; SAMPLE: bad samples */
     bool is_unknown;                  /* SAMPLE: the last answer could not be had */

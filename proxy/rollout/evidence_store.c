@@ -120,7 +120,7 @@ static void get_ratio(struct reader *in, struct eprocess_ratio *e)
 }
 
 /* Unused mixtures have no grid and no products: the same layout for every kind. */
-static void put_comparison(struct text *out, const struct comparison *c)
+static void put_comparison(struct text *out, const struct comparison_test *c)
 {
     for (uint32_t i = 0; i < EVIDENCE_QUANTILES; i++)
         put_ratio(out, &c->ratios[i]);
@@ -132,7 +132,7 @@ static void put_comparison(struct text *out, const struct comparison *c)
     put_real(out, c->log_e_most);
 }
 
-static void get_comparison(struct reader *in, struct comparison *c)
+static void get_comparison(struct reader *in, struct comparison_test *c)
 {
     for (uint32_t i = 0; i < EVIDENCE_QUANTILES; i++)
         get_ratio(in, &c->ratios[i]);

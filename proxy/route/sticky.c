@@ -99,10 +99,21 @@ static uint32_t pick_group(uint64_t user, const uint64_t *entry_hashes, const ui
     return picked;
 }
 
-/* Whether hash / 2^64 < share. */
-static bool is_below(uint64_t hash, uint32_t share_ppm)
+/* hash / 2^64 in millionths, rounded down: below a share exactly when the hash is. */
+static uint32_t ppm_of(uint64_t hash)
 {
-    return (uint64_t)((u128)hash * 1000000 >> 64) < share_ppm;
+    return (uint32_t)((u128)hash * 1000000 >> 64);
+}
+
+static uint32_t pair_ppm(uint64_t user, uint64_t stable_hash, uint64_t canary_hash)
+{
+    return ppm_of(hash_pair(user ^ KEY_OF_PAIR, hash_pair(stable_hash, canary_hash)));
+}
+
+struct sticky_place sticky_place(uint64_t salt, struct slice key, uint64_t stable_hash, uint64_t canary_hash)
+{
+    uint64_t user = hash_slice(KEY_OF_USER, salt, key);
+    return (struct sticky_place){ user, pair_ppm(user, stable_hash, canary_hash) };
 }
 
 uint32_t sticky_pick(uint64_t salt, struct slice key, const uint64_t *entry_hashes, const uint32_t *weights,
@@ -112,8 +123,8 @@ uint32_t sticky_pick(uint64_t salt, struct slice key, const uint64_t *entry_hash
     uint32_t picked = pick_group(user, entry_hashes, weights, entry_count, pair);
     if (!has_pair(pair) || picked != pair->stable)
         return picked;
-    uint64_t names = hash_pair(entry_hashes[pair->stable], entry_hashes[pair->canary]);
-    return is_below(hash_pair(user ^ KEY_OF_PAIR, names), pair->canary_ppm) ? pair->canary : pair->stable;
+    uint32_t ppm = pair_ppm(user, entry_hashes[pair->stable], entry_hashes[pair->canary]);
+    return ppm < pair->canary_ppm ? pair->canary : pair->stable;
 }
 
 uint64_t sticky_salt(struct slice route_name)
@@ -133,5 +144,5 @@ double sticky_unit(uint64_t salt, struct slice key)
 
 bool sticky_is_within(uint64_t salt, struct slice key, uint32_t share_ppm)
 {
-    return is_below(hash_slice(KEY_OF_SAMPLE, salt, key), share_ppm);
+    return ppm_of(hash_slice(KEY_OF_SAMPLE, salt, key)) < share_ppm;
 }

@@ -27,6 +27,13 @@ struct sticky_pair {
 uint32_t sticky_pick(uint64_t salt, struct slice key, const uint64_t *entry_hashes, const uint32_t *weights,
                      uint32_t entry_count, const struct sticky_pair *pair);
 
+/* Where a key stands in a pair: in its canary's part when ppm is below the canary's share. `user` is a hash of route and key. */
+struct sticky_place {
+    uint64_t user;
+    uint32_t ppm;
+};
+struct sticky_place sticky_place(uint64_t salt, struct slice key, uint64_t stable_hash, uint64_t canary_hash);
+
 /* The salt of a route and the hash of an upstream's name, stable for ever. */
 uint64_t sticky_salt(struct slice route_name);
 uint64_t sticky_entry_hash(struct slice upstream_name);

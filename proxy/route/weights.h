@@ -10,11 +10,14 @@
 #include "route/sticky.h"
 #include "route/table.h"
 
+struct tally_sheet;
+
 /* The weights of one route that differ from its file. */
 struct weights_override {
-    const uint32_t *weights; /* per split entry, or NULL: the file's */
-    struct sticky_pair pair; /* of a rollout, else none; looked at only beside weights */
-    bool is_withdrawn;       /* the rollout was rolled back: rules and scripts that name the canary lead to stable */
+    const uint32_t *weights;   /* per split entry, or NULL: the file's */
+    struct sticky_pair pair;   /* of a rollout, else none; looked at only beside weights */
+    bool is_withdrawn;         /* the rollout was rolled back: rules and scripts that name the canary lead to stable */
+    struct tally_sheet *sheet; /* stats/sheet.h: of a rollout; NULL: nobody judges this split */
 };
 
 /* Belongs to one route table: overrides is indexed like table->routes. Immutable once published. */
@@ -55,5 +58,11 @@ static inline const struct sticky_pair *weights_withdrawn_of(const struct weight
    (config/pair.h); where the split was changed since, the nearest weights are taken, and never nothing for something. */
 void weights_override_share(struct weights_override *out, struct arena *arena, const struct compiled_route *route,
                             uint32_t stable, uint32_t canary, uint32_t canary_ppm, bool is_withdrawn);
+
+/* What the requests that this split assigns are counted in, or NULL. */
+static inline struct tally_sheet *weights_sheet_of(const struct weights *w, const struct compiled_route *route)
+{
+    return w != NULL && w->overrides != NULL && route != NULL ? w->overrides[route->index].sheet : NULL;
+}
 
 #endif

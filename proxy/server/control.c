@@ -5,6 +5,7 @@
  * the workers do: they are read as they are at that moment. */
 #include "server/parts.h"
 
+#include "admin/auth.h"
 #include "base/log.h"
 #include "config.h"
 #include "front/tls_set.h"
@@ -43,7 +44,7 @@ static void get_shadows(void *arg, struct slice route, enum comparer_part part, 
     comparer_write(s->comparer, route, part, array);
 }
 
-static void get_metrics(void *arg, struct metrics_facts *out)
+static void get_metrics(void *arg, struct arena *arena, struct metrics_facts *out)
 {
     struct server *s = arg;
     *out = (struct metrics_facts){ .version = PACKAGE_VERSION };
@@ -64,6 +65,7 @@ static void get_metrics(void *arg, struct metrics_facts *out)
     const struct records *records = recorder_records(s->recorder);
     out->records.written_count = records_written_count(records);
     out->records.lost_count = records_lost_count(records);
+    rollouts_fill_metrics(&s->rollouts, arena, out);
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------------------ */
@@ -131,6 +133,61 @@ static void get_status(void *arg, struct arena *arena, struct process_status *ou
     out->restart_needed_count = server_restart_needed(s, arena, &out->restart_needed);
 }
 
+/* ---- rollouts ---------------------------------------------------------------------------------------------------------- */
+
+static void get_rollouts(void *arg, struct json *array)
+{
+    struct server *s = arg;
+    LIST_FOREACH_SAFE (link, &s->rollouts.items)
+        rollout_describe(LIST_ITEM(link, struct rollout, link), json_push_object(array));
+}
+
+static bool get_rollout(void *arg, struct slice name, struct json *object)
+{
+    struct server *s = arg;
+    struct rollout *r = rollouts_find(&s->rollouts, name);
+    if (r != NULL && object != NULL)
+        rollout_describe(r, object);
+    return r != NULL;
+}
+
+static bool get_rollout_owner(void *arg, struct slice route, struct slice *name)
+{
+    struct server *s = arg;
+    const struct rollout *r = rollouts_owner(&s->rollouts, route);
+    if (r != NULL)
+        *name = slice_from_cstr(r->name);
+    return r != NULL;
+}
+
+static enum rollout_reply do_rollout(void *arg, struct slice name, const char *action, const struct actor *actor,
+                                     struct slice reason, struct text *error)
+{
+    static const struct {
+        const char *action;
+        enum plan_event_kind kind;
+    } words[] = { { "start", PLAN_START },     { "pause", PLAN_PAUSE },     { "resume", PLAN_RESUME },
+                  { "approve", PLAN_APPROVE }, { "promote", PLAN_PROMOTE }, { "rollback", PLAN_ROLLBACK },
+                  { "abort", PLAN_ABORT } };
+    struct server *s = arg;
+    struct rollout *r = rollouts_find(&s->rollouts, name);
+    for (size_t i = 0; r != NULL && i < ARRAY_COUNT(words); i++) {
+        if (strcmp(words[i].action, action) != 0)
+            continue;
+        const struct rollout_word word = { words[i].kind, actor->who, slice_from_cstr(role_names[actor->role]),
+                                           reason };
+        switch (rollout_say(r, &word, error)) {
+        case ROLLOUT_DONE:
+            return ROLLOUT_REPLY_DONE;
+        case ROLLOUT_REFUSED:
+            return ROLLOUT_REPLY_REFUSED;
+        case ROLLOUT_NOT_STORED:
+            return ROLLOUT_REPLY_NOT_STORED;
+        }
+    }
+    return ROLLOUT_REPLY_UNKNOWN;
+}
+
 /* ---- changes ----------------------------------------------------------------------------------------------------------- */
 
 static const struct reload_outcome *do_reload(void *arg, struct slice source, struct slice by)
@@ -158,11 +215,9 @@ static bool do_set_weights(void *arg, const struct compiled_route *route, const 
     struct server *s = arg;
     if (!override_set_put(&s->overrides, route, weights, actor->who, reason, error))
         return false;
-    struct weights_set *set = weights_set_create(&s->publisher);
-    override_set_apply(&s->overrides, publisher_snapshot(&s->publisher), &set->arena, &set->weights);
-    publish_weights(&s->publisher, set);
+    server_publish_weights(s);
     log_info("weights: generation %llu in force, route %.*s %s by %.*s: %.*s",
-             (unsigned long long)set->weights.generation, SLICE_ARG(route->config->name),
+             (unsigned long long)publisher_weights(&s->publisher)->generation, SLICE_ARG(route->config->name),
              weights != NULL ? "set" : "given back to the file", SLICE_ARG(actor->who), SLICE_ARG(reason));
     struct event_row event = { .at = clock_wall(),
                                .kind = weights != NULL ? SLICE("split.set") : SLICE("split.reset"),
@@ -208,6 +263,10 @@ struct admin_control server_control(struct server *s)
         .restore = do_restore,
         .set_weights = do_set_weights,
         .publish_event = do_publish_event,
+        .rollouts = get_rollouts,
+        .rollout = get_rollout,
+        .rollout_owner = get_rollout_owner,
+        .rollout_act = do_rollout,
         .drain = do_drain,
         .when_settled = when_settled,
     };

@@ -13,7 +13,9 @@
 #include "server/access_writer.h"
 #include "server/master.h"
 #include "server/overrides.h"
+#include "server/monitors.h"
 #include "server/publisher.h"
+#include "server/rollouts.h"
 #include "server/sockets.h"
 #include "server/state_dir.h"
 #include "server/watch.h"
@@ -51,6 +53,9 @@ struct server {
     struct store *store;
     struct timer journal_timer; /* armed while something waits to be stored */
     struct override_set overrides;
+    struct courier *courier;
+    struct monitors *monitors;
+    struct rollouts rollouts;
     struct access_writer *access_writer;
     char *access_path; /* in use; NULL: standard output or off */
     struct publisher publisher;
@@ -120,6 +125,16 @@ void server_tell_applied(struct server *s);
 /* Opens the access log the configuration names, when it is another one than now. False with an error. */
 bool server_open_access_log(struct server *s, const struct config *config, struct err_list *errors) MUST_CHECK;
 void server_reopen_logs(struct server *s);
+
+/* ---- weights.c ----------------------------------------------------------------------------------------------------------- */
+
+/* Before the first snapshot is published, and after the workers have ended. */
+void server_rollouts_begin(struct server *s);
+void server_rollouts_end(struct server *s);
+/* The weights of this snapshot, for its publication: those set at run time, and those of rollouts over them. */
+struct weights_set *server_weights_create(struct server *s, const struct snapshot *snapshot);
+/* Those of the current snapshot anew. */
+void server_publish_weights(void *arg);
 
 /* ---- names.c ------------------------------------------------------------------------------------------------------------- */
 

@@ -71,8 +71,9 @@ struct weights_set *weights_set_create(struct publisher *p)
     return set;
 }
 
-static void weights_set_destroy(struct weights_set *set)
+static void weights_set_destroy(struct publisher *p, struct weights_set *set)
 {
+    p->on_weights_unused(p->arg, set->weights.generation);
     list_remove(&set->link);
     arena_reset(&set->arena);
     memory_free(set);
@@ -101,10 +102,10 @@ void publish_weights(struct publisher *p, struct weights_set *set)
 
 /* ---- freeing --------------------------------------------------------------------------------------------------------- */
 
-static void publication_destroy(struct publication *publication)
+static void publication_destroy(struct publisher *p, struct publication *publication)
 {
     LIST_FOREACH_SAFE (link, &publication->weights)
-        weights_set_destroy(LIST_ITEM(link, struct weights_set, link));
+        weights_set_destroy(p, LIST_ITEM(link, struct weights_set, link));
     list_remove(&publication->link);
     snapshot_destroy(publication->snapshot);
     memory_free(publication);
@@ -120,7 +121,7 @@ static void snapshot_unused(struct publisher *p, uint64_t generation)
         CHECK(publication != newest(p) && publication->unused_count < p->worker_count);
         if (++publication->unused_count == p->worker_count) {
             log_debug("reload: generation %llu is not used any more", (unsigned long long)generation);
-            publication_destroy(publication);
+            publication_destroy(p, publication);
         }
         return;
     }
@@ -145,7 +146,7 @@ static void weights_prune(struct publisher *p)
     LIST_FOREACH_SAFE (link, &publication->weights) {
         struct weights_set *set = LIST_ITEM(link, struct weights_set, link);
         if (set->weights.generation < oldest && set != newest_weights(publication))
-            weights_set_destroy(set);
+            weights_set_destroy(p, set);
     }
 }
 
@@ -153,7 +154,7 @@ void publisher_fini(struct publisher *p)
 {
     timer_stop(p->loop, &p->settled_timer);
     LIST_FOREACH_SAFE (link, &p->publications)
-        publication_destroy(LIST_ITEM(link, struct publication, link));
+        publication_destroy(p, LIST_ITEM(link, struct publication, link));
     LIST_FOREACH_SAFE (link, &p->waiters) {
         list_remove(link);
         memory_free(LIST_ITEM(link, struct waiter, link));

@@ -49,6 +49,8 @@ struct publisher {
     void (*on_not_accepting)(void *arg);
     /* The last worker has drained. */
     void (*on_drained)(void *arg);
+    /* No worker decides by the weights of that generation any more. Also while it ends. */
+    void (*on_weights_unused)(void *arg, uint64_t generation);
     void *arg;
 };
 

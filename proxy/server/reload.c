@@ -190,11 +190,13 @@ static void publish(struct server *s, struct snapshot *snapshot)
     server_compare_configure(s, snapshot);
     override_set_reconcile(&s->overrides, snapshot);
     server_journal_check(s);
-    struct weights_set *weights = weights_set_create(&s->publisher);
-    override_set_apply(&s->overrides, snapshot, &weights->arena, &weights->weights);
+    rollouts_configure(&s->rollouts, snapshot);
+    struct weights_set *weights = server_weights_create(s, snapshot);
     int *fds = fds_of_all(s, snapshot->config);
     publish_snapshot(&s->publisher, snapshot, weights, fds);
     server_watch_names(s);
+    monitors_configure(s->monitors, snapshot->config);
+    rollouts_begin(&s->rollouts);
     memory_free(fds);
     log_set_level(snapshot->config->log.level);
     shared_map_set_limit(s->shared, snapshot->config->limits.shared_memory_bytes);

@@ -69,9 +69,9 @@ static void publish_first(struct server *s, struct snapshot *snapshot)
     server_compare_configure(s, snapshot);
     override_set_reconcile(&s->overrides, snapshot);
     server_journal_check(s);
-    struct weights_set *weights = weights_set_create(&s->publisher);
-    override_set_apply(&s->overrides, snapshot, &weights->arena, &weights->weights);
-    publish_snapshot(&s->publisher, snapshot, weights, NULL);
+    rollouts_configure(&s->rollouts, snapshot);
+    publish_snapshot(&s->publisher, snapshot, server_weights_create(s, snapshot), NULL);
+    monitors_configure(s->monitors, snapshot->config);
     server_note_applied(s, SLICE("start"), SLICE("weir"));
     if (!is_known)
         server_store_version(s, text_slice(&diff));
@@ -250,11 +250,13 @@ bool server_start(struct server *s)
         return false;
     }
     override_set_init(&s->overrides, s->store);
+    server_rollouts_begin(s);
     publish_first(s, snapshot);
     server_signals_start(s);
     server_tickets_begin(s);
     workers_begin(s);
     server_watch_names(s);
+    rollouts_begin(&s->rollouts);
     s->state = PROCESS_SERVING;
     log_started(s);
     return true;
@@ -283,6 +285,7 @@ static void serving_end(struct server *s)
         admin_close(s->admin);
     override_set_fini(&s->overrides);
     publisher_fini(&s->publisher);
+    server_rollouts_end(s);
     limits_destroy(s->limits);
     watchdog_destroy(s->watchdog);
     shared_map_destroy(s->shared);

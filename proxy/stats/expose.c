@@ -126,6 +126,12 @@ void expose_i64(struct expose *e, const struct expose_label *labels, size_t labe
     text_printf(e->out, "%" PRId64 "\n", value);
 }
 
+void expose_real(struct expose *e, const struct expose_label *labels, size_t label_count, double value)
+{
+    begin_sample(e, "", labels, label_count, NULL);
+    text_printf(e->out, "%.6g\n", value);
+}
+
 void expose_seconds(struct expose *e, const struct expose_label *labels, size_t label_count, uint64_t value_us)
 {
     begin_sample(e, "", labels, label_count, NULL);

@@ -47,6 +47,8 @@ void expose_family(struct expose *e, enum expose_type type, const char *name, co
 /* One sample of the family begun last. */
 void expose_u64(struct expose *e, const struct expose_label *labels, size_t label_count, uint64_t value);
 void expose_i64(struct expose *e, const struct expose_label *labels, size_t label_count, int64_t value);
+/* Finite. */
+void expose_real(struct expose *e, const struct expose_label *labels, size_t label_count, double value);
 /* value_us / 1,000,000, exactly. */
 void expose_seconds(struct expose *e, const struct expose_label *labels, size_t label_count, uint64_t value_us);
 /* In seconds, at the bounds of octaves: 64 us, 128 us, ... 67.1 s, +Inf. Durations are whole microseconds rounded

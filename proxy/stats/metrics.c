@@ -2,7 +2,7 @@
  *
  * One function or table row per family. Ids start at 1 where the nameless entry 0 means nothing; series start at 0,
  * which counts what was never routed. */
-#include "stats/metrics.h"
+#include "stats/metrics_parts.h"
 
 #include "base/check.h"
 
@@ -454,6 +454,7 @@ void metrics_write(struct text *out, enum expose_format format, const struct sta
     write_shadow_verdicts(&e, stats);
     write_scripts(&e, stats);
     write_shared(&e, &facts->shared);
+    metrics_write_rollouts(&e, facts);
     write_config(&e, &facts->config);
     struct expose_label version = { "version", slice_from_cstr(facts->version) };
     expose_family(&e, EXPOSE_GAUGE, "weir_build_info", "Always 1; the version is a label");

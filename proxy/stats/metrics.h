@@ -7,6 +7,7 @@
 #ifndef STATS_METRICS_H
 #define STATS_METRICS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/clock.h"
@@ -45,8 +46,35 @@ struct metrics_shared {
     uint64_t entry_count, used_bytes, evicted_count;
 };
 
+struct metrics_guardrail {
+    struct slice name;
+    double evidence; /* 0..1 */
+    uint64_t breach_count;
+};
+
+struct metrics_rollout {
+    struct slice name;
+    double weight;  /* of the pair, 0..1 */
+    int64_t step;   /* from 1 */
+    unsigned state; /* index of rollout_states */
+    const struct metrics_guardrail *guardrails;
+    size_t guardrail_count;
+};
+
+struct metrics_monitor {
+    struct slice monitor, upstream;
+    bool is_known, is_good;
+    uint64_t good_count, bad_count;
+};
+
 struct metrics_facts {
     const char *version;
+    const struct metrics_rollout *rollouts;
+    size_t rollout_count;
+    const char *const *rollout_states;
+    unsigned rollout_state_count;
+    const struct metrics_monitor *monitors;
+    size_t monitor_count;
     const struct metrics_certificate *certificates;
     size_t certificate_count;
     struct metrics_records records;

@@ -268,8 +268,8 @@ Test(decide, weights_at_run_time_replace_those_of_the_file)
     fixture_route(&f, NULL, "/b", "v1=1 v2=0");
     fixture_build(&f);
     const uint32_t all_to_v2[] = { 0, 100 };
-    struct weights_override overrides[2] = { { all_to_v2, { UINT32_MAX, UINT32_MAX, 0 }, false },
-                                             { NULL, { UINT32_MAX, UINT32_MAX, 0 }, false } };
+    struct weights_override overrides[2] = { { .weights = all_to_v2, .pair = { UINT32_MAX, UINT32_MAX, 0 } },
+                                             { .pair = { UINT32_MAX, UINT32_MAX, 0 } } };
     const struct weights weights = { 42, 2, overrides };
     for (int i = 0; i < 20; i++) {
         struct decision d = fixture_decide(&f, request_make(&f, "GET h /a", ""), &weights);
@@ -293,7 +293,7 @@ Test(decide, a_rollout_step_moves_users_only_from_stable_to_canary)
     r->sticky.key = (struct key_config){ .kind = KEY_HEADER, .name = SLICE("u") };
     fixture_build(&f);
     const uint32_t step[] = { 30, 40, 30 };
-    struct weights_override override = { step, { 0, 2, 500000 }, false };
+    struct weights_override override = { .weights = step, .pair = { 0, 2, 500000 } };
     const struct weights weights = { 2, 1, &override };
     int moved = 0;
     for (int i = 0; i < 2000; i++) {
@@ -346,7 +346,7 @@ Test(decide, weights_that_change_while_a_script_waits_are_those_of_the_decision)
     fixture_build(&f);
     const struct route_request *request = request_make(&f, "GET h /", "");
     const uint32_t all_to_v2[] = { 0, 100 };
-    struct weights_override override = { all_to_v2, { UINT32_MAX, UINT32_MAX, 0 }, false };
+    struct weights_override override = { .weights = all_to_v2, .pair = { UINT32_MAX, UINT32_MAX, 0 } };
     const struct weights before = { 42, 1, NULL }, after = { 43, 1, &override };
     for (int i = 0; i < 20; i++) {
         struct decision d;

@@ -1,0 +1,85 @@
+/* admin/rollouts.c - rollouts: where they stand, and what people say to them.
+ *
+ * Words are recorded by the rollout itself, with the transition that they make, in one transaction (server/rollouts.h). Replies to
+ * words are held until every worker uses the weights that they led to. */
+#include "admin/dispatch.h"
+
+void api_rollouts(struct admin_call *call)
+{
+    struct json *root = json_create_object();
+    call->control->rollouts(call->control->arg, json_put_array(root, "rollouts"));
+    reply_json(call->reply, 200, root);
+}
+
+static void reply_rollout(struct admin_call *call)
+{
+    struct json *root = json_create_object();
+    if (call->control->rollout(call->control->arg, call->params[0], json_put_object(root, "rollout"))) {
+        reply_json(call->reply, 200, root);
+        return;
+    }
+    json_destroy(root);
+    reply_error(call->reply, 404, "no_rollout", "there is no rollout \"%.*s\"", SLICE_ARG(call->params[0]));
+}
+
+void api_rollout(struct admin_call *call)
+{
+    reply_rollout(call);
+}
+
+static void say(struct admin_call *call, const char *action)
+{
+    const struct admin_control *control = call->control;
+    struct text error = { 0 };
+    switch (control->rollout_act(control->arg, call->params[0], action, &call->actor, call->reason, &error)) {
+    case ROLLOUT_REPLY_DONE:
+        reply_rollout(call);
+        call->reply->is_held = true;
+        break;
+    case ROLLOUT_REPLY_REFUSED:
+        reply_error(call->reply, 409, "refused", "%s", error.bytes);
+        break;
+    case ROLLOUT_REPLY_NOT_STORED:
+        reply_error(call->reply, 503, "store_unavailable", "%s", error.bytes);
+        break;
+    case ROLLOUT_REPLY_UNKNOWN:
+        reply_rollout(call); /* a 404 */
+        break;
+    }
+    text_fini(&error);
+}
+
+void api_rollout_start(struct admin_call *call)
+{
+    say(call, "start");
+}
+
+void api_rollout_approve(struct admin_call *call)
+{
+    say(call, "approve");
+}
+
+void api_rollout_promote(struct admin_call *call)
+{
+    say(call, "promote");
+}
+
+void api_rollout_pause(struct admin_call *call)
+{
+    say(call, "pause");
+}
+
+void api_rollout_resume(struct admin_call *call)
+{
+    say(call, "resume");
+}
+
+void api_rollout_rollback(struct admin_call *call)
+{
+    say(call, "rollback");
+}
+
+void api_rollout_abort(struct admin_call *call)
+{
+    say(call, "abort");
+}

@@ -1,0 +1,268 @@
+/* server/monitors.c - synthetic requests straight to endpoints, on schedule, and whether the answers are as expected. */
+#include "server/monitors.h"
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#define MONITORS_MAGIC 0x4d4f4e49u
+#define HEADERS_MAX    32u
+#define FIRST_WAIT_MS  200 /* so that what starts together with us is there */
+
+/* A monitor and one of its upstreams. */
+struct probe {
+    struct list link;
+    struct monitors *owner;
+    char *monitor, *upstream; /* names, owned: status points to them */
+    const struct monitor_config *config;
+    const struct upstream_config *target;
+    struct monitor_status status;
+    struct timer timer;
+    uint64_t ticket;    /* of the check under way */
+    bool is_under_way;  /* a reload that changes nothing leaves it so */
+    size_t endpoint_at; /* the next to be asked */
+};
+
+struct monitors {
+    uint32_t magic;
+    struct loop *loop;
+    struct courier *courier;
+    void (*on_result)(void *arg, const struct monitor_status *status);
+    void *arg;
+    uint64_t ticket; /* of the newest check */
+    struct list probes;
+    size_t probe_count;
+};
+
+/* ---- a check ------------------------------------------------------------------------------------------------------------ */
+
+static void on_timer(void *arg);
+
+/* Answers of a probe that a reload took away find nobody. */
+static struct probe *probe_of_ticket(struct monitors *m, uint64_t ticket)
+{
+    LIST_FOREACH_SAFE (link, &m->probes) {
+        struct probe *p = LIST_ITEM(link, struct probe, link);
+        if (p->is_under_way && p->ticket == ticket)
+            return p;
+    }
+    return NULL;
+}
+
+static void note_good(struct monitor_status *s)
+{
+    if (s->is_known && !s->is_good)
+        log_info("monitor %.*s: upstream %.*s answers as expected again", SLICE_ARG(s->monitor),
+                 SLICE_ARG(s->upstream));
+    s->is_good = true;
+    s->failures_in_a_row = 0;
+    s->good_count++;
+}
+
+static void note_bad(struct monitor_status *s)
+{
+    if (!s->is_known || s->is_good)
+        log_warn("monitor %.*s: upstream %.*s: %s", SLICE_ARG(s->monitor), SLICE_ARG(s->upstream), s->complaint);
+    s->is_good = false;
+    s->failures_in_a_row++;
+    s->bad_count++;
+}
+
+static void on_answer(void *arg, uint64_t ticket, const struct courier_answer *answer)
+{
+    struct monitors *m = arg;
+    CHECK_MAGIC(m, MONITORS_MAGIC);
+    struct probe *p = probe_of_ticket(m, ticket);
+    if (p == NULL)
+        return;
+    struct monitor_status *s = &p->status;
+    p->is_under_way = false;
+    s->at = clock_wall();
+    s->latency_us = answer->latency_us;
+    if (monitor_complains(&p->config->expect, answer, s->at, s->complaint))
+        note_bad(s);
+    else
+        note_good(s);
+    s->is_known = true;
+    m->on_result(m->arg, s);
+}
+
+static size_t list_headers(const struct probe *p, struct slice host, struct http_header out[HEADERS_MAX])
+{
+    const struct monitor_request_config *request = &p->config->request;
+    size_t count = 0;
+    out[count++] = (struct http_header){ SLICE("Host"), host };
+    out[count++] = (struct http_header){ SLICE("x-weir-monitor"), p->config->name };
+    for (size_t i = 0; i < request->header_count && count < HEADERS_MAX; i++)
+        out[count++] = (struct http_header){ request->headers[i].name, request->headers[i].value };
+    return count;
+}
+
+/* Paths of a configuration are cut out of its arena: no NUL stands behind them. */
+static const char *path_of(struct text *copy, const struct pem_config *pem)
+{
+    if (pem->path.len == 0)
+        return NULL;
+    text_add(copy, pem->path);
+    return copy->bytes;
+}
+
+static bool send_to(struct probe *p, const struct endpoint_config *endpoint, const struct http_tls *tls)
+{
+    const struct upstream_tls_config *upstream_tls = &p->target->tls;
+    const struct monitor_request_config *request = &p->config->request;
+    struct slice named = upstream_tls->is_on && upstream_tls->sni.len > 0 ? upstream_tls->sni : endpoint->address_text;
+    struct http_header headers[HEADERS_MAX];
+    struct text url = { 0 }, peer = { 0 };
+    text_printf(&url, "%s://%.*s%.*s", upstream_tls->is_on ? "https" : "http", SLICE_ARG(named),
+                SLICE_ARG(request->path));
+    text_add(&peer, endpoint->address_text);
+    const struct courier_errand errand = {
+        .url = text_slice(&url),
+        .method = request->method,
+        .headers = headers,
+        .header_count = list_headers(p, request->host.len > 0 ? request->host : endpoint->address_text, headers),
+        .timeout_ms = p->config->timeout_ms,
+        .connect_to = peer.bytes,
+        .tls = tls,
+        .is_http2 = p->target->protocol == UPSTREAM_HTTP2,
+        .done = on_answer,
+        .arg = p->owner,
+        .ticket = p->ticket,
+    };
+    bool is_sent = courier_send(p->owner->courier, &errand);
+    text_fini(&url);
+    text_fini(&peer);
+    return is_sent;
+}
+
+static void check(struct probe *p)
+{
+    const struct upstream_tls_config *config = &p->target->tls;
+    struct text ca = { 0 }, cert = { 0 }, key = { 0 };
+    const struct http_tls tls = { .ca_file = path_of(&ca, &config->ca),
+                                  .cert_file = path_of(&cert, &config->own.cert),
+                                  .key_file = path_of(&key, &config->own.key),
+                                  .is_insecure = !config->is_verified,
+                                  .wants_certificate = p->config->expect.certificate_days > 0 };
+    const struct endpoint_config *endpoint = &p->target->endpoints[p->endpoint_at++ % p->target->endpoint_count];
+    p->ticket = ++p->owner->ticket;
+    p->is_under_way = true; /* false again: the courier is full, and the next check is due soon */
+    p->is_under_way = send_to(p, endpoint, config->is_on ? &tls : NULL);
+    text_fini(&ca);
+    text_fini(&cert);
+    text_fini(&key);
+}
+
+static void on_timer(void *arg)
+{
+    struct probe *p = arg;
+    CHECK_MAGIC(p->owner, MONITORS_MAGIC);
+    timer_start(p->owner->loop, &p->timer, p->config->every_ms);
+    if (!p->is_under_way)
+        check(p);
+}
+
+/* ---- configuration ------------------------------------------------------------------------------------------------------ */
+
+static char *name_copy(struct slice name)
+{
+    char *copy = memory_alloc(name.len + 1);
+    memcpy(copy, name.ptr, name.len);
+    copy[name.len] = '\0';
+    return copy;
+}
+
+static struct probe *probe_create(struct monitors *m, struct slice monitor, struct slice upstream)
+{
+    struct probe *p = memory_zalloc(sizeof *p);
+    p->owner = m;
+    p->monitor = name_copy(monitor);
+    p->upstream = name_copy(upstream);
+    p->status.monitor = slice_from_cstr(p->monitor);
+    p->status.upstream = slice_from_cstr(p->upstream);
+    timer_init(&p->timer, on_timer, p);
+    timer_start(m->loop, &p->timer, FIRST_WAIT_MS);
+    list_init(&p->link);
+    return p;
+}
+
+static void probe_destroy(struct probe *p)
+{
+    timer_stop(p->owner->loop, &p->timer);
+    list_remove(&p->link);
+    memory_free(p->monitor);
+    memory_free(p->upstream);
+    memory_free(p);
+}
+
+static struct probe *take_or_create(struct monitors *m, struct list *old, struct slice monitor, struct slice upstream)
+{
+    LIST_FOREACH_SAFE (link, old) {
+        struct probe *p = LIST_ITEM(link, struct probe, link);
+        if (slice_equal(p->status.monitor, monitor) && slice_equal(p->status.upstream, upstream)) {
+            list_remove(&p->link);
+            return p;
+        }
+    }
+    return probe_create(m, monitor, upstream);
+}
+
+void monitors_configure(struct monitors *m, const struct config *config)
+{
+    struct list old;
+    CHECK_MAGIC(m, MONITORS_MAGIC);
+    list_init(&old);
+    for (struct list *link; (link = list_pop(&m->probes)) != NULL;)
+        list_append(&old, link);
+    m->probe_count = 0;
+    for (size_t i = 0; i < config->monitor_count; i++) {
+        const struct monitor_config *monitor = &config->monitors[i];
+        for (size_t u = 0; u < monitor->upstreams.count; u++) {
+            struct probe *p = take_or_create(m, &old, monitor->name, monitor->upstreams.items[u]);
+            p->config = monitor;
+            p->target = &config->upstreams[monitor->upstream_indexes[u]];
+            list_append(&m->probes, &p->link);
+            m->probe_count++;
+        }
+    }
+    LIST_FOREACH_SAFE (link, &old)
+        probe_destroy(LIST_ITEM(link, struct probe, link));
+}
+
+size_t monitors_count(const struct monitors *m)
+{
+    return m->probe_count;
+}
+
+const struct monitor_status *monitors_at(const struct monitors *m, size_t index)
+{
+    struct list *link = m->probes.next;
+    for (; index > 0; index--)
+        link = link->next;
+    return &LIST_ITEM(link, struct probe, link)->status;
+}
+
+struct monitors *monitors_create(struct loop *loop, struct courier *courier,
+                                 void (*on_result)(void *arg, const struct monitor_status *status), void *arg)
+{
+    struct monitors *m = memory_zalloc(sizeof *m);
+    m->magic = MONITORS_MAGIC;
+    m->loop = loop;
+    m->courier = courier;
+    m->on_result = on_result;
+    m->arg = arg;
+    list_init(&m->probes);
+    return m;
+}
+
+void monitors_destroy(struct monitors *m)
+{
+    CHECK_MAGIC(m, MONITORS_MAGIC);
+    LIST_FOREACH_SAFE (link, &m->probes)
+        probe_destroy(LIST_ITEM(link, struct probe, link));
+    m->magic = 0;
+    memory_free(m);
+}

@@ -1,0 +1,54 @@
+/* server/monitors.h - synthetic requests straight to endpoints, on schedule, and whether the answers are as expected.
+ *
+ * One check a monitor and upstream under way at most; each goes to the next of the upstream's endpoints, past routes, splits
+ * and the workers' pools, so that a version is watched also while no traffic reaches it. Requests carry x-weir-monitor with
+ * the monitor's name; nothing of them counts as traffic.
+ *
+ * Owner and thread: main. What is known of a monitor and upstream survives reloads as long as both names do. */
+#ifndef SERVER_MONITORS_H
+#define SERVER_MONITORS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "config/model_rollout.h"
+#include "net/loop.h"
+#include "outbound/courier.h"
+
+#define MONITOR_COMPLAINT_BYTES 160u
+
+struct monitors;
+
+/* A monitor and one of its upstreams. */
+struct monitor_status {
+    struct slice monitor, upstream; /* of the configuration in force */
+    bool is_known;                  /* at least one answer came, or failed to */
+    bool is_good;                   /* the last one */
+    uint32_t failures_in_a_row;
+    uint64_t good_count, bad_count;          /* since the start */
+    int64_t latency_us;                      /* of the last answer; 0: none came */
+    struct wall_time at;                     /* of the last one */
+    char complaint[MONITOR_COMPLAINT_BYTES]; /* what was wrong with it; "" when good */
+};
+
+/* on_result(arg, ...): an answer was judged; borrowed for the call. */
+struct monitors *monitors_create(struct loop *loop, struct courier *courier,
+                                 void (*on_result)(void *arg, const struct monitor_status *status), void *arg);
+/* After the courier has stopped, or while none of its answers can come any more. */
+void monitors_destroy(struct monitors *m);
+
+/* What is watched from now on; the configuration outlives the next call. */
+void monitors_configure(struct monitors *m, const struct config *config);
+
+/* By monitor and upstream, in the order of the configuration. */
+size_t monitors_count(const struct monitors *m);
+const struct monitor_status *monitors_at(const struct monitors *m, size_t index);
+
+/* ---- pure ---------------------------------------------------------------------------------------------------------------- */
+
+/* What is wrong with an answer, for people; false and "" when it is as expected. */
+bool monitor_complains(const struct monitor_expect_config *expect, const struct courier_answer *answer,
+                       struct wall_time now, char out[MONITOR_COMPLAINT_BYTES]);
+
+#endif

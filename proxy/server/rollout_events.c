@@ -1,0 +1,145 @@
+/* server/rollout_events.c - one event through the plan, and its actions carried out in their order. */
+#include "server/rollouts.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "server/publisher.h"
+
+/* The ticket says which rollout, by its number; what is in force by now may be another weight than the one that was
+   ordered, and then its own event follows. */
+static void on_settled(void *arg, uint64_t ticket)
+{
+    struct rollouts *all = arg;
+    LIST_FOREACH_SAFE (link, &all->items) {
+        struct rollout *r = LIST_ITEM(link, struct rollout, link);
+        if (r->id != ticket)
+            continue;
+        struct plan_event event = { .kind = PLAN_WEIGHT_IN_FORCE, .weight_ppm = r->progress.weight_ppm };
+        if (r->progress.weight_ppm == 0 && r->breach.at.unix_ms != 0 && r->breach.zero_exposure_us < 0)
+            rollout_record_end_of_exposure(r);
+        struct plan_event tick = { .kind = PLAN_TICK };
+        rollout_event(r, &event, NULL, NULL);
+        rollout_event(r, &tick, NULL, NULL); /* what waited for it goes on */
+    }
+}
+
+void rollout_await_force(struct rollout *r)
+{
+    publisher_when_settled(r->all->publisher, on_settled, r->all, r->id);
+}
+
+static void order_weight(struct rollout *r, uint32_t weight_ppm)
+{
+    struct rollouts *all = r->all;
+    log_info("rollout %s: the canary %.*s gets %g %% of the pair", r->name, SLICE_ARG(r->config->canary),
+             weight_ppm / 1e4);
+    all->publish(all->arg);
+    rollout_await_force(r);
+}
+
+static bool is_breach(const struct plan_transition *t)
+{
+    return t->cause == CAUSE_BREACH && t->guardrail != PLAN_NO_GUARDRAIL;
+}
+
+static void log_transition(const struct rollout *r, const struct plan_transition *t)
+{
+    log_info("rollout %s: %s -> %s at step %d (%s by %.*s)", r->name, rollout_state_names[t->from],
+             rollout_state_names[t->to], t->step + 1, plan_cause_names[t->cause], SLICE_ARG(t->who));
+    if (t->is_stable_short)
+        log_error("rollout %s: stable %.*s may not be able to take the load that goes back to it", r->name,
+                  SLICE_ARG(r->config->stable));
+}
+
+/* False: it must be stored before anything else, and could not be. */
+static bool act(struct rollout *r, const struct plan_action *action, const struct rollout_word *word)
+{
+    const struct plan_transition *t = &action->transition;
+    switch (action->kind) {
+    case PLAN_DO_RECORD:
+        r->changed_at = clock_wall();
+        if (!rollout_record(r, t, word, action->must_hold) && action->must_hold)
+            return false;
+        log_transition(r, t);
+        break;
+    case PLAN_DO_WEIGHT:
+        order_weight(r, action->weight_ppm);
+        break;
+    case PLAN_DO_NOTIFY:
+        rollout_notify(r, t, word);
+        break;
+    case PLAN_DO_WEBHOOK:
+        rollout_ask_webhook(r, action->step);
+        break;
+    }
+    return true;
+}
+
+static void note_breaches(struct rollout *r, const struct plan_actions *actions)
+{
+    for (uint32_t i = 0; i < actions->count; i++)
+        if (actions->items[i].kind == PLAN_DO_RECORD && is_breach(&actions->items[i].transition)) {
+            rollout_note_breach(r, actions->items[i].transition.guardrail);
+            return;
+        }
+}
+
+/* Evidence belongs to a revision and a pair. */
+static bool must_forget(const struct plan_actions *actions)
+{
+    for (uint32_t i = 0; i < actions->count; i++) {
+        enum plan_cause cause = actions->items[i].transition.cause;
+        if (actions->items[i].kind == PLAN_DO_RECORD && (cause == CAUSE_NEW_REVISION || cause == CAUSE_NEW_PAIR))
+            return true;
+    }
+    return false;
+}
+
+static void tell_store(struct rollout *r, enum plan_event_kind kind)
+{
+    struct plan_event event = { .kind = kind };
+    if (r->progress.is_store_down == (kind == PLAN_STORE_FAILED))
+        return;
+    rollout_event(r, &event, NULL, NULL);
+}
+
+void rollout_try_save(struct rollout *r)
+{
+    tell_store(r, rollout_save(r) ? PLAN_STORE_WORKS : PLAN_STORE_FAILED);
+}
+
+enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, const struct rollout_word *word,
+                                  struct text *error)
+{
+    CHECK_MAGIC(r, ROLLOUT_MAGIC);
+    struct progress before = r->progress;
+    struct plan_actions actions;
+    event->mono = loop_now(r->all->loop);
+    event->wall = clock_wall();
+    event->is_stable_short = rollout_is_stable_short(r);
+    if (plan_next(r->config, &before, event, &r->progress, &actions) == PLAN_REFUSED) {
+        if (error != NULL)
+            text_add_cstr(error, actions.refusal);
+        return ROLLOUT_REFUSED;
+    }
+    note_breaches(r, &actions);
+    if (must_forget(&actions))
+        rollout_forget_evidence(r);
+    for (uint32_t i = 0; i < actions.count; i++)
+        if (!act(r, &actions.items[i], word)) {
+            r->progress = before;
+            tell_store(r, PLAN_STORE_FAILED);
+            if (error != NULL)
+                text_printf(error, "it could not be stored: %s", store_message(r->all->store));
+            return ROLLOUT_NOT_STORED;
+        }
+    if (actions.should_save)
+        rollout_try_save(r);
+    return ROLLOUT_DONE;
+}
+
+enum rollout_answer rollout_say(struct rollout *r, const struct rollout_word *word, struct text *error)
+{
+    struct plan_event event = { .kind = word->kind, .who = word->who };
+    return rollout_event(r, &event, word, error);
+}

@@ -1,0 +1,306 @@
+/* server/rollout_store.c - a rollout's transitions, progress and evidence: into the store, and back after a restart. */
+#include "server/rollouts.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "crypto/base64.h"
+#include "store/deed.h"
+
+/* ---- writing ------------------------------------------------------------------------------------------------------------ */
+
+/* {"progress": {...}, "saved_at": ms, "evidence": "base64"} */
+static void write_detail(const struct rollout *r, struct text *out)
+{
+    struct text progress = { 0 }, evidence = { 0 };
+    progress_write_detail(&r->progress, &progress);
+    evidence_save(&r->evidence, loop_now(r->all->loop), &evidence);
+    text_printf(out, "{\"progress\": %s, \"saved_at\": %lld, \"evidence\": \"", progress.bytes,
+                (long long)clock_wall().unix_ms);
+    base64_add(out, text_slice(&evidence));
+    text_add_cstr(out, "\"}");
+    text_fini(&progress);
+    text_fini(&evidence);
+}
+
+static struct rollout_row row_of(const struct rollout *r, struct slice detail)
+{
+    const struct progress *p = &r->progress;
+    return (struct rollout_row){ .name = slice_from_cstr(r->name),
+                                 .revision = slice_from_cstr(p->revision),
+                                 .state = slice_from_cstr(rollout_state_names[p->state]),
+                                 .step = p->step,
+                                 .weight_ppm = p->weight_ppm,
+                                 .hold_left_ms = p->left_ms,
+                                 .started_by = slice_from_cstr(p->started_by),
+                                 .started_at = p->started_at,
+                                 .changed_at = r->changed_at,
+                                 .detail = detail };
+}
+
+static void write_judgement(const struct rollout *r, uint32_t guardrail, struct json *object)
+{
+    const struct judgement *j = &r->judged.guardrails[guardrail];
+    json_put_cstr(object, "guardrail", r->specs.items[guardrail].name);
+    json_put_cstr(object, "reason", j->reason);
+    json_put_real(object, "progress", j->progress);
+    json_put_real(object, "evidence_log10", j->evidence_log10);
+    json_put_real(object, "bound_log10", j->bound_log10);
+    json_put_u64(object, "stable_requests", r->evidence.requests[TALLY_STABLE]);
+    json_put_u64(object, "canary_requests", r->evidence.requests[TALLY_CANARY]);
+}
+
+static void write_transition(const struct rollout *r, const struct plan_transition *t, struct text *out)
+{
+    struct json *detail = json_create_object();
+    json_put_cstr(detail, "from", rollout_state_names[t->from]);
+    json_put_cstr(detail, "to", rollout_state_names[t->to]);
+    json_put_i64(detail, "step", t->step);
+    json_put_u64(detail, "from_weight_ppm", t->from_weight_ppm);
+    json_put_u64(detail, "weight_ppm", t->weight_ppm);
+    json_put_string(detail, "revision", slice_from_cstr(r->progress.revision));
+    if (t->guardrail != PLAN_NO_GUARDRAIL)
+        write_judgement(r, t->guardrail, json_put_object(detail, "evidence"));
+    if (t->is_stable_short)
+        json_put_bool(detail, "stable_is_short", true);
+    json_write(detail, out);
+    json_destroy(detail);
+}
+
+/* ---- incidents ---------------------------------------------------------------------------------------------------------- */
+
+void rollout_breach_fini(struct rollout_breach *breach)
+{
+    memory_free(breach->guardrail);
+    memory_free(breach->reason);
+    memory_free(breach->evidence);
+    *breach = (struct rollout_breach){ .zero_exposure_us = -1 };
+}
+
+void rollout_note_breach(struct rollout *r, uint32_t guardrail)
+{
+    struct text evidence = { 0 };
+    struct json *object = json_create_object();
+    write_judgement(r, guardrail, object);
+    json_write(object, &evidence);
+    json_destroy(object);
+    rollout_breach_fini(&r->breach);
+    r->breach_counts[guardrail]++;
+    r->breach = (struct rollout_breach){ .at = clock_wall(),
+                                         .mono = clock_mono(),
+                                         .zero_exposure_us = -1,
+                                         .guardrail = memory_strdup(r->specs.items[guardrail].name),
+                                         .reason = memory_strdup(r->judged.guardrails[guardrail].reason),
+                                         .evidence = evidence.bytes };
+    log_warn("rollout %s: guardrail %s is breached: %s", r->name, r->breach.guardrail, r->breach.reason);
+}
+
+static void add_line(struct json *timeline, struct wall_time when, const char *what)
+{
+    char at[25];
+    struct json *line = json_push_object(timeline);
+    wall_format(when, at);
+    json_put_cstr(line, "at", at);
+    json_put_cstr(line, "what", what);
+}
+
+static void write_timeline(const struct rollout_breach *breach, struct text *out)
+{
+    struct json *timeline = json_create_array();
+    add_line(timeline, breach->at, "breach");
+    if (breach->zero_exposure_us >= 0)
+        add_line(timeline, (struct wall_time){ breach->at.unix_ms + breach->zero_exposure_us / 1000 },
+                 "no exposure in any worker");
+    json_write(timeline, out);
+    json_destroy(timeline);
+}
+
+/* The texts are the caller's to free. */
+static struct incident incident_of(const struct rollout *r, struct text *id, struct text *timeline)
+{
+    const struct rollout_breach *breach = &r->breach;
+    text_printf(id, "%s-%lld", r->name, (long long)breach->at.unix_ms);
+    write_timeline(breach, timeline);
+    return (struct incident){ .id = text_slice(id),
+                              .rollout = slice_from_cstr(r->name),
+                              .revision = slice_from_cstr(r->progress.revision),
+                              .guardrail = slice_from_cstr(breach->guardrail),
+                              .cause = slice_from_cstr(breach->reason),
+                              .detected_at = breach->at,
+                              .detect_ms = -1,
+                              .zero_exposure_ms = breach->zero_exposure_us >= 0 ? breach->zero_exposure_us / 1000 : -1,
+                              .evidence = slice_from_cstr(breach->evidence),
+                              .timeline = text_slice(timeline) };
+}
+
+void rollout_record_end_of_exposure(struct rollout *r)
+{
+    struct text id = { 0 }, timeline = { 0 };
+    r->breach.zero_exposure_us = mono_diff_us(clock_mono(), r->breach.mono);
+    log_info("rollout %s: no worker sends anybody to the canary any more, %lld ms after the breach", r->name,
+             (long long)(r->breach.zero_exposure_us / 1000));
+    struct incident incident = incident_of(r, &id, &timeline);
+    struct deed deed = { .audit = { .at = clock_wall(),
+                                    .who = SLICE("weir"),
+                                    .role = SLICE("admin"),
+                                    .action = SLICE("rollout.unexposed"),
+                                    .target = slice_from_cstr(r->name),
+                                    .reason = SLICE("weight 0 is in force in every worker") },
+                         .incident = &incident };
+    deed_keep(r->all->store, &deed);
+    text_fini(&id);
+    text_fini(&timeline);
+}
+
+/* ---- deeds -------------------------------------------------------------------------------------------------------------- */
+
+/* Why, for the audit log: a person's reason, or what the plan saw. */
+static struct slice reason_of(const struct rollout *r, const struct plan_transition *t, const struct rollout_word *word)
+{
+    if (word != NULL && word->reason.len > 0)
+        return word->reason;
+    if (t->guardrail != PLAN_NO_GUARDRAIL)
+        return slice_from_cstr(r->judged.guardrails[t->guardrail].reason);
+    return slice_from_cstr(plan_cause_names[t->cause]);
+}
+
+static bool write_deed(struct store *store, struct deed *deed, bool must_hold)
+{
+    return must_hold ? deed_write(store, deed) : deed_keep(store, deed);
+}
+
+bool rollout_record(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word, bool must_hold)
+{
+    struct text stored = { 0 }, detail = { 0 }, action = { 0 }, id = { 0 }, timeline = { 0 };
+    struct slice name = slice_from_cstr(r->name), revision = slice_from_cstr(r->progress.revision);
+    write_detail(r, &stored);
+    write_transition(r, t, &detail);
+    text_printf(&action, "rollout.%s", plan_cause_names[t->cause]);
+    struct rollout_row row = row_of(r, text_slice(&stored));
+    struct transition_row transition = { .rollout = name,
+                                         .revision = revision,
+                                         .at = r->changed_at,
+                                         .from_state = slice_from_cstr(rollout_state_names[t->from]),
+                                         .to_state = slice_from_cstr(rollout_state_names[t->to]),
+                                         .step = t->step,
+                                         .weight_ppm = t->weight_ppm,
+                                         .who = t->who,
+                                         .reason = reason_of(r, t, word),
+                                         .detail = text_slice(&detail) };
+    struct approval_row approval = { .rollout = name,
+                                     .revision = revision,
+                                     .step = t->step,
+                                     .who = t->who,
+                                     .at = r->changed_at,
+                                     .reason = transition.reason };
+    bool is_breach = t->cause == CAUSE_BREACH && t->guardrail != PLAN_NO_GUARDRAIL;
+    struct incident incident = { 0 };
+    if (is_breach)
+        incident = incident_of(r, &id, &timeline);
+    struct deed deed = { .audit = { .at = r->changed_at,
+                                    .who = t->who,
+                                    .role = word != NULL ? word->role : SLICE("admin"),
+                                    .action = text_slice(&action),
+                                    .target = name,
+                                    .reason = transition.reason,
+                                    .detail = text_slice(&detail) },
+                         .rollout = &row,
+                         .transition = &transition,
+                         .approval = word != NULL && word->kind == PLAN_APPROVE ? &approval : NULL,
+                         .incident = is_breach ? &incident : NULL };
+    bool is_written = write_deed(r->all->store, &deed, must_hold);
+    if (!is_written)
+        log_error("rollout %s: it could not be stored: %s", r->name, store_message(r->all->store));
+    text_fini(&stored);
+    text_fini(&detail);
+    text_fini(&action);
+    text_fini(&id);
+    text_fini(&timeline);
+    return is_written;
+}
+
+bool rollout_save(struct rollout *r)
+{
+    struct text stored = { 0 };
+    write_detail(r, &stored);
+    struct rollout_row row = row_of(r, text_slice(&stored));
+    bool is_saved = rollouts_save_progress(r->all->store, &row);
+    text_fini(&stored);
+    return is_saved;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+
+static bool read_evidence(struct rollout *r, const struct json *detail, struct arena *arena)
+{
+    struct slice text, bytes;
+    int64_t saved_at = 0;
+    json_as_i64(json_get(detail, "saved_at"), &saved_at);
+    int64_t down_ms = clock_wall().unix_ms - saved_at;
+    return json_as_string(json_get(detail, "evidence"), &text) && base64_read(arena, text, &bytes) &&
+           evidence_load(&r->evidence, bytes, loop_now(r->all->loop), (down_ms > 0 ? down_ms : 0) * 1000);
+}
+
+static bool read_progress(struct progress *p, const struct rollout_row *row, const struct json *detail)
+{
+    struct text inner = { 0 };
+    json_write(json_get(detail, "progress"), &inner);
+    bool is_good = rollout_state_read(row->state, &p->state) && progress_read_detail(text_slice(&inner), p) &&
+                   row->revision.len < sizeof p->revision && person_copy(p->started_by, row->started_by);
+    text_fini(&inner);
+    if (!is_good)
+        return false;
+    memcpy(p->revision, row->revision.ptr, row->revision.len);
+    p->revision[row->revision.len] = '\0';
+    p->step = (int32_t)row->step;
+    p->weight_ppm = row->weight_ppm;
+    p->left_ms = row->hold_left_ms;
+    p->started_at = row->started_at;
+    return true;
+}
+
+/* Of the gate that it stands at: those of earlier ones are kept for people alone. */
+static void read_approvals(struct progress *p, const struct rollout_stored *stored)
+{
+    p->approval_count = 0;
+    if (p->state != ROLLOUT_AWAITING_APPROVAL && p->paused_from != ROLLOUT_AWAITING_APPROVAL)
+        return;
+    for (size_t i = 0; i < stored->approval_count && p->approval_count < APPROVALS_MAX; i++)
+        if (stored->approvals[i].step == p->step &&
+            person_copy(p->approvals[p->approval_count], stored->approvals[i].who))
+            p->approval_count++;
+}
+
+static void restore(struct rollout *r, const struct rollout_stored *stored, struct arena *arena)
+{
+    struct text problem = { 0 };
+    struct json *detail = json_parse(stored->row.detail, &problem);
+    struct progress p = r->progress;
+    if (detail == NULL || json_get(detail, "progress") == NULL || !read_progress(&p, &stored->row, detail)) {
+        log_error("rollout %s: what was stored of it cannot be read; it is pending, and its canary gets nothing",
+                  r->name);
+    } else {
+        read_approvals(&p, stored);
+        plan_restore(&p, loop_now(r->all->loop));
+        r->progress = p;
+        r->changed_at = stored->row.changed_at;
+        bool has_evidence = read_evidence(r, detail, arena);
+        log_info("rollout %s: goes on as %s, the canary with %g %%%s", r->name, rollout_state_names[p.state],
+                 p.weight_ppm / 1e4, has_evidence ? "" : "; its evidence begins anew");
+    }
+    json_destroy(detail);
+    text_fini(&problem);
+}
+
+void rollout_load(struct rollout *r)
+{
+    struct arena arena;
+    struct rollout_stored *stored;
+    size_t count;
+    arena_init(&arena, NULL, 0);
+    if (rollouts_load_all(r->all->store, &arena, &stored, &count))
+        for (size_t i = 0; i < count; i++)
+            if (slice_equal(stored[i].row.name, slice_from_cstr(r->name)))
+                restore(r, &stored[i], &arena);
+    arena_reset(&arena);
+}

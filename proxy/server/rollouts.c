@@ -1,0 +1,287 @@
+/* server/rollouts.c - all rollouts: over reloads, in the weights, and by the clock. */
+#include "server/rollouts.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "server/publisher.h"
+
+#define LOOK_EVERY_MS 100
+#define IDLE_EVERY_MS 1000 /* while nothing is exposed */
+
+static void on_timer(void *arg);
+
+void rollouts_init(struct rollouts *all)
+{
+    list_init(&all->items);
+    list_init(&all->ending);
+    timer_init(&all->timer, on_timer, all);
+}
+
+struct rollout *rollouts_find(struct rollouts *all, struct slice name)
+{
+    LIST_FOREACH_SAFE (link, &all->items) {
+        struct rollout *r = LIST_ITEM(link, struct rollout, link);
+        if (slice_equal(slice_from_cstr(r->name), name))
+            return r;
+    }
+    return NULL;
+}
+
+const struct rollout *rollouts_owner(struct rollouts *all, struct slice route)
+{
+    LIST_FOREACH_SAFE (link, &all->items) {
+        struct rollout *r = LIST_ITEM(link, struct rollout, link);
+        if (slice_equal(r->config->route, route))
+            return r;
+    }
+    return NULL;
+}
+
+/* ---- one of them ------------------------------------------------------------------------------------------------------- */
+
+static bool is_sticky(const struct rollout *r)
+{
+    return route_has(r->route, ROUTE_IS_STICKY);
+}
+
+static void feed_begin(struct rollout *r)
+{
+    r->feed = memory_zalloc(sizeof *r->feed);
+    evidence_init(&r->evidence, r->specs.items, r->specs.count, is_sticky(r));
+    feed_init(r->feed, &r->evidence, is_sticky(r), r->all->worker_count);
+}
+
+/* Workers may still count in its sheets, which nobody reads any more. */
+static void feed_let_go(struct rollout *r)
+{
+    struct evidence_feed *feed = TAKE(&r->feed);
+    feed->evidence = NULL;
+    list_append(&r->all->ending, &feed->link);
+    evidence_fini(&r->evidence);
+}
+
+void rollout_forget_evidence(struct rollout *r)
+{
+    feed_let_go(r);
+    feed_begin(r);
+    r->judged = (struct judge_result){ 0 };
+    r->judged_requests = 0;
+    memset(r->samplers, 0, sizeof r->samplers);
+}
+
+static struct rollout *rollout_create(struct rollouts *all, const struct rollout_config *config)
+{
+    struct rollout *r = memory_zalloc(sizeof *r);
+    r->magic = ROLLOUT_MAGIC;
+    r->all = all;
+    r->id = ++all->newest_id;
+    r->name = memory_alloc(config->name.len + 1);
+    memcpy(r->name, config->name.ptr, config->name.len);
+    r->name[config->name.len] = '\0';
+    r->breach.zero_exposure_us = -1;
+    list_init(&r->link);
+    return r;
+}
+
+static void rollout_destroy(struct rollout *r)
+{
+    CHECK_MAGIC(r, ROLLOUT_MAGIC);
+    feed_let_go(r);
+    guardrail_specs_fini(&r->specs);
+    list_remove(&r->link);
+    rollout_breach_fini(&r->breach);
+    memory_free(r->name);
+    r->magic = 0;
+    memory_free(r);
+}
+
+/* ---- configuration ------------------------------------------------------------------------------------------------------ */
+
+static void take_config(struct rollout *r, const struct snapshot *snapshot, const struct rollout_config *config)
+{
+    struct guardrail_specs old = r->specs;
+    r->config = config;
+    r->route = &snapshot->table->routes[config->route_index];
+    guardrail_specs_init(&r->specs, snapshot->config, config);
+    evidence_use_guardrails(&r->evidence, r->specs.items, r->specs.count);
+    guardrail_specs_fini(&old);
+    if (is_sticky(r) != r->feed->is_sticky)
+        rollout_forget_evidence(r);
+}
+
+static void begin_config(struct rollout *r, const struct snapshot *snapshot, const struct rollout_config *config)
+{
+    r->config = config;
+    r->route = &snapshot->table->routes[config->route_index];
+    guardrail_specs_init(&r->specs, snapshot->config, config);
+    feed_begin(r);
+    progress_init(&r->progress, config);
+    rollout_load(r);
+}
+
+void rollouts_configure(struct rollouts *all, const struct snapshot *snapshot)
+{
+    const struct config *config = snapshot->config;
+    struct list old;
+    list_init(&old);
+    for (struct list *link; (link = list_pop(&all->items)) != NULL;)
+        list_append(&old, link);
+    for (size_t i = 0; i < config->rollout_count; i++) {
+        struct rollout *r = NULL;
+        LIST_FOREACH_SAFE (link, &old)
+            if (slice_equal(slice_from_cstr(LIST_ITEM(link, struct rollout, link)->name), config->rollouts[i].name))
+                r = LIST_ITEM(link, struct rollout, link);
+        if (r != NULL) {
+            list_remove(&r->link);
+            take_config(r, snapshot, &config->rollouts[i]);
+        } else {
+            r = rollout_create(all, &config->rollouts[i]);
+            begin_config(r, snapshot, &config->rollouts[i]);
+        }
+        list_append(&all->items, &r->link);
+    }
+    LIST_FOREACH_SAFE (link, &old)
+        rollout_destroy(LIST_ITEM(link, struct rollout, link));
+}
+
+/* ---- weights ------------------------------------------------------------------------------------------------------------ */
+
+/* Who is over has nothing to be judged any more. */
+static bool is_watched(const struct rollout *r)
+{
+    return rollout_state_is_active(r->progress.state) || r->progress.state == ROLLOUT_PAUSED;
+}
+
+static void sheet_fill(const struct rollout *r, struct tally_sheet *sheet)
+{
+    sheet->stable_entry = r->config->stable_entry;
+    sheet->canary_entry = r->config->canary_entry;
+    for (size_t i = 0; i < r->config->error_count; i++)
+        for (unsigned status = r->config->errors[i].from; status <= r->config->errors[i].to; status++)
+            sheet_add_status(sheet, (uint16_t)status);
+    for (uint32_t i = 0; i < r->specs.event_count; i++)
+        sheet_add_event(sheet, r->specs.events[i]);
+}
+
+static void apply(struct rollout *r, struct arena *arena, struct weights *weights)
+{
+    struct weights_override *override = &weights->overrides[r->route->index];
+    uint32_t ppm = r->progress.weight_ppm;
+    weights_override_share(override, arena, r->route, r->config->stable_entry, r->config->canary_entry, ppm,
+                           plan_withdraws(&r->progress));
+    if (!is_watched(r))
+        return;
+    override->sheet = feed_publish(r->feed, weights->generation, ppm / 1e6);
+    sheet_fill(r, override->sheet);
+}
+
+static void overrides_alloc(const struct snapshot *snapshot, struct arena *arena, struct weights *weights)
+{
+    weights->route_count = snapshot->table->route_count;
+    weights->overrides = arena_zalloc_array(arena, weights->route_count, sizeof *weights->overrides);
+    for (uint32_t i = 0; i < weights->route_count; i++)
+        weights->overrides[i].pair = (struct sticky_pair){ UINT32_MAX, UINT32_MAX, 0 };
+}
+
+void rollouts_apply(struct rollouts *all, const struct snapshot *snapshot, struct arena *arena, struct weights *weights)
+{
+    if (list_is_empty(&all->items))
+        return;
+    if (weights->overrides == NULL)
+        overrides_alloc(snapshot, arena, weights);
+    LIST_FOREACH_SAFE (link, &all->items)
+        apply(LIST_ITEM(link, struct rollout, link), arena, weights);
+}
+
+void rollouts_on_weights_unused(struct rollouts *all, uint64_t generation)
+{
+    LIST_FOREACH_SAFE (link, &all->items)
+        feed_retire(LIST_ITEM(link, struct rollout, link)->feed, generation);
+    LIST_FOREACH_SAFE (link, &all->ending)
+        feed_retire(LIST_ITEM(link, struct evidence_feed, link), generation);
+}
+
+/* ---- by the clock -------------------------------------------------------------------------------------------------------- */
+
+static void feed_destroy(struct evidence_feed *feed)
+{
+    list_remove(&feed->link);
+    feed_fini(feed);
+    memory_free(feed);
+}
+
+static void look_at_ending(struct rollouts *all, struct mono_time now)
+{
+    LIST_FOREACH_SAFE (link, &all->ending) {
+        struct evidence_feed *feed = LIST_ITEM(link, struct evidence_feed, link);
+        feed_collect(feed, now);
+        if (feed_is_over(feed))
+            feed_destroy(feed);
+    }
+}
+
+static void verdict_of(struct rollout *r, struct plan_verdict *out)
+{
+    *out = (struct plan_verdict){ .is_not_worse = r->judged.is_not_worse };
+    for (uint32_t i = 0; i < r->judged.count; i++) {
+        enum judge_verdict verdict = r->judged.guardrails[i].verdict;
+        out->breached |= (uint32_t)(verdict == JUDGE_BREACH) << i;
+        out->unknown |= (uint32_t)(verdict == JUDGE_UNKNOWN) << i;
+        out->held |= (uint32_t)(verdict == JUDGE_INSUFFICIENT || verdict == JUDGE_VOID) << i;
+    }
+    uint64_t requests = r->evidence.requests[TALLY_CANARY];
+    out->canary_requests = requests - r->judged_requests;
+    r->judged_requests = requests;
+}
+
+/* Thresholds of latency reach the workers with weights of their own. */
+static void look(struct rollout *r, struct mono_time now)
+{
+    struct plan_event event = { .kind = PLAN_VERDICT };
+    feed_collect(r->feed, now);
+    if (!is_watched(r))
+        return;
+    rollout_sample(r, now);
+    judge(&r->evidence, now, &r->judged);
+    verdict_of(r, &event.verdict);
+    rollout_event(r, &event, NULL, NULL);
+    if (evidence_learn_thresholds(&r->evidence, now))
+        r->all->publish(r->all->arg);
+}
+
+static void on_timer(void *arg)
+{
+    struct rollouts *all = arg;
+    struct mono_time now = loop_now(all->loop);
+    bool is_any_watched = false;
+    LIST_FOREACH_SAFE (link, &all->items) {
+        struct rollout *r = LIST_ITEM(link, struct rollout, link);
+        struct plan_event tick = { .kind = PLAN_TICK };
+        look(r, now);
+        rollout_event(r, &tick, NULL, NULL);
+        if (r->progress.is_store_down)
+            rollout_try_save(r);
+        is_any_watched |= is_watched(r) || r->progress.state == ROLLOUT_ROLLING_BACK;
+    }
+    look_at_ending(all, now);
+    if (!list_is_empty(&all->items) || !list_is_empty(&all->ending))
+        timer_start(all->loop, &all->timer, is_any_watched ? LOOK_EVERY_MS : IDLE_EVERY_MS);
+}
+
+void rollouts_begin(struct rollouts *all)
+{
+    LIST_FOREACH_SAFE (link, &all->items)
+        rollout_await_force(LIST_ITEM(link, struct rollout, link));
+    if (!list_is_empty(&all->items) || !list_is_empty(&all->ending))
+        timer_start(all->loop, &all->timer, 0);
+}
+
+void rollouts_fini(struct rollouts *all)
+{
+    timer_stop(all->loop, &all->timer);
+    LIST_FOREACH_SAFE (link, &all->items)
+        rollout_destroy(LIST_ITEM(link, struct rollout, link));
+    LIST_FOREACH_SAFE (link, &all->ending)
+        feed_destroy(LIST_ITEM(link, struct evidence_feed, link));
+}

@@ -1,0 +1,155 @@
+/* server/rollouts.h - clock and hands of the rollouts: what rollout/ decides is carried out here.
+ *
+ *   workers' counts --> evidence_feed --> evidence --> judge --> verdict --+
+ *   timer ----------------------------------------------------- tick -----+--> plan_next --> RECORD   store/deed.h
+ *   admin API --------------------------------------- a person's word -----+              --> WEIGHT   publisher
+ *   webhooks, settled weights ----------------------------------------------+              --> NOTIFY, WEBHOOK  courier
+ *
+ * Ten times a second everything that is exposed is looked at: from the request that makes the evidence enough to weight 0 in
+ * every worker it takes that tenth and a turn of each worker's loop.
+ *
+ * Owner and thread: main; all calls are made there. A rollout is found again by its name over reloads, and over restarts in
+ * the store. */
+#ifndef SERVER_ROLLOUTS_H
+#define SERVER_ROLLOUTS_H
+
+#include "base/list.h"
+#include "json/json.h"
+#include "net/timer.h"
+#include "outbound/courier.h"
+#include "rollout/judge.h"
+#include "rollout/plan.h"
+#include "route/snapshot.h"
+#include "route/weights.h"
+#include "server/evidence_feed.h"
+#include "server/guardrail_specs.h"
+#include "server/monitors.h"
+#include "store/store.h"
+
+struct publisher;
+struct stats;
+
+#define ROLLOUT_MAGIC 0x524f4c4cu
+
+/* What is measured elsewhere than in the tallies, for one guardrail. */
+struct rollout_sampler {
+    struct mono_time asked_at; /* PROMETHEUS: the last query; SHADOW_MISMATCH: where the window began */
+    bool is_asked;
+    uint64_t different, compared; /* SHADOW_MISMATCH: totals at the window's beginning */
+};
+
+/* What an incident tells, as far as it is known. */
+struct rollout_breach {
+    struct wall_time at; /* 0: there was none since the start of the process */
+    struct mono_time mono;
+    int64_t zero_exposure_us;            /* it took until no worker used the old weights; -1: not yet */
+    char *guardrail, *reason, *evidence; /* owned; evidence is JSON */
+};
+
+struct rollout {
+    uint32_t magic;
+    struct list link;
+    char *name;
+    uint64_t id; /* never used again: tickets carry it */
+    struct rollouts *all;
+    const struct rollout_config *config; /* of the current snapshot */
+    const struct compiled_route *route;
+    struct progress progress;
+    struct guardrail_specs specs;
+    struct evidence evidence;
+    struct evidence_feed *feed;
+    struct judge_result judged;
+    struct rollout_sampler samplers[GUARDRAILS_MAX];
+    uint64_t judged_requests; /* of the canary, that a verdict has told of */
+    uint64_t breach_counts[GUARDRAILS_MAX];
+    struct mono_time sampled_at;  /* by the second */
+    struct wall_time changed_at;  /* of the last transition */
+    struct rollout_breach breach; /* the last one */
+};
+
+struct rollouts {
+    struct loop *loop;
+    struct publisher *publisher; /* all borrowed */
+    struct store *store;
+    struct stats *stats;
+    struct courier *courier;
+    struct monitors *monitors;
+    uint32_t worker_count;
+    struct list items;  /* struct rollout, in the order of the configuration */
+    struct list ending; /* struct evidence_feed: of rollouts that are gone, until they are over */
+    uint64_t newest_id;
+    struct timer timer;
+    void (*publish)(void *arg); /* weights of the current snapshot, anew */
+    void *arg;
+};
+
+void rollouts_init(struct rollouts *all);
+/* After the workers have ended. */
+void rollouts_fini(struct rollouts *all);
+
+/* A snapshot is about to be published: its rollouts take over from those of the one before, or from the store. */
+void rollouts_configure(struct rollouts *all, const struct snapshot *snapshot);
+/* Weights are about to be published for that snapshot: those that rollouts own, over what was set there. */
+void rollouts_apply(struct rollouts *all, const struct snapshot *snapshot, struct arena *arena,
+                    struct weights *weights);
+/* They were published: what changed with the configuration is acted upon from now on. */
+void rollouts_begin(struct rollouts *all);
+/* No worker decides by the weights of that generation any more. */
+void rollouts_on_weights_unused(struct rollouts *all, uint64_t generation);
+/* A monitor's check of an upstream ended. */
+void rollouts_on_monitor(struct rollouts *all, const struct monitor_status *status);
+
+struct rollout *rollouts_find(struct rollouts *all, struct slice name);
+/* The rollout that owns weights of this route; NULL: none does. */
+const struct rollout *rollouts_owner(struct rollouts *all, struct slice route);
+
+/* A person's word. */
+struct rollout_word {
+    enum plan_event_kind kind; /* START .. ABORT */
+    struct slice who, role, reason;
+};
+
+enum rollout_answer { ROLLOUT_DONE, ROLLOUT_REFUSED, ROLLOUT_NOT_STORED };
+/* Else than DONE with a sentence; nothing has changed then. */
+enum rollout_answer rollout_say(struct rollout *r, const struct rollout_word *word, struct text *error);
+
+/* Where it stands, as the admin API shows it. */
+void rollout_describe(const struct rollout *r, struct json *object);
+
+struct metrics_facts;
+/* Rollouts and monitors; into the arena. */
+void rollouts_fill_metrics(struct rollouts *all, struct arena *arena, struct metrics_facts *facts);
+
+/* ---- for the files of rollouts alone ------------------------------------------------------------------------------------ */
+
+/* rollout_events.c: one event through the plan, and what follows. `word` NULL: nobody's. */
+enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, const struct rollout_word *word,
+                                  struct text *error);
+void rollout_forget_evidence(struct rollout *r);
+/* Tells the plan when every worker uses what was published last. */
+void rollout_await_force(struct rollout *r);
+
+/* rollout_store.c */
+bool rollout_record(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word,
+                    bool must_hold);
+bool rollout_save(struct rollout *r);
+/* Saves, and tells the plan when the store fails, or works again. */
+void rollout_try_save(struct rollout *r);
+/* Progress and evidence from the store; as new where there is nothing. */
+void rollout_load(struct rollout *r);
+/* The judge calls for a way back, by this guardrail: what is known at this moment. */
+void rollout_note_breach(struct rollout *r, uint32_t guardrail);
+/* No worker uses weights of before the breach any more. */
+void rollout_record_end_of_exposure(struct rollout *r);
+void rollout_breach_fini(struct rollout_breach *breach);
+
+/* rollout_samples.c: what guardrails watch elsewhere, about once a second. */
+void rollout_sample(struct rollout *r, struct mono_time now);
+/* Whether stable could not take the pair's requests now. */
+bool rollout_is_stable_short(const struct rollout *r);
+
+/* rollout_tell.c: those under `notify`, and the gate of a step. */
+void rollout_notify(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word);
+void rollout_ask_webhook(struct rollout *r, uint32_t step);
+
+#endif

@@ -1,0 +1,54 @@
+/* server/weights.c - the weights in force: those set at run time, and those of rollouts over them. */
+#include "server/parts.h"
+
+static void on_weights_unused(void *arg, uint64_t generation)
+{
+    struct server *s = arg;
+    rollouts_on_weights_unused(&s->rollouts, generation);
+}
+
+static void on_monitor(void *arg, const struct monitor_status *status)
+{
+    struct server *s = arg;
+    rollouts_on_monitor(&s->rollouts, status);
+}
+
+void server_rollouts_begin(struct server *s)
+{
+    s->courier = courier_start(s->loop);
+    s->monitors = monitors_create(s->loop, s->courier, on_monitor, s);
+    s->rollouts = (struct rollouts){ .loop = s->loop,
+                                     .publisher = &s->publisher,
+                                     .store = s->store,
+                                     .stats = s->stats,
+                                     .courier = s->courier,
+                                     .monitors = s->monitors,
+                                     .worker_count = s->worker_count,
+                                     .publish = server_publish_weights,
+                                     .arg = s };
+    rollouts_init(&s->rollouts);
+    s->publisher.on_weights_unused = on_weights_unused;
+}
+
+void server_rollouts_end(struct server *s)
+{
+    if (s->courier == NULL)
+        return;
+    courier_stop(s->courier);
+    monitors_destroy(s->monitors);
+    rollouts_fini(&s->rollouts);
+}
+
+struct weights_set *server_weights_create(struct server *s, const struct snapshot *snapshot)
+{
+    struct weights_set *set = weights_set_create(&s->publisher);
+    override_set_apply(&s->overrides, snapshot, &set->arena, &set->weights);
+    rollouts_apply(&s->rollouts, snapshot, &set->arena, &set->weights);
+    return set;
+}
+
+void server_publish_weights(void *arg)
+{
+    struct server *s = arg;
+    publish_weights(&s->publisher, server_weights_create(s, publisher_snapshot(&s->publisher)));
+}

@@ -1,0 +1,76 @@
+/* stats/metrics_rollout.c - metrics of rollouts and of what watches them. */
+#include "stats/metrics_parts.h"
+
+static void write_rollout_gauges(struct expose *e, const struct metrics_facts *facts)
+{
+    expose_family(e, EXPOSE_GAUGE, "weir_rollout_weight_ratio", "The canary's share of its pair, 0 to 1");
+    for (size_t i = 0; i < facts->rollout_count; i++) {
+        struct expose_label label = { "rollout", facts->rollouts[i].name };
+        expose_real(e, &label, 1, facts->rollouts[i].weight);
+    }
+    expose_family(e, EXPOSE_GAUGE, "weir_rollout_step", "The step of a rollout, from 1; 0 before the first");
+    for (size_t i = 0; i < facts->rollout_count; i++) {
+        struct expose_label label = { "rollout", facts->rollouts[i].name };
+        expose_i64(e, &label, 1, facts->rollouts[i].step);
+    }
+}
+
+static void write_rollout_states(struct expose *e, const struct metrics_facts *facts)
+{
+    expose_family(e, EXPOSE_GAUGE, "weir_rollout_state", "1 for the state that a rollout is in, 0 for all others");
+    for (size_t i = 0; i < facts->rollout_count; i++)
+        for (unsigned s = 0; s < facts->rollout_state_count; s++) {
+            struct expose_label labels[] = { { "rollout", facts->rollouts[i].name },
+                                             { "state", slice_from_cstr(facts->rollout_states[s]) } };
+            expose_u64(e, labels, 2, facts->rollouts[i].state == s);
+        }
+}
+
+static void write_guardrails(struct expose *e, const struct metrics_facts *facts)
+{
+    expose_family(e, EXPOSE_GAUGE, "weir_guardrail_evidence",
+                  "How far a guardrail is from a breach: 0 nothing speaks for one, 1 it is breached");
+    for (size_t i = 0; i < facts->rollout_count; i++)
+        for (size_t g = 0; g < facts->rollouts[i].guardrail_count; g++) {
+            struct expose_label labels[] = { { "rollout", facts->rollouts[i].name },
+                                             { "guardrail", facts->rollouts[i].guardrails[g].name } };
+            expose_real(e, labels, 2, facts->rollouts[i].guardrails[g].evidence);
+        }
+    expose_family(e, EXPOSE_COUNTER, "weir_guardrail_breaches_total",
+                  "Releases that a guardrail has stopped since the process began");
+    for (size_t i = 0; i < facts->rollout_count; i++)
+        for (size_t g = 0; g < facts->rollouts[i].guardrail_count; g++) {
+            struct expose_label labels[] = { { "rollout", facts->rollouts[i].name },
+                                             { "guardrail", facts->rollouts[i].guardrails[g].name } };
+            expose_u64(e, labels, 2, facts->rollouts[i].guardrails[g].breach_count);
+        }
+}
+
+static void write_monitors(struct expose *e, const struct metrics_facts *facts)
+{
+    expose_family(e, EXPOSE_GAUGE, "weir_monitor_up", "1 when the last answer of a monitor was as expected, else 0");
+    for (size_t i = 0; i < facts->monitor_count; i++) {
+        const struct metrics_monitor *m = &facts->monitors[i];
+        struct expose_label labels[] = { { "monitor", m->monitor }, { "upstream", m->upstream } };
+        if (m->is_known)
+            expose_u64(e, labels, 2, m->is_good);
+    }
+    expose_family(e, EXPOSE_COUNTER, "weir_monitor_checks_total", "Checks of monitors by result");
+    for (size_t i = 0; i < facts->monitor_count; i++) {
+        const struct metrics_monitor *m = &facts->monitors[i];
+        struct expose_label labels[] = { { "monitor", m->monitor },
+                                         { "upstream", m->upstream },
+                                         { "result", SLICE("ok") } };
+        expose_u64(e, labels, 3, m->good_count);
+        labels[2].value = SLICE("failed");
+        expose_u64(e, labels, 3, m->bad_count);
+    }
+}
+
+void metrics_write_rollouts(struct expose *e, const struct metrics_facts *facts)
+{
+    write_rollout_gauges(e, facts);
+    write_rollout_states(e, facts);
+    write_guardrails(e, facts);
+    write_monitors(e, facts);
+}
