@@ -186,9 +186,6 @@ void api_check_options(lua_State *L, int table, const char *const *names);
 struct json;
 void api_push_json(lua_State *L, const struct json *value);
 
-/* A method or field by name, for __index: object and name are arguments, methods and fields upvalues. */
-int api_index(lua_State *L);
-
 /* The value of a header, its lines joined by ", ", or nil (RFC 9110 5.3). */
 void api_push_header(lua_State *L, const struct message *m, struct slice name);
 /* Arguments 2 and 3 of a set_header method: a name and a value, or nil to remove it. */
