@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define COURIER_MAGIC   0x434f5552u
-#define CONNECTIONS_MAX 64u
+#define CONNECTIONS_MAX 24u
 #define WAIT_MS         60000 /* the eventfd ends it sooner */
 #define HEADERS_MAX     32u
 

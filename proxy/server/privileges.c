@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 /* What the process has open when nobody is connected; tests/e2e/test_admin.py compares it with a running one. */
-/* Standard streams, database and lock, logs, admin sockets, the loops of the main thread and the comparer with their pipes. */
-#define FDS_OF_PROCESS 22u
+/* Standard streams, database and lock, logs, admin sockets, the loops of the main thread and the comparer with their pipes,
+   the courier's eventfds. What the courier connects to comes out of what is kept. */
+#define FDS_OF_PROCESS 25u
 #define FDS_OF_WORKER  4u /* epoll, a pipe and an eventfd; and one socket of each listener, which is counted apart */
 #define FDS_OF_CLIENT  2u /* itself, and the connection that its request is forwarded on */
 /* Kept for operators, reloads, name look-ups and probes: as much where there is plenty, else half of what there is. */

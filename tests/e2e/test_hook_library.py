@@ -16,6 +16,8 @@ from harness import WEIR, Origin, Proxy, reply, wait_for
 from harness.certificates import openssl
 from harness.proxy import ROOT
 
+pytestmark = pytest.mark.once  # of one thread each: the threads of hooks are in the other files
+
 LIBRARY = os.path.join(ROOT, "scripts", "hooks")
 HOOKS = sorted(name[:-4] for name in os.listdir(LIBRARY) if not name.endswith("_test.lua"))
 SECRET = "a secret of the test: thirty-two bytes"

@@ -8,6 +8,8 @@ import pytest
 
 from harness import WEIR
 
+pytestmark = pytest.mark.once  # of one thread each: the threads of hooks are in the other files
+
 HOOK = """local M = {}
 
 function M.on_request(req)
