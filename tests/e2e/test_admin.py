@@ -704,12 +704,12 @@ def run_with_files(proxy, files):
 @pytest.mark.parametrize(
     "files, limits, wanted",
     [
-        (300, {"connections": 5000}, "warn  start: RLIMIT_NOFILE is 300, which allows about 113 clients at once; "
-                                     "limits.connections is 5000: raise it to 10073"),
-        (100, {}, "warn  start: RLIMIT_NOFILE is 100, which allows about 18 clients at once: raise it to 585 or more"),
-        (33, {}, "warn  start: RLIMIT_NOFILE is 33, which allows about 1 client at once: raise it to 585 or more"),
-        (100, {"connections": 10}, "info  start: RLIMIT_NOFILE is 100, which allows about 18 clients at once"),
-        (2000, {}, "info  start: RLIMIT_NOFILE is 2000, which allows about 963 clients at once"),
+        (300, {"connections": 5000}, "warn  start: RLIMIT_NOFILE is 300, which allows about 112 clients at once; "
+                                     "limits.connections is 5000: raise it to 10076"),
+        (100, {}, "warn  start: RLIMIT_NOFILE is 100, which allows about 17 clients at once: raise it to 588 or more"),
+        (36, {}, "warn  start: RLIMIT_NOFILE is 36, which allows about 1 client at once: raise it to 588 or more"),
+        (100, {"connections": 10}, "info  start: RLIMIT_NOFILE is 100, which allows about 17 clients at once"),
+        (2000, {}, "info  start: RLIMIT_NOFILE is 2000, which allows about 962 clients at once"),
     ],
 )
 def test_the_limit_of_open_files_is_named_when_it_is_too_low(origin, files, limits, wanted):
@@ -728,11 +728,11 @@ def test_the_limit_of_open_files_is_named_when_it_is_too_low(origin, files, limi
 
 def test_a_limit_of_open_files_that_serves_nobody_is_an_error(origin):
     proxy = Proxy(origin)
-    process = run_with_files(proxy, 26)
+    process = run_with_files(proxy, 29)
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == 1
-    assert "RLIMIT_NOFILE is 26, but with 1 worker the process alone opens 27 files: no client could be served" in errors
-    assert "raise it to 585 or more with LimitNOFILE= or ulimit -Hn" in errors
+    assert "RLIMIT_NOFILE is 29, but with 1 worker the process alone opens 30 files: no client could be served" in errors
+    assert "raise it to 588 or more with LimitNOFILE= or ulimit -Hn" in errors
     proxy.directory.cleanup()
 
 
