@@ -55,6 +55,14 @@ static const struct reload_outcome *do_reload(void *arg, struct slice source, st
     return &outcome;
 }
 
+static bool get_rollout_owner(void *arg, struct slice route, struct slice *name)
+{
+    (void)arg;
+    (void)route;
+    (void)name;
+    return false;
+}
+
 static bool do_set_weights(void *arg, const struct compiled_route *route, const uint32_t *set,
                            const struct actor *actor, struct slice reason, struct text *error)
 {
@@ -110,6 +118,7 @@ static void session_fixture_init(void)
                                      .overrides = get_overrides,
                                      .reload = do_reload,
                                      .set_weights = do_set_weights,
+                                     .rollout_owner = get_rollout_owner,
                                      .when_settled = when_settled };
     struct admin_options options = {
         .loop = loop, .control = &control, .socket_path = path[0], .config = &snapshot->config->admin
