@@ -98,7 +98,7 @@ static const struct setting guardrail_rows[] = {
     { CHOICE("metric", struct guardrail_config, metric, enum watch_metric, metric_words),
       .doc = "Watches what the proxy sees of the canary itself." },
     { TEXT("event", struct guardrail_config, event), .format = &format_name,
-      .doc = "Watches a business event, per request: from answers' `x-weir-event`, or by `POST /api/v1/outcomes`." },
+      .doc = "Watches a business event, per request: answers name them in `x-weir-event`, which no client gets." },
     { TEXT("prometheus", struct guardrail_config, prometheus), .format = &format_query,
       .doc = "Watches what a query of PromQL yields: one number." },
     { TEXT("slo", struct guardrail_config, slo), PLACE(struct guardrail_config, slo_place), .format = &format_name,

@@ -1,7 +1,7 @@
 /* rollout/plan.h - what a rollout does next: one event in, its new progress and a list of actions out. Pure.
  *
  * No clock, no store, no network: time comes with each event, and what is to be done is told to the driver
- * (server/driver.c), which carries the actions out in their order. Thread: main.
+ * (server/rollout_events.c), which carries the actions out in their order. Thread: main.
  *
  * How the driver uses it. It sends a tick about once a second and a verdict after each look of the judge. For each event it
  * calls plan_next on a copy of the progress and carries out the actions:

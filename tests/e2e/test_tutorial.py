@@ -7,7 +7,12 @@ import pytest
 
 from harness.proxy import ROOT, WEIR, free_port
 
-HEADINGS = {"## Five minutes with it\n": 7, "## Dark-launch a rewrite\n": 4, "## Cookbook of hooks\n": 3}  # and how many steps there are
+HEADINGS = {  # and how many steps there are
+    "## Five minutes with it\n": 7,
+    "## Release with a safety net\n": 5,
+    "## Dark-launch a rewrite\n": 4,
+    "## Cookbook of hooks\n": 3,
+}
 MARK = "=== end of step ==="
 
 
