@@ -13,7 +13,7 @@ _weir_ctl() { # WORDS AFTER "ctl"
     '') echo "status routes upstreams rollouts rollout split shadow reload config audit events incidents export import hygiene drain $common" ;;
     config) echo "versions diff restore $common" ;;
     shadow) echo "diffs $common" ;;
-    rollout) echo "start pause resume approve promote rollback abort wait --reason --for $common" ;;
+    rollout) echo "plan start pause resume approve promote rollback abort wait --reason --for $common" ;;
     split) echo "--reset --reason $common" ;;
     audit) echo "--verify --offline $common" ;;
     events) echo "--follow $common" ;;

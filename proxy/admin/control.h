@@ -109,6 +109,8 @@ struct admin_control {
     /* An object for each rollout; or one, false: there is none of that name (object may be NULL). */
     void (*rollouts)(void *arg, struct json *array);
     bool (*rollout)(void *arg, struct slice name, struct json *object);
+    /* What it would do if it were started now. */
+    bool (*rollout_plan)(void *arg, struct slice name, struct json *object);
     /* The rollout that owns weights of the route. */
     bool (*rollout_owner)(void *arg, struct slice route, struct slice *name);
     /* A person's word: "start", "approve", "promote", "pause", "resume", "rollback", "abort". With a sentence in `error` unless

@@ -62,6 +62,7 @@ void api_shadow(struct admin_call *call); /* shadow.c */
 void api_shadow_diffs(struct admin_call *call);
 void api_rollouts(struct admin_call *call); /* rollouts.c */
 void api_rollout(struct admin_call *call);
+void api_rollout_plan(struct admin_call *call);
 void api_rollout_start(struct admin_call *call);
 void api_rollout_approve(struct admin_call *call);
 void api_rollout_promote(struct admin_call *call);

@@ -35,6 +35,8 @@ const struct endpoint_row endpoint_rows[] = {
     GET("/api/v1/rollouts", ACCESS_ROLE, api_rollouts,
         "every rollout: state, step, weight, and what each guardrail has seen so far"),
     GET("/api/v1/rollouts/{name}", ACCESS_ROLE, api_rollout, "one rollout"),
+    GET("/api/v1/rollouts/{name}/plan", ACCESS_ROLE, api_rollout_plan,
+        "what it would do if it were started now, and how soon its guardrails would notice what, at today's traffic"),
     WRITE("POST", "/api/v1/rollouts/{name}/start", ROLE_OPERATOR, api_rollout_start, "begins with the first step",
           "200"),
     WRITE("POST", "/api/v1/rollouts/{name}/approve", ROLE_APPROVER, api_rollout_approve,

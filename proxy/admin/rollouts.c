@@ -11,15 +11,29 @@ void api_rollouts(struct admin_call *call)
     reply_json(call->reply, 200, root);
 }
 
-static void reply_rollout(struct admin_call *call)
+/* Takes over root. */
+static void reply_found(struct admin_call *call, struct json *root, bool is_found)
 {
-    struct json *root = json_create_object();
-    if (call->control->rollout(call->control->arg, call->params[0], json_put_object(root, "rollout"))) {
+    if (is_found) {
         reply_json(call->reply, 200, root);
         return;
     }
     json_destroy(root);
     reply_error(call->reply, 404, "no_rollout", "there is no rollout \"%.*s\"", SLICE_ARG(call->params[0]));
+}
+
+static void reply_rollout(struct admin_call *call)
+{
+    const struct admin_control *control = call->control;
+    struct json *root = json_create_object();
+    reply_found(call, root, control->rollout(control->arg, call->params[0], json_put_object(root, "rollout")));
+}
+
+void api_rollout_plan(struct admin_call *call)
+{
+    const struct admin_control *control = call->control;
+    struct json *root = json_create_object();
+    reply_found(call, root, control->rollout_plan(control->arg, call->params[0], json_put_object(root, "plan")));
 }
 
 void api_rollout(struct admin_call *call)

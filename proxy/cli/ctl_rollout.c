@@ -196,10 +196,10 @@ static void add_path(const struct call *call, const char *action, struct text *p
         text_printf(path, "/%s", action);
 }
 
-static enum command_status show(struct call *call, ctl_print_fn *print)
+static enum command_status show(struct call *call, const char *part, ctl_print_fn *print)
 {
     struct text path = { 0 };
-    add_path(call, NULL, &path);
+    add_path(call, part, &path);
     struct ctl_request request = { .method = "GET", .path = path.bytes };
     enum command_status status = ctl_show(call, &request, print);
     text_fini(&path);
@@ -249,7 +249,7 @@ static enum command_status wait_for(struct call *call)
     values->is_json = false;
     values->timeout_ms = 0;
     for (;;) {
-        enum command_status asked = show(call, note_state);
+        enum command_status asked = show(call, NULL, note_state);
         if (asked != COMMAND_OK)
             return asked;
         if (strcmp(values->state, values->wanted_state) == 0)
@@ -263,8 +263,68 @@ static enum command_status wait_for(struct call *call)
         usleep(POLL_MS * 1000);
     }
     values->is_json = is_json;
-    enum command_status shown = show(call, print_rollout);
+    enum command_status shown = show(call, NULL, print_rollout);
     return shown != COMMAND_OK ? shown : status;
+}
+
+/* ---- a dry run ---------------------------------------------------------------------------------------------------------- */
+
+/* "error_rate_ratio: 2 times as much in 12.0s, 5 times in 3.1s". */
+static void add_notices(struct call *call, const struct json *notices, struct text *out)
+{
+    const char *last = "";
+    for (size_t i = 0; i < json_count(notices); i++) {
+        const struct json *notice = json_at(notices, i);
+        const char *name = ctl_text(call, notice, "guardrail");
+        bool is_first = strcmp(name, last) != 0;
+        double seconds;
+        if (is_first)
+            text_printf(out, "%s        %s: ", i > 0 ? "\n" : "", name);
+        else
+            text_add_cstr(out, ", ");
+        if (ctl_flag(notice, "is_all_bad"))
+            text_add_cstr(out, "all bad");
+        else
+            text_printf(out, "%g times%s", real_of(notice, "times"), is_first ? " what is allowed or usual" : "");
+        if (json_as_real(json_get(notice, "seconds"), &seconds))
+            text_printf(out, " in %s", time_text(call, (int64_t)(seconds * 1000)));
+        else
+            text_add_cstr(out, " never");
+        last = name;
+    }
+    text_add_cstr(out, json_count(notices) > 0 ? "\n" : "");
+}
+
+static void add_planned_step(struct call *call, const struct json *step, struct text *out)
+{
+    const char *earliest = ctl_text(call, step, "earliest"), *waits_for = ctl_text(call, step, "waits_for");
+    text_printf(out, "  %s  ", earliest[0] != '\0' ? earliest : "never");
+    if (json_get(step, "weight") == NULL)
+        text_add_cstr(out, ctl_text(call, step, "kind"));
+    else
+        text_printf(out, "%g%% for %s%s", 100 * real_of(step, "weight"), time_text(call, ctl_integer(step, "lasts_ms")),
+                    ctl_flag(step, "is_slowed_by_requests") ? ", by its min_requests" : "");
+    if (waits_for[0] != '\0')
+        text_printf(out, ", after waiting for: %s", waits_for);
+    text_add_char(out, '\n');
+    add_notices(call, json_get(step, "notices"), out);
+}
+
+static enum ctl_verdict print_plan(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    const struct json *plan = json_get(answer, "plan"), *steps = json_get(plan, "steps");
+    const struct json *traffic = json_get(plan, "traffic");
+    const char *ends_at = ctl_text(call, plan, "ends_at");
+    if (json_kind(steps) != JSON_KIND_ARRAY)
+        return CTL_UNKNOWN;
+    terminal_add(out, coloured, PAINT_BOLD, slice_from_cstr(ctl_text(call, plan, "name")));
+    text_printf(out, ", were it started now, at %.1f requests/s of which %.2f%% fail (the last %s)\n",
+                real_of(traffic, "requests_per_s"), 100 * real_of(traffic, "error_rate"),
+                time_text(call, (int64_t)(1000 * real_of(traffic, "measured_s"))));
+    for (size_t i = 0; i < json_count(steps); i++)
+        add_planned_step(call, json_at(steps, i), out);
+    text_printf(out, "  %s  the end\n", ends_at[0] != '\0' ? ends_at : "never");
+    return CTL_SHOWN;
 }
 
 /* ---- words -------------------------------------------------------------------------------------------------------------- */
@@ -273,8 +333,10 @@ static enum command_status run_rollout(struct call *call)
 {
     static const char *const words[] = { "start", "pause", "resume", "approve", "promote", "rollback", "abort" };
     if (call->argument_count == 1)
-        return show(call, print_rollout);
+        return show(call, NULL, print_rollout);
     const char *word = call->arguments[1];
+    if (strcmp(word, "plan") == 0)
+        return show(call, "plan", print_plan);
     if (strcmp(word, "wait") == 0) {
         const struct ctl_values *values = call->values;
         return values->wanted_state != NULL ? wait_for(call) : command_misused(call, "wait needs --for STATE");
@@ -282,7 +344,8 @@ static enum command_status run_rollout(struct call *call)
     for (size_t i = 0; i < ARRAY_COUNT(words); i++)
         if (strcmp(words[i], word) == 0)
             return say(call, word);
-    return command_misused(call, "\"%s\" is not start, pause, resume, approve, promote, rollback, abort or wait", word);
+    return command_misused(call, "\"%s\" is not plan, start, pause, resume, approve, promote, rollback, abort or wait",
+                           word);
 }
 
 static const struct option_row options[] = {
@@ -296,11 +359,13 @@ static const struct option_row options[] = {
 
 const struct command ctl_rollout = {
     .name = "rollout",
-    .synopsis = "NAME\n"
+    .synopsis = "NAME [plan]\n"
                 "       weir ctl rollout NAME start|pause|resume|approve|promote|rollback|abort --reason TEXT\n"
                 "       weir ctl rollout NAME wait --for STATE [--timeout TIME]",
-    .summary = "shows a rollout, says something to it, or waits for it",
-    .details = "A word takes effect when it is answered: after `rollback` nobody meets the canary any more.\n\n"
+    .summary = "shows a rollout or what it would do, says something to it, or waits for it",
+    .details = "`plan` is a dry run: when each step could begin, and how soon each guardrail would notice what,\n"
+               "at the traffic of the last minutes.\n\n"
+               "A word takes effect when it is answered: after `rollback` nobody meets the canary any more.\n\n"
                "`wait` ends with 0 when the rollout is in that state, with 3 when it came to another end,\n"
                "with 4 when --timeout is over, and with 1 when weir could not be asked.\n\n"
                "  weir ctl rollout checkout start --reason 'release 2.4.1'\n"

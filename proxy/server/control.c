@@ -151,6 +151,15 @@ static bool get_rollout(void *arg, struct slice name, struct json *object)
     return r != NULL;
 }
 
+static bool get_rollout_plan(void *arg, struct slice name, struct json *object)
+{
+    struct server *s = arg;
+    struct rollout *r = rollouts_find(&s->rollouts, name);
+    if (r != NULL)
+        rollout_describe_plan(r, publisher_snapshot(s->rollouts.publisher)->config, object);
+    return r != NULL;
+}
+
 static bool get_rollout_owner(void *arg, struct slice route, struct slice *name)
 {
     struct server *s = arg;
@@ -265,6 +274,7 @@ struct admin_control server_control(struct server *s)
         .publish_event = do_publish_event,
         .rollouts = get_rollouts,
         .rollout = get_rollout,
+        .rollout_plan = get_rollout_plan,
         .rollout_owner = get_rollout_owner,
         .rollout_act = do_rollout,
         .drain = do_drain,

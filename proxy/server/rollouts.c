@@ -259,6 +259,7 @@ static void on_timer(void *arg)
         struct rollout *r = LIST_ITEM(link, struct rollout, link);
         struct plan_event tick = { .kind = PLAN_TICK };
         look(r, now);
+        rollout_note_traffic(r, now);
         rollout_event(r, &tick, NULL, NULL);
         if (r->progress.is_store_down)
             rollout_try_save(r);

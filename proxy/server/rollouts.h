@@ -46,6 +46,13 @@ struct rollout_breach {
     char *guardrail, *reason, *evidence; /* owned; evidence is JSON */
 };
 
+/* The pair's requests since the process began, at one moment: what `rollout NAME plan` takes today's traffic from. */
+struct rollout_traffic {
+    struct mono_time at; /* 0: not noted yet */
+    uint32_t stable_series, canary_series;
+    uint64_t stable_requests, stable_errors, canary_requests;
+};
+
 struct rollout {
     uint32_t magic;
     struct list link;
@@ -62,9 +69,10 @@ struct rollout {
     struct rollout_sampler samplers[GUARDRAILS_MAX];
     uint64_t judged_requests; /* of the canary, that a verdict has told of */
     uint64_t breach_counts[GUARDRAILS_MAX];
-    struct mono_time sampled_at;  /* by the second */
-    struct wall_time changed_at;  /* of the last transition */
-    struct rollout_breach breach; /* the last one */
+    struct rollout_traffic traffic[2]; /* the older and the newer note, a minute apart */
+    struct mono_time sampled_at;       /* by the second */
+    struct wall_time changed_at;       /* of the last transition */
+    struct rollout_breach breach;      /* the last one */
 };
 
 struct rollouts {
@@ -115,6 +123,8 @@ enum rollout_answer rollout_say(struct rollout *r, const struct rollout_word *wo
 
 /* Where it stands, as the admin API shows it. */
 void rollout_describe(const struct rollout *r, struct json *object);
+/* rollout_plan.c: what it would do if it were started now; config is the whole that it belongs to. */
+void rollout_describe_plan(struct rollout *r, const struct config *config, struct json *object);
 
 struct metrics_facts;
 /* Rollouts and monitors; into the arena. */
@@ -147,6 +157,9 @@ void rollout_breach_fini(struct rollout_breach *breach);
 void rollout_sample(struct rollout *r, struct mono_time now);
 /* Whether stable could not take the pair's requests now. */
 bool rollout_is_stable_short(const struct rollout *r);
+
+/* rollout_plan.c: notes the traffic once a minute; to be called more often. */
+void rollout_note_traffic(struct rollout *r, struct mono_time now);
 
 /* rollout_tell.c: those under `notify`, and the gate of a step. */
 void rollout_notify(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word);

@@ -1,8 +1,10 @@
 # e2e/test_rollout.py - releases from the first percent to the end, or back: with real upstreams that turn bad.
+import datetime
 import hashlib
 import http.client
 import json
 import sqlite3
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -10,6 +12,7 @@ from collections import Counter
 import pytest
 
 from harness import DEADLINE_S, RESET, reply, wait_for
+from harness.proxy import WEIR
 
 STEPS = [{"weight": "10%", "hold": "300ms"}, {"weight": "50%", "hold": "300ms"}, {"weight": "100%"}]
 GUARDRAILS = [{"metric": "error_rate", "worse_than_stable": {"ratio": 1.5}}]
@@ -310,6 +313,40 @@ def test_weights_of_a_rollout_are_nobody_elses(release):
     status, answer = r.proxy.admin("PUT", "/api/v1/routes/shop/split", {"weights": {"s": 1, "c": 1}, "reason": "mine"})
     assert status == 409 and "shop" in answer["error"]["message"], answer
     assert r.proxy.admin("DELETE", "/api/v1/routes/shop/split", {"reason": "mine"})[0] == 409
+
+
+def test_a_plan_says_what_would_come_and_how_soon_it_would_be_noticed(release):
+    r = release(
+        steps=[{"weight": "20%", "hold": "10m"}, {"approve": 1}, {"weight": "50%", "hold": "1h"}, {"weight": "100%"}],
+        guardrails=[*GUARDRAILS, {"metric": "error_rate", "max": "20%", "window": "1h"}],
+        bake="1h",
+    )
+    status, answer = r.proxy.admin("GET", "/api/v1/rollouts/shop/plan")
+    assert status == 200 and answer["plan"]["traffic"]["requests_per_s"] == 0, answer
+    assert {notice["seconds"] for notice in answer["plan"]["steps"][0]["notices"]} == {None}, "without traffic, never"
+    r.send(20)
+    r.stable.answer = BAD["errors"][0]
+    r.send(20)
+    dry_run = lambda: r.proxy.admin("GET", "/api/v1/rollouts/shop/plan")[1]["plan"]  # noqa: E731
+    wait_for(lambda: dry_run()["traffic"]["error_rate"] == 0.5, lambda: f"all are counted: {dry_run()['traffic']}")
+    plan = dry_run()
+    assert plan["traffic"]["requests_per_s"] > 0
+    at = [datetime.datetime.fromisoformat(step["earliest"].replace("Z", "+00:00")) for step in plan["steps"]]
+    assert [(later - at[0]).total_seconds() for later in at] == [0, 600, 600, 4200]
+    assert [step["kind"] for step in plan["steps"]] == ["weight", "approve", "weight", "weight"]
+    wholly_bad = [n for n in plan["steps"][0]["notices"] if n.get("is_all_bad")]
+    assert [n["guardrail"] for n in wholly_bad] == ["error_rate"] and wholly_bad[0]["seconds"] > 0
+    compared = [n for n in plan["steps"][0]["notices"] if n["guardrail"] == "error_rate_ratio"]
+    assert [n["times"] for n in compared] == [2] and compared[0]["seconds"] > 0
+    assert r.state == "pending" and r.transitions() == [], "a dry run"
+    said = subprocess.run(
+        [WEIR, "ctl", "rollout", "shop", "plan", "--state-dir", r.proxy.path("state")], capture_output=True, text=True, timeout=60,
+    )
+    assert said.returncode == 0, said.stderr
+    lines = said.stdout.splitlines()
+    assert lines[0].startswith("shop, were it started now, at ") and "50.00% fail" in lines[0], lines
+    assert lines[1].endswith("  20% for 10m 00s") and lines[-1].endswith("  the end"), lines
+    assert r.proxy.admin("GET", "/api/v1/rollouts/none/plan")[0] == 404
 
 
 # ---- over restarts and reloads -----------------------------------------------------------------------------------------
