@@ -73,12 +73,19 @@ static const struct public_key *find_key(lua_State *L, struct slice pem, enum pu
 
 /* ---- options --------------------------------------------------------------------------------------------------------- */
 
+/* Pushes an option. No metamethod is asked: a text that it makes would be nobody's once it is off the stack. */
+static int push_option(lua_State *L, const char *name)
+{
+    lua_pushstring(L, name);
+    return lua_rawget(L, 2);
+}
+
 /* What they point to stays in the table of options. ptr NULL: not there. */
 static struct slice text_option(lua_State *L, const char *name)
 {
     size_t length = 0;
     const char *bytes = NULL;
-    int type = lua_getfield(L, 2, name);
+    int type = push_option(L, name);
     if (type == LUA_TSTRING)
         bytes = lua_tolstring(L, -1, &length);
     else if (type != LUA_TNIL)
@@ -90,7 +97,7 @@ static struct slice text_option(lua_State *L, const char *name)
 static double number_option(lua_State *L, const char *name, double otherwise, double most)
 {
     double number = otherwise;
-    int type = lua_getfield(L, 2, name);
+    int type = push_option(L, name);
     if (type == LUA_TNUMBER)
         number = lua_tonumber(L, -1);
     else if (type != LUA_TNIL)

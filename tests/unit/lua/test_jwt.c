@@ -263,6 +263,19 @@ Test(api_jwt, mistakes_of_the_script_are_raised)
     expect_raised("alg = 'HS256', key = 'x', leeway = '1'", "'leeway' is a number");
 }
 
+/* A metamethod would make texts that nothing holds, and run between two options. */
+Test(api_jwt, options_ask_no_function_of_the_scripts)
+{
+    script_test_expect(&t,
+                       "local asked = 0 local function lend(_, name) asked = asked + 1 "
+                       "for i = 1, 2000 do local s = ('y'):rep(1000) .. i end "
+                       "return name == 'iss' and 'jo' .. ('e'):rep(asked) or nil end "
+                       "local options = setmetatable({ alg = 'RS256', key = [[" RFC7515_RS256_KEY
+                       "]], now = 1 }, { __index = lend }) "
+                       "local c = weir.jwt.verify('" RFC7515_TOKEN(RS256) "', options) return asked .. c.iss",
+                       "0joe");
+}
+
 /* More keys than are kept: each is read again when its turn comes. */
 Test(api_jwt, keys_that_are_kept_are_bounded)
 {
