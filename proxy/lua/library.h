@@ -26,8 +26,13 @@ int library_table_remove(lua_State *L);
 int library_table_sort(lua_State *L);
 int library_table_unpack(lua_State *L);
 
-/* Calls its upvalue, a function of Lua's own that walks a text without asking, on texts of at most 1 MiB. */
+/* Call their upvalue, a function of Lua's own that does not ask, with what takes it a millisecond or two at most: a text of
+   at most 1 MiB; 256 values with texts of 1 MiB together; (text, from, to) with 8192 results; a format of 8192 bytes
+   whose sizes are 1 MiB together. They raise for more. */
 int library_bounded_text(lua_State *L);
+int library_bounded_values(lua_State *L);
+int library_bounded_range(lua_State *L);
+int library_bounded_format(lua_State *L);
 
 /* There is no coroutine.close: it would run to-be-closed variables with hooks off. */
 int library_coroutine_create(lua_State *L);

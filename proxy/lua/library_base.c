@@ -7,7 +7,10 @@
 
 #include "lua/vm.h"
 
-#define TEXT_MAX_BYTES (1u << 20) /* of functions that walk a text without asking; a millisecond or two */
+/* Of functions that do not ask: a millisecond or two. */
+#define TEXT_MAX_BYTES (1u << 20)
+#define VALUES_MAX     256
+#define RESULTS_MAX    8192
 
 /* ---- metatables ---------------------------------------------------------------------------------------------------- */
 
@@ -143,15 +146,73 @@ int library_coroutine_yield(lua_State *L)
     return lua_yield(L, lua_gettop(L));
 }
 
-/* ---- utf8: as Lua's own, for texts that are not too long -------------------------------------------------------------- */
+/* ---- Lua's own, for what is not too much ------------------------------------------------------------------------------ */
+
+static int call_own(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
 
 int library_bounded_text(lua_State *L)
 {
     size_t length;
     luaL_checklstring(L, 1, &length);
     luaL_argcheck(L, length <= TEXT_MAX_BYTES, 1, "text too long");
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
+    return call_own(L);
+}
+
+/* A number with a hundred digits takes some microseconds. */
+int library_bounded_values(lua_State *L)
+{
+    size_t bytes = 0;
+    int count = lua_gettop(L);
+    if (count > VALUES_MAX)
+        return luaL_error(L, "more than %d values", VALUES_MAX);
+    for (int i = 1; i <= count; i++) {
+        bytes += lua_type(L, i) == LUA_TSTRING ? lua_rawlen(L, i) : 0;
+        luaL_argcheck(L, bytes <= TEXT_MAX_BYTES, i, "text too long");
+    }
+    return call_own(L);
+}
+
+static lua_Integer from_end(lua_Integer at, lua_Integer length)
+{
+    return at >= 0 ? at : at < -length ? 0 : length + at + 1;
+}
+
+int library_bounded_range(lua_State *L)
+{
+    size_t length;
+    luaL_checklstring(L, 1, &length);
+    lua_Integer first = from_end(luaL_optinteger(L, 2, 1), (lua_Integer)length);
+    lua_Integer last = from_end(luaL_optinteger(L, 3, first), (lua_Integer)length);
+    first = first < 1 ? 1 : first;
+    last = last > (lua_Integer)length ? (lua_Integer)length : last;
+    if (last >= first && last - first >= RESULTS_MAX)
+        return luaL_error(L, "more than %d results", RESULTS_MAX);
+    return call_own(L);
+}
+
+/* The sizes that stand in a format of string.pack: padding is written byte by byte. */
+static size_t sum_of_sizes(const char *format, size_t length)
+{
+    size_t sum = 0, size = 0;
+    for (size_t i = 0; i < length && sum <= TEXT_MAX_BYTES; i++) {
+        bool is_digit = format[i] >= '0' && format[i] <= '9';
+        size_t grown = is_digit ? size * 10 + (size_t)(format[i] - '0') : 0;
+        sum += grown > size ? grown - size : 0;
+        size = grown;
+    }
+    return sum;
+}
+
+int library_bounded_format(lua_State *L)
+{
+    size_t length;
+    const char *format = luaL_checklstring(L, 1, &length);
+    luaL_argcheck(L, length <= RESULTS_MAX && sum_of_sizes(format, length) <= TEXT_MAX_BYTES, 1, "format too long");
+    return call_own(L);
 }

@@ -12,14 +12,14 @@
 
 #define STOCK_KEY "weir.stock" /* in the registry: Lua's libraries by name, as they come */
 
-/* STOCK: function NULL. BOUNDED: library_bounded_text around Lua's own. */
 static const struct {
     const char *library, *name;
-    lua_CFunction function;
+    lua_CFunction function; /* NULL: Lua's own */
+    bool is_around;         /* function calls Lua's own, which is its upvalue */
 } entries[] = {
-#define STOCK(library, name)          { #library, #name, NULL },
-#define BOUNDED(library, name)        { #library, #name, library_bounded_text },
-#define OURS(library, name, function) { #library, #name, function },
+#define STOCK(library, name)             { #library, #name, NULL, false },
+#define BOUNDED(library, name, function) { #library, #name, function, true },
+#define OURS(library, name, function)    { #library, #name, function, false },
 #include "lua/library.def"
 #undef STOCK
 #undef BOUNDED
@@ -35,9 +35,9 @@ static const struct {
 #define NAME_IN_utf8(name)      "utf8"
 
 const char *const sandbox_names[] = {
-#define STOCK(library, name)          NAME_IN_##library(name),
-#define BOUNDED(library, name)        NAME_IN_##library(name),
-#define OURS(library, name, function) NAME_IN_##library(name),
+#define STOCK(library, name)             NAME_IN_##library(name),
+#define BOUNDED(library, name, function) NAME_IN_##library(name),
+#define OURS(library, name, function)    NAME_IN_##library(name),
 #include "lua/library.def"
 #undef STOCK
 #undef BOUNDED
@@ -68,10 +68,9 @@ static void push_entry(lua_State *L, size_t i)
     if (entries[i].function == NULL) {
         push_stock(L, entries[i].library, entries[i].name);
     } else {
-        bool is_bounded = entries[i].function == library_bounded_text;
-        if (is_bounded)
+        if (entries[i].is_around)
             push_stock(L, entries[i].library, entries[i].name);
-        lua_pushcclosure(L, entries[i].function, is_bounded ? 1 : 0);
+        lua_pushcclosure(L, entries[i].function, entries[i].is_around ? 1 : 0);
     }
 }
 

@@ -179,9 +179,9 @@ static const piece functions[] = {
 /* Everything in the environment, and what weir has; a member that is not there is an error at run time, which is fine, too. */
 static const char *const callables[] = {
     "type", "weir.hash", "weir.segment", "weir.upstreams", "weir.now", "weir.log",
-#define STOCK(library, name)          #library "." #name,
-#define BOUNDED(library, name)        #library "." #name,
-#define OURS(library, name, function) #library "." #name,
+#define STOCK(library, name)             #library "." #name,
+#define BOUNDED(library, name, function) #library "." #name,
+#define OURS(library, name, function)    #library "." #name,
 #include "lua/library.def"
 #undef STOCK
 #undef BOUNDED

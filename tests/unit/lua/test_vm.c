@@ -80,6 +80,40 @@ Test(vm, so_is_one_that_is_inside_a_library)
         expect_cut(endless[i], VM_TIMEOUT);
 }
 
+/* What is Lua's own there takes no more than it gets through in a millisecond or two. */
+Test(vm, what_cannot_ask_gets_little_to_do)
+{
+    static const char *const refused[] = {
+        "return utf8.len(('x'):rep((1 << 20) + 1))",
+        "return ('x'):rep((1 << 20) + 1):format()",
+        "return ('%q'):rep(2):format(('x'):rep(1 << 19), ('x'):rep(1 << 19))",
+        "return ('%99.99f'):rep(256):format(table.unpack(setmetatable({}, { __index = function() return 1e308 end }), "
+        "1, "
+        "256))",
+        "return ('x'):rep(9000):byte(1, -1)",
+        "return utf8.codepoint(('x'):rep(9000), -9000, -1)",
+        "return string.packsize(('i1'):rep(5000))",
+        "return string.unpack(('B'):rep(8193), ('x'):rep(9000))",
+        "return string.pack('c1048577', '')",
+        "return string.pack('c700000c700000', '', '')",
+        "return string.pack('c99999999999999999999', '')",
+    };
+    t.budget_us = 2000000;
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++) {
+        cr_expect_eq(script_test_run(&t, refused[i]), VM_ERROR, "%s: %s", refused[i], t.result);
+        cr_expect(strstr(t.vm->message, "too long") != NULL || strstr(t.vm->message, "more than") != NULL, "%s: %s",
+                  refused[i], t.vm->message);
+    }
+    script_test_expect(&t, "return select('#', ('x'):rep(8192):byte(1, -1))", "8192");
+    script_test_expect(&t, "return select('#', ('x'):rep(90000):byte(-8192, 1 << 60))", "8192");
+    script_test_expect(
+        &t, "return select('#', ('x'):byte(-9, 9)) + select('#', ('x'):byte()) + select('#', ('x'):byte(2))", "2");
+    script_test_expect(&t, "return ('%s-%d-%q'):format('a', 7, 'b')", "a-7-\"b\"");
+    script_test_expect(&t, "return string.unpack('>I2', string.pack('>I2', 513))", "513");
+    script_test_expect(&t, "return utf8.codepoint('aé', 2)", "233");
+    script_test_expect(&t, "return #string.pack('c1048576', '')", "1048576");
+}
+
 Test(vm, memory_has_an_end)
 {
     static const char *const greedy[] = {
