@@ -14,6 +14,7 @@
 #include "lua/builtin.h"
 #include "lua/chunk.h"
 #include "lua/compile.h"
+#include "lua/lines.h"
 #include "lua/vm.h"
 
 const char *const script_hook_names[SCRIPT_HOOK_COUNT] = {
@@ -64,12 +65,38 @@ static uint32_t split_message(const char *source, struct slice *message)
     return (uint32_t)line;
 }
 
+/* The last line that does something: for problems with what the file as a whole returns. */
+static uint32_t last_line(const struct script *s)
+{
+    struct line_set lines = { 0 };
+    uint32_t last = 1;
+    if (s->code.len > 0)
+        lines_read(s->code, &lines);
+    for (uint32_t line = line_set_next(&lines, 1); line != 0; line = line_set_next(&lines, line + 1))
+        last = line;
+    line_set_fini(&lines);
+    return last;
+}
+
+/* The innermost of the script's own lines: for errors that do not say theirs, such as error({}). 0: none of it ran. */
+static uint32_t line_in_traceback(const struct script *s, struct slice traceback)
+{
+    uint32_t line = 0;
+    while (traceback.len > 0 && line == 0) {
+        size_t end = slice_find(traceback, '\n');
+        struct slice entry = slice_trim(slice_first(traceback, end));
+        line = split_message(s->source, &entry);
+        traceback = slice_after(traceback, end < traceback.len ? end + 1 : end);
+    }
+    return line;
+}
+
 /* The first line of the message, at the place that it begins with: in the script or in one of its modules. Another script's
    module of the same name is in another folder. */
 static void tell_failure(struct compile *c, const struct script *s)
 {
-    struct slice message = slice_from_cstr(c->vm->message);
-    message = slice_first(message, slice_find(message, '\n'));
+    struct slice whole = slice_from_cstr(c->vm->message);
+    struct slice message = slice_first(whole, slice_find(whole, '\n'));
     struct place place = place_in(s, split_message(s->source, &message));
     for (const struct module *m = c->set->modules.modules; m != NULL && place.line == 0; m = m->next)
         if (m->path.ptr[0] != '/' || slice_has_prefix(m->path, script_directory(s))) {
@@ -77,6 +104,10 @@ static void tell_failure(struct compile *c, const struct script *s)
             if (line != 0)
                 place = (struct place){ .file = m->path.ptr, .line = line };
         }
+    if (place.line == 0)
+        place.line = line_in_traceback(s, slice_after(whole, message.len));
+    if (place.line == 0)
+        place.line = last_line(s);
     err_add(c->errors, place, "%.*s", SLICE_ARG(message));
 }
 
@@ -177,19 +208,21 @@ static void look_at_hook(lua_State *L, struct file_job *job)
         lua_pushvalue(L, -1);
         line = line_of_function(L);
     }
+    struct place place = place_in(job->script, line > 0 ? line : last_line(job->script));
     while (hook < SCRIPT_HOOK_COUNT && (name == NULL || strcmp(script_hook_names[hook], name) != 0))
         hook++;
     if (hook == SCRIPT_HOOK_COUNT) {
         name =
             name != NULL ? name : luaL_tolstring(L, -2, NULL); /* which leaves it on top, for look_at_hooks to drop */
-        struct err *e = err_add(errors, place_in(job->script, line), "there is no hook '%s'", name);
+        struct err *e = err_add(errors, place, "there is no hook '%s'", name);
         const char *near = err_nearest_word(slice_from_cstr(name), script_hook_names, SCRIPT_HOOK_COUNT);
         if (near != NULL)
             err_hint(errors, e, "did you mean '%s'?", near);
     } else if (!lua_isfunction(L, -1)) {
-        err_add(errors, place_in(job->script, 0), "'%s' is not a function", name);
+        err_add(errors, place, "'%s' is not a function", name);
     } else {
         job->script->has_hook[hook] = true;
+        job->script->hook_line[hook] = line;
     }
 }
 
@@ -202,7 +235,8 @@ static void look_at_hooks(lua_State *L, struct file_job *job)
         look_at_hook(L, job);
     }
     if (is_empty) {
-        struct err *e = err_add(job->compile->errors, place_in(job->script, 0), "the script has no hook");
+        struct place place = place_in(job->script, last_line(job->script));
+        struct err *e = err_add(job->compile->errors, place, "the script has no hook");
         err_hint(job->compile->errors, e, "write: return { on_request = function(req) ... end }");
     }
 }
@@ -347,7 +381,7 @@ static void look_for_idle_hooks(struct compile *c)
 {
     for (uint32_t i = 0; i < c->set->count; i++)
         if (c->set->scripts[i].has_hook[SCRIPT_ON_SHADOW] && !has_shadow(c->config, i))
-            err_add_warning(c->errors, place_in(&c->set->scripts[i], 0),
+            err_add_warning(c->errors, place_in(&c->set->scripts[i], c->set->scripts[i].hook_line[SCRIPT_ON_SHADOW]),
                             "on_shadow is never called: no route with this script has a shadow");
 }
 

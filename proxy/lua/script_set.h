@@ -25,6 +25,7 @@ struct script {
     struct module_names names; /* of modules, in the code */
     struct slice asks; /* "a, b": whom its text names in weir.fetch, as far as that can be told; empty: it has none */
     bool has_hook[SCRIPT_HOOK_COUNT];
+    uint32_t hook_line[SCRIPT_HOOK_COUNT]; /* where each begins; 0: there is none, or it is not written in Lua */
 };
 
 /* Each file once, however many routes name it: they share its state. */

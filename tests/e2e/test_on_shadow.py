@@ -507,7 +507,7 @@ def test_check_knows_the_hook(tmp_path):
     done = run(tmp_path, good, True, "check")
     assert (done.returncode, done.stderr) == (0, "")
     done = run(tmp_path, good, False, "check")
-    assert done.returncode == 0 and "hooks.lua: warning: on_shadow is never called" in done.stderr
+    assert done.returncode == 0 and "hooks.lua:2: warning: on_shadow is never called" in done.stderr
     done = run(tmp_path, "return { on_shadwo = function(req) end }", True, "check")
     assert done.returncode == 1 and "did you mean 'on_shadow'?" in done.stderr
 

@@ -161,12 +161,15 @@ Test(script_set, problems_are_told_at_their_line)
 {
     expect_problem("return {\n\n]", "/d/x.lua:3: unexpected symbol near ']'\n");
     expect_problem("\nerror('no')", "/d/x.lua:2: no\n");
-    expect_problem("error('no', 0)", "/d/x.lua: no\n");
-    expect_problem("error({})", "/d/x.lua: an error that is no text\n");
+    expect_problem("error('no', 0)", "/d/x.lua:1: no\n");
+    expect_problem("\nlocal function f() error({}) end\nf()", "/d/x.lua:2: an error that is no text\n");
     expect_problem("\n\nwhile true do end", "/d/x.lua:3: the call used up its time\n");
-    expect_problem("return function() end", "/d/x.lua: the script returns function, not a table of hooks\n");
-    expect_problem("return {}",
-                   "/d/x.lua: the script has no hook (write: return { on_request = function(req) ... end })\n");
+    expect_problem("", "/d/x.lua:1: the script returns nil, not a table of hooks\n");
+    expect_problem("local M = {}\nfunction M.on_request()\nend",
+                   "/d/x.lua:3: the script returns nil, not a table of hooks\n");
+    expect_problem("return function() end", "/d/x.lua:1: the script returns function, not a table of hooks\n");
+    expect_problem("local M = {}\n\nreturn M\n",
+                   "/d/x.lua:3: the script has no hook (write: return { on_request = function(req) ... end })\n");
     expect_problem("return {\n on_respond = function() end }",
                    "/d/x.lua:2: there is no hook 'on_respond' (did you mean 'on_response'?)\n");
     expect_problem("return {\n on_requets = function() end }",
@@ -181,8 +184,8 @@ Test(script_set, problems_are_told_at_their_line)
                    "/d/x.lua:2: unknown global 'y'\n"); /* the guard's word, at run time */
     expect_problem("return {\n whatever = function() end }", "/d/x.lua:2: there is no hook 'whatever'\n");
     expect_problem("return { function() end }", "/d/x.lua:1: there is no hook '1'\n");
-    expect_problem("return { on_request = true }", "/d/x.lua: 'on_request' is not a function\n");
-    expect_problem("\x1bLua", "/d/x.lua: attempt to load a binary chunk (mode is 't')\n");
+    expect_problem("\nreturn { on_request = true }", "/d/x.lua:2: 'on_request' is not a function\n");
+    expect_problem("\x1bLua", "/d/x.lua:1: attempt to load a binary chunk (mode is 't')\n");
 }
 
 Test(script_set, every_file_is_tried_and_all_problems_told)
@@ -193,8 +196,8 @@ Test(script_set, every_file_is_tried_and_all_problems_told)
          "- { name: r, match: { path: { exact: /r } }, script: x.lua, to: a }\n- { name: s, script: y.lua, to: b }\n"
          "- { name: t, script: z.lua, to: b }\n");
     cr_assert_str_eq(t.problems,
-                     "/d/x.lua: the script returns number, not a table of hooks\n"
-                     "/d/y.lua: the script returns number, not a table of hooks\n"
+                     "/d/x.lua:1: the script returns number, not a table of hooks\n"
+                     "/d/y.lua:1: the script returns number, not a table of hooks\n"
                      "weir.yaml:6:22: could not read '/d/z.lua': No such file or directory\n",
                      "%s", t.problems);
     done(&t);
