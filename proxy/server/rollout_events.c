@@ -141,5 +141,8 @@ enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, c
 enum rollout_answer rollout_say(struct rollout *r, const struct rollout_word *word, struct text *error)
 {
     struct plan_event event = { .kind = word->kind, .who = word->who };
-    return rollout_event(r, &event, word, error);
+    enum rollout_answer answer = rollout_event(r, &event, word, error);
+    if (answer == ROLLOUT_DONE)
+        timer_start(r->all->loop, &r->all->timer, 0); /* what was looked at once a second may be exposed now */
+    return answer;
 }
