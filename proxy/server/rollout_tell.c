@@ -70,7 +70,15 @@ static void tell_webhook(struct rollout *r, struct slice url, const struct plan_
     json_destroy(notice);
 }
 
-/* One alert a rollout, which an end of it resolves (Alertmanager's API v2, POST /api/v2/alerts). */
+/* Taken back, or about to be: what somebody may have to be woken for. */
+static bool is_alarm(const struct plan_transition *t)
+{
+    return t->cause == CAUSE_BREACH || t->cause == CAUSE_UNKNOWN || t->to == ROLLOUT_ROLLING_BACK ||
+           t->to == ROLLOUT_ROLLED_BACK || t->to == ROLLOUT_FAILED;
+}
+
+/* One alert a rollout, by its labels: an alarm raises it, anything else resolves it (Alertmanager's API v2, POST
+   /api/v2/alerts). */
 static void tell_alertmanager(struct rollout *r, struct slice server, const struct plan_transition *t)
 {
     char at[25];
@@ -80,13 +88,11 @@ static void tell_alertmanager(struct rollout *r, struct slice server, const stru
     json_put_cstr(labels, "alertname", "WeirRollout");
     json_put_cstr(labels, "rollout", r->name);
     json_put_string(labels, "route", r->config->route);
-    json_put_cstr(labels, "severity", t->cause == CAUSE_BREACH ? "critical" : "info");
-    json_put_cstr(labels, "state", rollout_state_names[t->to]);
+    json_put_cstr(notes, "state", rollout_state_names[t->to]);
+    json_put_cstr(notes, "cause", plan_cause_names[t->cause]);
     json_put_cstr(notes, "summary", say_what(r, t));
     wall_format(clock_wall(), at);
-    json_put_cstr(alert, "startsAt", at);
-    if (t->to == ROLLOUT_SUCCEEDED)
-        json_put_cstr(alert, "endsAt", at);
+    json_put_cstr(alert, is_alarm(t) ? "startsAt" : "endsAt", at);
     text_printf(&url, "%.*s/api/v2/alerts", SLICE_ARG(server));
     send_json(r, text_slice(&url), alerts);
     text_fini(&url);
