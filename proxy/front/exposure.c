@@ -120,13 +120,16 @@ static uint64_t age_us(const struct request *r)
     return us > 0 ? (uint64_t)us : 0;
 }
 
-/* Who left before the answer began may have left because it did not. */
+/* Who left before the answer began may have left because it did not. The tally comes last, here and below: main may free
+   the sheet as soon as the request is counted there. */
 static void give_up(struct request *r)
 {
     struct exposure *e = &r->exposure;
-    uint32_t columns = tally_give_up(tally_of(r), &e->sheet->rules, e->arm, age_us(r));
+    uint64_t us = age_us(r);
+    uint32_t columns = tally_columns(&e->sheet->rules, e->arm, 0, us);
     if (columns != 0)
         note_user(r, columns);
+    tally_give_up(tally_of(r), &e->sheet->rules, e->arm, us);
     e->sheet = NULL;
 }
 
@@ -142,7 +145,8 @@ void exposure_end(struct request *r)
         return;
     }
     uint64_t us = e->latency_us > 0 ? e->latency_us : age_us(r);
-    note_user(r, tally_end(tally_of(r), &e->sheet->rules, e->arm, e->columns, us));
+    note_user(r, tally_columns(&e->sheet->rules, e->arm, e->columns, us));
+    tally_end(tally_of(r), &e->sheet->rules, e->arm, e->columns, us);
     e->sheet = NULL;
 }
 

@@ -3,36 +3,36 @@
 
 #include <string.h>
 
-static uint32_t slow_columns(const struct tally_rules *rules, enum tally_arm arm, uint64_t duration_us)
+uint32_t tally_columns(const struct tally_rules *rules, enum tally_arm arm, uint32_t columns, uint64_t duration_us)
 {
-    uint32_t columns = 0;
     for (uint32_t i = 0; i < rules->slow_count; i++)
         if (duration_us > rules->slow_us[i][arm])
             columns |= 1u << (TALLY_SLOW + i);
     return columns;
 }
 
+/* With the count of requests last: who sees it sees the rest, and the worker is through with the tally. */
 static void count_outcome(struct tally *t, enum tally_arm arm, uint32_t columns)
 {
-    stats_cell_add(&t->requests[arm], 1);
     for (uint32_t left = columns; left != 0; left &= left - 1)
         stats_cell_add(&t->columns[arm][__builtin_ctz(left)], 1);
+    tally_add_end(&t->requests[arm]);
 }
 
 uint32_t tally_end(struct tally *t, const struct tally_rules *rules, enum tally_arm arm, uint32_t columns,
                    uint64_t duration_us)
 {
-    columns |= slow_columns(rules, arm, duration_us);
-    count_outcome(t, arm, columns);
+    columns = tally_columns(rules, arm, columns, duration_us);
     if (arm == TALLY_STABLE)
         stats_cell_add(&t->stable_durations[histogram_bucket(duration_us)], 1);
+    count_outcome(t, arm, columns);
     return columns;
 }
 
 /* Its duration is not among those that thresholds are learnt from: nobody knows how long it would have taken. */
 uint32_t tally_give_up(struct tally *t, const struct tally_rules *rules, enum tally_arm arm, uint64_t duration_us)
 {
-    uint32_t columns = slow_columns(rules, arm, duration_us);
+    uint32_t columns = tally_columns(rules, arm, 0, duration_us);
     if (columns == 0)
         tally_discard(t, arm);
     else
@@ -53,12 +53,17 @@ static uint64_t load(const stats_cell *cell)
     return atomic_load_explicit(cell, memory_order_relaxed);
 }
 
+static uint64_t load_end(const stats_cell *cell)
+{
+    return atomic_load_explicit(cell, memory_order_acquire);
+}
+
 void tally_sum(struct tally_counts *into, const struct tally *t)
 {
     for (int arm = 0; arm < TALLY_ARM_COUNT; arm++) {
         into->begun[arm] += load(&t->begun[arm]);
-        into->requests[arm] += load(&t->requests[arm]);
-        into->discarded[arm] += load(&t->discarded[arm]);
+        into->requests[arm] += load_end(&t->requests[arm]);
+        into->discarded[arm] += load_end(&t->discarded[arm]);
         for (int i = 0; i < TALLY_COLUMN_COUNT; i++)
             into->columns[arm][i] += load(&t->columns[arm][i]);
     }

@@ -81,10 +81,19 @@ static inline void tally_begin(struct tally *t, enum tally_arm arm)
     stats_cell_add(&t->begun[arm], 1);
 }
 
+/* A request has ended: the last that its worker does to the tally for it, which main may free once all have (stats/sheet.h). */
+static inline void tally_add_end(stats_cell *cell)
+{
+    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + 1, memory_order_release);
+}
+
 static inline void tally_discard(struct tally *t, enum tally_arm arm)
 {
-    stats_cell_add(&t->discarded[arm], 1);
+    tally_add_end(&t->discarded[arm]);
 }
+
+/* These and the slow ones: what tally_end or, with 0, tally_give_up will count the request in. */
+uint32_t tally_columns(const struct tally_rules *rules, enum tally_arm arm, uint32_t columns, uint64_t duration_us);
 
 /* columns: those but the slow ones, which are found here. All that hold, for tally_first. */
 uint32_t tally_end(struct tally *t, const struct tally_rules *rules, enum tally_arm arm, uint32_t columns,
