@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "config/model_rollout.h"
 #include "store/deed.h"
 
 #include <stdio.h>
@@ -97,11 +98,14 @@ static const struct compiled_route *route_of(const struct snapshot *snapshot, co
 }
 
 /* Why an override ends with this snapshot; NULL when it goes on. */
-static const char *end_of(const struct override *o, const struct compiled_route *route)
+static const char *end_of(const struct override *o, const struct snapshot *snapshot)
 {
     char fingerprint[17];
+    const struct compiled_route *route = route_of(snapshot, o);
     if (route == NULL)
         return "the file has no such route any more";
+    if (rollout_config_of_route(snapshot->config, route->index) != NULL)
+        return "a rollout owns the route's weights";
     split_fingerprint(route->config, fingerprint);
     return slice_equal(o->fingerprint, slice_from_cstr(fingerprint)) ? NULL : "the file changed its split";
 }
@@ -129,7 +133,7 @@ void override_set_reconcile(struct override_set *set, const struct snapshot *sna
 {
     size_t kept = 0;
     for (size_t i = 0; i < set->count; i++) {
-        const char *why = end_of(&set->items[i], route_of(snapshot, &set->items[i]));
+        const char *why = end_of(&set->items[i], snapshot);
         if (why != NULL)
             override_end(set, &set->items[i], why);
         else

@@ -24,8 +24,8 @@ void override_set_fini(struct override_set *set);
 bool override_set_put(struct override_set *set, const struct compiled_route *route, const uint32_t *weights,
                       struct slice by, struct slice reason, struct text *error) MUST_CHECK;
 
-/* Ends those whose route is gone or whose split the file changed: design.md, "Who owns the weights". Each is logged and in
-   the audit log. */
+/* Ends those whose route is gone or got a rollout, or whose split the file changed: design.md, "Who owns the weights". Each is
+   logged and in the audit log. */
 void override_set_reconcile(struct override_set *set, const struct snapshot *snapshot);
 
 /* Fills in the weights of a snapshot that has been reconciled. Everything goes to the arena. */

@@ -459,6 +459,27 @@ def test_a_locked_store_stops_promotions_and_no_rollback(release):
     wait_for(lambda: "rollback" in r.transitions(), lambda: r.transitions())
 
 
+def reload(r):
+    """By the API: everything is in force when it answers."""
+    r.proxy.write_config()
+    status, answer = r.proxy.admin("POST", "/api/v1/reload", {"reason": "x"})
+    assert status == 200, answer
+
+
+def test_weights_set_by_hand_end_where_a_rollout_begins(release):
+    r = release(steps=LONG)
+    rollouts = r.proxy.config.pop("rollouts")
+    reload(r)
+    weights = {"weights": {"s": 1, "c": 1}, "reason": "mine"}
+    assert r.proxy.admin("PUT", "/api/v1/routes/shop/split", weights)[0] == 200
+    r.proxy.config["rollouts"] = rollouts
+    reload(r)
+    r.expect_no_exposure()
+    del r.proxy.config["rollouts"]
+    reload(r)
+    r.expect_no_exposure()
+
+
 # ---- gates and who is told -----------------------------------------------------------------------------------------------
 
 
