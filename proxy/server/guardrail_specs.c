@@ -29,8 +29,13 @@ static uint64_t identity_of(const struct guardrail_config *g)
                                g->has_min ? g->min : 0,
                                (double)g->window_ms,
                                g->burn };
+    const struct slice texts[] = { g->name, g->event, g->prometheus, g->server, g->shadow, g->slo, g->monitor };
     uint64_t hash = hash_siphash(key, (const char *)numbers, sizeof numbers);
-    return hash ^ hash_siphash(key, g->name.ptr, g->name.len);
+    for (uint64_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const struct hash_key of_place = { key.k0 + i, key.k1 };
+        hash ^= hash_siphash(of_place, texts[i].len > 0 ? texts[i].ptr : "", texts[i].len);
+    }
+    return hash;
 }
 
 static uint32_t event_column(struct guardrail_specs *specs, struct slice event)

@@ -6,7 +6,7 @@
 #include "server/publisher.h"
 
 /* The ticket says which rollout, by its number; what is in force by now may be another weight than the one that was
-   ordered, and then its own event follows. */
+   ordered, and then its own event follows. Of several who wait the first may publish again: the others wait on. */
 static void on_settled(void *arg, uint64_t ticket)
 {
     struct rollouts *all = arg;
@@ -14,6 +14,10 @@ static void on_settled(void *arg, uint64_t ticket)
         struct rollout *r = LIST_ITEM(link, struct rollout, link);
         if (r->id != ticket)
             continue;
+        if (!publisher_is_settled(all->publisher)) {
+            rollout_await_force(r);
+            return;
+        }
         struct plan_event event = { .kind = PLAN_WEIGHT_IN_FORCE, .weight_ppm = r->progress.weight_ppm };
         if (r->progress.weight_ppm == 0 && r->breach.at.unix_ms != 0 && r->breach.zero_exposure_us < 0)
             rollout_record_end_of_exposure(r);
@@ -51,17 +55,29 @@ static void log_transition(const struct rollout *r, const struct plan_transition
                   SLICE_ARG(r->config->stable));
 }
 
+/* What is known is forgotten only once the store has it: until then the canary has its old weight, and is judged by it. */
+static bool record(struct rollout *r, const struct plan_action *action, const struct rollout_word *word)
+{
+    const struct plan_transition *t = &action->transition;
+    struct wall_time before = r->changed_at;
+    r->changed_at = clock_wall();
+    if (!rollout_record(r, t, word, action->must_hold) && action->must_hold) {
+        r->changed_at = before;
+        return false;
+    }
+    if (rollout_begins_anew(t))
+        rollout_forget_evidence(r);
+    log_transition(r, t);
+    return true;
+}
+
 /* False: it must be stored before anything else, and could not be. */
 static bool act(struct rollout *r, const struct plan_action *action, const struct rollout_word *word)
 {
     const struct plan_transition *t = &action->transition;
     switch (action->kind) {
     case PLAN_DO_RECORD:
-        r->changed_at = clock_wall();
-        if (!rollout_record(r, t, word, action->must_hold) && action->must_hold)
-            return false;
-        log_transition(r, t);
-        break;
+        return record(r, action, word);
     case PLAN_DO_WEIGHT:
         order_weight(r, action->weight_ppm);
         break;
@@ -84,17 +100,6 @@ static void note_breaches(struct rollout *r, const struct plan_actions *actions)
         }
 }
 
-/* Evidence belongs to a revision and a pair. */
-static bool must_forget(const struct plan_actions *actions)
-{
-    for (uint32_t i = 0; i < actions->count; i++) {
-        enum plan_cause cause = actions->items[i].transition.cause;
-        if (actions->items[i].kind == PLAN_DO_RECORD && (cause == CAUSE_NEW_REVISION || cause == CAUSE_NEW_PAIR))
-            return true;
-    }
-    return false;
-}
-
 static void tell_store(struct rollout *r, enum plan_event_kind kind)
 {
     struct plan_event event = { .kind = kind };
@@ -112,6 +117,11 @@ enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, c
                                   struct text *error)
 {
     CHECK_MAGIC(r, ROLLOUT_MAGIC);
+    if (!r->is_loaded) {
+        if (error != NULL)
+            text_printf(error, "where it stands cannot be read: %s", store_message(r->all->store));
+        return ROLLOUT_NOT_STORED;
+    }
     struct progress before = r->progress;
     struct plan_actions actions;
     event->mono = loop_now(r->all->loop);
@@ -123,8 +133,6 @@ enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, c
         return ROLLOUT_REFUSED;
     }
     note_breaches(r, &actions);
-    if (must_forget(&actions))
-        rollout_forget_evidence(r);
     for (uint32_t i = 0; i < actions.count; i++)
         if (!act(r, &actions.items[i], word)) {
             r->progress = before;

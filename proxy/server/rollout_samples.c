@@ -109,21 +109,19 @@ static double value_of(struct slice body)
     return number;
 }
 
-/* The ticket is a rollout's number and a guardrail's place: both may be of before a reload, and then it is for nobody. */
-#define TICKET_PLACES GUARDRAILS_MAX
-
+/* The ticket stays with its guardrail over reloads; that of one which is gone is nobody's. */
 static void on_prometheus(void *arg, uint64_t ticket, const struct courier_answer *answer)
 {
     struct rollouts *all = arg;
-    uint32_t place = (uint32_t)(ticket % TICKET_PLACES);
     LIST_FOREACH_SAFE (link, &all->items) {
         struct rollout *r = LIST_ITEM(link, struct rollout, link);
-        if (r->id != ticket / TICKET_PLACES || place >= r->specs.count ||
-            r->config->guardrails[place].kind != WATCH_PROMETHEUS)
-            continue;
-        r->samplers[place].is_asked = false;
-        double value = answer->failure == NULL && answer->status == 200 ? value_of(answer->body) : NAN;
-        evidence_add_sample(&r->evidence, place, value, loop_now(all->loop));
+        for (uint32_t i = 0; i < r->specs.count; i++) {
+            if (r->samplers[i].ticket != ticket)
+                continue;
+            r->samplers[i].ticket = 0;
+            double value = answer->failure == NULL && answer->status == 200 ? value_of(answer->body) : NAN;
+            evidence_add_sample(&r->evidence, i, value, loop_now(all->loop));
+        }
     }
 }
 
@@ -140,10 +138,10 @@ static void add_escaped(struct text *out, struct slice s)
     }
 }
 
-static void ask_prometheus(struct rollout *r, uint32_t place, const struct guardrail_config *g, struct mono_time now)
+static void ask_prometheus(struct rollout *r, struct rollout_sampler *s, const struct guardrail_config *g,
+                           struct mono_time now)
 {
-    struct rollout_sampler *s = &r->samplers[place];
-    if (s->is_asked || (s->asked_at.us != 0 && mono_diff_us(now, s->asked_at) < g->every_ms * 1000))
+    if (s->ticket != 0 || (s->asked_at.us != 0 && mono_diff_us(now, s->asked_at) < g->every_ms * 1000))
         return;
     struct text url = { 0 };
     text_add(&url, g->server);
@@ -154,9 +152,9 @@ static void ask_prometheus(struct rollout *r, uint32_t place, const struct guard
                                            .timeout_ms = QUERY_TIMEOUT_MS,
                                            .done = on_prometheus,
                                            .arg = r->all,
-                                           .ticket = r->id * TICKET_PLACES + place };
+                                           .ticket = ++r->all->newest_ticket };
     s->asked_at = now;
-    s->is_asked = courier_send(r->all->courier, &errand);
+    s->ticket = courier_send(r->all->courier, &errand) ? errand.ticket : 0;
     text_fini(&url);
 }
 
@@ -173,7 +171,7 @@ static void sample(struct rollout *r, uint32_t place, struct mono_time now)
         evidence_add_sample(&r->evidence, place, mismatch_of(r, g, &r->samplers[place], now), now);
         break;
     case WATCH_PROMETHEUS:
-        ask_prometheus(r, place, g, now);
+        ask_prometheus(r, &r->samplers[place], g, now);
         break;
     case WATCH_ERROR_RATE:
     case WATCH_LATENCY:

@@ -9,12 +9,13 @@
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */
 
-/* {"progress": {...}, "saved_at": ms, "evidence": "base64"} */
-static void write_detail(const struct rollout *r, struct text *out)
+/* {"progress": {...}, "saved_at": ms, "evidence": "base64"}; "" is read as none. */
+static void write_detail(const struct rollout *r, bool has_evidence, struct text *out)
 {
     struct text progress = { 0 }, evidence = { 0 };
     progress_write_detail(&r->progress, &progress);
-    evidence_save(&r->evidence, loop_now(r->all->loop), &evidence);
+    if (has_evidence)
+        evidence_save(&r->evidence, loop_now(r->all->loop), &evidence);
     text_printf(out, "{\"progress\": %s, \"saved_at\": %lld, \"evidence\": \"", progress.bytes,
                 (long long)clock_wall().unix_ms);
     base64_add(out, text_slice(&evidence));
@@ -173,7 +174,7 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
 {
     struct text stored = { 0 }, detail = { 0 }, action = { 0 }, id = { 0 }, timeline = { 0 };
     struct slice name = slice_from_cstr(r->name), revision = slice_from_cstr(r->progress.revision);
-    write_detail(r, &stored);
+    write_detail(r, !rollout_begins_anew(t), &stored);
     write_transition(r, t, &detail);
     text_printf(&action, "rollout.%s", plan_cause_names[t->cause]);
     struct rollout_row row = row_of(r, text_slice(&stored));
@@ -222,7 +223,7 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
 bool rollout_save(struct rollout *r)
 {
     struct text stored = { 0 };
-    write_detail(r, &stored);
+    write_detail(r, true, &stored);
     struct rollout_row row = row_of(r, text_slice(&stored));
     bool is_saved = rollouts_save_progress(r->all->store, &row);
     text_fini(&stored);
@@ -277,7 +278,8 @@ static void restore(struct rollout *r, const struct rollout_stored *stored, stru
     struct json *detail = json_parse(stored->row.detail, &problem);
     struct progress p = r->progress;
     if (detail == NULL || json_get(detail, "progress") == NULL || !read_progress(&p, &stored->row, detail)) {
-        log_error("rollout %s: what was stored of it cannot be read; it is pending, and its canary gets nothing",
+        r->progress.state = ROLLOUT_FAILED; /* it may have been taken back: only a new revision begins anew */
+        log_error("rollout %s: what was stored of it cannot be read; it has failed, and its canary gets nothing",
                   r->name);
     } else {
         read_approvals(&p, stored);
@@ -292,15 +294,16 @@ static void restore(struct rollout *r, const struct rollout_stored *stored, stru
     text_fini(&problem);
 }
 
-void rollout_load(struct rollout *r)
+bool rollout_load(struct rollout *r)
 {
     struct arena arena;
     struct rollout_stored *stored;
     size_t count;
     arena_init(&arena, NULL, 0);
-    if (rollouts_load_all(r->all->store, &arena, &stored, &count))
-        for (size_t i = 0; i < count; i++)
-            if (slice_equal(stored[i].row.name, slice_from_cstr(r->name)))
-                restore(r, &stored[i], &arena);
+    bool is_loaded = rollouts_load_all(r->all->store, &arena, &stored, &count);
+    for (size_t i = 0; is_loaded && i < count; i++)
+        if (slice_equal(stored[i].row.name, slice_from_cstr(r->name)))
+            restore(r, &stored[i], &arena);
     arena_reset(&arena);
+    return is_loaded;
 }

@@ -121,7 +121,7 @@ static void on_gate(void *arg, uint64_t ticket, const struct courier_answer *ans
         struct plan_event event = { .kind = PLAN_WEBHOOK_ANSWER,
                                     .is_passed =
                                         answer->failure == NULL && answer->status >= 200 && answer->status < 300 };
-        if (r->id != ticket)
+        if (r->gate_ticket != ticket)
             continue;
         if (!event.is_passed)
             log_info("rollout %s: its gate has not said yes: %s, status %u", r->name,
@@ -134,6 +134,7 @@ void rollout_ask_webhook(struct rollout *r, uint32_t step)
 {
     struct text body = { 0 };
     struct json *question = json_create_object();
+    r->gate_ticket = ++r->all->newest_ticket;
     write_facts(r, question);
     json_put_u64(question, "gate", step + 1);
     json_write(question, &body);
@@ -144,7 +145,7 @@ void rollout_ask_webhook(struct rollout *r, uint32_t step)
                                            .timeout_ms = WEBHOOK_TIMEOUT_MS,
                                            .done = on_gate,
                                            .arg = r->all,
-                                           .ticket = r->id };
+                                           .ticket = r->gate_ticket };
     if (!courier_send(r->all->courier, &errand))
         log_warn("rollout %s: too much is under way, its gate is asked later", r->name);
     json_destroy(question);

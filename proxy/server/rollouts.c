@@ -98,6 +98,22 @@ static void rollout_destroy(struct rollout *r)
 
 /* ---- configuration ------------------------------------------------------------------------------------------------------ */
 
+/* By guardrail, to where it stands now; what its judge said last is said again soon. */
+static void move_guardrails(struct rollout *r, const struct guardrail_specs *old)
+{
+    struct rollout_sampler samplers[GUARDRAILS_MAX] = { 0 };
+    uint64_t breach_counts[GUARDRAILS_MAX] = { 0 };
+    for (uint32_t to = 0; to < r->specs.count; to++)
+        for (uint32_t from = 0; from < old->count; from++)
+            if (r->specs.items[to].identity == old->items[from].identity) {
+                samplers[to] = r->samplers[from];
+                breach_counts[to] = r->breach_counts[from];
+            }
+    memcpy(r->samplers, samplers, sizeof samplers);
+    memcpy(r->breach_counts, breach_counts, sizeof breach_counts);
+    r->judged = (struct judge_result){ 0 };
+}
+
 static void take_config(struct rollout *r, const struct snapshot *snapshot, const struct rollout_config *config)
 {
     struct guardrail_specs old = r->specs;
@@ -105,6 +121,7 @@ static void take_config(struct rollout *r, const struct snapshot *snapshot, cons
     r->route = &snapshot->table->routes[config->route_index];
     guardrail_specs_init(&r->specs, snapshot->config, config);
     evidence_use_guardrails(&r->evidence, r->specs.items, r->specs.count);
+    move_guardrails(r, &old);
     guardrail_specs_fini(&old);
     if (is_sticky(r) != r->feed->is_sticky)
         rollout_forget_evidence(r);
@@ -117,7 +134,10 @@ static void begin_config(struct rollout *r, const struct snapshot *snapshot, con
     guardrail_specs_init(&r->specs, snapshot->config, config);
     feed_begin(r);
     progress_init(&r->progress, config);
-    rollout_load(r);
+    r->is_loaded = rollout_load(r);
+    if (!r->is_loaded)
+        log_error("rollout %s: where it stands cannot be read now, and its canary gets nothing: %s", r->name,
+                  store_message(r->all->store));
 }
 
 void rollouts_configure(struct rollouts *all, const struct snapshot *snapshot)
@@ -235,6 +255,16 @@ static void verdict_of(struct rollout *r, struct plan_verdict *out)
     r->judged_requests = requests;
 }
 
+/* What was stored counts: beginning anew might give people back what was taken from them. */
+static void try_load(struct rollout *r)
+{
+    r->is_loaded = rollout_load(r);
+    if (!r->is_loaded)
+        return;
+    r->all->publish(r->all->arg);
+    rollout_await_force(r);
+}
+
 /* Thresholds of latency reach the workers with weights of their own. */
 static void look(struct rollout *r, struct mono_time now)
 {
@@ -258,6 +288,8 @@ static void on_timer(void *arg)
     LIST_FOREACH_SAFE (link, &all->items) {
         struct rollout *r = LIST_ITEM(link, struct rollout, link);
         struct plan_event tick = { .kind = PLAN_TICK };
+        if (!r->is_loaded)
+            try_load(r);
         look(r, now);
         rollout_note_traffic(r, now);
         rollout_event(r, &tick, NULL, NULL);
@@ -274,8 +306,7 @@ void rollouts_begin(struct rollouts *all)
 {
     LIST_FOREACH_SAFE (link, &all->items)
         rollout_await_force(LIST_ITEM(link, struct rollout, link));
-    if (!list_is_empty(&all->items) || !list_is_empty(&all->ending))
-        timer_start(all->loop, &all->timer, 0);
+    on_timer(all); /* at once: what the plan takes back reaches the workers right behind the snapshot */
 }
 
 void rollouts_fini(struct rollouts *all)

@@ -33,8 +33,8 @@ struct stats;
 
 /* What is measured elsewhere than in the tallies, for one guardrail. */
 struct rollout_sampler {
-    struct mono_time asked_at; /* PROMETHEUS: the last query; SHADOW_MISMATCH: where the window began */
-    bool is_asked;
+    struct mono_time asked_at;    /* PROMETHEUS: the last query; SHADOW_MISMATCH: where the window began */
+    uint64_t ticket;              /* PROMETHEUS: of the query under way; 0: none is */
     uint64_t different, compared; /* SHADOW_MISMATCH: totals at the window's beginning */
 };
 
@@ -57,7 +57,9 @@ struct rollout {
     uint32_t magic;
     struct list link;
     char *name;
-    uint64_t id; /* never used again: tickets carry it */
+    uint64_t id;    /* never used again: tickets carry it */
+    bool is_loaded; /* else the store could not be asked where it stands: it is pending, and nothing is done with it */
+    uint64_t gate_ticket; /* of the newest question to a step's webhook: an answer to another one is nobody's */
     struct rollouts *all;
     const struct rollout_config *config; /* of the current snapshot */
     const struct compiled_route *route;
@@ -85,7 +87,7 @@ struct rollouts {
     uint32_t worker_count;
     struct list items;  /* struct rollout, in the order of the configuration */
     struct list ending; /* struct evidence_feed: of rollouts that are gone, until they are over */
-    uint64_t newest_id;
+    uint64_t newest_id, newest_ticket;
     struct timer timer;
     void (*publish)(void *arg); /* weights of the current snapshot, anew */
     void *arg;
@@ -136,6 +138,11 @@ void rollouts_fill_metrics(struct rollouts *all, struct arena *arena, struct met
 enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, const struct rollout_word *word,
                                   struct text *error);
 void rollout_forget_evidence(struct rollout *r);
+/* Evidence belongs to a revision and a pair. */
+static inline bool rollout_begins_anew(const struct plan_transition *t)
+{
+    return t->cause == CAUSE_NEW_REVISION || t->cause == CAUSE_NEW_PAIR;
+}
 /* Tells the plan when every worker uses what was published last. */
 void rollout_await_force(struct rollout *r);
 
@@ -145,8 +152,9 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
 bool rollout_save(struct rollout *r);
 /* Saves, and tells the plan when the store fails, or works again. */
 void rollout_try_save(struct rollout *r);
-/* Progress and evidence from the store; as new where there is nothing. */
-void rollout_load(struct rollout *r);
+/* Progress and evidence from the store; as new where there is nothing, FAILED where it cannot be read. False: the store
+   cannot be asked now, and nothing has changed. */
+bool rollout_load(struct rollout *r) MUST_CHECK;
 /* The judge calls for a way back, by this guardrail: what is known at this moment. */
 void rollout_note_breach(struct rollout *r, uint32_t guardrail);
 /* No worker uses weights of before the breach any more. */

@@ -3,6 +3,7 @@ import datetime
 import hashlib
 import http.client
 import json
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -26,10 +27,10 @@ def answers(body, *fields, status="200 OK"):
 class Release:
     """A stable and a canary origin, a proxy with one rollout, and traffic on one connection."""
 
-    def __init__(self, make_origin, start, steps=None, guardrails=None, route=None, **more):
+    def __init__(self, make_origin, start_proxy, steps=None, guardrails=None, route=None, **more):
         self.stable, self.canary = make_origin(answers(b"stable")), make_origin(answers(b"canary"))
         top = {**more.pop("top", {}), **{key: more.pop(key) for key in ("monitors", "admin", "workers") if key in more}}
-        self.proxy = start(
+        self.proxy = start_proxy(
             upstreams={"s": {"endpoints": [self.stable]}, "c": {"endpoints": [self.canary]}},
             routes=[{"name": "shop", "split": {"s": 100, "c": 0}, **(route or {})}],
             rollouts={
@@ -466,6 +467,15 @@ def reload(r):
     assert status == 200, answer
 
 
+def test_a_new_revision_has_nothing_left_when_the_reload_is_answered(release):
+    r = release(steps=LONG).start()
+    r.send(10)
+    r.proxy.config["rollouts"]["shop"]["revision"] = "2"
+    reload(r)
+    assert r.view["revision"] == "2" and r.view["weight"] == 0
+    r.expect_no_exposure()
+
+
 def test_weights_set_by_hand_end_where_a_rollout_begins(release):
     r = release(steps=LONG)
     rollouts = r.proxy.config.pop("rollouts")
@@ -478,6 +488,78 @@ def test_weights_set_by_hand_end_where_a_rollout_begins(release):
     del r.proxy.config["rollouts"]
     reload(r)
     r.expect_no_exposure()
+
+
+def test_a_store_that_cannot_be_read_is_not_guessed(release):
+    r = release(steps=LONG, start="on_revision")
+    wait_for(lambda: r.state == "holding", lambda: r.view)
+    r.proxy.process.kill()
+    r.proxy.process.wait()
+    database = sqlite3.connect(r.proxy.path("state/weir.db"), isolation_level=None)
+    database.execute("INSERT INTO schema_version (version) VALUES (1000)")
+    r.restart()
+    assert r.state == "pending"
+    r.expect_no_exposure()
+    status, answer = r.say("start")
+    assert status == 503 and "where it stands cannot be read" in answer["error"]["message"], answer
+    r.proxy.process.kill()
+    r.proxy.process.wait()
+    database.execute("DELETE FROM schema_version WHERE version = 1000")
+    database.close()
+    r.restart()
+    assert r.state == "holding" and r.view["weight"] == 0.5
+
+
+def test_what_was_stored_and_cannot_be_read_is_not_gone_on_with(release):
+    r = release(steps=LONG, start="on_revision")
+    wait_for(lambda: r.state == "holding", lambda: r.view)
+    r.proxy.process.kill()
+    r.proxy.process.wait()
+    database = sqlite3.connect(r.proxy.path("state/weir.db"), isolation_level=None)
+    database.execute("UPDATE rollouts SET detail = 'torn'")
+    database.close()
+    r.restart()
+    assert r.state == "failed" and r.view["weight"] == 0
+    r.expect_no_exposure()
+
+
+def test_a_canary_is_judged_while_its_new_revision_cannot_be_stored(release):
+    r = release(steps=LONG).start()
+    locker = sqlite3.connect(r.proxy.path("state/weir.db"), isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+    r.proxy.config["rollouts"]["shop"]["revision"] = "2"
+    r.proxy.write_config()
+    r.proxy.signal(signal.SIGHUP)
+    wait_for(lambda: r.view["is_store_down"], lambda: r.view)
+    r.canary.answer = BAD["errors"][0]
+    r.send_until("rolling_back")
+    r.expect_no_exposure()
+    locker.execute("ROLLBACK")
+    locker.close()
+    wait_for(lambda: r.state == "pending", lambda: r.view)
+    assert r.view["revision"] == "2" and "breach" in r.transitions()
+
+
+def prometheus_says(value):
+    data = {"resultType": "vector", "result": [{"value": [1, str(value)]}]}
+    return answers(json.dumps({"status": "success", "data": data}).encode())
+
+
+def test_an_answer_belongs_to_its_guardrail_whatever_a_reload_puts_in_its_place(release, make_origin):
+    held = threading.Event()
+    slow, quick = make_origin([held, prometheus_says(5)]), make_origin(prometheus_says(0))
+    guardrails = [
+        {"prometheus": "queue", "server": f"http://{slow.address}", "max": 10, "every": "1s"},
+        {"prometheus": "faults", "server": f"http://{quick.address}", "max": 1, "every": "1s"},
+    ]
+    r = release(steps=LONG, guardrails=guardrails).start()
+    wait_for(lambda: slow.requests and quick.requests, "both are asked")
+    r.proxy.config["rollouts"]["shop"]["guardrails"] = guardrails[::-1]
+    reload(r)
+    asked = len(quick.requests)
+    held.set()
+    wait_for(lambda: len(slow.requests) > 1 and len(quick.requests) > asked, "both are asked again")
+    assert r.state == "holding", r.view
 
 
 # ---- gates and who is told -----------------------------------------------------------------------------------------------
@@ -525,6 +607,22 @@ def test_a_webhook_that_says_no_keeps_it_shut(release, make_origin):
     r.send_until("awaiting_webhook")
     wait_for(lambda: "its gate has not said yes" in r.proxy.error_log(), lambda: r.proxy.error_log())
     assert gate.asked and r.state == "awaiting_webhook" and r.view["weight"] == 0.1
+
+
+def test_a_late_yes_opens_no_other_gate(release, make_origin):
+    held = threading.Event()
+    first, second = make_origin([held, answers(b"yes")]), hook_that_says_no(make_origin)
+    gates = [{"webhook": f"http://{gate.address}/", "timeout": "1h"} for gate in (first, second)]
+    r = release(steps=[{"weight": "10%", "hold": "50ms"}, *gates, {"weight": "100%"}]).start()
+    r.send_until("awaiting_webhook")
+    wait_for(lambda: first.requests, "it is asked")
+    first.answer = answers(b"yes")
+    assert r.say("pause")[0] == 200 and r.say("resume")[0] == 200
+    wait_for(lambda: second.asked, "the first gate is open, and the second one is asked")
+    held.set()
+    assert r.say("pause")[0] == 200 and r.say("resume")[0] == 200
+    wait_for(lambda: len(second.asked) > 1, "it is asked again")
+    assert r.state == "awaiting_webhook" and r.view["weight"] == 0.1
 
 
 def test_people_are_told(release, make_origin):
