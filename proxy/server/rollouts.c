@@ -120,6 +120,7 @@ static void take_config(struct rollout *r, const struct snapshot *snapshot, cons
     r->config = config;
     r->route = &snapshot->table->routes[config->route_index];
     guardrail_specs_init(&r->specs, snapshot->config, config);
+    r->evidence.guardrails = old.items; /* those it knows: where they stood are the new ones */
     evidence_use_guardrails(&r->evidence, r->specs.items, r->specs.count);
     move_guardrails(r, &old);
     guardrail_specs_fini(&old);

@@ -562,6 +562,18 @@ def test_an_answer_belongs_to_its_guardrail_whatever_a_reload_puts_in_its_place(
     assert r.state == "holding", r.view
 
 
+def test_evidence_stays_with_its_guardrail_whatever_a_reload_puts_in_its_place(release):
+    r = release(steps=LONG, guardrails=[*GUARDRAILS, {"metric": "latency_p95", "max": "50s", "window": "10s"}]).start()
+    r.send(20)
+    r.proxy.config["rollouts"]["shop"]["guardrails"].reverse()
+    reload(r)
+    r.send(20)
+    assert r.state == "holding"
+    r.canary.answer = BAD["errors"][0]
+    r.send_until("rolled_back")
+    assert r.view["breach"]["guardrail"].startswith("error_rate"), r.view
+
+
 # ---- gates and who is told -----------------------------------------------------------------------------------------------
 
 
