@@ -157,7 +157,7 @@ Test(module, what_is_wrong_in_a_module_is_told_there)
     expect("require('m')" HOOK, "/d/m.lua", "\n\nerror('no')", "/d/m.lua:3: no\n");
     expect("\nrequire('m')" HOOK, "/d/m.lua", "local x", "/d/x.lua:2: the module 'm' returns nothing\n");
     expect("\nrequire('m')" HOOK, "/d/m.lua", "while true do end", "/d/m.lua:1: the call used up its time\n");
-    expect("require('m')" HOOK, "/d/m.lua", "\x1bLua", "/d/x.lua: attempt to load a binary chunk (mode is 't')\n");
+    expect("require('m')" HOOK, "/d/m.lua", "\x1bLua", "/d/x.lua:1: attempt to load a binary chunk (mode is 't')\n");
 }
 
 Test(module, circles_end)
