@@ -125,7 +125,8 @@ static int field_ctx(lua_State *L)
 
 static int method_header(lua_State *L)
 {
-    api_push_header(L, check_request(L)->request, check_name(L));
+    const struct message *m = check_request(L)->request; /* first: the message of an error names the first wrong one */
+    api_push_header(L, m, check_name(L));
     return 1;
 }
 
@@ -141,14 +142,16 @@ static int push_if(lua_State *L, bool is_there, struct slice value)
 static int method_cookie(lua_State *L)
 {
     struct slice value = SLICE_NONE;
-    bool is_there = message_cookie(check_request(L)->request, check_name(L), &value);
+    const struct message *m = check_request(L)->request;
+    bool is_there = message_cookie(m, check_name(L), &value);
     return push_if(L, is_there, value);
 }
 
 static int method_arg(lua_State *L)
 {
     struct slice value = SLICE_NONE;
-    bool is_there = query_argument(check_request(L)->view->query, check_name(L), &value);
+    struct slice query = check_request(L)->view->query;
+    bool is_there = query_argument(query, check_name(L), &value);
     return push_if(L, is_there, value);
 }
 

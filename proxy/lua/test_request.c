@@ -264,20 +264,23 @@ static int push(lua_State *L, struct slice s)
 
 static int request_header(lua_State *L)
 {
-    api_push_header(L, &test_request_check(L, 1)->message, test_check_slice(L, 2));
+    const struct message *m = &test_request_check(L, 1)->message;
+    api_push_header(L, m, test_check_slice(L, 2));
     return 1;
 }
 
 static int request_cookie(lua_State *L)
 {
     struct slice value;
-    return message_cookie(&test_request_check(L, 1)->message, test_check_slice(L, 2), &value) ? push(L, value) : 0;
+    const struct message *m = &test_request_check(L, 1)->message;
+    return message_cookie(m, test_check_slice(L, 2), &value) ? push(L, value) : 0;
 }
 
 static int request_arg(lua_State *L)
 {
     struct slice value;
-    return query_argument(test_request_check(L, 1)->view.query, test_check_slice(L, 2), &value) ? push(L, value) : 0;
+    struct slice query = test_request_check(L, 1)->view.query;
+    return query_argument(query, test_check_slice(L, 2), &value) ? push(L, value) : 0;
 }
 
 static int request_method(lua_State *L)
@@ -354,7 +357,8 @@ static int response_status(lua_State *L)
 
 static int response_header(lua_State *L)
 {
-    api_push_header(L, test_response_check(L, 1), test_check_slice(L, 2));
+    const struct message *m = test_response_check(L, 1);
+    api_push_header(L, m, test_check_slice(L, 2));
     return 1;
 }
 
