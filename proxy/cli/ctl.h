@@ -77,6 +77,7 @@ void ctl_open_body(struct call *call, struct text *json);
 /* Members of the API's objects as text of the call's arena: "" when absent. */
 const char *ctl_text(struct call *call, const struct json *object, const char *key);
 int64_t ctl_integer(const struct json *object, const char *key);
+double ctl_real(const struct json *object, const char *key);
 bool ctl_flag(const struct json *object, const char *key);
 
 /* "stable 95%, canary 5%" of a split: [{"upstream": ..., "weight": ...}]; "" when there is none. */

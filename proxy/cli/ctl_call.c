@@ -347,6 +347,13 @@ int64_t ctl_integer(const struct json *object, const char *key)
     return number;
 }
 
+double ctl_real(const struct json *object, const char *key)
+{
+    double value = 0;
+    json_as_real(json_get(object, key), &value);
+    return value;
+}
+
 bool ctl_flag(const struct json *object, const char *key)
 {
     bool flag = false;

@@ -8,13 +8,6 @@
 
 #define POLL_MS 250
 
-static double real_of(const struct json *object, const char *key)
-{
-    double value = 0;
-    json_as_real(json_get(object, key), &value);
-    return value;
-}
-
 static enum paint paint_of_state(const char *state)
 {
     if (strcmp(state, "succeeded") == 0)
@@ -50,7 +43,7 @@ static const struct json *nearest(const struct json *rollout)
 {
     const struct json *guardrails = json_get(rollout, "guardrails"), *most = NULL;
     for (size_t i = 0; i < json_count(guardrails); i++)
-        if (most == NULL || real_of(json_at(guardrails, i), "progress") > real_of(most, "progress"))
+        if (most == NULL || ctl_real(json_at(guardrails, i), "progress") > ctl_real(most, "progress"))
             most = json_at(guardrails, i);
     return most;
 }
@@ -64,12 +57,12 @@ static void add_rollout(struct call *call, struct table *t, const struct json *r
     table_add(t, paint_of_state(state), "%s", state);
     table_add(t, PAINT_NONE, "%lld of %zu", (long long)ctl_integer(rollout, "step"),
               json_count(json_get(rollout, "steps")));
-    table_add(t, PAINT_NONE, "%g%%", 100 * real_of(rollout, "weight"));
+    table_add(t, PAINT_NONE, "%g%%", 100 * ctl_real(rollout, "weight"));
     table_add(t, PAINT_NONE, "%s", time_text(call, ctl_integer(rollout, "hold_left_ms")));
     table_add(t, PAINT_NONE, "%s", ctl_text(call, rollout, "canary"));
     if (guardrail != NULL)
         table_add(t, paint_of_verdict(ctl_text(call, guardrail, "verdict")), "%s %.0f%%",
-                  ctl_text(call, guardrail, "name"), 100 * real_of(guardrail, "progress"));
+                  ctl_text(call, guardrail, "name"), 100 * ctl_real(guardrail, "progress"));
     else
         table_add(t, PAINT_NONE, "%s", "");
 }
@@ -118,7 +111,7 @@ static void add_step(struct call *call, const struct json *step, bool is_now, bo
     const char *line;
     if (json_get(step, "weight") != NULL)
         line = arena_printf(
-                   &call->arena, "%g%%, hold %s%s%s", 100 * real_of(step, "weight"),
+                   &call->arena, "%g%%, hold %s%s%s", 100 * ctl_real(step, "weight"),
                    time_text(call, ctl_integer(step, "hold_ms")),
                    ctl_integer(step, "min_requests") > 0
                        ? arena_printf(&call->arena, ", %lld requests", (long long)ctl_integer(step, "min_requests")).ptr
@@ -138,7 +131,7 @@ static void add_guardrail(struct call *call, const struct json *guardrail, bool 
     const char *verdict = ctl_text(call, guardrail, "verdict"), *reason = ctl_text(call, guardrail, "reason");
     text_add_cstr(out, "    ");
     terminal_add(out, coloured, paint_of_verdict(verdict), slice_from_cstr(verdict));
-    text_printf(out, " %3.0f%%  ", 100 * real_of(guardrail, "progress"));
+    text_printf(out, " %3.0f%%  ", 100 * ctl_real(guardrail, "progress"));
     terminal_add(out, coloured, PAINT_NONE,
                  slice_from_cstr(reason[0] != '\0' ? reason : ctl_text(call, guardrail, "name")));
     text_add_char(out, '\n');
@@ -152,8 +145,8 @@ static void add_heading(struct call *call, const struct json *r, bool coloured, 
     terminal_add(out, coloured, PAINT_NONE, slice_from_cstr(revision));
     text_add_cstr(out, ": ");
     terminal_add(out, coloured, paint_of_state(state), slice_from_cstr(state));
-    text_printf(out, ", %s has %g%% of what it shares with %s", ctl_text(call, r, "canary"), 100 * real_of(r, "weight"),
-                ctl_text(call, r, "stable"));
+    text_printf(out, ", %s has %g%% of what it shares with %s", ctl_text(call, r, "canary"),
+                100 * ctl_real(r, "weight"), ctl_text(call, r, "stable"));
     if (ctl_integer(r, "hold_left_ms") > 0)
         text_printf(out, ", %s left", time_text(call, ctl_integer(r, "hold_left_ms")));
     text_add_char(out, '\n');
@@ -285,7 +278,7 @@ static void add_notices(struct call *call, const struct json *notices, struct te
         if (ctl_flag(notice, "is_all_bad"))
             text_add_cstr(out, "all bad");
         else
-            text_printf(out, "%g times%s", real_of(notice, "times"), is_first ? " what is allowed or usual" : "");
+            text_printf(out, "%g times%s", ctl_real(notice, "times"), is_first ? " what is allowed or usual" : "");
         if (json_as_real(json_get(notice, "seconds"), &seconds))
             text_printf(out, " in %s", time_text(call, (int64_t)(seconds * 1000)));
         else
@@ -302,7 +295,8 @@ static void add_planned_step(struct call *call, const struct json *step, struct 
     if (json_get(step, "weight") == NULL)
         text_add_cstr(out, ctl_text(call, step, "kind"));
     else
-        text_printf(out, "%g%% for %s%s", 100 * real_of(step, "weight"), time_text(call, ctl_integer(step, "lasts_ms")),
+        text_printf(out, "%g%% for %s%s", 100 * ctl_real(step, "weight"),
+                    time_text(call, ctl_integer(step, "lasts_ms")),
                     ctl_flag(step, "is_slowed_by_requests") ? ", by its min_requests" : "");
     if (waits_for[0] != '\0')
         text_printf(out, ", after waiting for: %s", waits_for);
@@ -319,8 +313,8 @@ static enum ctl_verdict print_plan(struct call *call, const struct json *answer,
         return CTL_UNKNOWN;
     terminal_add(out, coloured, PAINT_BOLD, slice_from_cstr(ctl_text(call, plan, "name")));
     text_printf(out, ", were it started now, at %.1f requests/s of which %.2f%% fail (the last %s)\n",
-                real_of(traffic, "requests_per_s"), 100 * real_of(traffic, "error_rate"),
-                time_text(call, (int64_t)(1000 * real_of(traffic, "measured_s"))));
+                ctl_real(traffic, "requests_per_s"), 100 * ctl_real(traffic, "error_rate"),
+                time_text(call, (int64_t)(1000 * ctl_real(traffic, "measured_s"))));
     for (size_t i = 0; i < json_count(steps); i++)
         add_planned_step(call, json_at(steps, i), out);
     text_printf(out, "  %s  the end\n", ends_at[0] != '\0' ? ends_at : "never");

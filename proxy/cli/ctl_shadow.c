@@ -15,13 +15,6 @@ static void add_text(struct text *out, bool coloured, enum paint paint, const ch
     terminal_add(out, coloured, paint, slice_from_cstr(words));
 }
 
-static double real_of(const struct json *object, const char *key)
-{
-    double value = 0;
-    json_as_real(json_get(object, key), &value);
-    return value;
-}
-
 /* ---- findings ---------------------------------------------------------------------------------------------------------- */
 
 /* "checkout: copies to checkout-dark are different (1204 same, 36 different, 480 noise), against control twin" */
@@ -57,7 +50,7 @@ static void add_field(struct call *call, const struct json *field, struct table 
     table_add(t, PAINT_NONE, "%lld", (long long)ctl_integer(field, "control_only"));
     table_add(t, PAINT_NONE, "%lld", (long long)ctl_integer(field, "both"));
     if (json_kind(json_get(field, "evidence")) == JSON_KIND_NUMBER)
-        table_add(t, PAINT_NONE, "%.3g of %.3g", real_of(field, "evidence"), real_of(field, "evidence_needed"));
+        table_add(t, PAINT_NONE, "%.3g of %.3g", ctl_real(field, "evidence"), ctl_real(field, "evidence_needed"));
     else
         table_add(t, PAINT_NONE, "%s", "");
 }
@@ -93,9 +86,9 @@ static void add_latency(struct call *call, const struct json *shadow, bool colou
             continue;
         table_add(&t, PAINT_BOLD, "%s", sides[i]);
         table_add(&t, PAINT_NONE, "%lld", (long long)ctl_integer(latency, "count"));
-        table_add(&t, PAINT_NONE, "%.1f", real_of(latency, "p50_ms"));
-        table_add(&t, PAINT_NONE, "%.1f", real_of(latency, "p90_ms"));
-        table_add(&t, PAINT_NONE, "%.1f", real_of(latency, "p99_ms"));
+        table_add(&t, PAINT_NONE, "%.1f", ctl_real(latency, "p50_ms"));
+        table_add(&t, PAINT_NONE, "%.1f", ctl_real(latency, "p90_ms"));
+        table_add(&t, PAINT_NONE, "%.1f", ctl_real(latency, "p99_ms"));
     }
     table_print(&t, coloured, out);
     table_fini(&t);
