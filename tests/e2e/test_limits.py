@@ -1,4 +1,5 @@
 # e2e/test_limits.py - every limit and timeout: its status, its code, and that log, header and metric tell the same.
+import contextlib
 import os
 import re
 import resource
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from harness import CLOSE, HOLD, RESET, Authority, Full, Origin, Proxy, chunked, reply, request, wait_for
+from harness import CLOSE, DEADLINE_S, HOLD, RESET, Authority, Full, Origin, Proxy, chunked, reply, request, wait_for
 from harness.h2_origin import H2Origin
 from harness.proxy import ROOT, free_port
 
@@ -136,10 +137,10 @@ def stream_idle(proxy):
     proxy.origins[0].answer = lambda connection, seen: [go_on.wait(), CLOSE][1]
     client = proxy.client().send(request("/upload", f"Content-Length: {16 << 20}", method="POST"))
     client.sock.settimeout(0.5)
-    with pytest.raises((TimeoutError, OSError)):
-        while True:
+    with contextlib.suppress(OSError):  # stuck, or closed already
+        for _ in range(256):
             client.send(bytes(65536))
-    client.sock.settimeout(30)
+    client.sock.settimeout(DEADLINE_S)
     response = client.response()
     go_on.set()
     return response

@@ -113,7 +113,7 @@ def test_json_in_and_out(house):
 @pytest.mark.parametrize("given, wanted", [
     (token(), "u-1"), (token(exp=1), "expired"), (token(iss="others"), "wrong_issuer"), (token("another secret"), "bad_signature"),
     (token(alg="none"), "wrong_algorithm"), (token(nbf=int(time.time()) + 3600), "not_yet_valid"), ("x", "malformed"),
-])
+], ids=["good", "expired", "wrong_issuer", "bad_signature", "wrong_algorithm", "not_yet_valid", "malformed"])
 def test_a_token_is_verified_with_a_key_beside_the_script(house, given, wanted):
     assert house.ask("/token", f"Authorization: Bearer {given}") == wanted
 

@@ -127,11 +127,15 @@ class Origin:
         self.listen()
         self.address = f"127.0.0.1:{self.port}"
 
+    def bind(self):
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", self.port))
+        self.port = bound.getsockname()[1]
+        return bound
+
     def listen(self):
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", self.port))
-        self.port = self.listener.getsockname()[1]
+        self.listener = self.bind()
         self.listener.listen(self.backlog)
         threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
 
@@ -182,15 +186,17 @@ class Origin:
         assert not failures, failures
 
     def stop(self):
-        """Refuses connections from now on."""
+        """Refuses connections from now on. The port stays ours, so that nobody else's listener answers there."""
         try:
             self.listener.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass
-        self.listener.close()
+            return  # it was stopped before
+        stopped, self.listener = self.listener, self.bind()
+        stopped.close()
 
     def restart(self):
         """Listens again where it was."""
+        self.listener.close()
         self.listen()
 
 

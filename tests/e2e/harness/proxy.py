@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -25,10 +26,29 @@ def shadow_factor():
         return 5 if b"__tsan_init" in binary.read() else 1
 
 
+def ports_below_the_kernels():
+    """The kernel gives none of these to a connection, in the moment between the choice of a port and its use. Each process
+    of tests begins somewhere else."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first, last = 10000, min(int(file.read().split()[0]), 32768)
+    port = random.randrange(first, last)
+    while True:
+        yield port
+        port = port + 1 if port + 1 < last else first
+
+
+PORTS = ports_below_the_kernels()
+
+
 def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    for port in PORTS:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class UnixHTTPConnection(http.client.HTTPConnection):
