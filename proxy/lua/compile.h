@@ -14,8 +14,11 @@ struct compiled {
 };
 
 /* Pushes the function, inside a call (lua/vm.h). Raises when it is no Lua. False, and nothing is pushed: it has names of globals that
-   nobody knows, which is told in `errors` with `file` and their lines. `source` is what Lua calls it. */
+   nobody knows or variables to be closed, which is told in `errors` with `file` and their lines. `source` is what Lua calls it. */
 bool compile_text(lua_State *L, struct slice text, const char *file, const char *source, struct arena *arena,
                   struct err_list *errors, struct compiled *out);
+
+/* Pushes the function of some compiled code; raises when memory is out. */
+void compile_load(lua_State *L, struct slice code, const char *source);
 
 #endif

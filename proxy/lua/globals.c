@@ -1,145 +1,39 @@
 /* lua/globals.c - what a compiled file asks of its environment, told by looking at its code.
  *
  * In Lua 5.4 a global x is the field x of an upvalue, _ENV. The file's own function has it as its first one; an inner function
- * has it when it took it over from the function around it. Format: lundump.c and lopcodes.h of Lua 5.4. */
+ * has it when it took it over from the function around it. */
 #include "lua/globals.h"
 
 #include <ctype.h>
 #include <string.h>
 
-#include <lua.h>
-
 #include "base/check.h"
+#include "lua/bytecode.h"
 
-#if LUA_VERSION_NUM != 504
-#error "the format of the code is that of Lua 5.4"
-#endif
-
-#define LINE_IS_ABSOLUTE (-0x80) /* in lineinfo: look it up */
-
-/* iABC: opcode 7 bits, A 8, k 1, B 8, C 8. iABx: opcode 7, A 8, Bx 17. */
-enum opcode {
-    OP_LOADK = 3,
-    OP_GETUPVAL = 9,
-    OP_SETUPVAL = 10,
-    OP_GETTABUP = 11,
-    OP_GETTABLE = 12,
-    OP_SETTABUP = 15,
-    OP_CALL = 68,
-    OP_TAILCALL = 69,
-};
-
-struct instruction {
-    unsigned op, a, b, c, bx;
-};
-
-struct reader {
-    const unsigned char *at, *end;
+struct finder {
     struct arena *arena;
     struct global_uses *out;
     size_t capacity; /* of out->items */
 };
 
-/* One function, while it is read. */
-struct function {
-    uint32_t line; /* where it begins */
-    const unsigned char *code;
-    size_t instruction_count;
-    struct slice *constants; /* texts; ptr NULL: of another type */
-    size_t constant_count;
-    bool *is_env; /* by upvalue */
-    size_t upvalue_count;
-};
-
-/* ---- the format -------------------------------------------------------------------------------------------------------- */
-
-static const unsigned char *take(struct reader *r, size_t bytes)
-{
-    const unsigned char *at = r->at;
-    CHECK(bytes <= (size_t)(r->end - r->at));
-    r->at += bytes;
-    return at;
-}
-
-/* Seven bits a byte, the highest first; the last byte is marked. */
-static size_t take_size(struct reader *r)
-{
-    size_t size = 0;
-    unsigned char byte;
-    do {
-        byte = *take(r, 1);
-        size = size << 7 | (byte & 0x7f);
-    } while ((byte & 0x80) == 0);
-    return size;
-}
-
-static struct slice take_text(struct reader *r)
-{
-    size_t size = take_size(r); /* one more than the length; 0: there is none */
-    if (size == 0)
-        return SLICE_NONE;
-    return slice_from((const char *)take(r, size - 1), size - 1);
-}
-
-static struct slice take_constant(struct reader *r)
-{
-    switch (*take(r, 1)) {
-    case LUA_TNUMBER:
-    case LUA_TNUMBER | 1 << 4:
-        take(r, 8);
-        return SLICE_NONE;
-    case LUA_TSTRING:
-    case LUA_TSTRING | 1 << 4:
-        return take_text(r);
-    default: /* nil, false, true */
-        return SLICE_NONE;
-    }
-}
-
-static void take_constants(struct reader *r, struct function *f)
-{
-    f->constant_count = take_size(r);
-    f->constants = arena_zalloc_array(r->arena, f->constant_count + 1, sizeof *f->constants);
-    for (size_t i = 0; i < f->constant_count; i++)
-        f->constants[i] = take_constant(r);
-}
-
-/* Each: is it a variable of the function around, or one of its upvalues; which; its kind. */
-static void take_upvalues(struct reader *r, struct function *f, const struct function *around)
-{
-    f->upvalue_count = take_size(r);
-    f->is_env = arena_zalloc_array(r->arena, f->upvalue_count + 1, sizeof *f->is_env);
-    for (size_t i = 0; i < f->upvalue_count; i++) {
-        const unsigned char *upvalue = take(r, 3);
-        bool is_variable = upvalue[0] != 0;
-        f->is_env[i] =
-            around == NULL ? i == 0 : !is_variable && upvalue[1] < around->upvalue_count && around->is_env[upvalue[1]];
-    }
-}
-
 /* ---- the code ------------------------------------------------------------------------------------------------------------ */
 
-/* Behind the last one stands one that is nothing. */
-static struct instruction instruction_at(const struct function *f, size_t i)
+static bool is_env(const struct bytecode_function *f, size_t upvalue)
 {
-    uint32_t word = 0x7f;
-    if (i < f->instruction_count)
-        memcpy(&word, f->code + i * sizeof word, sizeof word);
-    return (struct instruction){ word & 0x7f, word >> 7 & 0xff, word >> 16 & 0xff, word >> 24, word >> 15 };
+    while (f->around != NULL && upvalue < f->upvalue_count && !f->upvalues[upvalue].is_local) {
+        upvalue = f->upvalues[upvalue].index;
+        f = f->around;
+    }
+    return f->around == NULL && upvalue == 0;
 }
 
-static struct slice constant_at(const struct function *f, size_t i)
+static void add_use(struct finder *finder, enum global_use_kind kind, struct slice name, uint32_t line)
 {
-    return i < f->constant_count ? f->constants[i] : SLICE_NONE;
-}
-
-static void add_use(struct reader *r, enum global_use_kind kind, struct slice name, uint32_t line)
-{
-    struct global_uses *out = r->out;
-    if (out->count == r->capacity) {
+    struct global_uses *out = finder->out;
+    if (out->count == finder->capacity) {
         struct global_use *old = out->items;
-        r->capacity = r->capacity * 2 + 16;
-        out->items = arena_zalloc_array(r->arena, r->capacity, sizeof *out->items);
+        finder->capacity = finder->capacity * 2 + 16;
+        out->items = arena_zalloc_array(finder->arena, finder->capacity, sizeof *out->items);
         if (out->count > 0)
             memcpy(out->items, old, out->count * sizeof *old);
     }
@@ -147,111 +41,62 @@ static void add_use(struct reader *r, enum global_use_kind kind, struct slice na
 }
 
 /* require("name"): the function, the text behind it, and a call with that one argument. */
-static void look_for_require(struct reader *r, const struct function *f, size_t i, uint32_t line)
+static void look_for_require(struct finder *finder, const struct bytecode_function *f, size_t i, uint32_t line)
 {
-    struct instruction function = instruction_at(f, i), text = instruction_at(f, i + 1),
-                       call = instruction_at(f, i + 2);
-    if (!slice_equal(constant_at(f, function.c), SLICE("require")) || text.op != OP_LOADK || text.a != function.a + 1)
+    struct bytecode_instruction function = bytecode_at(f, i), text = bytecode_at(f, i + 1),
+                                call = bytecode_at(f, i + 2);
+    if (!slice_equal(bytecode_text(f, function.c), SLICE("require")) || text.op != OP_LOADK || text.a != function.a + 1)
         return;
     if ((call.op == OP_CALL || call.op == OP_TAILCALL) && call.a == function.a && call.b == 2) {
-        struct slice name = constant_at(f, text.bx);
+        struct slice name = bytecode_text(f, text.bx);
         if (name.ptr != NULL)
-            add_use(r, GLOBAL_REQUIRE, name, line);
+            add_use(finder, GLOBAL_REQUIRE, name, line);
     }
 }
 
 /* The environment in a register: with more than 256 constants a global is read by three instructions. Else somebody has it. */
-static void look_at_environment(struct reader *r, const struct function *f, size_t i, uint32_t line)
+static void look_at_environment(struct finder *finder, const struct bytecode_function *f, size_t i, uint32_t line)
 {
-    struct instruction env = instruction_at(f, i), key = instruction_at(f, i + 1), get = instruction_at(f, i + 2);
-    struct slice name = constant_at(f, key.bx);
+    struct bytecode_instruction env = bytecode_at(f, i), key = bytecode_at(f, i + 1), get = bytecode_at(f, i + 2);
+    struct slice name = bytecode_text(f, key.bx);
     if (key.op == OP_LOADK && get.op == OP_GETTABLE && get.b == env.a && get.c == key.a && name.ptr != NULL)
-        add_use(r, GLOBAL_READ, name, line);
+        add_use(finder, GLOBAL_READ, name, line);
     else
-        r->out->has_escaped = true;
+        finder->out->has_escaped = true;
 }
 
-static void look_at(struct reader *r, const struct function *f, size_t i, uint32_t line)
+static void look_at(struct finder *finder, const struct bytecode_function *f, size_t i, uint32_t line)
 {
-    struct instruction in = instruction_at(f, i);
+    struct bytecode_instruction in = bytecode_at(f, i);
     unsigned upvalue = in.op == OP_SETTABUP ? in.a : in.b;
-    if (upvalue >= f->upvalue_count || !f->is_env[upvalue])
+    if (!is_env(f, upvalue))
         return;
     switch (in.op) {
     case OP_GETTABUP:
-        add_use(r, GLOBAL_READ, constant_at(f, in.c), line);
-        look_for_require(r, f, i, line);
+        add_use(finder, GLOBAL_READ, bytecode_text(f, in.c), line);
+        look_for_require(finder, f, i, line);
         break;
     case OP_SETTABUP:
-        add_use(r, GLOBAL_WRITE, constant_at(f, in.b), line);
+        add_use(finder, GLOBAL_WRITE, bytecode_text(f, in.b), line);
         break;
     case OP_GETUPVAL:
-        look_at_environment(r, f, i, line);
+        look_at_environment(finder, f, i, line);
         break;
     case OP_SETUPVAL:
-        r->out->has_escaped = true;
+        finder->out->has_escaped = true;
         break;
     default:
         break;
     }
 }
 
-/* Lines: a difference for each instruction, or a mark that the next pair of the second list has it. Then the names of
-   variables, which nobody needs here. */
-static void take_lines(struct reader *r, const struct function *f)
+void globals_find(const struct bytecode_function *first, struct arena *arena, struct global_uses *out)
 {
-    size_t line_count = take_size(r);
-    const signed char *differences = (const signed char *)take(r, line_count);
-    uint32_t line = f->line;
-    size_t absolute_count = take_size(r);
-    for (size_t i = 0; i < line_count; i++) {
-        if (differences[i] == LINE_IS_ABSOLUTE && absolute_count > 0) {
-            absolute_count--;
-            (void)take_size(r); /* of which instruction: this one */
-            line = (uint32_t)take_size(r);
-        } else {
-            line += (uint32_t)differences[i];
-        }
-        look_at(r, f, i, line);
-    }
-    CHECK(absolute_count == 0);
-    for (size_t count = take_size(r); count > 0; count--) {
-        (void)take_text(r);
-        (void)take_size(r);
-        (void)take_size(r);
-    }
-    for (size_t count = take_size(r); count > 0; count--)
-        (void)take_text(r);
-}
-
-/* Recursion is as deep as functions are nested in the file: Lua's compiler allows 200. */
-static void take_function(struct reader *r, const struct function *around)
-{
-    struct function f;
-    (void)take_text(r); /* its source */
-    f.line = (uint32_t)take_size(r);
-    (void)take_size(r); /* its last line */
-    take(r, 3);         /* parameters, varargs, registers */
-    f.instruction_count = take_size(r);
-    f.code = take(r, f.instruction_count * sizeof(uint32_t));
-    take_constants(r, &f);
-    take_upvalues(r, &f, around);
-    for (size_t count = take_size(r); count > 0; count--)
-        take_function(r, &f);
-    take_lines(r, &f);
-}
-
-void globals_find(struct slice code, struct arena *arena, struct global_uses *out)
-{
-    struct reader r = { (const unsigned char *)code.ptr, (const unsigned char *)code.ptr + code.len, arena, out, 0 };
+    struct finder finder = { arena, out, 0 };
     *out = (struct global_uses){ .items = NULL };
-    CHECK(memcmp(take(&r, 6), "\x1bLua\x54", 6) == 0);
-    take(&r, 6);                                    /* marks of damaged files */
-    CHECK(memcmp(take(&r, 3), "\4\10\10", 3) == 0); /* bytes of an instruction, an integer, a number */
-    take(&r, 16);                                   /* one of each, in the machine's order */
-    take(&r, 1);                                    /* upvalues of the first function */
-    take_function(&r, NULL);
-    CHECK(r.at == r.end);
+    for (const struct bytecode_function *f = first; f != NULL; f = f->next)
+        for (size_t i = 0; i < f->instruction_count; i++)
+            look_at(&finder, f, i, f->lines[i]);
 }
 
 /* ---- the check ----------------------------------------------------------------------------------------------------------- */

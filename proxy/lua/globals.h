@@ -4,7 +4,7 @@
  * when the file is loaded. Names that are reached in another way (through a table that was the environment, or a local
  * named _ENV) are not seen; the sandbox's guard refuses them when they run.
  *
- * Only what lua_dump of this process wrote is read, never a file: Lua 5.4's format, without the strip. Pure. */
+ * Pure. */
 #ifndef LUA_GLOBALS_H
 #define LUA_GLOBALS_H
 
@@ -33,7 +33,10 @@ struct global_uses {
     bool has_escaped; /* the environment itself is used as a value: any name may come and go at run time */
 };
 
-void globals_find(struct slice code, struct arena *arena, struct global_uses *out);
+struct bytecode_function;
+
+/* From the first function on (lua/bytecode.h). */
+void globals_find(const struct bytecode_function *first, struct arena *arena, struct global_uses *out);
 
 /* Adds an error for each line that reads a name which is not known, or writes one: a new global would be shared by all requests
    of a worker, and the guard refuses it. `text` is the file's, for the column. Returns how many. */

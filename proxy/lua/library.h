@@ -34,13 +34,13 @@ int library_bounded_values(lua_State *L);
 int library_bounded_range(lua_State *L);
 int library_bounded_format(lua_State *L);
 
-/* There is no coroutine.close: it would run to-be-closed variables with hooks off. */
+/* There is no coroutine.close: what it would close cannot be made (lua/compile.c). */
 int library_coroutine_create(lua_State *L);
 int library_coroutine_resume(lua_State *L);
 int library_coroutine_wrap(lua_State *L);
 int library_coroutine_yield(lua_State *L);
 
-/* Refuses __gc and __close, whose functions would run with hooks off. */
+/* Refuses __gc, whose function would run with hooks off, and __close, whose function nobody would call. */
 int library_setmetatable(lua_State *L);
 /* The handler runs after unwinding: inside an error that a hook raised, hooks would be off in it. */
 int library_xpcall(lua_State *L);

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "lua/api.h"
 #include "lua/builtin.h"
+#include "lua/compile.h"
 
 /* Upvalues of require: the environment, and the table of what is loaded, by name. */
 enum { ENVIRONMENT = 1, LOADED = 2 };
@@ -115,8 +116,7 @@ static void run_module(lua_State *L, const struct module *m, const char *name, c
         lua_pushfstring(L, "the module '%s' could not be compiled", name);
         fail(L, from);
     }
-    if (luaL_loadbufferx(L, m->code.ptr, m->code.len, m->source, "b") != LUA_OK)
-        lua_error(L);
+    compile_load(L, m->code, m->source);
     lua_pushvalue(L, lua_upvalueindex(ENVIRONMENT));
     CHECK(lua_setupvalue(L, -2, 1) != NULL);
     lua_pushstring(L, name);

@@ -5,7 +5,8 @@
  * lua/globals.c did not find it before.
  *
  * Not there, each for a reason: io, os, package, debug, dofile, loadfile (the system); load (bytecode, and code whose
- * globals nobody checked); collectgarbage (time); __gc, __close, coroutine.close (code that runs with hooks off). */
+ * globals nobody checked); collectgarbage (time); __gc (code that runs with hooks off); <close>, __close, coroutine.close
+ * (code that runs while a call that is over is unwound: lua/compile.c). */
 #ifndef LUA_SANDBOX_H
 #define LUA_SANDBOX_H
 

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "lua/chunk.h"
+#include "lua/compile.h"
 
 #define HOST_MAGIC           0x484f5354u
 #define COMPLAIN_INTERVAL_MS 1000
@@ -65,8 +66,7 @@ static int load_body(lua_State *L)
 {
     struct load_job *job = lua_touserdata(L, 1);
     const struct script *s = job->script;
-    if (luaL_loadbufferx(L, s->code.ptr, s->code.len, s->source, "b") != LUA_OK)
-        return lua_error(L);
+    compile_load(L, s->code, s->source);
     chunk_run(L, &s->names);
     for (unsigned hook = 0; hook < SCRIPT_HOOK_COUNT; hook++)
         if (lua_getfield(L, -1, script_hook_names[hook]) == LUA_TFUNCTION)

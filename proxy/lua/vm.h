@@ -9,8 +9,8 @@
  *           Lua would first collect all its garbage, which takes longer than most calls may. What such a call leaves
  *           behind is collected bit by bit at the ends of the calls after it.
  *   C code  sees no hook. What can run long there is ours (lua/library.h) and asks vm_check in its loops.
- *   unwinding runs nothing of the script's: finalizers and to-be-closed variables cannot be made (hooks would be off in
- *           them), and xpcall calls its handler after unwinding.
+ *   unwinding runs nothing of the script's: setmetatable refuses finalizers (hooks would be off in them), code that marks
+ *           variables to be closed is not let in (lua/compile.h), and xpcall calls its handler after unwinding.
  *
  * Calls run in coroutines of the state, so that they may suspend (vm_call: VM_SUSPENDED) and others run meanwhile.
  *

@@ -161,6 +161,9 @@ static const piece statements[] = {
     "for i = 1, 3 do coroutine.wrap(function(...) $b end)() end",
     "string[$e] = $e",
     "table.concat({ $e, $e }, $e)",
+    "for k, w in $e, $e, $e, $e do $b end",
+    "for i in next, { 1 }, nil, d do $b end",
+    "do local m = {} d = setmetatable({}, m) m.__close = $f end",
 };
 
 static const piece functions[] = {

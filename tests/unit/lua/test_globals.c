@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "lua/bytecode.h"
 
 static int write_code(lua_State *L, const void *bytes, size_t length, void *arg)
 {
@@ -29,7 +30,7 @@ static const char *found(const char *source)
     lua_dump(L, write_code, &code, 0);
     lua_close(L);
     arena_init(&arena, NULL, 0);
-    globals_find(text_slice(&code), &arena, &uses);
+    globals_find(bytecode_read(text_slice(&code), &arena), &arena, &uses);
     out[0] = '\0';
     for (uint32_t line = 0; line < 3000; line++)
         for (size_t i = 0; i < uses.count; i++)

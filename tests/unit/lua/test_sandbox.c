@@ -206,22 +206,3 @@ Test(sandbox, what_one_script_changes_others_do_not_see)
     script_test_expect(&t, "return ('x'):rep(2) .. string.rep('y', 2) .. table.concat({ 'z' })", "xxyyz");
     cr_assert_eq(script_test_run(&t, "return mine"), VM_ERROR);
 }
-
-/* In a pcall such a variable is closed, with hooks on; in a call that fails, not at all. */
-Test(sandbox, a_metatable_that_gets_close_later_gains_nothing)
-{
-    static const char *const ways[] = {
-        "local mt = {} local x = setmetatable({}, mt) mt.__close = function() while true do end end "
-        "pcall(function() local y <close> = x error('x') end) return 'out'",
-        "local mt = {} local x = setmetatable({}, mt) mt.__close = function() while true do end end "
-        "pcall(function() local y <close> = x while true do end end) return 'out'",
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(ways); i++) {
-        cr_assert_eq(script_test_run(&t, ways[i]), VM_TIMEOUT);
-        script_test_expect(&t, "return 1", "1");
-    }
-    cr_assert_eq(script_test_run(&t,
-                                 "local mt = {} local x = setmetatable({}, mt) mt.__close = function() while true do "
-                                 "end end local y <close> = x error('x')"),
-                 VM_ERROR);
-}
