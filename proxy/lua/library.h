@@ -42,7 +42,10 @@ int library_coroutine_yield(lua_State *L);
 
 /* Refuses __gc, whose function would run with hooks off, and __close, whose function nobody would call. */
 int library_setmetatable(lua_State *L);
-/* The handler runs after unwinding: inside an error that a hook raised, hooks would be off in it. */
+/* The handler runs after unwinding: inside an error that a hook raised, hooks would be off in it. Both raise when they are
+   called more than 200 calls deep inside of what C has called: from there a call that is over gets out by errors only, and each
+   that they catch takes as long as there are frames below. */
+int library_pcall(lua_State *L);
 int library_xpcall(lua_State *L);
 
 #endif

@@ -12,6 +12,8 @@
 #define VALUES_MAX     256
 #define RESULTS_MAX    8192
 
+#define FRAMES_MAX 200 /* below a protected call that C has called; some 50 us for all the errors it may catch */
+
 /* ---- metatables ---------------------------------------------------------------------------------------------------- */
 
 static void refuse_field(lua_State *L, const char *name)
@@ -37,7 +39,43 @@ int library_setmetatable(lua_State *L)
     return 1;
 }
 
-/* ---- xpcall: (function, handler, arguments...) ----------------------------------------------------------------------- */
+/* ---- protected calls --------------------------------------------------------------------------------------------------- */
+
+/* As lua_pcallk without a handler, for what may be called at that depth. */
+static int call_protected(lua_State *L, int argument_count, lua_KFunction finish)
+{
+    lua_Debug unused;
+    if (!lua_isyieldable(L) && lua_getstack(L, FRAMES_MAX, &unused) != 0)
+        return luaL_error(L, "no protected call more than %d calls deep here", FRAMES_MAX);
+    return lua_pcallk(L, argument_count, LUA_MULTRET, 0, 0, finish);
+}
+
+/* What was there below the results, or the message. */
+static int pcall_finish(lua_State *L, int status, lua_KContext context)
+{
+    (void)context;
+    if (status == LUA_OK || status == LUA_YIELD) /* true, results */
+        return lua_gettop(L);
+    lua_pushboolean(L, false);
+    lua_insert(L, -2);
+    return 2;
+}
+
+/* (function, arguments...) */
+int library_pcall(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, true);
+    lua_insert(L, 1);
+    int status = call_protected(L, lua_gettop(L) - 2, pcall_finish);
+    return pcall_finish(L, status, 0);
+}
+
+static int handler_finish(lua_State *L, int status, lua_KContext context)
+{
+    (void)status, (void)context; /* what a handler raises stands for what it returns */
+    return lua_gettop(L);
+}
 
 static int xpcall_finish(lua_State *L, int status, lua_KContext context)
 {
@@ -49,10 +87,11 @@ static int xpcall_finish(lua_State *L, int status, lua_KContext context)
     }
     lua_pushboolean(L, false); /* handler, message */
     lua_insert(L, 1);
-    lua_pcall(L, 1, LUA_MULTRET, 0); /* what a handler raises stands for what it returns */
-    return lua_gettop(L);
+    status = lua_pcallk(L, 1, LUA_MULTRET, 0, 0, handler_finish);
+    return handler_finish(L, status, 0);
 }
 
+/* (function, handler, arguments...) */
 int library_xpcall(lua_State *L)
 {
     luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -60,7 +99,7 @@ int library_xpcall(lua_State *L)
     lua_pushvalue(L, 2);
     lua_replace(L, 1);
     lua_replace(L, 2); /* handler, function, arguments */
-    int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, xpcall_finish);
+    int status = call_protected(L, lua_gettop(L) - 2, xpcall_finish);
     return xpcall_finish(L, status, 0);
 }
 

@@ -3,12 +3,14 @@
 
 #include <lauxlib.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 
 #define FREE_BLOCKS_BYTES (256u * 1024) /* kept for reuse by one state */
+#define FRAMES_SHOWN      20            /* of a deep stack */
 #define COLLECT_STEP_KIB  256           /* after a call; some hundred microseconds */
 
 const char *const vm_result_names[] = {
@@ -22,16 +24,35 @@ static bool is_cut(enum vm_result cut)
     return cut == VM_TIMEOUT || cut == VM_MEMORY;
 }
 
-/* Raises when the call is over; `level`: 0 when the script's function is the one that runs, 1 when it called ours. */
+/* What the failed call's message begins with. */
+static void note_end(struct vm *vm, lua_State *L, int level)
+{
+    lua_Debug at;
+    const char *what = vm->cut == VM_TIMEOUT ? "the call used up its time" : "the call used up its memory";
+    vm->is_left = true;
+    if (lua_getstack(L, level, &at) && lua_getinfo(L, "Sl", &at) && at.currentline > 0)
+        snprintf(vm->message, sizeof(vm->message), "%s:%d: %s", at.short_src, at.currentline, what);
+    else
+        snprintf(vm->message, sizeof(vm->message), "%s", what);
+}
+
+/* Leaves the call when it is over; `level`: 0 when the script's function is the one that runs, 1 when it called ours.
+ *
+ * Where a coroutine can be left, it is: by a yield, behind which nobody resumes it (resume, vm_resume_nested). An error would be
+ * caught by every pcall on the way out, of which there may be thousands, and for each of them Lua looks at all frames below:
+ * that took a quarter of a second. Inside of what C has called (sort's function, gsub's) only an error gets out; library_pcall
+ * bounds what it meets there. From a hook lua_yield returns, and the coroutine is left behind the hook. */
 static void check_cut(lua_State *L, int level)
 {
-    enum vm_result cut = vm_of(L)->cut;
-    if (!is_cut(cut))
+    struct vm *vm = vm_of(L);
+    if (!is_cut(vm->cut))
         return;
-    luaL_where(L, level);
-    lua_pushstring(L, cut == VM_TIMEOUT ? "the call used up its time" : "the call used up its memory");
-    lua_concat(L, 2);
-    lua_error(L);
+    if (!vm->is_left)
+        note_end(vm, L, level);
+    if (lua_isyieldable(L))
+        lua_yield(L, 0);
+    else
+        luaL_error(L, "the call is over");
 }
 
 /* Runs between two instructions of a call that is over. */
@@ -269,11 +290,47 @@ struct failure {
     lua_State *co;
 };
 
+static const char *name_of(lua_State *L, const lua_Debug *frame)
+{
+    if (strcmp(frame->namewhat, "global") == 0)
+        return lua_pushfstring(L, "function '%s'", frame->name);
+    if (*frame->namewhat != '\0')
+        return lua_pushfstring(L, "%s '%s'", frame->namewhat, frame->name);
+    if (*frame->what == 'm')
+        return "main chunk";
+    return *frame->what == 'C' ? "?" : lua_pushfstring(L, "function <%s:%d>", frame->short_src, frame->linedefined);
+}
+
+/* luaL_traceback looks for the outermost frames, too, and passes all of them again and again: milliseconds for a deep recursion.
+   There the innermost ones are shown in its form. */
+static void push_traceback(lua_State *L, lua_State *co, const char *message)
+{
+    lua_Debug frame;
+    if (lua_getstack(co, FRAMES_SHOWN, &frame) == 0) {
+        luaL_traceback(L, co, message, 0);
+        return;
+    }
+    lua_pushfstring(L, "%s\nstack traceback:", message);
+    for (int level = 0; level < FRAMES_SHOWN && lua_getstack(co, level, &frame) != 0; level++) {
+        int top = lua_gettop(L);
+        lua_getinfo(co, "Sln", &frame);
+        const char *name = name_of(L, &frame);
+        if (frame.currentline > 0)
+            lua_pushfstring(L, "%s\n\t%s:%d: in %s", lua_tostring(L, top), frame.short_src, frame.currentline, name);
+        else
+            lua_pushfstring(L, "%s\n\t%s: in %s", lua_tostring(L, top), frame.short_src, name);
+        lua_replace(L, top);
+        lua_settop(L, top);
+    }
+    lua_pushliteral(L, "\n\t...");
+    lua_concat(L, 2);
+}
+
 static int describe_failure(lua_State *L)
 {
     struct failure *f = lua_touserdata(L, 1);
-    const char *message = lua_tostring(f->co, -1);
-    luaL_traceback(L, f->co, message != NULL ? message : "an error that is no text", 0);
+    const char *message = f->vm->is_left ? f->vm->message : lua_tostring(f->co, -1);
+    push_traceback(L, f->co, message != NULL ? message : "an error that is no text");
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
     if (length >= VM_MESSAGE_BYTES)
@@ -322,6 +379,7 @@ static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, i
     CHECK(vm->calling == NULL && vm->is_attached);
     int result_count;
     vm->cut = VM_OK;
+    vm->is_left = false;
     vm->call_bytes = call_limit(vm);
     vm->running = vm->calling = co;
     watch_call_started(&vm->watch, budget_us);
@@ -331,7 +389,7 @@ static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, i
     watch_call_ended(&vm->watch);
     vm->running = vm->calling = NULL;
     collect(vm);
-    if (status != LUA_OK && status != LUA_YIELD)
+    if ((status != LUA_OK && status != LUA_YIELD) || (status == LUA_YIELD && vm->is_left))
         return fail(vm, co, status);
     if (vm->cut != VM_OK)
         disarm(co); /* it ended just in time */
@@ -364,5 +422,9 @@ int vm_resume_nested(lua_State *from, lua_State *co, int argument_count, int *re
     vm->running = from;
     if (vm->cut != VM_OK)
         arm(from);
+    if (status == LUA_YIELD && vm->is_left) {
+        lua_resetthread(co); /* the script may have it still */
+        vm_check(from);
+    }
     return status;
 }

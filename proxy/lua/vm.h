@@ -3,8 +3,9 @@
  * Scripts come from operators, but what they are given comes from peers, and a worker serves everybody else too. So a
  * call into a state is cut off when it is over its time or its memory, and the state stays fit for the next one.
  *
- *   time    the watchdog's signal says cut (lua/watchdog.h). A count hook of one instruction is set from then until the
- *           call has unwound: each instruction raises, so a pcall catches nothing for long.
+ *   time    the watchdog's signal says cut (lua/watchdog.h). A count hook of one instruction is set from then on, and the
+ *           next instruction leaves the call: by a yield that nobody follows, so that no pcall, and nothing else of the script's,
+ *           runs on the way out. Inside of what C has called the hook raises, again and again until it is out.
  *   memory  past the soft limit the allocator says cut in the same way, and goes on giving until the hard one: at that
  *           Lua would first collect all its garbage, which takes longer than most calls may. What such a call leaves
  *           behind is collected bit by bit at the ends of the calls after it.
@@ -55,6 +56,7 @@ struct vm {
     bool is_collecting;            /* a call left much garbage: each call's end does a part of a collection */
     bool is_nearly_full;           /* the last one ended over the limit */
     bool is_full;                  /* and so did the one before: what the scripts keep is over the limit */
+    bool is_left;                  /* the call that runs has noticed it, and `message` has where */
     volatile enum vm_result cut;   /* VM_TIMEOUT or VM_MEMORY: the call that runs is over. Else VM_OK */
     struct watchdog *dog;
     struct call_watch watch; /* of the thread that it is attached to */
@@ -102,7 +104,7 @@ static inline bool vm_is_full(const struct vm *vm)
    coroutine.running. */
 bool vm_is_call(lua_State *L, int index);
 
-/* In loops of our own C functions: raises when the call is over. */
+/* In loops of our own C functions: does not return when the call is over. */
 void vm_check(lua_State *L);
 /* The same as a question, where nothing may be raised. */
 bool vm_is_over(lua_State *L);

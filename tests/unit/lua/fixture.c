@@ -16,6 +16,15 @@ struct job {
     const char *code;
 };
 
+static int keep_result(lua_State *L, int status, lua_KContext context)
+{
+    struct job *job = lua_touserdata(L, 1);
+    (void)status, (void)context;
+    snprintf(job->test->result, sizeof(job->test->result), "%s", luaL_tolstring(L, -1, NULL));
+    return 0;
+}
+
+/* So that the coroutine can be left, as that of a hook. */
 static int run_code(lua_State *L)
 {
     struct job *job = lua_touserdata(L, 1);
@@ -23,9 +32,8 @@ static int run_code(lua_State *L)
         return lua_error(L);
     chunk_push_environment(L);
     cr_assert_str_eq(lua_setupvalue(L, -2, 1), "_ENV");
-    lua_call(L, 0, 1);
-    snprintf(job->test->result, sizeof(job->test->result), "%s", luaL_tolstring(L, -1, NULL));
-    return 0;
+    lua_callk(L, 0, 1, 0, keep_result);
+    return keep_result(L, LUA_OK, 0);
 }
 
 static enum vm_result run(struct script_test *t, lua_CFunction body, void *arg)
@@ -33,6 +41,7 @@ static enum vm_result run(struct script_test *t, lua_CFunction body, void *arg)
     lua_State *co = vm_coroutine(t->vm);
     cr_assert_not_null(co);
     enum vm_result result = vm_start(t->vm, co, body, arg, t->budget_us);
+    t->is_left = lua_status(co) == LUA_YIELD;
     vm_release(t->vm, co);
     return result;
 }

@@ -13,6 +13,7 @@ struct script_test {
     struct vm *vm;
     struct script_world world; /* of an empty configuration */
     int64_t budget_us;
+    bool is_left;      /* the last call was not ended, but left where it was */
     char result[1024]; /* tostring() of what the last code returned */
 };
 

@@ -354,7 +354,6 @@ Test(api_fetch, where_a_hook_cannot_wait_nothing_is_sent)
         { "coroutine.wrap(function() weir.fetch('a') end)()", "inside a coroutine of the script's own" },
         { "table.sort({ 1, 2 }, function() weir.fetch('a') end)", "inside a function that sort" },
         { "(('x'):gsub('x', function() weir.fetch('a') end))", "inside a function that sort" },
-        { "xpcall(error, function() weir.fetch('a') end)", NULL },
     };
     fake.is_under_way = true;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -364,8 +363,8 @@ Test(api_fetch, where_a_hook_cannot_wait_nothing_is_sent)
                       .ptr);
         begin_call(&call);
         cr_assert_eq(run_hook(&call), VM_OK, "%s", cases[i].code);
-        cr_expect(cases[i].message == NULL || strstr(call.answer->body.ptr, cases[i].message) != NULL, "%s: %s",
-                  cases[i].code, call.answer->body.ptr);
+        cr_expect(strstr(call.answer->body.ptr, cases[i].message) != NULL, "%s: %s", cases[i].code,
+                  call.answer->body.ptr);
         close_test();
         memset(&t, 0, sizeof t);
     }

@@ -354,6 +354,22 @@ Test(script_host, a_call_that_is_cut_off_leaves_the_state_fit)
     cr_assert_eq(t.call.upstream_index, 1);
 }
 
+/* It was left in the middle, and would go on there. */
+Test(script_host, a_coroutine_in_which_a_call_was_cut_off_is_dead)
+{
+    open_with(
+        "local calls, co = 0, nil return { on_request = function(req) calls = calls + 1 "
+        "if calls == 1 then co = coroutine.create(function() pcall(function() while true do end end) return 1 end) "
+        "coroutine.resume(co) end "
+        "local ok, e = coroutine.resume(co) "
+        "return { status = 200, body = coroutine.status(co) .. ' ' .. tostring(ok) .. ' ' .. e } end }",
+        NULL);
+    cr_assert_eq(call_request(), VM_TIMEOUT);
+    cr_assert_eq(call_request(), VM_OK);
+    cr_assert(slice_equal(t.call.answer->body, SLICE("dead false cannot resume dead coroutine")), "%.*s",
+              SLICE_ARG(t.call.answer->body));
+}
+
 /* What a call that was cut off leaves behind is garbage, and no reason to throw away what others keep. */
 Test(script_host, a_call_that_takes_too_much_memory_costs_nobody_else_their_state)
 {

@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -58,6 +59,88 @@ Test(vm, a_call_that_does_not_end_is_cut_off)
     };
     for (size_t i = 0; i < ARRAY_COUNT(endless); i++)
         expect_cut(endless[i], VM_TIMEOUT);
+}
+
+/* Whatever would run on the way out does not, however much of it there is. */
+Test(vm, a_call_that_is_over_is_left_where_it_was)
+{
+    static const char *const deep[] = {
+        "local function f(n) if n == 0 then while true do end end pcall(f, n - 1) end f(60)",
+        "local function f(n) if n == 0 then while true do end end xpcall(f, error, n - 1) end f(60)",
+        "local function f(n) if n == 0 then error('x') end pcall(f, n - 1) if n == 1 then return 1 + f(50) end end "
+        "f(50) "
+        "while true do end",
+        "local function f(n) if n == 0 then while true do end end return 1 + f(n - 1) end f(5000)",
+        "local function f(n) if n == 0 then while true do end end return coroutine.wrap(function() pcall(f, n - 1) "
+        "end)() end "
+        "f(30)",
+        "for i = 1, 1 << 60 do pcall(string.rep, 'x', 100) end",
+        "return ('a'):rep(100000):find(('a-'):rep(60) .. 'b')",
+        "xpcall(error, function() while true do end end)",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(deep); i++) {
+        cr_assert_eq(script_test_run(&t, deep[i]), VM_TIMEOUT, "%s", deep[i]);
+        cr_expect(t.is_left, "%s", deep[i]);
+        cr_expect_not_null(strstr(t.vm->message, "test:1: the call used up its time\nstack traceback:"), "%s: %s",
+                           deep[i], t.vm->message);
+        script_test_expect(&t, "return 1", "1");
+    }
+}
+
+/* No function that C has called can be left. There are few frames then when errors are caught. */
+Test(vm, inside_of_what_c_has_called_errors_lead_out)
+{
+    static const char nest[] =
+        "local function nest(n, f) if n == 0 then return f() end local ok, e = pcall(nest, n - 1, f) assert(ok, e) end "
+        "local function deep(n, f) if n == 0 then return f() end deep(n - 1, f) return 1 end ";
+    char code[1024];
+    snprintf(code, sizeof(code), "%stable.sort({ 2, 1 }, function() nest(30, function() while true do end end) end)",
+             nest);
+    cr_assert_eq(script_test_run(&t, code), VM_TIMEOUT);
+    cr_expect_not(t.is_left);
+    cr_expect_not_null(strstr(t.vm->message, "test:1: the call used up its time\n"), "%s", t.vm->message);
+    static const char *const calls[] = { "pcall(rawlen, 'x')", "xpcall(rawlen, type, 'x')" };
+    for (size_t i = 0; i < ARRAY_COUNT(calls); i++) {
+        snprintf(code, sizeof(code), "%sreturn (('x'):gsub('x', function() deep(150, function() %s end) end))", nest,
+                 calls[i]);
+        script_test_expect(&t, code, "x");
+        snprintf(code, sizeof(code), "%sreturn (('x'):gsub('x', function() deep(250, function() %s end) end))", nest,
+                 calls[i]);
+        cr_expect_eq(script_test_run(&t, code), VM_ERROR);
+        cr_expect_not_null(strstr(t.vm->message, "no protected call more than 200 calls deep here"), "%s",
+                           t.vm->message);
+        snprintf(code, sizeof(code), "%sdeep(5000, function() %s end) return 'x'", nest, calls[i]);
+        script_test_expect(&t, code, "x");
+    }
+}
+
+Test(vm, protected_calls_do_what_the_manual_says)
+{
+    static const char *const calls[][2] = {
+        { "return select('#', pcall(function() return 1, nil, nil end))", "4" },
+        { "return select(2, pcall(function(...) return select('#', ...) end, nil, nil, nil))", "3" },
+        { "local ok, e = pcall(error, { 7 }) return tostring(ok) .. e[1]", "false7" },
+        { "return select('#', pcall(error))", "2" },
+        { "return select(2, pcall(function() pcall() end))", "test:1: bad argument #1 to 'pcall' (value expected)" },
+        { "return select(2, pcall(nil))", "attempt to call a nil value" },
+        { "local f = coroutine.wrap(function() return pcall(function() return coroutine.yield(1) + 1 end) end) f() "
+          "return "
+          "select(2, f(41))",
+          "42" },
+        { "local f = coroutine.wrap(function() return pcall(function() error('e' .. coroutine.yield(), 0) end) end) "
+          "f() "
+          "return select(2, f('x'))",
+          "ex" },
+        { "return select(2, xpcall(error, function(e) return e .. '!' end, 'x'))", "x!" },
+        { "return select('#', xpcall(error, function(e) return e, 2, 3 end, 'x'))", "4" },
+        { "return select(2, xpcall(error, function(e) error(e .. '?', 0) end, 'x'))", "x?" },
+        { "local f = coroutine.wrap(function() return xpcall(error, function(e) return e .. coroutine.yield() end, "
+          "'x') end) "
+          "f() return select(2, f('y'))",
+          "xy" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(calls); i++)
+        script_test_expect(&t, calls[i][0], calls[i][1]);
 }
 
 /* C that no hook reaches: ours asks. */
@@ -155,6 +238,18 @@ Test(vm, an_error_comes_with_its_traceback)
     cr_assert_not_null(strstr(t.vm->message, "an error that is no text"));
     cr_assert_eq(script_test_run(&t, "error(('x'):rep(5000))"), VM_ERROR);
     cr_assert_eq(strlen(t.vm->message), VM_MESSAGE_BYTES - 1);
+}
+
+/* The innermost frames are shown, in the form of others. */
+Test(vm, a_deep_traceback_says_where_it_was_and_stops)
+{
+    cr_assert_eq(script_test_run(&t, "local function f(n)\nif n == 0 then error('oh') end\nreturn 1 + f(n - 1)\nend\n"
+                                     "return f(1000)"),
+                 VM_ERROR);
+    cr_expect_not_null(strstr(t.vm->message, "test:2: oh\nstack traceback:\n\t[C]: in function 'error'\n"
+                                             "\ttest:2: in upvalue 'f'\n\ttest:3: in upvalue 'f'\n"),
+                       "%s", t.vm->message);
+    cr_expect_str_eq(t.vm->message + strlen(t.vm->message) - 5, "\n\t...", "%s", t.vm->message);
 }
 
 Test(vm, a_coroutine_of_the_script_yields_and_one_of_ours_does_not)
