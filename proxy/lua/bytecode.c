@@ -211,6 +211,15 @@ struct bytecode_instruction bytecode_at(const struct bytecode_function *f, size_
                                           .jump = (int)(word >> 7) - JUMP_OFFSET };
 }
 
+bool bytecode_is_environment(const struct bytecode_function *f, size_t upvalue)
+{
+    while (f->around != NULL && upvalue < f->upvalue_count && !f->upvalues[upvalue].is_local) {
+        upvalue = f->upvalues[upvalue].index;
+        f = f->around;
+    }
+    return f->around == NULL && upvalue == 0;
+}
+
 void bytecode_patch_jump(char *code, const struct bytecode_function *f, size_t i, int jump)
 {
     CHECK(i < f->instruction_count && jump >= -JUMP_OFFSET && jump <= JUMP_OFFSET + 1);

@@ -73,6 +73,10 @@ static inline struct slice bytecode_text(const struct bytecode_function *f, size
     return i < f->constant_count ? f->constants[i] : SLICE_NONE;
 }
 
+/* Is that upvalue the environment, _ENV? The file's own function has it as its first one, an inner one when it took it over from the
+   function around it. */
+bool bytecode_is_environment(const struct bytecode_function *f, size_t upvalue);
+
 /* Puts a jump in the place of instruction i. `code` holds the same bytes as those that were read, and may be those. */
 void bytecode_patch_jump(char *code, const struct bytecode_function *f, size_t i, int jump);
 

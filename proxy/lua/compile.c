@@ -7,7 +7,9 @@
 
 #include "base/text.h"
 #include "lua/bytecode.h"
+#include "lua/chunk.h"
 #include "lua/globals.h"
+#include "lua/members.h"
 #include "lua/sandbox.h"
 
 /* ---- to-be-closed variables -------------------------------------------------------------------------------------------- */
@@ -69,6 +71,7 @@ struct compile_job {
     const char *file, *source;
     struct arena *arena;
     struct err_list *errors;
+    int environment; /* on the stack: a new one, to look names up in */
 };
 
 /* Of the function on top. Nothing here raises: what it reads stands in an arena that Lua knows nothing of. */
@@ -76,6 +79,7 @@ static void make_code(lua_State *L, const struct compile_job *job, struct compil
 {
     struct arena scratch;
     struct global_uses uses;
+    struct member_tables tables;
     size_t length;
     char *code = dump(L, job->arena, &length);
     arena_init(&scratch, NULL, 0);
@@ -83,6 +87,10 @@ static void make_code(lua_State *L, const struct compile_job *job, struct compil
     CHECK(first != NULL);
     globals_find(first, &scratch, &uses);
     globals_check(&uses, sandbox_names, sandbox_name_count, job->file, job->text, job->errors);
+    if (!uses.has_escaped) {
+        member_tables_find(L, job->environment, &scratch, &tables);
+        members_check(first, &tables, job->file, job->text, job->errors);
+    }
     take_closing_out(code, first, job->file, job->errors);
     *out = (struct compiled){ slice_from(code, length), names_of_modules(&uses, job->source, job->arena) };
     arena_reset(&scratch);
@@ -91,12 +99,14 @@ static void make_code(lua_State *L, const struct compile_job *job, struct compil
 bool compile_text(lua_State *L, struct slice text, const char *file, const char *source, struct arena *arena,
                   struct err_list *errors, struct compiled *out)
 {
-    struct compile_job job = { text, file, source, arena, errors };
     size_t error_count = errors->error_count;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    chunk_push_environment(L);
+    struct compile_job job = { text, file, source, arena, errors, lua_gettop(L) };
     if (luaL_loadbufferx(L, text.len > 0 ? text.ptr : "", text.len, source, "t") != LUA_OK)
         return lua_error(L);
     make_code(L, &job, out);
-    lua_pop(L, 1);
+    lua_pop(L, 2);
     if (errors->error_count > error_count) {
         *out = (struct compiled){ .code = SLICE("") };
         return false;

@@ -7,7 +7,6 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "base/check.h"
 #include "lua/bytecode.h"
 
 struct finder {
@@ -17,15 +16,6 @@ struct finder {
 };
 
 /* ---- the code ------------------------------------------------------------------------------------------------------------ */
-
-static bool is_env(const struct bytecode_function *f, size_t upvalue)
-{
-    while (f->around != NULL && upvalue < f->upvalue_count && !f->upvalues[upvalue].is_local) {
-        upvalue = f->upvalues[upvalue].index;
-        f = f->around;
-    }
-    return f->around == NULL && upvalue == 0;
-}
 
 static void add_use(struct finder *finder, enum global_use_kind kind, struct slice name, uint32_t line)
 {
@@ -69,7 +59,7 @@ static void look_at(struct finder *finder, const struct bytecode_function *f, si
 {
     struct bytecode_instruction in = bytecode_at(f, i);
     unsigned upvalue = in.op == OP_SETTABUP ? in.a : in.b;
-    if (!is_env(f, upvalue))
+    if (!bytecode_is_environment(f, upvalue))
         return;
     switch (in.op) {
     case OP_GETTABUP:
@@ -126,12 +116,30 @@ static uint32_t column_of(struct slice line, struct slice name)
     return 0;
 }
 
-static struct place place_of(const char *file, struct slice text, const struct global_use *use)
+/* From 1. */
+static struct slice line_of(struct slice text, uint32_t line)
 {
-    for (uint32_t i = 1; i < use->line && text.len > 0; i++)
+    for (uint32_t i = 1; i < line && text.len > 0; i++)
         text = slice_after(text, slice_find(text, '\n') < text.len ? slice_find(text, '\n') + 1 : text.len);
-    struct slice line = slice_first(text, slice_find(text, '\n'));
-    return (struct place){ file, use->line, column_of(line, use->name) };
+    return slice_first(text, slice_find(text, '\n'));
+}
+
+uint32_t globals_member_column(struct slice text, uint32_t line, struct slice table, struct slice name)
+{
+    struct slice rest = line_of(text, line), last = table;
+    size_t dot = slice_find(last, '.');
+    last = dot < last.len ? slice_after(last, dot + 1) : last;
+    for (size_t i = 0; i + name.len <= rest.len; i++) {
+        struct slice before = slice_trim(slice_first(rest, i));
+        char after = i + name.len < rest.len ? rest.ptr[i + name.len] : ' ';
+        if (!slice_has_prefix(slice_after(rest, i), name) || is_word(after) || before.len == 0)
+            continue;
+        if (before.ptr[before.len - 1] == ':' ||
+            (before.ptr[before.len - 1] == '.' &&
+             slice_has_suffix(slice_trim(slice_first(before, before.len - 1)), last)))
+            return (uint32_t)i + 1;
+    }
+    return 0;
 }
 
 /* The same of an earlier use. What the file itself writes is told there, not where it is read. */
@@ -166,7 +174,8 @@ size_t globals_check(const struct global_uses *uses, const char *const *known, s
         const struct global_use *use = &uses->items[i];
         if (use->kind == GLOBAL_REQUIRE || is_known(known, known_count, use->name) || is_told(uses, use))
             continue;
-        tell(use, place_of(file, text, use), err_nearest_word(use->name, known, known_count), errors);
+        tell(use, (struct place){ file, use->line, column_of(line_of(text, use->line), use->name) },
+             err_nearest_word(use->name, known, known_count), errors);
         told_count++;
     }
     return told_count;

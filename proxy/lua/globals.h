@@ -43,4 +43,7 @@ void globals_find(const struct bytecode_function *first, struct arena *arena, st
 size_t globals_check(const struct global_uses *uses, const char *const *known, size_t known_count, const char *file,
                      struct slice text, struct err_list *errors);
 
+/* Where on that line of the text the member of a table is read, from 1; 0: it does not stand there. `table` may have a dot. */
+uint32_t globals_member_column(struct slice text, uint32_t line, struct slice table, struct slice name);
+
 #endif

@@ -395,6 +395,8 @@ def check(directory, text, script="hooks.lua", command="check", *arguments):
     ("\nos.exit()\nreturn {}", "2", "unknown global 'os'"),
     ("weir.log('warn', 'x')\nreturn {}", "1", "weir.log works in hooks only"),
     ("x = 1\nreturn {}", "1", "cannot make a global 'x'"),
+    ("return { on_request = function(req)\n  return weir.hsah('u')\nend }", "2:15", "unknown member 'weir.hsah' (did you mean 'weir.hash'?)"),
+    ("return { on_request = function(req)\n  local f <close> = nil\nend }", "2", "there are no to-be-closed variables in scripts (write `local` without <close>)"),
     ("return { on_request = function(req)\n  local x = tonmuber(req:arg('x'))\nend }", "2:13", "unknown global 'tonmuber' (did you mean 'tonumber'?)"),
     ("\x1bLua", "1", "attempt to load a binary chunk"),
 ])
