@@ -117,10 +117,24 @@ Test(api_json, a_broken_text_is_told_with_its_place)
     expect_refused("'[1] x'", "end of file expected");
     expect_refused("'{\"a\":1,\"a\":2}'", "duplicate");
     expect_refused("'\"\\xff\"'", "line 1");
-    expect_refused("'[1e999]'", "real number overflow");
     expect_refused("('['):rep(65) .. (']'):rep(65)", "deeper than 64");
     expect_refused("'[' .. ('1,'):rep(32767) .. '1]'", "more than 32768 values");
     expect_refused("'\"' .. ('x'):rep(256 * 1024) .. '\"'", "longer than 262144 bytes");
+}
+
+/* Rather nothing than another number: two ids of 64 bits and more would be the same float. */
+Test(api_json, a_number_that_would_not_be_kept_is_refused)
+{
+    static const char kept[] =
+        "local t = weir.json.decode('[9223372036854775807,-9223372036854775808,1e308,1E2,-0.0,1e-400]') "
+        "for i, v in ipairs(t) do t[i] = tostring(v) end return table.concat(t, ' ')";
+    script_test_expect(&t, kept, "9223372036854775807 -9223372036854775808 1e+308 100.0 -0.0 0.0");
+    expect_refused("'[9223372036854775808]'", "line 1, column 20: too big integer");
+    expect_refused("'{\"id\":\\n18446744073709551615}'", "line 2, column 20: too big integer");
+    expect_refused("'[-9223372036854775809]'", "too big negative integer");
+    expect_refused("'[' .. ('9'):rep(100000) .. ']'", "too big integer");
+    expect_refused("'[1e400]'", "line 1, column 6: real number overflow");
+    expect_refused("'[-1e99999999999999999999]'", "real number overflow");
 }
 
 Test(api_json, depth_and_length_have_limits)
