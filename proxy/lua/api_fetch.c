@@ -192,7 +192,7 @@ static struct script_call *check_may_wait(lua_State *L)
     if (vm_of(L)->calling != L)
         luaL_error(L, "weir.fetch cannot wait inside a coroutine of the script's own");
     if (!lua_isyieldable(L))
-        luaL_error(L, "weir.fetch cannot wait inside a function that sort, gsub or xpcall's handler calls");
+        luaL_error(L, "weir.fetch cannot wait inside a function that sort or gsub calls");
     if (call->fetch_count == SCRIPT_FETCHES_MAX)
         luaL_error(L, "too many fetches in one call: %d", SCRIPT_FETCHES_MAX);
     return call;

@@ -344,6 +344,18 @@ Test(api_fetch, protected_calls_hold_across_a_wait)
     expect_answer(script_host_continue(t.host, &call, &answer), &call, "false after 201 true 201");
 }
 
+Test(api_fetch, the_handler_of_an_error_may_ask_too)
+{
+    struct script_call call;
+    open_hook("local ok, r = xpcall(error, function(e) return e .. weir.fetch('a').status end, 'x') " REPLY(
+        "tostring(ok) .. ' ' .. r"));
+    fake.is_under_way = true;
+    begin_call(&call);
+    cr_assert_eq(run_hook(&call), VM_SUSPENDED);
+    struct script_fetch_answer answer = { .status = 201 };
+    expect_answer(script_host_continue(t.host, &call, &answer), &call, "false x201");
+}
+
 /* ---- where it cannot wait ------------------------------------------------------------------------------------------------- */
 
 Test(api_fetch, where_a_hook_cannot_wait_nothing_is_sent)
