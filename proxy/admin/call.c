@@ -169,17 +169,6 @@ void reply_unreadable(struct admin_call *call, const char *what)
                 store_message(call->control->store));
 }
 
-void put_time(struct json *object, const char *key, struct wall_time t)
-{
-    char text[25];
-    if (t.unix_ms == 0) {
-        json_put_null(object, key);
-        return;
-    }
-    wall_format(t, text);
-    json_put_cstr(object, key, text);
-}
-
 void put_optional(struct json *object, const char *key, struct slice value)
 {
     if (slice_is_empty(value))

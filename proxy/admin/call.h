@@ -63,8 +63,11 @@ bool call_deed(struct admin_call *call, struct deed *deed) MUST_CHECK;
 /* A 503 for what the store does not give: `what` begins the sentence. */
 void reply_unreadable(struct admin_call *call, const char *what);
 
-/* Adds a wall time as RFC 3339, or null when it is 0. */
-void put_time(struct json *object, const char *key, struct wall_time t);
+/* Its name beside those below. */
+static inline void put_time(struct json *object, const char *key, struct wall_time t)
+{
+    json_put_time(object, key, t);
+}
 /* Adds a string, or null when it is empty. */
 void put_optional(struct json *object, const char *key, struct slice value);
 /* Adds JSON text as what it says, or null when it is empty. */

@@ -58,8 +58,16 @@ void memory_unmap(void *pointer, size_t size_bytes)
 
 char *memory_strdup(const char *text)
 {
-    size_t size_bytes = strlen(text) + 1;
-    return memcpy(memory_alloc(size_bytes), text, size_bytes);
+    return memory_copy_text(text, strlen(text));
+}
+
+char *memory_copy_text(const char *bytes, size_t length)
+{
+    char *copy = memory_alloc(length + 1);
+    if (length > 0)
+        memcpy(copy, bytes, length);
+    copy[length] = '\0';
+    return copy;
 }
 
 void memory_free(void *pointer)

@@ -23,6 +23,8 @@ void *memory_map(size_t size_bytes);
 void memory_unmap(void *pointer, size_t size_bytes);
 /* A copy of a text with its NUL; freed by memory_free. */
 char *memory_strdup(const char *text);
+/* The same of so many bytes; a slice's, which need not end with one. */
+char *memory_copy_text(const char *bytes, size_t length);
 /* NULL is fine. */
 void memory_free(void *pointer);
 

@@ -134,6 +134,17 @@ void json_put_null(struct json *object, const char *key)
     put(object, key, json_null());
 }
 
+void json_put_time(struct json *object, const char *key, struct wall_time t)
+{
+    char text[25];
+    if (t.unix_ms == 0) {
+        json_put_null(object, key);
+        return;
+    }
+    wall_format(t, text);
+    json_put_cstr(object, key, text);
+}
+
 struct json *json_put_object(struct json *object, const char *key)
 {
     return put(object, key, json_object());

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/slice.h"
 #include "base/text.h"
 
@@ -42,6 +43,8 @@ void json_put_u64(struct json *object, const char *key, uint64_t value); /* at m
 void json_put_real(struct json *object, const char *key, double value);  /* not finite: null */
 void json_put_bool(struct json *object, const char *key, bool value);
 void json_put_null(struct json *object, const char *key);
+/* As RFC 3339 in UTC; null when it is 0. */
+void json_put_time(struct json *object, const char *key, struct wall_time t);
 struct json *json_put_object(struct json *object, const char *key);
 struct json *json_put_array(struct json *object, const char *key);
 /* Takes a whole document over. */

@@ -167,20 +167,12 @@ static void on_timer(void *arg)
 
 /* ---- configuration ------------------------------------------------------------------------------------------------------ */
 
-static char *name_copy(struct slice name)
-{
-    char *copy = memory_alloc(name.len + 1);
-    memcpy(copy, name.ptr, name.len);
-    copy[name.len] = '\0';
-    return copy;
-}
-
 static struct probe *probe_create(struct monitors *m, struct slice monitor, struct slice upstream)
 {
     struct probe *p = memory_zalloc(sizeof *p);
     p->owner = m;
-    p->monitor = name_copy(monitor);
-    p->upstream = name_copy(upstream);
+    p->monitor = memory_copy_text(monitor.ptr, monitor.len);
+    p->upstream = memory_copy_text(upstream.ptr, upstream.len);
     p->status.monitor = slice_from_cstr(p->monitor);
     p->status.upstream = slice_from_cstr(p->upstream);
     timer_init(&p->timer, on_timer, p);

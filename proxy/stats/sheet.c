@@ -40,10 +40,7 @@ void sheet_destroy(struct tally_sheet *sheet)
 void sheet_add_event(struct tally_sheet *sheet, struct slice event)
 {
     CHECK(sheet->event_count < TALLY_EVENT_COUNT);
-    char *copy = memory_alloc(event.len + 1);
-    memcpy(copy, event.ptr, event.len);
-    copy[event.len] = '\0';
-    sheet->events[sheet->event_count++] = copy;
+    sheet->events[sheet->event_count++] = memory_copy_text(event.ptr, event.len);
 }
 
 uint32_t sheet_event_column(const struct tally_sheet *sheet, struct slice event)

@@ -34,6 +34,14 @@ Test(json, objects_keep_the_order_they_were_built_in)
                       "\"owner\":null,\"doc\":null}");
 }
 
+Test(json, times_are_rfc_3339_and_none_is_null)
+{
+    struct json *j = json_create_object();
+    json_put_time(j, "at", (struct wall_time){ INT64_C(1795608000042) });
+    json_put_time(j, "never", (struct wall_time){ 0 });
+    assert_written(j, "{\"at\":\"2026-11-25T12:00:00.042Z\",\"never\":null}");
+}
+
 Test(json, children_belong_to_their_parent)
 {
     struct json *j = json_create_object();
