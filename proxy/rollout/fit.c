@@ -58,15 +58,11 @@ static void fit_steps(struct turn *t)
     turn_move(t, is_paused ? ROLLOUT_PAUSED : now, weight_ppm, CAUSE_NEW_STEPS);
 }
 
-/* Before anything else is made of an event: the progress is of this configuration. False when it cannot be said so now,
-   as the store that has to know does not work. */
 bool turn_fit(struct turn *t)
 {
     struct progress *p = t->p;
     bool is_same_revision = slice_equal(slice_from_cstr(p->revision), t->config->revision);
     bool is_same_pair = p->pair_hash == progress_pair_hash(t->config);
-    if (progress_fits(p, t->config))
-        return true;
     if (is_same_revision && is_same_pair && !rollout_state_is_active(p->state)) {
         p->steps_hash = progress_steps_hash(t->config); /* nothing is under way that it could concern */
         p->step = p->state == ROLLOUT_SUCCEEDED ? (int32_t)t->config->step_count - 1 : -1;
@@ -80,5 +76,5 @@ bool turn_fit(struct turn *t)
         fit_steps(t);
     else
         begin_anew(t, is_same_pair ? CAUSE_NEW_REVISION : CAUSE_NEW_PAIR);
-    return true;
+    return false;
 }

@@ -313,8 +313,10 @@ static enum plan_answer handle(struct turn *t)
     on_news(t);
     if (kind == PLAN_WEIGHT_IN_FORCE) /* no more than that, so that it is not lost where a record fails */
         return PLAN_DONE;
-    if (try_way_back(t) || !turn_fit(t))
+    if (try_way_back(t))
         return PLAN_DONE;
+    if (!progress_fits(t->p, t->config) && !turn_fit(t))
+        return is_a_persons(kind) ? refuse(t, "the configuration has just changed: say it again") : PLAN_DONE;
     if (is_a_persons(kind))
         return on_person(t);
     if (kind == PLAN_VERDICT)

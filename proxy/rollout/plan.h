@@ -20,7 +20,8 @@
  *      fresh verdict held nothing back; or by PLAN_PROMOTE, which is a person's word instead of the hold and the verdict
  *   P2 no calendar that is closed and no store that fails lets a weight rise
  *   P3 a rollback is carried out from every state, whatever else holds, and its weight of 0 is the first action
- *   P4 every change of state or weight has its RECORD in the same list
+ *   P4 every change of state or weight has its RECORD in the same list, which has one at most: a configuration that has
+ *      changed is a transition of its own, and what else the event was about comes with the next
  *   P5 the weight is 0 or one of the plan's; PENDING, ROLLING_BACK, ROLLED_BACK and FAILED have 0, SUCCEEDED has all
  *   P6 ROLLED_BACK and FAILED end only by a new revision or pair, SUCCEEDED also by a person's rollback
  *   P7 nothing but a resume, a way back or a new revision leaves PAUSED, and the weight stays meanwhile

@@ -31,8 +31,9 @@ bool turn_is_hold_over(const struct turn *t);
 /* On from a step that is done: the next one, or what comes after all of them. is_forced: a person said so. */
 void turn_go_on(struct turn *t, enum plan_cause cause, bool is_forced);
 
-/* Makes the progress one of this configuration, before anything else is made of an event. False when it cannot be said so
-   now, as the store that has to know does not work: then nothing but a way back is taken. */
+/* Makes the progress one of this configuration, before anything else is made of an event. False when nothing more may come
+   of the event: that was a transition, and one event makes one at most; or it cannot be said so now, as the store that has
+   to know does not work, and then nothing but a way back is taken. */
 bool turn_fit(struct turn *t);
 
 #endif

@@ -97,7 +97,8 @@ void publish_weights(struct publisher *p, struct weights_set *set)
 {
     list_push(&newest(p)->weights, &set->link);
     for (uint32_t i = 0; i < p->worker_count; i++)
-        worker_order_weights(p->uses[i].worker, &set->weights);
+        if (p->uses[i].worker != NULL)
+            worker_order_weights(p->uses[i].worker, &set->weights);
 }
 
 /* ---- freeing --------------------------------------------------------------------------------------------------------- */

@@ -3,17 +3,6 @@
 
 #include "rollout/calendar.h"
 
-static void put_time(struct json *object, const char *key, struct wall_time t)
-{
-    char at[25];
-    if (t.unix_ms == 0) {
-        json_put_null(object, key);
-        return;
-    }
-    wall_format(t, at);
-    json_put_cstr(object, key, at);
-}
-
 static void describe_step(const struct step_config *step, struct json *object)
 {
     switch (step->kind) {
@@ -64,19 +53,18 @@ static void describe_calendar(const struct rollout *r, struct json *object)
 {
     struct calendar_view view;
     char why[160];
-    calendar_look(r->config, clock_wall(), &view);
+    calendar_look(r->config, rollouts_wall(r->all), &view);
     json_put_bool(object, "is_open", view.block == CALENDAR_OPEN);
     if (view.block == CALENDAR_OPEN)
         return;
     calendar_say(&view, r->config, why, sizeof why);
     json_put_cstr(object, "why", why);
-    struct wall_time next = calendar_next_open(r->config, clock_wall());
-    put_time(object, "opens_at", next.unix_ms == INT64_MAX ? (struct wall_time){ 0 } : next);
+    json_put_time(object, "opens_at", wall_or_none(calendar_next_open(r->config, rollouts_wall(r->all))));
 }
 
 static void describe_breach(const struct rollout_breach *breach, struct json *object)
 {
-    put_time(object, "at", breach->at);
+    json_put_time(object, "at", breach->at);
     json_put_cstr(object, "guardrail", breach->guardrail);
     json_put_cstr(object, "reason", breach->reason);
     if (breach->zero_exposure_us >= 0)
@@ -104,8 +92,8 @@ void rollout_describe(const struct rollout *r, struct json *object)
     json_put_i64(object, "hold_ms", p->hold_ms);
     json_put_i64(object, "hold_left_ms", p->left_ms);
     json_put_cstr(object, "started_by", p->started_by);
-    put_time(object, "started_at", p->started_at);
-    put_time(object, "changed_at", r->changed_at);
+    json_put_time(object, "started_at", p->started_at);
+    json_put_time(object, "changed_at", r->changed_at);
     json_put_bool(object, "is_store_down", p->is_store_down);
     describe_approvals(p, json_put_array(object, "approvals"));
     describe_requests(r, json_put_object(object, "requests"));

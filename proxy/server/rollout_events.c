@@ -5,26 +5,24 @@
 #include "base/log.h"
 #include "server/publisher.h"
 
-/* The ticket says which rollout, by its number; what is in force by now may be another weight than the one that was
-   ordered, and then its own event follows. Of several who wait the first may publish again: the others wait on. */
+/* What is in force by now may be another weight than the one that was ordered, and then its own event follows. Of several
+   who wait the first may publish again: the others wait on. */
 static void on_settled(void *arg, uint64_t ticket)
 {
     struct rollouts *all = arg;
-    LIST_FOREACH_SAFE (link, &all->items) {
-        struct rollout *r = LIST_ITEM(link, struct rollout, link);
-        if (r->id != ticket)
-            continue;
-        if (!publisher_is_settled(all->publisher)) {
-            rollout_await_force(r);
-            return;
-        }
-        struct plan_event event = { .kind = PLAN_WEIGHT_IN_FORCE, .weight_ppm = r->progress.weight_ppm };
-        if (r->progress.weight_ppm == 0 && r->breach.at.unix_ms != 0 && r->breach.zero_exposure_us < 0)
-            rollout_record_end_of_exposure(r);
-        struct plan_event tick = { .kind = PLAN_TICK };
-        rollout_event(r, &event, NULL, NULL);
-        rollout_event(r, &tick, NULL, NULL); /* what waited for it goes on */
+    struct rollout *r = rollouts_find_ticket(all, ticket);
+    if (r == NULL)
+        return;
+    if (!publisher_is_settled(all->publisher)) {
+        rollout_await_force(r);
+        return;
     }
+    struct plan_event event = { .kind = PLAN_WEIGHT_IN_FORCE, .weight_ppm = r->progress.weight_ppm };
+    if (r->progress.weight_ppm == 0 && r->breach.at.unix_ms != 0 && r->breach.zero_exposure_us < 0)
+        rollout_record_end_of_exposure(r);
+    struct plan_event tick = { .kind = PLAN_TICK };
+    rollout_event(r, &event, NULL, NULL);
+    rollout_event(r, &tick, NULL, NULL); /* what waited for it goes on */
 }
 
 void rollout_await_force(struct rollout *r)
@@ -60,7 +58,7 @@ static bool record(struct rollout *r, const struct plan_action *action, const st
 {
     const struct plan_transition *t = &action->transition;
     struct wall_time before = r->changed_at;
-    r->changed_at = clock_wall();
+    r->changed_at = rollouts_wall(r->all);
     if (!rollout_record(r, t, word, action->must_hold) && action->must_hold) {
         r->changed_at = before;
         return false;
@@ -125,7 +123,7 @@ enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, c
     struct progress before = r->progress;
     struct plan_actions actions;
     event->mono = loop_now(r->all->loop);
-    event->wall = clock_wall();
+    event->wall = rollouts_wall(r->all);
     event->is_stable_short = rollout_is_stable_short(r);
     if (plan_next(r->config, &before, event, &r->progress, &actions) == PLAN_REFUSED) {
         if (error != NULL)
@@ -148,7 +146,10 @@ enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, c
 
 enum rollout_answer rollout_say(struct rollout *r, const struct rollout_word *word, struct text *error)
 {
-    struct plan_event event = { .kind = word->kind, .who = word->who };
+    struct plan_event event = { .kind = word->kind, .who = word->who }, tick = { .kind = PLAN_TICK };
+    bool is_way_back = word->kind == PLAN_ROLLBACK || word->kind == PLAN_ABORT;
+    if (!is_way_back && !progress_fits(&r->progress, r->config))
+        rollout_event(r, &tick, NULL, NULL); /* a configuration that has changed is taken over first */
     enum rollout_answer answer = rollout_event(r, &event, word, error);
     if (answer == ROLLOUT_DONE)
         timer_start(r->all->loop, &r->all->timer, 0); /* what was looked at once a second may be exposed now */

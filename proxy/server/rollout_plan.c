@@ -86,17 +86,6 @@ static double requests_needed(void *arg, uint32_t guardrail, double share, doubl
     return judge_requests_needed(r->specs.items, r->specs.count, guardrail, share, base, theta);
 }
 
-static void put_time(struct json *object, const char *key, struct wall_time t)
-{
-    char at[25];
-    if (t.unix_ms == INT64_MAX) {
-        json_put_null(object, key);
-        return;
-    }
-    wall_format(t, at);
-    json_put_cstr(object, key, at);
-}
-
 static void describe_notices(struct rollout *r, const struct config *config, const struct step_config *step,
                              const struct forecast_traffic *traffic, struct json *array)
 {
@@ -126,7 +115,7 @@ static void describe_step(struct rollout *r, const struct config *config, const 
         [STEP_WEIGHT] = "weight", [STEP_APPROVE] = "approve", [STEP_WEBHOOK] = "webhook"
     };
     json_put_cstr(object, "kind", kinds[f->step->kind]);
-    put_time(object, "earliest", f->earliest);
+    json_put_time(object, "earliest", wall_or_none(f->earliest));
     if (f->wait != FORECAST_NO_WAIT)
         json_put_cstr(object, "waits_for", waits[f->wait]);
     if (f->step->kind != STEP_WEIGHT)
@@ -142,14 +131,14 @@ void rollout_describe_plan(struct rollout *r, const struct config *config, struc
     struct forecast_traffic traffic;
     struct forecast forecast;
     double seconds = measure(r, &traffic);
-    forecast_make(r->config, &traffic, clock_wall(), &forecast);
+    forecast_make(r->config, &traffic, rollouts_wall(r->all), &forecast);
     json_put_cstr(object, "name", r->name);
     json_put_string(object, "revision", r->config->revision);
     struct json *measured = json_put_object(object, "traffic");
     json_put_real(measured, "requests_per_s", traffic.requests_per_s);
     json_put_real(measured, "error_rate", traffic.error_rate);
     json_put_real(measured, "measured_s", seconds);
-    put_time(object, "ends_at", forecast.ends);
+    json_put_time(object, "ends_at", wall_or_none(forecast.ends));
     struct json *steps = json_put_array(object, "steps");
     for (size_t i = 0; i < forecast.step_count; i++)
         describe_step(r, config, &forecast.steps[i], &traffic, json_push_object(steps));

@@ -112,16 +112,13 @@ static double value_of(struct slice body)
 /* The ticket stays with its guardrail over reloads; that of one which is gone is nobody's. */
 static void on_prometheus(void *arg, uint64_t ticket, const struct courier_answer *answer)
 {
-    struct rollouts *all = arg;
-    LIST_FOREACH_SAFE (link, &all->items) {
-        struct rollout *r = LIST_ITEM(link, struct rollout, link);
-        for (uint32_t i = 0; i < r->specs.count; i++) {
-            if (r->samplers[i].ticket != ticket)
-                continue;
-            r->samplers[i].ticket = 0;
-            double value = answer->failure == NULL && answer->status == 200 ? value_of(answer->body) : NAN;
-            evidence_add_sample(&r->evidence, i, value, loop_now(all->loop));
-        }
+    struct rollout *r = rollouts_find_ticket(arg, ticket);
+    for (uint32_t i = 0; r != NULL && i < r->specs.count; i++) {
+        if (r->samplers[i].ticket != ticket)
+            continue;
+        r->samplers[i].ticket = 0;
+        double value = answer->failure == NULL && answer->status == 200 ? value_of(answer->body) : NAN;
+        evidence_add_sample(&r->evidence, i, value, loop_now(r->all->loop));
     }
 }
 
@@ -154,7 +151,7 @@ static void ask_prometheus(struct rollout *r, struct rollout_sampler *s, const s
                                            .arg = r->all,
                                            .ticket = ++r->all->newest_ticket };
     s->asked_at = now;
-    s->ticket = courier_send(r->all->courier, &errand) ? errand.ticket : 0;
+    s->ticket = r->all->send(r->all->arg, &errand) ? errand.ticket : 0;
     text_fini(&url);
 }
 

@@ -9,15 +9,26 @@
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------ */
 
-/* {"progress": {...}, "saved_at": ms, "evidence": "base64"}; "" is read as none. */
+static void write_approvals(const struct progress *p, struct text *out)
+{
+    struct json *names = json_create_array();
+    for (uint32_t i = 0; i < p->approval_count; i++)
+        json_push_string(names, slice_from_cstr(p->approvals[i]));
+    json_write(names, out);
+    json_destroy(names);
+}
+
+/* {"progress": {...}, "approvals": [...], "saved_at": ms, "evidence": "base64"}; "" is read as none. Approvals are those of the
+   gate that it stands at: the table of them has also those of steps that were changed since, and is for people alone. */
 static void write_detail(const struct rollout *r, bool has_evidence, struct text *out)
 {
     struct text progress = { 0 }, evidence = { 0 };
     progress_write_detail(&r->progress, &progress);
     if (has_evidence)
         evidence_save(&r->evidence, loop_now(r->all->loop), &evidence);
-    text_printf(out, "{\"progress\": %s, \"saved_at\": %lld, \"evidence\": \"", progress.bytes,
-                (long long)clock_wall().unix_ms);
+    text_printf(out, "{\"progress\": %s, \"approvals\": ", progress.bytes);
+    write_approvals(&r->progress, out);
+    text_printf(out, ", \"saved_at\": %lld, \"evidence\": \"", (long long)rollouts_wall(r->all).unix_ms);
     base64_add(out, text_slice(&evidence));
     text_add_cstr(out, "\"}");
     text_fini(&progress);
@@ -87,7 +98,7 @@ void rollout_note_breach(struct rollout *r, uint32_t guardrail)
     json_destroy(object);
     rollout_breach_fini(&r->breach);
     r->breach_counts[guardrail]++;
-    r->breach = (struct rollout_breach){ .at = clock_wall(),
+    r->breach = (struct rollout_breach){ .at = rollouts_wall(r->all),
                                          .mono = clock_mono(),
                                          .zero_exposure_us = -1,
                                          .guardrail = memory_strdup(r->specs.items[guardrail].name),
@@ -141,7 +152,7 @@ void rollout_record_end_of_exposure(struct rollout *r)
     log_info("rollout %s: no worker sends anybody to the canary any more, %lld ms after the breach", r->name,
              (long long)(r->breach.zero_exposure_us / 1000));
     struct incident incident = incident_of(r, &id, &timeline);
-    struct deed deed = { .audit = { .at = clock_wall(),
+    struct deed deed = { .audit = { .at = rollouts_wall(r->all),
                                     .who = SLICE("weir"),
                                     .role = SLICE("admin"),
                                     .action = SLICE("rollout.unexposed"),
@@ -237,7 +248,7 @@ static bool read_evidence(struct rollout *r, const struct json *detail, struct a
     struct slice text, bytes;
     int64_t saved_at = 0;
     json_as_i64(json_get(detail, "saved_at"), &saved_at);
-    int64_t down_ms = clock_wall().unix_ms - saved_at;
+    int64_t down_ms = rollouts_wall(r->all).unix_ms - saved_at;
     return json_as_string(json_get(detail, "evidence"), &text) && base64_read(arena, text, &bytes) &&
            evidence_load(&r->evidence, bytes, loop_now(r->all->loop), (down_ms > 0 ? down_ms : 0) * 1000);
 }
@@ -260,15 +271,13 @@ static bool read_progress(struct progress *p, const struct rollout_row *row, con
     return true;
 }
 
-/* Of the gate that it stands at: those of earlier ones are kept for people alone. */
-static void read_approvals(struct progress *p, const struct rollout_stored *stored)
+/* What cannot be read has to be said again. */
+static void read_approvals(struct progress *p, const struct json *names)
 {
+    struct slice who;
     p->approval_count = 0;
-    if (p->state != ROLLOUT_AWAITING_APPROVAL && p->paused_from != ROLLOUT_AWAITING_APPROVAL)
-        return;
-    for (size_t i = 0; i < stored->approval_count && p->approval_count < APPROVALS_MAX; i++)
-        if (stored->approvals[i].step == p->step &&
-            person_copy(p->approvals[p->approval_count], stored->approvals[i].who))
+    for (size_t i = 0; i < json_count(names) && p->approval_count < APPROVALS_MAX; i++)
+        if (json_as_string(json_at(names, i), &who) && person_copy(p->approvals[p->approval_count], who))
             p->approval_count++;
 }
 
@@ -282,7 +291,7 @@ static void restore(struct rollout *r, const struct rollout_stored *stored, stru
         log_error("rollout %s: what was stored of it cannot be read; it has failed, and its canary gets nothing",
                   r->name);
     } else {
-        read_approvals(&p, stored);
+        read_approvals(&p, json_get(detail, "approvals"));
         plan_restore(&p, loop_now(r->all->loop));
         r->progress = p;
         r->changed_at = stored->row.changed_at;

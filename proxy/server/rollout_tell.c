@@ -42,7 +42,7 @@ static void send_json(struct rollout *r, struct slice url, const struct json *do
                                            .timeout_ms = NOTICE_TIMEOUT_MS,
                                            .done = on_told,
                                            .arg = r->all };
-    if (!courier_send(r->all->courier, &errand))
+    if (!r->all->send(r->all->arg, &errand))
         log_warn("notify: too much is under way, %.*s is not told", SLICE_ARG(url));
     text_fini(&body);
 }
@@ -91,7 +91,7 @@ static void tell_alertmanager(struct rollout *r, struct slice server, const stru
     json_put_cstr(notes, "state", rollout_state_names[t->to]);
     json_put_cstr(notes, "cause", plan_cause_names[t->cause]);
     json_put_cstr(notes, "summary", say_what(r, t));
-    wall_format(clock_wall(), at);
+    wall_format(rollouts_wall(r->all), at);
     json_put_cstr(alert, is_alarm(t) ? "startsAt" : "endsAt", at);
     text_printf(&url, "%.*s/api/v2/alerts", SLICE_ARG(server));
     send_json(r, text_slice(&url), alerts);
@@ -115,19 +115,16 @@ void rollout_notify(struct rollout *r, const struct plan_transition *t, const st
 
 static void on_gate(void *arg, uint64_t ticket, const struct courier_answer *answer)
 {
-    struct rollouts *all = arg;
-    LIST_FOREACH_SAFE (link, &all->items) {
-        struct rollout *r = LIST_ITEM(link, struct rollout, link);
-        struct plan_event event = { .kind = PLAN_WEBHOOK_ANSWER,
-                                    .is_passed =
-                                        answer->failure == NULL && answer->status >= 200 && answer->status < 300 };
-        if (r->gate_ticket != ticket)
-            continue;
-        if (!event.is_passed)
-            log_info("rollout %s: its gate has not said yes: %s, status %u", r->name,
-                     answer->failure != NULL ? answer->failure : "it answered", answer->status);
-        rollout_event(r, &event, NULL, NULL);
-    }
+    struct rollout *r = rollouts_find_ticket(arg, ticket);
+    if (r == NULL)
+        return;
+    r->gate_ticket = 0; /* a question has one answer */
+    struct plan_event event = { .kind = PLAN_WEBHOOK_ANSWER,
+                                .is_passed = answer->failure == NULL && answer->status >= 200 && answer->status < 300 };
+    if (!event.is_passed)
+        log_info("rollout %s: its gate has not said yes: %s, status %u", r->name,
+                 answer->failure != NULL ? answer->failure : "it answered", answer->status);
+    rollout_event(r, &event, NULL, NULL);
 }
 
 void rollout_ask_webhook(struct rollout *r, uint32_t step)
@@ -146,7 +143,7 @@ void rollout_ask_webhook(struct rollout *r, uint32_t step)
                                            .done = on_gate,
                                            .arg = r->all,
                                            .ticket = r->gate_ticket };
-    if (!courier_send(r->all->courier, &errand))
+    if (!r->all->send(r->all->arg, &errand))
         log_warn("rollout %s: too much is under way, its gate is asked later", r->name);
     json_destroy(question);
     text_fini(&body);

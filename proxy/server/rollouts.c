@@ -28,6 +28,22 @@ struct rollout *rollouts_find(struct rollouts *all, struct slice name)
     return NULL;
 }
 
+static bool has_ticket(const struct rollout *r, uint64_t ticket)
+{
+    bool has = r->id == ticket || (r->gate_ticket == ticket && ticket != 0);
+    for (uint32_t i = 0; i < r->specs.count; i++)
+        has |= r->samplers[i].ticket == ticket && ticket != 0;
+    return has;
+}
+
+struct rollout *rollouts_find_ticket(struct rollouts *all, uint64_t ticket)
+{
+    LIST_FOREACH_SAFE (link, &all->items)
+        if (has_ticket(LIST_ITEM(link, struct rollout, link), ticket))
+            return LIST_ITEM(link, struct rollout, link);
+    return NULL;
+}
+
 const struct rollout *rollouts_owner(struct rollouts *all, struct slice route)
 {
     LIST_FOREACH_SAFE (link, &all->items) {
@@ -75,10 +91,8 @@ static struct rollout *rollout_create(struct rollouts *all, const struct rollout
     struct rollout *r = memory_zalloc(sizeof *r);
     r->magic = ROLLOUT_MAGIC;
     r->all = all;
-    r->id = ++all->newest_id;
-    r->name = memory_alloc(config->name.len + 1);
-    memcpy(r->name, config->name.ptr, config->name.len);
-    r->name[config->name.len] = '\0';
+    r->id = ++all->newest_ticket;
+    r->name = memory_copy_text(config->name.ptr, config->name.len);
     r->breach.zero_exposure_us = -1;
     list_init(&r->link);
     return r;
@@ -308,6 +322,19 @@ void rollouts_begin(struct rollouts *all)
     LIST_FOREACH_SAFE (link, &all->items)
         rollout_await_force(LIST_ITEM(link, struct rollout, link));
     on_timer(all); /* at once: what the plan takes back reaches the workers right behind the snapshot */
+}
+
+void rollouts_save(struct rollouts *all)
+{
+    LIST_FOREACH_SAFE (link, &all->items) {
+        struct rollout *r = LIST_ITEM(link, struct rollout, link);
+        if (!r->is_loaded || !is_watched(r))
+            continue;
+        feed_collect(r->feed, loop_now(all->loop));
+        if (!rollout_save(r))
+            log_warn("rollout %s: what was seen of it in the last seconds is not stored: %s", r->name,
+                     store_message(all->store));
+    }
 }
 
 void rollouts_fini(struct rollouts *all)

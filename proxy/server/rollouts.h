@@ -57,9 +57,9 @@ struct rollout {
     uint32_t magic;
     struct list link;
     char *name;
-    uint64_t id;    /* never used again: tickets carry it */
+    uint64_t id;    /* a ticket: the one under which it waits for its weights to be in force */
     bool is_loaded; /* else the store could not be asked where it stands: it is pending, and nothing is done with it */
-    uint64_t gate_ticket; /* of the newest question to a step's webhook: an answer to another one is nobody's */
+    uint64_t gate_ticket; /* of the newest question to a step's webhook, until it is answered; 0: none is */
     struct rollouts *all;
     const struct rollout_config *config; /* of the current snapshot */
     const struct compiled_route *route;
@@ -82,18 +82,23 @@ struct rollouts {
     struct publisher *publisher; /* all borrowed */
     struct store *store;
     struct stats *stats;
-    struct courier *courier;
     struct monitors *monitors;
     uint32_t worker_count;
-    struct list items;  /* struct rollout, in the order of the configuration */
-    struct list ending; /* struct evidence_feed: of rollouts that are gone, until they are over */
-    uint64_t newest_id, newest_ticket;
+    struct list items;      /* struct rollout, in the order of the configuration */
+    struct list ending;     /* struct evidence_feed: of rollouts that are gone, until they are over */
+    uint64_t newest_ticket; /* never used again: an answer that comes late is nobody's */
     struct timer timer;
-    void (*publish)(void *arg); /* weights of the current snapshot, anew */
+    /* The rest of the world: the server's, or a test's own. */
+    void (*publish)(void *arg);                                   /* weights of the current snapshot, anew */
+    bool (*send)(void *arg, const struct courier_errand *errand); /* courier_send */
+    struct wall_time (*wall)(void *arg);
     void *arg;
 };
 
 void rollouts_init(struct rollouts *all);
+/* The workers have ended, or another process is about to take over: what they counted and how long was held goes into the
+   store, so that nothing is lost where nobody was killed. Their snapshot is still there. */
+void rollouts_save(struct rollouts *all);
 /* After the workers have ended. */
 void rollouts_fini(struct rollouts *all);
 
@@ -133,6 +138,21 @@ struct metrics_facts;
 void rollouts_fill_metrics(struct rollouts *all, struct arena *arena, struct metrics_facts *facts);
 
 /* ---- for the files of rollouts alone ------------------------------------------------------------------------------------ */
+
+static inline struct wall_time rollouts_wall(const struct rollouts *all)
+{
+    return all->wall(all->arg);
+}
+
+/* Of those who answer with the end of time: 0, which is shown as no time. */
+static inline struct wall_time wall_or_none(struct wall_time t)
+{
+    return t.unix_ms == INT64_MAX ? (struct wall_time){ 0 } : t;
+}
+
+/* Whose it is: the number of the rollout, of its newest question to a gate, or of a query under way. NULL: nobody's any
+   more. */
+struct rollout *rollouts_find_ticket(struct rollouts *all, uint64_t ticket);
 
 /* rollout_events.c: one event through the plan, and what follows. `word` NULL: nobody's. */
 enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, const struct rollout_word *word,

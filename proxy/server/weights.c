@@ -13,6 +13,18 @@ static void on_monitor(void *arg, const struct monitor_status *status)
     rollouts_on_monitor(&s->rollouts, status);
 }
 
+static bool send_errand(void *arg, const struct courier_errand *errand)
+{
+    struct server *s = arg;
+    return courier_send(s->courier, errand);
+}
+
+static struct wall_time read_wall(void *arg)
+{
+    (void)arg;
+    return clock_wall();
+}
+
 void server_rollouts_begin(struct server *s)
 {
     s->courier = courier_start(s->loop);
@@ -21,10 +33,11 @@ void server_rollouts_begin(struct server *s)
                                      .publisher = &s->publisher,
                                      .store = s->store,
                                      .stats = s->stats,
-                                     .courier = s->courier,
                                      .monitors = s->monitors,
                                      .worker_count = s->worker_count,
                                      .publish = server_publish_weights,
+                                     .send = send_errand,
+                                     .wall = read_wall,
                                      .arg = s };
     rollouts_init(&s->rollouts);
     s->publisher.on_weights_unused = on_weights_unused;

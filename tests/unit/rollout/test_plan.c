@@ -402,6 +402,8 @@ Test(plan, new_steps_never_raise_the_weight_by_themselves)
     made_weight(&n, 100, 0);
     d.config = &n.config;
     driver_do(&d, PLAN_TICK, "");
+    expect_state(&d, ROLLOUT_RUNNING, 0);
+    driver_do(&d, PLAN_TICK, ""); /* one event makes one transition */
     expect_state(&d, ROLLOUT_AWAITING_APPROVAL, 0);
 }
 

@@ -214,13 +214,14 @@ static void note_weight(struct life *l)
 static void expect_recorded(struct life *l)
 {
     enum rollout_state state = l->p.state;
-    uint32_t weight_ppm = l->p.weight_ppm;
+    uint32_t weight_ppm = l->p.weight_ppm, records = 0;
     for (uint32_t i = 0; i < l->actions.count; i++) {
         const struct plan_action *action = &l->actions.items[i];
         const struct plan_action *next = i + 1 < l->actions.count ? action + 1 : NULL;
         if (action->kind == PLAN_DO_RECORD) {
             bool is_back = action->transition.to == ROLLOUT_ROLLING_BACK;
-            HOLDS(action->transition.from == state, "P4: records follow each other");
+            HOLDS(records++ == 0, "P4: one event makes one transition");
+            HOLDS(action->transition.from == state, "P4: the record begins where it stood");
             HOLDS(is_back || action->transition.from_weight_ppm == weight_ppm, "P4: records know the weight");
             HOLDS(action->must_hold != is_back, "P3: only a way back goes on unrecorded");
             note_transition(l, &action->transition);
