@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "server/publisher.h"
 
+#define RETRY_FIRST_MS 100
+
 /* What is in force by now may be another weight than the one that was ordered, and then its own event follows. Of several
    who wait the first may publish again: the others wait on. */
 static void on_settled(void *arg, uint64_t ticket)
@@ -59,7 +61,10 @@ static bool record(struct rollout *r, const struct plan_action *action, const st
     const struct plan_transition *t = &action->transition;
     struct wall_time before = r->changed_at;
     r->changed_at = rollouts_wall(r->all);
-    if (!rollout_record(r, t, word, action->must_hold) && action->must_hold) {
+    bool is_written = rollout_record(r, t, word, action->must_hold);
+    if (is_written)
+        r->retry_ms = 0;
+    if (!is_written && action->must_hold) {
         r->changed_at = before;
         return false;
     }
@@ -108,7 +113,20 @@ static void tell_store(struct rollout *r, enum plan_event_kind kind)
 
 void rollout_try_save(struct rollout *r)
 {
-    tell_store(r, rollout_save(r) ? PLAN_STORE_WORKS : PLAN_STORE_FAILED);
+    bool is_saved = rollout_save(r);
+    if (is_saved && !r->progress.is_store_down) /* on a full disk a save may find room where a record finds none */
+        r->retry_ms = 0;
+    tell_store(r, is_saved ? PLAN_STORE_WORKS : PLAN_STORE_FAILED);
+}
+
+bool rollout_may_retry(struct rollout *r, struct mono_time now)
+{
+    if (r->retry_ms != 0 && mono_is_before(now, r->retry_at))
+        return false;
+    r->retry_ms = r->retry_ms == 0 ? RETRY_FIRST_MS : 2 * r->retry_ms;
+    r->retry_ms = r->retry_ms < ROLLOUT_RETRY_MOST_MS ? r->retry_ms : ROLLOUT_RETRY_MOST_MS;
+    r->retry_at = mono_add_ms(now, r->retry_ms);
+    return true;
 }
 
 enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, const struct rollout_word *word,
@@ -148,6 +166,8 @@ enum rollout_answer rollout_say(struct rollout *r, const struct rollout_word *wo
 {
     struct plan_event event = { .kind = word->kind, .who = word->who }, tick = { .kind = PLAN_TICK };
     bool is_way_back = word->kind == PLAN_ROLLBACK || word->kind == PLAN_ABORT;
+    if (!is_way_back && r->is_loaded && r->progress.is_store_down)
+        rollout_try_save(r);
     if (!is_way_back && !progress_fits(&r->progress, r->config))
         rollout_event(r, &tick, NULL, NULL); /* a configuration that has changed is taken over first */
     enum rollout_answer answer = rollout_event(r, &event, word, error);

@@ -181,53 +181,68 @@ static bool write_deed(struct store *store, struct deed *deed, bool must_hold)
     return must_hold ? deed_write(store, deed) : deed_keep(store, deed);
 }
 
+/* Texts that a deed borrows. */
+struct record_texts {
+    struct text stored, detail, action, id, timeline;
+};
+
+static void record_texts_fini(struct record_texts *t)
+{
+    struct text *const all[] = { &t->stored, &t->detail, &t->action, &t->id, &t->timeline };
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++)
+        text_fini(all[i]);
+}
+
+static struct transition_row transition_of(const struct rollout *r, const struct plan_transition *t,
+                                           const struct rollout_word *word, struct text *detail)
+{
+    write_transition(r, t, detail);
+    return (struct transition_row){ .rollout = slice_from_cstr(r->name),
+                                    .revision = slice_from_cstr(r->progress.revision),
+                                    .at = r->changed_at,
+                                    .from_state = slice_from_cstr(rollout_state_names[t->from]),
+                                    .to_state = slice_from_cstr(rollout_state_names[t->to]),
+                                    .step = t->step,
+                                    .weight_ppm = t->weight_ppm,
+                                    .who = t->who,
+                                    .reason = reason_of(r, t, word),
+                                    .detail = text_slice(detail) };
+}
+
+static struct approval_row approval_of(const struct transition_row *t)
+{
+    return (struct approval_row){
+        .rollout = t->rollout, .revision = t->revision, .step = t->step, .who = t->who, .at = t->at, .reason = t->reason
+    };
+}
+
 bool rollout_record(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word, bool must_hold)
 {
-    struct text stored = { 0 }, detail = { 0 }, action = { 0 }, id = { 0 }, timeline = { 0 };
-    struct slice name = slice_from_cstr(r->name), revision = slice_from_cstr(r->progress.revision);
-    write_detail(r, !rollout_begins_anew(t), &stored);
-    write_transition(r, t, &detail);
-    text_printf(&action, "rollout.%s", plan_cause_names[t->cause]);
-    struct rollout_row row = row_of(r, text_slice(&stored));
-    struct transition_row transition = { .rollout = name,
-                                         .revision = revision,
-                                         .at = r->changed_at,
-                                         .from_state = slice_from_cstr(rollout_state_names[t->from]),
-                                         .to_state = slice_from_cstr(rollout_state_names[t->to]),
-                                         .step = t->step,
-                                         .weight_ppm = t->weight_ppm,
-                                         .who = t->who,
-                                         .reason = reason_of(r, t, word),
-                                         .detail = text_slice(&detail) };
-    struct approval_row approval = { .rollout = name,
-                                     .revision = revision,
-                                     .step = t->step,
-                                     .who = t->who,
-                                     .at = r->changed_at,
-                                     .reason = transition.reason };
-    bool is_breach = t->cause == CAUSE_BREACH && t->guardrail != PLAN_NO_GUARDRAIL;
-    struct incident incident = { 0 };
-    if (is_breach)
-        incident = incident_of(r, &id, &timeline);
+    struct record_texts texts = { 0 };
+    struct incident incident;
+    struct transition_row transition = transition_of(r, t, word, &texts.detail);
+    struct approval_row approval = approval_of(&transition);
+    write_detail(r, !rollout_begins_anew(t), &texts.stored);
+    struct rollout_row row = row_of(r, text_slice(&texts.stored));
+    text_printf(&texts.action, "rollout.%s", plan_cause_names[t->cause]);
     struct deed deed = { .audit = { .at = r->changed_at,
                                     .who = t->who,
                                     .role = word != NULL ? word->role : SLICE("admin"),
-                                    .action = text_slice(&action),
-                                    .target = name,
+                                    .action = text_slice(&texts.action),
+                                    .target = transition.rollout,
                                     .reason = transition.reason,
-                                    .detail = text_slice(&detail) },
+                                    .detail = transition.detail },
                          .rollout = &row,
                          .transition = &transition,
-                         .approval = word != NULL && word->kind == PLAN_APPROVE ? &approval : NULL,
-                         .incident = is_breach ? &incident : NULL };
+                         .approval = word != NULL && word->kind == PLAN_APPROVE ? &approval : NULL };
+    if (t->cause == CAUSE_BREACH && t->guardrail != PLAN_NO_GUARDRAIL) {
+        incident = incident_of(r, &texts.id, &texts.timeline);
+        deed.incident = &incident;
+    }
     bool is_written = write_deed(r->all->store, &deed, must_hold);
     if (!is_written)
         log_error("rollout %s: it could not be stored: %s", r->name, store_message(r->all->store));
-    text_fini(&stored);
-    text_fini(&detail);
-    text_fini(&action);
-    text_fini(&id);
-    text_fini(&timeline);
+    record_texts_fini(&texts);
     return is_written;
 }
 

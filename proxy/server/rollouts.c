@@ -276,6 +276,7 @@ static void try_load(struct rollout *r)
     r->is_loaded = rollout_load(r);
     if (!r->is_loaded)
         return;
+    r->retry_ms = 0;
     r->all->publish(r->all->arg);
     rollout_await_force(r);
 }
@@ -303,12 +304,12 @@ static void on_timer(void *arg)
     LIST_FOREACH_SAFE (link, &all->items) {
         struct rollout *r = LIST_ITEM(link, struct rollout, link);
         struct plan_event tick = { .kind = PLAN_TICK };
-        if (!r->is_loaded)
+        if (!r->is_loaded && rollout_may_retry(r, now))
             try_load(r);
         look(r, now);
         rollout_note_traffic(r, now);
         rollout_event(r, &tick, NULL, NULL);
-        if (r->progress.is_store_down)
+        if (r->progress.is_store_down && rollout_may_retry(r, now))
             rollout_try_save(r);
         is_any_watched |= is_watched(r) || r->progress.state == ROLLOUT_ROLLING_BACK;
     }

@@ -73,6 +73,8 @@ struct rollout {
     uint64_t breach_counts[GUARDRAILS_MAX];
     struct rollout_traffic traffic[2]; /* the older and the newer note, a minute apart */
     struct mono_time sampled_at;       /* by the second */
+    struct mono_time retry_at;         /* the store failed: it is asked again then */
+    int64_t retry_ms;                  /* and so long after the time before; doubles, 0 while the store works */
     struct wall_time changed_at;       /* of the last transition */
     struct rollout_breach breach;      /* the last one */
 };
@@ -172,6 +174,10 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
 bool rollout_save(struct rollout *r);
 /* Saves, and tells the plan when the store fails, or works again. */
 void rollout_try_save(struct rollout *r);
+/* Each try at a store that is locked keeps the main thread for STORE_BUSY_MS: at once, then after 100 ms, 200 ms and so on, at
+   most ROLLOUT_RETRY_MOST_MS. What somebody asks for, and the way back, do not wait for that. */
+#define ROLLOUT_RETRY_MOST_MS 5000
+bool rollout_may_retry(struct rollout *r, struct mono_time now);
 /* Progress and evidence from the store; as new where there is nothing, FAILED where it cannot be read. False: the store
    cannot be asked now, and nothing has changed. */
 bool rollout_load(struct rollout *r) MUST_CHECK;

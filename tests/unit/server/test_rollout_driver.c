@@ -1,0 +1,147 @@
+/* tests/unit/server/test_rollout_driver.c - what the driver of rollouts does in cases that a random life meets too seldom. */
+#include "server/world.h"
+
+#include <criterion/criterion.h>
+
+#include "base/log.h"
+
+static struct world w;
+
+static void fixture_init(void)
+{
+    log_set_level(LOG_ERROR + 1);
+    world_init(&w, 1);
+    world_database_begin(&w);
+}
+
+static void fixture_fini(void)
+{
+    world_kill(&w);
+    world_database_end(&w);
+    world_fini(&w);
+}
+
+TestSuite(rollout_driver, .init = fixture_init, .fini = fixture_fini);
+
+#define ERROR_RATE "{ metric: error_rate, max: 50%, window: 1m, min_requests: 2 }"
+
+static void configure(const char *steps, const char *guardrails)
+{
+    text_clear(&w.yaml);
+    text_printf(&w.yaml,
+                "listeners: { web: { bind: 127.0.0.1:0 } }\n"
+                "upstreams: { s: { endpoints: [ 127.0.0.1:1 ] }, c: { endpoints: [ 127.0.0.1:2 ] } }\n"
+                "routes: [ { name: shop, split: { s: 100, c: 0 } } ]\n"
+                "notify: { ops: { webhook: \"http://127.0.0.1:9/told\" } }\n"
+                "rollouts: { r: { route: shop, stable: s, canary: c, revision: \"1\", notify: [ ops ],\n"
+                "  steps: [ %s, { weight: 100%% } ],\n"
+                "  guardrails: [ %s ] } }\n",
+                steps, guardrails);
+}
+
+static const struct progress *progress(void)
+{
+    return &world_rollout(&w)->progress;
+}
+
+static void begin(const char *steps, const char *guardrails)
+{
+    configure(steps, guardrails);
+    world_boot(&w, WORLD_WELL);
+    world_begin(&w);
+    world_take_all(&w);
+}
+
+static void start(const char *steps, const char *guardrails)
+{
+    begin(steps, guardrails);
+    cr_assert_eq(world_say(&w, PLAN_START, "alice"), ROLLOUT_DONE);
+    world_take_all(&w);
+}
+
+/* So many looks, each with requests before it. */
+static void watch(unsigned looks, int64_t ms_each, unsigned requests_each)
+{
+    for (unsigned i = 0; i < looks; i++) {
+        world_pass(&w, ms_each);
+        world_serve(&w, requests_each, 0);
+        cr_assert(world_look(&w), "the driver looks again");
+        world_take_all(&w);
+    }
+}
+
+Test(rollout_driver, an_orderly_end_keeps_hold_and_evidence_to_the_last_request)
+{
+    start("{ weight: 50%, hold: 1h }", ERROR_RATE);
+    watch(23, 100, 20);
+    world_serve(&w, 40, 0); /* that nobody looked at yet */
+    uint64_t ended[] = { w.ended[TALLY_STABLE], w.ended[TALLY_CANARY] };
+    int64_t left_ms = progress()->left_ms;
+    world_stop(&w);
+    world_boot(&w, WORLD_WELL);
+    world_begin(&w);
+    cr_assert_eq(progress()->state, ROLLOUT_HOLDING);
+    cr_assert_eq(progress()->left_ms, left_ms);
+    for (int arm = 0; arm < TALLY_ARM_COUNT; arm++)
+        cr_assert_eq(world_rollout(&w)->evidence.requests[arm], ended[arm]);
+}
+
+Test(rollout_driver, a_store_that_fails_is_asked_less_and_less_often)
+{
+    start("{ weight: 50%, hold: 1h }", ERROR_RATE);
+    world_break(&w, WORLD_UNREADABLE);
+    watch(60, 100, 20); /* until the next save */
+    cr_assert(progress()->is_store_down);
+    uint64_t begun = w.write_attempts;
+    watch(600, 100, 20);
+    uint64_t in_a_minute = w.write_attempts - begun;
+    cr_assert_lt(in_a_minute, 60, "%llu", (unsigned long long)in_a_minute);
+    cr_assert_gt(in_a_minute, 5);
+    world_break(&w, WORLD_WELL);
+    watch(51, 100, 20);
+    cr_assert(!progress()->is_store_down, "it is asked again every five seconds");
+}
+
+Test(rollout_driver, who_asks_for_something_does_not_wait_for_the_next_try)
+{
+    start("{ weight: 50%, hold: 1h }", ERROR_RATE);
+    world_break(&w, WORLD_LOCKED);
+    watch(600, 100, 20);
+    cr_assert(progress()->is_store_down);
+    cr_assert_eq(world_say(&w, PLAN_PAUSE, "alice"), ROLLOUT_REFUSED);
+    world_break(&w, WORLD_WELL);
+    cr_assert_eq(world_say(&w, PLAN_PAUSE, "alice"), ROLLOUT_DONE);
+}
+
+Test(rollout_driver, a_way_back_does_not_wait_for_the_next_try)
+{
+    start("{ weight: 50%, hold: 1h }", ERROR_RATE);
+    world_break(&w, WORLD_LOCKED);
+    watch(600, 100, 20);
+    uint64_t published = w.publish_count;
+    cr_assert_eq(world_say(&w, PLAN_ROLLBACK, "alice"), ROLLOUT_DONE);
+    cr_assert_eq(progress()->weight_ppm, 0);
+    cr_assert_eq(w.publish_count, published + 1);
+    world_break(&w, WORLD_WELL);
+    cr_assert_eq(world_say(&w, PLAN_ABORT, "alice"), ROLLOUT_DONE);
+    watch(52, 100, 20);
+    cr_assert_eq(progress()->state, ROLLOUT_ROLLED_BACK);
+}
+
+Test(rollout_driver, approvals_of_steps_that_were_changed_open_no_gate_after_a_restart)
+{
+    start("{ weight: 10%, hold: 1s }, { approve: 2 }", ERROR_RATE);
+    watch(20, 100, 100);
+    cr_assert_eq(progress()->state, ROLLOUT_AWAITING_APPROVAL);
+    cr_assert_eq(world_say(&w, PLAN_APPROVE, "bob"), ROLLOUT_DONE);
+    configure("{ weight: 10%, hold: 2s }, { approve: 2 }", ERROR_RATE);
+    world_reload(&w);
+    world_take_all(&w);
+    watch(40, 100, 100);
+    cr_assert_eq(progress()->state, ROLLOUT_AWAITING_APPROVAL);
+    cr_assert_eq(progress()->approval_count, 0);
+    world_kill(&w);
+    world_boot(&w, WORLD_WELL);
+    world_begin(&w);
+    cr_assert_eq(progress()->approval_count, 0, "after a restart they are as few");
+}
