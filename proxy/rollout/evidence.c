@@ -105,10 +105,19 @@ static bool learn(struct evidence *e)
             e->slow_us[g->column - TALLY_SLOW + k] = histogram_quantile_us(&e->stable, guardrail_quantile(g, k));
     }
     e->stable_since = 0;
-    e->stable_needed = known < EVIDENCE_THRESHOLDS_MOST ? known : EVIDENCE_THRESHOLDS_MOST;
-    for (; known > EVIDENCE_THRESHOLDS_MOST; known /= 2)
+    e->stable_needed = EVIDENCE_THRESHOLDS_EVERY;
+    for (; known > EVIDENCE_THRESHOLDS_KEPT; known /= 2)
         forget_half(&e->stable);
     return true;
+}
+
+/* Windows that follow the holds (BURN) may have another length now. */
+static void state_fit(struct guardrail_state *s, const struct guardrail *g)
+{
+    if (g->kind != GUARDRAIL_BURN)
+        return;
+    window_resize(&s->window, g->window_us);
+    window_resize(&s->short_window, g->short_window_us);
 }
 
 static const struct guardrail_state *state_of_identity(const struct guardrail *guardrails, uint32_t count,
@@ -129,10 +138,12 @@ void evidence_use_guardrails(struct evidence *e, const struct guardrail *guardra
     for (uint32_t i = 0; i < count; i++) {
         const struct guardrail_state *old =
             state_of_identity(e->guardrails, e->guardrail_count, e->states, guardrails[i].identity);
-        if (old != NULL)
-            states[i] = *old;
-        else
+        if (old == NULL) {
             state_init(&states[i], &guardrails[i]);
+            continue;
+        }
+        states[i] = *old;
+        state_fit(&states[i], &guardrails[i]);
     }
     memcpy(e->states, states, count * sizeof *states);
     e->guardrails = guardrails;

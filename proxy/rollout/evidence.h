@@ -41,15 +41,18 @@
 #include "stats/tally.h"
 #include "stats/window.h"
 
-#define EVIDENCE_SEEN_BITS       (1u << 20) /* 128 KiB: 100,000 users at 3 % left out; beyond, power fades */
-#define EVIDENCE_GENERATIONS     16u        /* remembered; reports of older ones are counted as late, and dropped */
-#define EVIDENCE_NO_GENERATION   UINT64_MAX
-#define EVIDENCE_QUANTILES       3u     /* columns that one guardrail may average over */
-#define EVIDENCE_THRESHOLDS_FROM 200u   /* stable requests before a first quantile is believed */
-#define EVIDENCE_THRESHOLDS_MOST 20000u /* stable requests between two learnings, at most */
+#define EVIDENCE_SEEN_BITS        (1u << 20) /* 128 KiB: 100,000 users at 3 % left out; beyond, power fades */
+#define EVIDENCE_GENERATIONS      64u        /* remembered; reports of older ones are counted as late, and dropped */
+#define EVIDENCE_NO_GENERATION    UINT64_MAX
+#define EVIDENCE_QUANTILES        3u   /* columns that one guardrail may average over */
+#define EVIDENCE_THRESHOLDS_FROM  200u /* stable requests before a first quantile is believed */
+#define EVIDENCE_THRESHOLDS_EVERY 500u /* stable requests between two learnings */
+/* That they are learnt from: enough that fifty are beyond a p99, and few enough that a stable which changes is followed
+   within some thousand. */
+#define EVIDENCE_THRESHOLDS_KEPT 5000u
 /* And so far apart at least: each learning is a generation, and those are remembered for as long as a slow request may
    take. */
-#define EVIDENCE_THRESHOLDS_MS 30000
+#define EVIDENCE_THRESHOLDS_MS 10000
 /* What is held back for a canary that turns bad late (stats/eprocess.h): a tenth delays what is bad from the start by 2 %
    of its requests, and is given out at every raise of the weight and every ten seconds. */
 #define EVIDENCE_RESERVE   0.1
@@ -125,7 +128,7 @@ void evidence_begin_generation(struct evidence *e, uint64_t generation, double s
 /* For the generation begun last. */
 void evidence_rules(const struct evidence *e, struct tally_rules *out);
 /* Whether stable's quantiles were learnt anew and should reach the workers, by weights of a new generation and the same
-   share. After 200 requests, then 400, 800 and so on, at most 20,000 and at least 30 seconds apart. */
+   share. After 200 requests, then each 500, and at least 10 seconds apart. */
 bool evidence_learn_thresholds(struct evidence *e, struct mono_time now);
 
 /* What workers have counted since the last call under one generation (tally_since). Business outcomes that come by the

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#define STORED_MAGIC UINT64_C(0x31656369766572) /* "rvice1": changed with the layout */
+#define STORED_MAGIC UINT64_C(0x32656369766572) /* "rvice2": changed with the layout */
 
 /* ---- words ------------------------------------------------------------------------------------------------------------- */
 
@@ -151,6 +151,7 @@ static void put_window(struct text *out, const struct window *w, struct mono_tim
     put_u64(out, is_used);
     if (!is_used)
         return;
+    put_u64(out, (uint64_t)w->slice_us);
     put_u64(out, (uint64_t)(now.us - w->newest * w->slice_us));
     put_words(out, &w->slices[0].requests, 2 * WINDOW_SLICE_COUNT);
     put_u64(out, (uint64_t)w->newest);
@@ -166,15 +167,18 @@ static void get_window(struct reader *in, struct window *w, struct mono_time the
 {
     if (get_u64(in) == 0)
         return;
+    int64_t slice_us = w->slice_us; /* that of today: a hold may be another one since */
+    w->slice_us = (int64_t)get_u64(in);
     int64_t age_us = (int64_t)get_u64(in);
     get_words(in, &w->slices[0].requests, 2 * WINDOW_SLICE_COUNT);
     w->newest = (int64_t)get_u64(in);
-    if (w->slice_us <= 0 || w->newest > INT64_MAX / 2 / w->slice_us || w->newest < -(INT64_MAX / 2 / w->slice_us) ||
-        !is_age(age_us)) {
+    if (slice_us <= 0 || w->slice_us <= 0 || w->slice_us > INT64_MAX / 4 / WINDOW_SLICE_COUNT ||
+        w->newest > INT64_MAX / 2 / w->slice_us || w->newest < -(INT64_MAX / 2 / w->slice_us) || !is_age(age_us)) {
         in->is_ok = false;
         return;
     }
     window_shift(w, then.us - age_us - w->newest * w->slice_us);
+    window_resize(w, slice_us * (WINDOW_SLICE_COUNT - 1));
 }
 
 static void put_state(struct text *out, const struct guardrail_state *s, struct mono_time now)

@@ -44,6 +44,21 @@ void window_add(struct window *w, struct mono_time now, uint64_t requests, uint6
     slice->events += events;
 }
 
+void window_resize(struct window *w, int64_t length_us)
+{
+    struct window old = *w, resized;
+    window_init(&resized, length_us);
+    if (resized.slice_us == old.slice_us)
+        return;
+    *w = resized;
+    for (int64_t back = WINDOW_SLICE_COUNT - 1; back >= 0 && old.newest != INT64_MIN; back--) {
+        const struct window_slice *slice = slice_of(&old, old.newest - back);
+        struct mono_time begun = { (old.newest - back) * old.slice_us };
+        if (slice->requests > 0 || back == 0)
+            window_add(w, begun, slice->requests, slice->events);
+    }
+}
+
 struct window_slice window_sum(const struct window *w, struct mono_time now)
 {
     struct window_slice sum = { 0, 0 };

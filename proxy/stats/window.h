@@ -25,6 +25,8 @@ void window_init(struct window *w, int64_t length_us);
 /* A time before the newest slice (reports that overtook each other) is counted in the newest. */
 void window_add(struct window *w, struct mono_time now, uint64_t requests, uint64_t events);
 struct window_slice window_sum(const struct window *w, struct mono_time now);
+/* Another length: what was counted stays, as far as it is not older than that, to the nearest slice of both lengths. */
+void window_resize(struct window *w, int64_t length_us);
 /* Moves everything in time: a window that was stored under another clock begins again under this one. */
 void window_shift(struct window *w, int64_t by_us);
 

@@ -182,17 +182,48 @@ Test(evidence, thresholds_come_from_earlier_requests_and_the_margin_is_the_canar
     c = durations_of(&rng, 200, 1801, 1, &rules);
     evidence_add_counts(&e, 1, &c, second(1));
     cr_expect(evidence_learn_thresholds(&e, second(1)));
-    cr_expect_not(evidence_learn_thresholds(&e, second(900)), "not before there is as much once more");
+    cr_expect_not(evidence_learn_thresholds(&e, second(900)), "not before there are more");
     evidence_add_counts(&e, 1, &c, second(2));
-    evidence_add_counts(&e, 1, &c, second(3));
-    cr_expect_not(evidence_learn_thresholds(&e, second(30)), "nor twice in half a minute");
-    cr_expect(evidence_learn_thresholds(&e, second(31)));
+    cr_expect_not(evidence_learn_thresholds(&e, second(10)), "nor twice in ten seconds");
+    cr_expect(evidence_learn_thresholds(&e, second(11)));
     evidence_begin_generation(&e, 2, 0.1);
     evidence_rules(&e, &rules);
     double stable = (double)rules.slow_us[0][TALLY_STABLE], canary = (double)rules.slow_us[0][TALLY_CANARY];
     cr_expect_float_eq(stable / (50000 * exp(0.5 * 1.645)), 1, 0.1, "%g us", stable);
     cr_expect_float_eq(canary / stable, 1.2, 1e-3);
     cr_expect_eq(rules.slow_count, 2);
+    evidence_fini(&e);
+}
+
+/* Behind so many requests of stable that take `slower` times as long, a hundred a second: its threshold, in parts of what it is for 1. */
+static double threshold_after(struct evidence *e, struct rng *rng, int64_t *now_s, uint32_t count, double slower)
+{
+    struct tally_rules rules;
+    for (uint32_t i = 0; i < count; i += 100) {
+        struct tally_counts c = { .begun[TALLY_STABLE] = 100, .requests[TALLY_STABLE] = 100 };
+        for (uint32_t k = 0; k < 100; k++)
+            histogram_add(&c.stable_durations, (uint64_t)(50000 * exp(0.5 * draw_normal(rng)) * slower));
+        evidence_add_counts(e, 1, &c, second(++*now_s));
+        (void)evidence_learn_thresholds(e, second(*now_s));
+    }
+    evidence_rules(e, &rules);
+    return (double)rules.slow_us[0][TALLY_STABLE] / (50000 * exp(0.5 * 1.645));
+}
+
+Test(evidence, a_stable_that_changes_is_followed)
+{
+    struct guardrail g = latency_of(0.95, 1.2, 0.99);
+    struct evidence e;
+    struct rng rng;
+    int64_t now_s = 0;
+    rng_init(&rng, 6);
+    guardrails_assign_columns(&g, 1);
+    evidence_init(&e, &g, 1, false);
+    evidence_begin_generation(&e, 1, 0.1);
+    cr_expect_float_eq(threshold_after(&e, &rng, &now_s, 60000, 1), 1, 0.1);
+    cr_expect_gt(threshold_after(&e, &rng, &now_s, 3000, 2), 1.4, "slower: most of the way after some thousand");
+    cr_expect_float_eq(threshold_after(&e, &rng, &now_s, 20000, 2), 2, 0.2);
+    cr_expect_float_eq(threshold_after(&e, &rng, &now_s, 20000, 1), 1, 0.1, "and back");
     evidence_fini(&e);
 }
 

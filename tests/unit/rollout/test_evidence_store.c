@@ -177,3 +177,47 @@ Test(evidence_store, what_was_not_written_by_us_is_refused)
     evidence_fini(&loaded);
     text_fini(&bytes);
 }
+
+/* So many of the canary's 5 a second are in its windows. */
+static void expect_in_windows(const struct evidence *e, int64_t now_s, int64_t long_s, int64_t short_s)
+{
+    struct window_slice in_long = window_sum(&e->states[4].window, second(now_s));
+    struct window_slice in_short = window_sum(&e->states[4].short_window, second(now_s));
+    cr_expect_float_eq((double)in_long.requests / 5, (double)long_s, (double)long_s / 20, "%g s",
+                       (double)in_long.requests / 5);
+    cr_expect_float_eq((double)in_short.requests / 5, (double)short_s, (double)short_s / 5, "%g s",
+                       (double)in_short.requests / 5);
+}
+
+Test(evidence_store, burn_windows_follow_the_holds_over_a_reload_and_a_restart)
+{
+    struct guardrail longer[RAIL_COUNT];
+    struct evidence *e = memory_alloc(sizeof *e), *again = memory_alloc(sizeof *again);
+    struct text stored = { 0 };
+    memcpy(longer, rails, sizeof longer);
+    longer[4].window_us *= 10;
+    longer[4].short_window_us *= 10;
+    evidence_init(e, rails, RAIL_COUNT, false);
+    evidence_begin_generation(e, 1, 0.05);
+    feed(e, 1, 0, 600, 1);
+    expect_in_windows(e, 599, 60, 6);
+    evidence_save(e, second(599), &stored);
+    evidence_use_guardrails(e, longer, RAIL_COUNT);
+    expect_in_windows(e, 599, 60, 6);
+    evidence_begin_generation(e, 2, 0.05);
+    feed(e, 2, 600, 1300, 2);
+    expect_in_windows(e, 1299, 600, 60);
+    evidence_init(again, longer, RAIL_COUNT, false);
+    cr_assert(evidence_load(again, text_slice(&stored), second(599), 0));
+    expect_in_windows(again, 599, 60, 6);
+    cr_expect_eq(window_sum(&again->states[4].window, second(1100)).requests,
+                 window_sum(&again->states[4].window, second(599)).requests, "it is of the last minute of then");
+    evidence_begin_generation(again, 3, 0.05);
+    feed(again, 3, 600, 1300, 2);
+    expect_in_windows(again, 1299, 600, 60);
+    evidence_fini(e);
+    evidence_fini(again);
+    memory_free(e);
+    memory_free(again);
+    text_fini(&stored);
+}

@@ -49,6 +49,27 @@ Test(window, a_report_that_comes_too_late_is_not_lost)
     cr_expect_eq(events(&w, 20), 2, "nor by a clock that stands behind");
 }
 
+Test(window, another_length_keeps_what_is_not_too_old_for_it)
+{
+    struct window w;
+    window_init(&w, 60000000);
+    for (int64_t t = 0; t < 60; t++)
+        window_add(&w, at(t), 2, 1);
+    window_resize(&w, 600000000); /* ten times as long */
+    cr_expect_eq(events(&w, 59), 60);
+    cr_expect_eq(events(&w, 500), 60, "it is remembered for longer");
+    cr_expect_eq(events(&w, 700), 0);
+    window_add(&w, at(700), 2, 1);
+    window_resize(&w, 6000000); /* and shorter */
+    cr_expect_eq(events(&w, 700), 1);
+    cr_expect_eq(events(&w, 707), 0);
+    window_init(&w, 60000000); /* of nothing */
+    window_resize(&w, 6000000);
+    window_add(&w, at(1), 2, 1);
+    cr_expect_eq(events(&w, 6), 1);
+    cr_expect_eq(events(&w, 8), 0);
+}
+
 Test(window, a_shifted_one_goes_on_under_another_clock)
 {
     struct window w;
