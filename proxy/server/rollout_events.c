@@ -69,7 +69,7 @@ static bool record(struct rollout *r, const struct plan_action *action, const st
         return false;
     }
     if (rollout_begins_anew(t))
-        rollout_forget_evidence(r);
+        rollout_forget_evidence(r, t->cause == CAUSE_NEW_REVISION);
     log_transition(r, t);
     return true;
 }
@@ -157,6 +157,8 @@ enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, c
                 text_printf(error, "it could not be stored: %s", store_message(r->all->store));
             return ROLLOUT_NOT_STORED;
         }
+    if (r->is_feed_new) /* a new revision that leaves the weight as it is */
+        r->all->publish(r->all->arg);
     if (actions.should_save)
         rollout_try_save(r);
     return ROLLOUT_DONE;

@@ -246,6 +246,25 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
     return is_written;
 }
 
+void rollout_tell_void(struct rollout *r)
+{
+    const struct plan_transition none = { .from = r->progress.state,
+                                          .to = r->progress.state,
+                                          .step = r->progress.step,
+                                          .cause = CAUSE_MISMATCH,
+                                          .who = SLICE("weir"),
+                                          .guardrail = PLAN_NO_GUARDRAIL };
+    struct deed deed = { .audit = { .at = rollouts_wall(r->all),
+                                    .who = SLICE("weir"),
+                                    .role = SLICE("admin"),
+                                    .action = SLICE("rollout.sample_ratio_mismatch"),
+                                    .target = slice_from_cstr(r->name),
+                                    .reason = slice_from_cstr(r->judged.void_reason) } };
+    log_error("rollout %s: no comparison holds any more, and no step ends: %s", r->name, r->judged.void_reason);
+    deed_keep(r->all->store, &deed);
+    rollout_notify(r, &none, NULL);
+}
+
 bool rollout_save(struct rollout *r)
 {
     struct text stored = { 0 };

@@ -49,6 +49,8 @@ static void send_json(struct rollout *r, struct slice url, const struct json *do
 
 static const char *say_what(const struct rollout *r, const struct plan_transition *t)
 {
+    if (t->cause == CAUSE_MISMATCH)
+        return r->judged.void_reason;
     return t->guardrail != PLAN_NO_GUARDRAIL ? r->judged.guardrails[t->guardrail].reason : plan_cause_names[t->cause];
 }
 
@@ -73,8 +75,8 @@ static void tell_webhook(struct rollout *r, struct slice url, const struct plan_
 /* Taken back, or about to be: what somebody may have to be woken for. */
 static bool is_alarm(const struct plan_transition *t)
 {
-    return t->cause == CAUSE_BREACH || t->cause == CAUSE_UNKNOWN || t->to == ROLLOUT_ROLLING_BACK ||
-           t->to == ROLLOUT_ROLLED_BACK || t->to == ROLLOUT_FAILED;
+    return t->cause == CAUSE_BREACH || t->cause == CAUSE_MISMATCH || t->cause == CAUSE_UNKNOWN ||
+           t->to == ROLLOUT_ROLLING_BACK || t->to == ROLLOUT_ROLLED_BACK || t->to == ROLLOUT_FAILED;
 }
 
 /* One alert a rollout, by its labels: an alarm raises it, anything else resolves it (Alertmanager's API v2, POST

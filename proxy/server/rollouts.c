@@ -61,8 +61,10 @@ static bool is_sticky(const struct rollout *r)
     return route_has(r->route, ROUTE_IS_STICKY);
 }
 
+/* Nothing is counted before the next weights are published. */
 static void feed_begin(struct rollout *r)
 {
+    r->is_feed_new = true;
     r->feed = memory_zalloc(sizeof *r->feed);
     evidence_init(&r->evidence, r->specs.items, r->specs.count, is_sticky(r));
     feed_init(r->feed, &r->evidence, is_sticky(r), r->all->worker_count);
@@ -77,10 +79,13 @@ static void feed_let_go(struct rollout *r)
     evidence_fini(&r->evidence);
 }
 
-void rollout_forget_evidence(struct rollout *r)
+void rollout_forget_evidence(struct rollout *r, bool is_same_stable)
 {
+    struct histogram stable = r->evidence.stable;
     feed_let_go(r);
     feed_begin(r);
+    if (is_same_stable)
+        evidence_seed_durations(&r->evidence, &stable);
     r->judged = (struct judge_result){ 0 };
     r->judged_requests = 0;
     memset(r->samplers, 0, sizeof r->samplers);
@@ -139,7 +144,7 @@ static void take_config(struct rollout *r, const struct snapshot *snapshot, cons
     move_guardrails(r, &old);
     guardrail_specs_fini(&old);
     if (is_sticky(r) != r->feed->is_sticky)
-        rollout_forget_evidence(r);
+        rollout_forget_evidence(r, false);
 }
 
 static void begin_config(struct rollout *r, const struct snapshot *snapshot, const struct rollout_config *config)
@@ -188,6 +193,12 @@ static bool is_watched(const struct rollout *r)
     return rollout_state_is_active(r->progress.state) || r->progress.state == ROLLOUT_PAUSED;
 }
 
+/* Before the start, too: what is slow is learnt from stable, and the canary's first request is to be measured by it. */
+static bool is_counted(const struct rollout *r)
+{
+    return is_watched(r) || r->progress.state == ROLLOUT_PENDING;
+}
+
 static void sheet_fill(const struct rollout *r, struct tally_sheet *sheet)
 {
     sheet->stable_entry = r->config->stable_entry;
@@ -205,7 +216,8 @@ static void apply(struct rollout *r, struct arena *arena, struct weights *weight
     uint32_t ppm = r->progress.weight_ppm;
     weights_override_share(override, arena, r->route, r->config->stable_entry, r->config->canary_entry, ppm,
                            plan_withdraws(&r->progress));
-    if (!is_watched(r))
+    r->is_feed_new = false;
+    if (!is_counted(r))
         return;
     override->sheet = feed_publish(r->feed, weights->generation, ppm / 1e6);
     sheet_fill(r, override->sheet);
@@ -281,17 +293,28 @@ static void try_load(struct rollout *r)
     rollout_await_force(r);
 }
 
+/* Comparisons say nothing any more, and the step is held: somebody has to find out why the split is not what it should be. */
+static void tell_void(struct rollout *r)
+{
+    if (r->judged.is_void && !r->is_void_told)
+        rollout_tell_void(r);
+    r->is_void_told = r->judged.is_void;
+}
+
 /* Thresholds of latency reach the workers with weights of their own. */
 static void look(struct rollout *r, struct mono_time now)
 {
     struct plan_event event = { .kind = PLAN_VERDICT };
     feed_collect(r->feed, now);
-    if (!is_watched(r))
+    if (!is_counted(r))
         return;
-    rollout_sample(r, now);
-    judge(&r->evidence, now, &r->judged);
-    verdict_of(r, &event.verdict);
-    rollout_event(r, &event, NULL, NULL);
+    if (is_watched(r)) {
+        rollout_sample(r, now);
+        judge(&r->evidence, now, &r->judged);
+        tell_void(r);
+        verdict_of(r, &event.verdict);
+        rollout_event(r, &event, NULL, NULL);
+    }
     if (evidence_learn_thresholds(&r->evidence, now))
         r->all->publish(r->all->arg);
 }

@@ -68,6 +68,8 @@ struct rollout {
     struct evidence evidence;
     struct evidence_feed *feed;
     struct judge_result judged;
+    bool is_feed_new;  /* no weights that count in it were published yet */
+    bool is_void_told; /* people know that the split is mismatched */
     struct rollout_sampler samplers[GUARDRAILS_MAX];
     uint64_t judged_requests; /* of the canary, that a verdict has told of */
     uint64_t breach_counts[GUARDRAILS_MAX];
@@ -159,7 +161,8 @@ struct rollout *rollouts_find_ticket(struct rollouts *all, uint64_t ticket);
 /* rollout_events.c: one event through the plan, and what follows. `word` NULL: nobody's. */
 enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, const struct rollout_word *word,
                                   struct text *error);
-void rollout_forget_evidence(struct rollout *r);
+/* What is known of the same stable's durations is no evidence, and stays. */
+void rollout_forget_evidence(struct rollout *r, bool is_same_stable);
 /* Evidence belongs to a revision and a pair. */
 static inline bool rollout_begins_anew(const struct plan_transition *t)
 {
@@ -172,6 +175,8 @@ void rollout_await_force(struct rollout *r);
 bool rollout_record(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word,
                     bool must_hold);
 bool rollout_save(struct rollout *r);
+/* The split does not have its share (sample ratio mismatch): log, audit, and those under `notify`. */
+void rollout_tell_void(struct rollout *r);
 /* Saves, and tells the plan when the store fails, or works again. */
 void rollout_try_save(struct rollout *r);
 /* Each try at a store that is locked keeps the main thread for STORE_BUSY_MS: at once, then after 100 ms, 200 ms and so on, at

@@ -145,3 +145,74 @@ Test(rollout_driver, approvals_of_steps_that_were_changed_open_no_gate_after_a_r
     world_begin(&w);
     cr_assert_eq(progress()->approval_count, 0, "after a restart they are as few");
 }
+
+#define SLOWER "{ metric: latency_p95, worse_than_stable: { ratio: 1.5 } }"
+
+static const struct tally_rules *rules_in_use(void)
+{
+    const struct compiled_route *route = &publisher_snapshot(&w.publisher)->table->routes[0];
+    const struct tally_sheet *sheet = weights_sheet_of(w.used[0], route);
+    cr_assert_not_null(sheet);
+    return &sheet->rules;
+}
+
+Test(rollout_driver, what_is_slow_is_known_at_the_canarys_first_request)
+{
+    begin("{ weight: 50%, hold: 1h }", SLOWER);
+    cr_assert_eq(rules_in_use()->slow_us[0][TALLY_CANARY], UINT64_MAX);
+    watch(4, 1000, 100);
+    cr_assert_eq(progress()->state, ROLLOUT_PENDING);
+    cr_assert_eq(world_say(&w, PLAN_START, "alice"), ROLLOUT_DONE);
+    world_take_all(&w);
+    cr_assert_neq(rules_in_use()->slow_us[0][TALLY_CANARY], UINT64_MAX);
+    cr_assert_eq(world_rollout(&w)->evidence.compared[TALLY_CANARY], 0);
+}
+
+static void configure_revision_2(void)
+{
+    char *at = strstr(w.yaml.bytes, "revision: \"1\"");
+    at[strlen("revision: \"")] = '2';
+}
+
+Test(rollout_driver, a_new_revision_knows_what_is_slow_and_nothing_else)
+{
+    start("{ weight: 50%, hold: 1h }", SLOWER);
+    watch(40, 100, 50);
+    configure("{ weight: 50%, hold: 1h }", SLOWER);
+    configure_revision_2();
+    world_reload(&w);
+    world_take_all(&w);
+    cr_assert_eq(progress()->state, ROLLOUT_PENDING);
+    cr_assert_eq(world_rollout(&w)->evidence.requests[TALLY_CANARY], 0);
+    cr_assert_neq(rules_in_use()->slow_us[0][TALLY_CANARY], UINT64_MAX);
+    watch(2, 1000, 50);
+    cr_assert_gt(world_rollout(&w)->evidence.requests[TALLY_STABLE], 50, "it is counted before its start, too");
+}
+
+Test(rollout_driver, a_new_revision_of_one_that_was_not_started_is_counted)
+{
+    begin("{ weight: 50%, hold: 1h }", SLOWER);
+    watch(2, 1000, 50);
+    configure_revision_2();
+    world_reload(&w);
+    world_take_all(&w);
+    cr_assert_eq(world_rollout(&w)->evidence.requests[TALLY_STABLE], 0);
+    watch(2, 1000, 50);
+    cr_assert_gt(world_rollout(&w)->evidence.requests[TALLY_STABLE], 50);
+}
+
+/* All of the requests are the canary's, of half of them. */
+Test(rollout_driver, a_split_without_its_share_is_told_loudly_and_once)
+{
+    start("{ weight: 50%, hold: 3s }", "{ metric: error_rate, worse_than_stable: { ratio: 1.5 } }");
+    watch(20, 100, 10);
+    struct tally_sheet *sheet = weights_sheet_of(w.used[0], &publisher_snapshot(&w.publisher)->table->routes[0]);
+    for (int i = 0; i < 500; i++) {
+        tally_begin(&sheet->tallies[0], TALLY_CANARY);
+        tally_end(&sheet->tallies[0], &sheet->rules, TALLY_CANARY, 0, 1000);
+    }
+    watch(100, 100, 0);
+    cr_assert_eq(progress()->state, ROLLOUT_HOLDING, "the step is held");
+    cr_assert_not_null(strstr(w.notice.bytes, "sample_ratio_mismatch"), "%s", w.notice.bytes);
+    cr_assert_eq(world_query(&w, "SELECT count(*) FROM audit WHERE action = 'rollout.sample_ratio_mismatch'"), 1);
+}

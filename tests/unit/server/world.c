@@ -32,6 +32,10 @@ static bool send_errand(void *arg, const struct courier_errand *errand)
     bool is_notice = slice_equal(errand->url, SLICE("http://127.0.0.1:9/told"));
     if (w->is_courier_full || w->errand_count == WORLD_ERRANDS_MAX)
         return false;
+    if (is_notice) {
+        text_clear(&w->notice);
+        text_add(&w->notice, errand->body);
+    }
     if (is_notice && w->errand_count > WORLD_ERRANDS_MAX / 4)
         return true; /* nobody answers it in this life */
     w->errands[w->errand_count++] = (struct world_errand){ errand->done, errand->arg, errand->ticket,
@@ -126,6 +130,7 @@ void world_fini(struct world *w)
     loop_destroy(w->loop);
     stats_destroy(w->stats);
     text_fini(&w->yaml);
+    text_fini(&w->notice);
     unlink(w->empty);
     rmdir(w->folder);
 }

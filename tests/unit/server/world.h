@@ -57,6 +57,7 @@ struct world {
     struct world_errand errands[WORLD_ERRANDS_MAX];
     uint32_t errand_count;
     bool is_courier_full;
+    struct text notice; /* the newest that somebody was told */
     enum world_fault fault;
     sqlite3 *locker, *reader;      /* of other processes */
     void (*on_publish)(void *arg); /* behind each publication of weights alone; may leave by longjmp */
