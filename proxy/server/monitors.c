@@ -20,6 +20,7 @@ struct probe {
     const struct upstream_config *target;
     struct monitor_status status;
     struct timer timer;
+    int64_t every_ms;   /* of `config`, known when that is gone */
     uint64_t ticket;    /* of the check under way */
     bool is_under_way;  /* a reload that changes nothing leaves it so */
     size_t endpoint_at; /* the next to be asked */
@@ -202,6 +203,16 @@ static struct probe *take_or_create(struct monitors *m, struct list *old, struct
     return probe_create(m, monitor, upstream);
 }
 
+/* One that is to be checked oftener than before does not wait for a time that was set before. */
+static void probe_configure(struct probe *p, const struct monitor_config *monitor, const struct upstream_config *target)
+{
+    if (monitor->every_ms < p->every_ms)
+        timer_start(p->owner->loop, &p->timer, monitor->every_ms);
+    p->config = monitor;
+    p->target = target;
+    p->every_ms = monitor->every_ms;
+}
+
 void monitors_configure(struct monitors *m, const struct config *config)
 {
     struct list old;
@@ -214,8 +225,7 @@ void monitors_configure(struct monitors *m, const struct config *config)
         const struct monitor_config *monitor = &config->monitors[i];
         for (size_t u = 0; u < monitor->upstreams.count; u++) {
             struct probe *p = take_or_create(m, &old, monitor->name, monitor->upstreams.items[u]);
-            p->config = monitor;
-            p->target = &config->upstreams[monitor->upstream_indexes[u]];
+            probe_configure(p, monitor, &config->upstreams[monitor->upstream_indexes[u]]);
             list_append(&m->probes, &p->link);
             m->probe_count++;
         }
