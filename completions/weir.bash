@@ -40,11 +40,15 @@ _weir() {
         COMPREPLY=($(compgen -W 'GET HEAD POST PUT PATCH DELETE OPTIONS' -- "$current"))
         return
         ;;
+    --story)
+        COMPREPLY=($(compgen -W 'release none' -- "$current"))
+        return
+        ;;
     --speed)
         COMPREPLY=($(compgen -W '1x 2x 0.5x 100/s max' -- "$current"))
         return
         ;;
-    --workers | -H | --header | --from | --client-cn | --client-san | --at | --admin | --reason | --timeout | --port | --rate | --for | --to | --concurrency | --limit | \
+    --workers | -H | --header | --from | --client-cn | --client-san | --at | --admin | --reason | --timeout | --port | --rate | --for | --hold | --to | --concurrency | --limit | \
         --only | --ignore-header | --show | --filter | --min-coverage | --budget)
         return
         ;;
@@ -56,7 +60,7 @@ _weir() {
     *:run) words='-c --config --workers --state-dir --help' ;;
     *:check) words='-c --config --help' ;;
     *:explain) words='-c --config -X --method -H --header --from --client-cn --client-san --at --all --help' ;;
-    *:demo) words='--port --rate --for --help' ;;
+    *:demo) words='--port --rate --for --story --hold --help' ;;
     *:replay)
         words='--to --speed --concurrency --limit --only --unsafe-methods -H --header --ignore-header --show --timeout --ca --insecure --http2 --json --help'
         if [ "${current:0:1}" != - ]; then

@@ -3,19 +3,21 @@
 
 #include "cli/command.h"
 #include "cli/problems.h"
-#include "cli/terminal.h"
 #include "net/notify.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define VIEW_PERIOD_MS  1000
 #define START_MAX_MS    10000 /* for the proxy's first answer */
-#define LINES_PER_TITLE 20
 #define DEFAULT_RATE    50
+#define DEFAULT_HOLD_MS 4000
+#define HOLD_MIN_MS     500 /* of what is shorter nobody would see a thing */
+#define HOLD_MAX_MS     3600000
+#define USUAL_PER_1000  40 /* of the canary's answers without a story, so that there is something to see */
 
 const char *const demo_upstream_names[DEMO_UPSTREAM_COUNT] = { "stable", "canary", "dark" };
 
@@ -23,6 +25,8 @@ struct demo_values {
     uint32_t port;
     uint32_t rate;
     int64_t duration_ms; /* 0: until a signal */
+    int64_t hold_ms;     /* of the release's first step; 0: no story */
+    const char *story;   /* "release", "none" */
 };
 
 enum demo_end { END_NONE, END_ASKED, END_PROXY_DIED, END_NO_ANSWER };
@@ -35,16 +39,24 @@ struct demo {
     struct demo_proxy proxy;
     struct demo_traffic traffic;
     struct notify_signal on_int, on_term, on_child;
-    struct timer view, deadline;
-    struct demo_counts shown; /* as of the last line */
-    struct mono_time start;
-    unsigned line_count;
-    pid_t parent; /* when it goes, the demo goes */
-    bool coloured;
+    struct timer show, deadline;
+    struct demo_view view;
+    struct demo_story story; /* zeroed without one */
+    pid_t parent;            /* when it goes, the demo goes */
     enum demo_end end;
 };
 
 /* ---- what people see ------------------------------------------------------------------------------------------------------ */
+
+static void print_story_urls(const struct demo *d, const char *weir)
+{
+    const char *directory = d->proxy.directory;
+    printf("  %s ctl --state-dir %s rollout demo\n", weir, directory);
+    printf("  %s ctl --state-dir %s rollout demo plan\n", weir, directory);
+    printf("  %s ctl --state-dir %s incidents\n", weir, directory);
+    printf("\nThe release, as weir.yaml has it:\n\n");
+    demo_proxy_print_rollout(stdout, d->values->hold_ms);
+}
 
 static void print_urls(const struct demo *d)
 {
@@ -61,44 +73,14 @@ static void print_urls(const struct demo *d)
     printf("  curl -H 'x-dark-launch: on' http://127.0.0.1:%u/\n", p->port);
     printf("  %s explain -c %s/weir.yaml -H 'x-dark-launch: on' http://127.0.0.1:%u/\n", weir, p->directory, p->port);
     printf("  %s ctl --state-dir %s routes\n", weir, p->directory);
-    printf("  %s ctl --state-dir %s split demo stable=50 canary=50 --reason 'just to see'\n", weir, p->directory);
-    printf("\nCtrl-C ends it. The canary fails now and then, so that there is something to see.\n\n");
+    if (d->values->hold_ms > 0)
+        print_story_urls(d, weir);
+    else
+        printf("  %s ctl --state-dir %s split demo stable=50 canary=50 --reason 'just to see'\n", weir, p->directory);
+    printf("\nCtrl-C ends it. %s\n\n", d->values->hold_ms > 0
+                                           ? "One release goes bad and is taken back; the next one succeeds."
+                                           : "The canary fails now and then, so that there is something to see.");
     fflush(stdout);
-}
-
-/* What the upstream answered since the last line; shares are of the split, so the dark launch has none. */
-static void add_upstream(const struct demo *d, enum demo_upstream i, uint64_t split_count, struct text *out)
-{
-    const struct demo_counts *now = &d->traffic.counts, *old = &d->shown;
-    uint64_t answered = now->answered[i] - old->answered[i], failed = now->failed[i] - old->failed[i];
-    char words[64];
-    int length = snprintf(words, sizeof(words), "%5llu", (unsigned long long)answered);
-    if (i != DEMO_DARK && split_count > 0)
-        length += snprintf(words + length, sizeof(words) - (size_t)length, " %5.1f %%",
-                           100.0 * (double)answered / (double)split_count);
-    if (failed > 0)
-        length += snprintf(words + length, sizeof(words) - (size_t)length, ", %llu failed", (unsigned long long)failed);
-    snprintf(words + length, sizeof(words) - (size_t)length, "%*s", length < 23 ? 23 - length : 1, "");
-    terminal_add(out, d->coloured, failed > 0 ? PAINT_RED : PAINT_NONE, slice_from_cstr(words));
-}
-
-/* One line an interval: requests, and what share of the split each upstream answered. */
-static void print_view(struct demo *d)
-{
-    const struct demo_counts *now = &d->traffic.counts, *old = &d->shown;
-    uint64_t split_count = now->answered[DEMO_STABLE] - old->answered[DEMO_STABLE] + now->answered[DEMO_CANARY] -
-                           old->answered[DEMO_CANARY];
-    struct text out = { 0 };
-    if (d->line_count++ % LINES_PER_TITLE == 0)
-        printf("%6s  %-23s%-23s%-23s%s\n", "time", "stable", "canary", "dark", "lost");
-    text_printf(&out, "%5llds  ", (long long)(mono_diff_us(loop_now(d->loop), d->start) / 1000000));
-    for (int i = 0; i < DEMO_UPSTREAM_COUNT; i++)
-        add_upstream(d, (enum demo_upstream)i, split_count, &out);
-    text_printf(&out, "%llu", (unsigned long long)(now->lost - old->lost));
-    puts(out.bytes);
-    fflush(stdout);
-    text_fini(&out);
-    d->shown = *now;
 }
 
 static void print_sum(const struct demo *d)
@@ -123,10 +105,11 @@ static void finish(struct demo *d, enum demo_end end)
     if (d->end != END_NONE)
         return;
     d->end = end;
+    demo_story_stop(&d->story);
     demo_traffic_stop(&d->traffic);
     for (int i = 0; i < DEMO_UPSTREAM_COUNT; i++)
         demo_origin_stop(&d->origins[i]);
-    timer_stop(d->loop, &d->view);
+    timer_stop(d->loop, &d->show);
     timer_stop(d->loop, &d->deadline);
     loop_stop(d->loop);
 }
@@ -148,12 +131,12 @@ static void on_child(void *arg, int signal_number)
     finish(d, END_PROXY_DIED);
 }
 
-/* The parent is looked at once a second, and not by a signal: PR_SET_PDEATHSIG follows the parent's thread, not its process. */
-static void on_view(void *arg)
+/* The parent is looked at again and again, and not by a signal: PR_SET_PDEATHSIG follows the parent's thread, not its process. */
+static void on_show(void *arg)
 {
     struct demo *d = arg;
-    print_view(d);
-    timer_start(d->loop, &d->view, VIEW_PERIOD_MS);
+    demo_view_show(&d->view, &d->traffic, d->values->hold_ms > 0 ? &d->story : NULL, loop_now(d->loop));
+    timer_start(d->loop, &d->show, DEMO_VIEW_MS);
     if (getppid() != d->parent)
         finish(d, END_ASKED);
 }
@@ -164,14 +147,37 @@ static void on_deadline(void *arg)
     finish(d, d->traffic.has_answered ? END_ASKED : END_NO_ANSWER);
 }
 
+static void on_tell(void *arg, enum paint paint, const char *line)
+{
+    struct demo *d = arg;
+    demo_view_tell(&d->view, paint, line, loop_now(d->loop));
+}
+
+static void start_story(struct demo *d)
+{
+    d->story = (struct demo_story){ .loop = d->loop,
+                                    .proxy = &d->proxy,
+                                    .canary = &d->origins[DEMO_CANARY],
+                                    .stable = &d->origins[DEMO_STABLE],
+                                    .traffic = &d->traffic,
+                                    .hold_ms = d->values->hold_ms,
+                                    .tell = on_tell,
+                                    .arg = d };
+    demo_story_start(&d->story);
+}
+
 /* The proxy serves: from now on the traffic counts, and --for runs. */
 static void on_first_answer(void *arg)
 {
     struct demo *d = arg;
     print_urls(d);
     demo_traffic_set_rate(&d->traffic, d->values->rate);
-    d->start = loop_now(d->loop);
-    timer_start(d->loop, &d->view, VIEW_PERIOD_MS);
+    d->view.start = d->view.shown_at = loop_now(d->loop);
+    timer_start(d->loop, &d->show, DEMO_VIEW_MS);
+    if (d->values->hold_ms > 0)
+        start_story(d);
+    else
+        demo_origin_set_failing(&d->origins[DEMO_CANARY], USUAL_PER_1000);
     timer_stop(d->loop, &d->deadline);
     if (d->values->duration_ms > 0)
         timer_start(d->loop, &d->deadline, d->values->duration_ms);
@@ -185,7 +191,7 @@ static void start(struct demo *d)
     notify_signal_start(&d->on_child, d->loop, SIGCHLD, on_child, d);
     for (int i = 0; i < DEMO_UPSTREAM_COUNT; i++)
         demo_origin_start(&d->origins[i], d->loop);
-    timer_init(&d->view, on_view, d);
+    timer_init(&d->show, on_show, d);
     timer_init(&d->deadline, on_deadline, d);
     timer_start(d->loop, &d->deadline, START_MAX_MS);
     d->traffic.on_first_answer = on_first_answer;
@@ -211,7 +217,7 @@ static bool prepare(struct demo *d, struct err_list *errors)
         if (!demo_origin_open(&d->origins[i], (enum demo_upstream)i, errors))
             return false;
     }
-    return demo_proxy_prepare(&d->proxy, (uint16_t)d->values->port, d->origins, errors);
+    return demo_proxy_prepare(&d->proxy, (uint16_t)d->values->port, d->values->hold_ms, d->origins, errors);
 }
 
 static enum command_status report(struct call *call, const struct demo *d)
@@ -231,14 +237,36 @@ static enum command_status report(struct call *call, const struct demo *d)
     return COMMAND_FAILED;
 }
 
+/* Fills in what was not given. False with what is wrong with the rest. */
+static bool complete_values(const struct call *call, struct demo_values *values)
+{
+    bool is_story = values->story == NULL || strcmp(values->story, "release") == 0;
+    if (values->rate == 0)
+        values->rate = DEFAULT_RATE;
+    if (!is_story && strcmp(values->story, "none") != 0) {
+        command_misused(call, "--story is release or none, not \"%s\"", values->story);
+        return false;
+    }
+    if (values->hold_ms == 0)
+        values->hold_ms = DEFAULT_HOLD_MS;
+    if (values->hold_ms < HOLD_MIN_MS || values->hold_ms > HOLD_MAX_MS) {
+        command_misused(call, "--hold is from 500ms to 1h");
+        return false;
+    }
+    if (!is_story)
+        values->hold_ms = 0;
+    return true;
+}
+
 static enum command_status run(struct call *call)
 {
     struct demo_values *values = call->values;
-    struct demo d = { .values = values, .parent = getppid(), .coloured = terminal_has_colour(stdout) };
+    struct demo d = { .values = values, .parent = getppid() };
     struct err_list errors;
+    if (!complete_values(call, values))
+        return COMMAND_USAGE;
     err_list_init(&errors, &call->arena);
-    if (values->rate == 0)
-        values->rate = DEFAULT_RATE;
+    demo_view_init(&d.view);
     enum command_status status = COMMAND_FAILED;
     if (!prepare(&d, &errors)) {
         problems_print(&errors);
@@ -275,19 +303,28 @@ static const struct option_row options[] = {
       .kind = OPTION_DURATION,
       .offset = offsetof(struct demo_values, duration_ms),
       .doc = "ends by itself after TIME: 10s, 5m" },
+    { .name = "story",
+      .value_name = "WHICH",
+      .kind = OPTION_TEXT,
+      .offset = offsetof(struct demo_values, story),
+      .doc = "release: one goes bad and is taken back, the next succeeds (default); none: a split 90 to 10" },
+    { .name = "hold",
+      .value_name = "TIME",
+      .kind = OPTION_DURATION,
+      .offset = offsetof(struct demo_values, hold_ms),
+      .doc = "how long the release's first step lasts (default 4s); the others follow it" },
 };
 
 const struct command command_demo = {
     .name = "demo",
-    .synopsis = "[--port N] [--rate N] [--for TIME]",
-    .summary = "starts three origins, traffic and the proxy on loopback",
-    .details = "Starts built-in stable, canary and dark origins, steady traffic, and the proxy "
-               "between them,\n"
-               "prints the URLs, and shows once a second what each upstream answered. It needs "
-               "nothing but\n"
-               "this program, and leaves nothing behind when it ends: by Ctrl-C, by TERM, or when "
-               "the process\n"
-               "that started it goes away.\n",
+    .synopsis = "[--port N] [--rate N] [--for TIME] [--story release|none] [--hold TIME]",
+    .summary = "starts three origins, traffic, the proxy and a release on loopback",
+    .details = "Starts built-in stable, canary and dark origins, steady traffic, and the proxy between them,\n"
+               "prints the URLs, and shows what each upstream answers. It needs nothing but this program,\n"
+               "and leaves nothing behind when it ends: by Ctrl-C, by TERM, or when the process that started\n"
+               "it goes away.\n\n"
+               "The story is a release whose canary turns bad at its second step: one sees the evidence grow\n"
+               "until it is taken back, then the next release, which succeeds. It runs once; the traffic goes on.\n",
     .options = options,
     .option_count = ARRAY_COUNT(options),
     .values_bytes = sizeof(struct demo_values),

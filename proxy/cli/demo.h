@@ -1,11 +1,12 @@
-/* cli/demo.h - the parts of `weir demo`: three origins, the traffic, and the proxy between them as a child process.
+/* cli/demo.h - the parts of `weir demo`: three origins, the traffic, the story of a release, and the proxy between them as a child process.
  *
- * Origins and traffic share one loop in the demo's only thread; the proxy runs in a child, forked before that loop exists, so
+ * All but the proxy share one loop in the demo's only thread; the proxy runs in a child, forked before that loop exists, so
  * what is measured is a server like any other. Everything listens on 127.0.0.1.
  *
  *        the demo's process                          its child
  *   demo_traffic   one connection a request  -->  `weir run`: port, admin_port
  *   demo_origin x 3   <--  pooled connections         |
+ *   demo_story     words and questions       -->  admin.sock
  *
  * Order: origins are bound, then the proxy's ports found and its file written, then the fork, then the loop. Owner of everything is
  * struct demo in demo.c; each part's stop is safe in any state after its start. */
@@ -15,7 +16,10 @@
 #include <netinet/in.h>
 #include <sys/types.h>
 
+#include "base/clock.h"
+#include "cli/terminal.h"
 #include "http/codec.h"
+#include "json/json.h"
 #include "net/listener.h"
 #include "net/stream.h"
 
@@ -58,8 +62,13 @@ struct demo_origin {
     struct listener listener;
     struct list connections;
     uint64_t request_count;
+    uint32_t failing_per_1000;        /* of its answers; evenly spread, the same in every run */
+    uint64_t failed_count;            /* since demo_origin_set_failing */
+    struct wall_time first_failed_at; /* likewise; 0: none yet */
 };
 
+/* From now on so many of its answers are 500, and they are counted anew. */
+void demo_origin_set_failing(struct demo_origin *o, uint32_t per_1000);
 /* False with the problem in errors. */
 bool demo_origin_open(struct demo_origin *o, enum demo_upstream upstream, struct err_list *errors);
 void demo_origin_start(struct demo_origin *o, struct loop *loop);
@@ -104,14 +113,105 @@ struct demo_proxy {
     pid_t pid; /* 0: not running */
 };
 
-/* Makes the directory and writes the configuration. wanted_port 0: 8080 when it is free, else any. */
-bool demo_proxy_prepare(struct demo_proxy *p, uint16_t wanted_port,
+/* Makes the directory and writes the configuration, with a rollout whose steps last a few holds unless hold_ms is 0. wanted_port 0: 8080
+   when it is free, else any. */
+bool demo_proxy_prepare(struct demo_proxy *p, uint16_t wanted_port, int64_t hold_ms,
                         const struct demo_origin origins[DEMO_UPSTREAM_COUNT], struct err_list *errors);
 /* Forks; the child closes the origins' sockets and runs the server with its log in the directory. */
 bool demo_proxy_start(struct demo_proxy *p, const struct demo_origin origins[DEMO_UPSTREAM_COUNT]);
 /* Ends the child: TERM, and KILL after five seconds. Idempotent. */
 void demo_proxy_stop(struct demo_proxy *p);
 void demo_proxy_print_log(const struct demo_proxy *p);
+/* The rollout as the file has it, comments and all. */
+void demo_proxy_print_rollout(FILE *file, int64_t hold_ms);
+/* Puts another revision into the file, which whoever watches may have changed meanwhile: false when it cannot be found there. */
+bool demo_proxy_set_revision(const struct demo_proxy *p, const char *old, const char *new);
 void demo_proxy_remove(struct demo_proxy *p);
+
+/* ---- calls of the admin API ------------------------------------------------------------------------------------------------ */
+
+struct demo_call;
+/* status 0 and a NULL answer: none that can be read. The answer is borrowed for the call; the demo_call is over. */
+typedef void demo_answer_fn(void *arg, uint16_t status, const struct json *answer);
+/* GET, or POST with that reason; path is below /api/v1/. on_answer comes once, never from inside, unless it is cancelled before. */
+struct demo_call *demo_call_start(struct loop *loop, const char *directory, const char *path, const char *reason,
+                                  demo_answer_fn *on_answer, void *arg);
+void demo_call_cancel(struct demo_call *c);
+
+/* ---- the story of a release ------------------------------------------------------------------------------------------------- */
+
+#define DEMO_GUARDRAILS 4 /* shown at most; the demo's rollout has two */
+
+struct demo_guardrail {
+    char name[40], verdict[16];
+    double progress;        /* 0 to 1: a breach */
+    double evidence, bound; /* comparative: E and where it is a breach; else 0 */
+};
+
+/* What the admin API said last of the rollout; state "": nothing yet. */
+struct demo_release {
+    char state[24], revision[24], who[40];
+    int64_t step, step_count; /* from 1 */
+    int64_t hold_ms, hold_left_ms;
+    double weight;
+    struct demo_guardrail guardrails[DEMO_GUARDRAILS];
+    size_t guardrail_count;
+    char breach_reason[240], breach_guardrail[40]; /* "": none */
+    struct wall_time breached_at;
+    double zero_exposure_ms; /* below 0: not yet */
+};
+
+void demo_release_read(struct demo_release *r, const struct json *answer);
+
+/*   CALM -> FIRST -> BAD -> BACK -> MENDED -> SECOND -> OVER      each waits for what the proxy says, none for a time alone;
+ *     any of them -> OVER                                         by a person's word, or when the API refuses one  */
+enum demo_scene { DEMO_CALM, DEMO_FIRST, DEMO_BAD, DEMO_BACK, DEMO_MENDED, DEMO_SECOND, DEMO_OVER };
+
+/* Asks for the rollout four times a second, says what the script has next, and tells it. Owner: the demo. */
+struct demo_story {
+    struct loop *loop;
+    const struct demo_proxy *proxy;
+    struct demo_origin *canary, *stable;
+    const struct demo_traffic *traffic;
+    int64_t hold_ms; /* the first step's; the story's pauses follow it */
+    /* One line for whoever watches; called from inside the loop. */
+    void (*tell)(void *arg, enum paint paint, const char *line);
+    void *arg;
+    struct demo_call *call; /* NULL: none under way */
+    struct timer poll;
+    enum demo_scene scene;
+    struct mono_time scene_start;
+    struct demo_release seen;
+    int64_t told_step;        /* the last that a line was about */
+    uint64_t answered_before; /* requests when the canary turned bad */
+    const char *said;         /* the word under way; NULL: a question */
+};
+
+/* The caller has filled in loop to arg; the proxy serves. */
+void demo_story_start(struct demo_story *s);
+/* Harmless before the start. */
+void demo_story_stop(struct demo_story *s);
+
+/* ---- what people see ------------------------------------------------------------------------------------------------------ */
+
+/* On a terminal a few lines that are written again and again, below the lines of the story; elsewhere one line a second.
+
+     9.3s  canary turns bad ...       lines of the story scroll up
+     stable  ##########....  70 %     block_lines lines: moved over and written anew
+     ...                                                                          */
+struct demo_view {
+    bool is_live, is_coloured;
+    unsigned block_lines;             /* on the screen now, to be written over */
+    unsigned line_count;              /* without a terminal */
+    struct demo_counts shown, recent; /* all as of shown_at; those of the second before it */
+    struct mono_time start, shown_at;
+};
+
+#define DEMO_VIEW_MS 250 /* between two calls of demo_view_show */
+void demo_view_init(struct demo_view *v);
+/* Counts and lines change once a second, the block each time. story NULL: none. */
+void demo_view_show(struct demo_view *v, const struct demo_traffic *traffic, const struct demo_story *story,
+                    struct mono_time now);
+void demo_view_tell(struct demo_view *v, enum paint paint, const char *line, struct mono_time now);
 
 #endif

@@ -5,8 +5,7 @@
 
 #include <unistd.h>
 
-#define CANARY_FAILS_EVERY 25   /* so that the demo has errors to show */
-#define CONNECTIONS_MAX    1024 /* as the proxy's max_connections by default; what comes beyond is closed */
+#define CONNECTIONS_MAX 1024 /* as the proxy's max_connections by default; what comes beyond is closed */
 
 static const struct h1_limits limits = { .request_line_bytes = 8192, .head_bytes = 12 * 1024, .field_count = 100 };
 
@@ -32,13 +31,30 @@ static void connection_close(struct connection *c)
     demo_peer_close(&c->peer);
 }
 
+/* Evenly spread: of 1000 answers exactly so many fail, wherever one begins to count. */
+static bool next_fails(struct demo_origin *o)
+{
+    uint64_t share = o->failing_per_1000, n = ++o->request_count;
+    if (n * share / 1000 == (n - 1) * share / 1000)
+        return false;
+    if (o->failed_count++ == 0)
+        o->first_failed_at = clock_wall();
+    return true;
+}
+
+void demo_origin_set_failing(struct demo_origin *o, uint32_t per_1000)
+{
+    o->failing_per_1000 = per_1000;
+    o->failed_count = 0;
+    o->first_failed_at = (struct wall_time){ 0 };
+}
+
 /* Bodies of requests are read and dropped; the answer leaves when the request is complete. */
 static void answer(struct connection *c)
 {
     struct demo_origin *origin = c->origin;
     const char *name = demo_upstream_names[origin->upstream];
-    origin->request_count++;
-    bool has_failed = origin->upstream == DEMO_CANARY && origin->request_count % CANARY_FAILS_EVERY == 0;
+    bool has_failed = next_fails(origin);
     char body[64], *out = stream_reserve(&c->peer.stream, 512);
     int body_bytes = snprintf(body, sizeof(body), has_failed ? "%s is out of order\n" : "%s\n", name);
     int length = snprintf(out, 512, "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s",

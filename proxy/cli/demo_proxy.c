@@ -21,6 +21,7 @@
 #define STOP_MAX_MS       5000 /* from TERM to KILL */
 #define STOP_STEP_MS      20
 #define LOG_SHOWN_BYTES   4096
+#define CONFIG_MAX_BYTES  16384 /* of what the demo reads again */
 
 static const struct place here = { .file = "demo" };
 
@@ -72,7 +73,45 @@ static bool make_directory(struct demo_proxy *p, struct err_list *errors)
     return false;
 }
 
-static void print_config(FILE *file, const struct demo_proxy *p, const struct demo_origin *origins)
+/* "4s" or "1500ms": as a person would have written it. */
+static const char *duration_text(int64_t ms, char out[24])
+{
+    snprintf(out, 24, ms % 1000 == 0 ? "%llds" : "%lldms", (long long)(ms % 1000 == 0 ? ms / 1000 : ms));
+    return out;
+}
+
+/* The limits are those that one would give a real service. Only the holds are short, since somebody watches. */
+void demo_proxy_print_rollout(FILE *file, int64_t hold_ms)
+{
+    char hold[24], long_hold[24];
+    duration_text(hold_ms, hold);
+    duration_text(3 * hold_ms, long_hold);
+    fprintf(
+        file,
+        "rollouts:\n"
+        "  demo:\n"
+        "    route: demo\n"
+        "    stable: stable\n"
+        "    canary: canary\n"
+        "    revision: \"2.0\"     # what is released; a new one may be started anew\n"
+        "    steps:              # the canary's share; releases take minutes and hours, this one somebody watches\n"
+        "      - { weight: 10%%, hold: %s, min_requests: 10 }\n"
+        "      - { weight: 30%%, hold: %s, min_requests: 200 }   # of the canary: no step ends by time alone\n"
+        "      - { weight: 60%%, hold: %s }\n"
+        "      - { weight: 100%% }\n"
+        "    bake: %s            # the guardrails stay on after 100 %%\n"
+        "    guardrails:\n"
+        "      # Errors more than 1.5 times as likely as on stable at the same time: no threshold that somebody has to "
+        "know.\n"
+        "      # One false alarm in 100 releases at most, however often one looks: a breach is evidence of 100 to 1.\n"
+        "      - { metric: error_rate, worse_than_stable: { ratio: 1.5 }, confidence: 99%% }\n"
+        "      # And whatever stable does: at most three in ten.\n"
+        "      - { metric: error_rate, max: 30%%, window: 10s }\n"
+        "    owner: demo\n",
+        hold, long_hold, hold, hold);
+}
+
+static void print_config(FILE *file, const struct demo_proxy *p, const struct demo_origin *origins, int64_t hold_ms)
 {
     fprintf(file,
             "# Written by `weir demo`. Change it while the demo runs: the file is watched.\n"
@@ -87,24 +126,30 @@ static void print_config(FILE *file, const struct demo_proxy *p, const struct de
             p->directory, p->admin_port, p->port);
     for (int i = 0; i < DEMO_UPSTREAM_COUNT; i++)
         fprintf(file, "  %s: { endpoints: [ 127.0.0.1:%u ] }\n", demo_upstream_names[i], origins[i].port);
-    fputs("\nroutes:\n"
-          "  - name: demo\n"
-          "    rules:   # asked for by name, before the split\n"
-          "      - { name: dark-launch, when: { header: x-dark-launch, equals: \"on\" }, to: dark,\n"
-          "          owner: demo }\n"
-          "    split: { stable: 90, canary: 10 }\n"
-          "    expose_variant: true\n"
-          "    owner: demo\n",
-          file);
+    fprintf(file,
+            "\nroutes:\n"
+            "  - name: demo\n"
+            "    rules:   # asked for by name, before the split\n"
+            "      - { name: dark-launch, when: { header: x-dark-launch, equals: \"on\" }, to: dark,\n"
+            "          owner: demo }\n"
+            "    split: { %s }\n"
+            "    expose_variant: true\n"
+            "    owner: demo\n",
+            hold_ms > 0 ? "stable: 100, canary: 0" : "stable: 90, canary: 10");
+    if (hold_ms > 0) {
+        fputc('\n', file);
+        demo_proxy_print_rollout(file, hold_ms);
+    }
 }
 
-static bool write_config(const struct demo_proxy *p, const struct demo_origin *origins, struct err_list *errors)
+static bool write_config(const struct demo_proxy *p, const struct demo_origin *origins, int64_t hold_ms,
+                         struct err_list *errors)
 {
     char path[96];
     snprintf(path, sizeof(path), "%s/weir.yaml", p->directory);
     FILE *file = fopen(path, "we");
     if (file != NULL) {
-        print_config(file, p, origins);
+        print_config(file, p, origins, hold_ms);
         bool is_whole = !ferror(file);
         if (fclose(file) == 0 && is_whole)
             return true;
@@ -113,13 +158,31 @@ static bool write_config(const struct demo_proxy *p, const struct demo_origin *o
     return false;
 }
 
-bool demo_proxy_prepare(struct demo_proxy *p, uint16_t wanted_port,
+bool demo_proxy_prepare(struct demo_proxy *p, uint16_t wanted_port, int64_t hold_ms,
                         const struct demo_origin origins[DEMO_UPSTREAM_COUNT], struct err_list *errors)
 {
     bool has_port =
         wanted_port != 0 ? probe_port(wanted_port, &p->port, errors) : find_port(WISHED_PORT, &p->port, errors);
     return has_port && find_port(WISHED_ADMIN_PORT, &p->admin_port, errors) && make_directory(p, errors) &&
-           write_config(p, origins, errors);
+           write_config(p, origins, hold_ms, errors);
+}
+
+/* In place: two revisions have the same length, so that nothing moves, and who reads meanwhile finds either. */
+bool demo_proxy_set_revision(const struct demo_proxy *p, const char *old, const char *new)
+{
+    char path[96], bytes[CONFIG_MAX_BYTES], wanted[40];
+    CHECK(strlen(old) == strlen(new));
+    snprintf(path, sizeof(path), "%s/weir.yaml", p->directory);
+    int wanted_length = snprintf(wanted, sizeof(wanted), "revision: \"%s\"", old);
+    FILE *file = fopen(path, "r+e");
+    if (file == NULL)
+        return false;
+    size_t length = fread(bytes, 1, sizeof(bytes), file);
+    const char *found = memmem(bytes, length, wanted, (size_t)wanted_length);
+    bool is_done = found != NULL &&
+                   fseek(file, found - bytes + (wanted_length - 1 - (long)strlen(old)), SEEK_SET) == 0 &&
+                   fputs(new, file) >= 0;
+    return fclose(file) == 0 && is_done;
 }
 
 static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)

@@ -4,8 +4,6 @@
 #include "cli/terminal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -16,9 +14,8 @@
 
 void replay_progress_init(struct replay_progress *p, const struct replay_report *report, bool is_off)
 {
-    const char *term = getenv("TERM");
     *p = (struct replay_progress){ .report = report, .is_off = is_off };
-    p->is_terminal = isatty(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+    p->is_terminal = terminal_is_live(stderr);
     p->start = clock_mono();
     p->next = mono_add_ms(p->start, p->is_terminal ? DRAW_EVERY_MS : LINE_EVERY_MS);
 }

@@ -5,14 +5,17 @@
 #include <string.h>
 #include <unistd.h>
 
+bool terminal_is_live(FILE *file)
+{
+    const char *term = getenv("TERM");
+    return isatty(fileno(file)) && term != NULL && strcmp(term, "dumb") != 0;
+}
+
 /* An empty NO_COLOR counts as unset, as no-color.org has it. */
 bool terminal_has_colour(FILE *file)
 {
     const char *no_colour = getenv("NO_COLOR");
-    const char *term = getenv("TERM");
-    if (no_colour != NULL && no_colour[0] != '\0')
-        return false;
-    return isatty(fileno(file)) && term != NULL && strcmp(term, "dumb") != 0;
+    return (no_colour == NULL || no_colour[0] == '\0') && terminal_is_live(file);
 }
 
 const char *terminal_paint(enum paint paint)
@@ -48,4 +51,19 @@ void terminal_add(struct text *out, bool coloured, enum paint paint, struct slic
     }
     if (is_painted)
         text_add_cstr(out, TERMINAL_PLAIN);
+}
+
+void terminal_add_bar(struct text *out, bool coloured, enum paint paint, double share, unsigned cells)
+{
+    struct text bar = { 0 };
+    double filled = share > 1 ? cells : share > 0 ? share * cells : 0;
+    unsigned count = share > 0 && filled < 1 ? 1 : (unsigned)filled;
+    for (unsigned i = 0; i < count; i++)
+        text_add_char(&bar, '#');
+    terminal_add(out, coloured, paint, text_slice(&bar));
+    text_clear(&bar);
+    for (unsigned i = count; i < cells; i++)
+        text_add_char(&bar, '.');
+    terminal_add(out, coloured, PAINT_DIM, text_slice(&bar));
+    text_fini(&bar);
 }

@@ -9,12 +9,21 @@
 
 enum paint { PAINT_NONE, PAINT_BOLD, PAINT_DIM, PAINT_RED, PAINT_GREEN, PAINT_YELLOW, PAINT_CYAN };
 
-/* A terminal that is not "dumb", and NO_COLOR is not set (no-color.org). */
+/* A terminal that is not "dumb": what is written can be written over. */
+bool terminal_is_live(FILE *file);
+/* That, and NO_COLOR is not set (no-color.org). */
 bool terminal_has_colour(FILE *file);
 
 /* The bytes that switch a paint on; "" for PAINT_NONE. */
 const char *terminal_paint(enum paint paint);
 #define TERMINAL_PLAIN "\033[0m"
+
+/* On a live terminal: lines that are too long are cut off, or go on in the next, as is usual. */
+#define TERMINAL_CUTS_LINES  "\033[?7l"
+#define TERMINAL_WRAPS_LINES "\033[?7h"
+
+/* "####......", so many cells; share is 0 to 1, and what is more than 0 has a cell. */
+void terminal_add_bar(struct text *out, bool coloured, enum paint paint, double share, unsigned cells);
 
 /* Adds s, painted when `coloured`. Control characters become "?": what a server or a file says cannot steer the
    terminal. */

@@ -1,10 +1,12 @@
-# e2e/test_demo.py - `weir demo`: serves, shows, and leaves nothing behind however it ends.
+# e2e/test_demo.py - `weir demo`: serves, shows, tells its story, and leaves nothing behind however it ends.
 import glob
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
+import tempfile
 import urllib.request
 
 import pytest
@@ -12,14 +14,18 @@ import pytest
 from harness import wait_for
 from harness.proxy import WEIR, free_port
 
+pytestmark = pytest.mark.once  # one thread, and the proxy is the one that all other tests run
+
 
 class Demo:
     def __init__(self, directory, *words, command=None):
         self.directory = str(directory)
+        # Short: the path of a socket is in it, and the demo takes no TMPDIR that is too long for one.
+        self.temporary = tempfile.TemporaryDirectory(prefix="demo")
         self.out = open(os.path.join(self.directory, "out"), "w+", encoding="utf-8")
         self.process = subprocess.Popen(
             command or [WEIR, "demo", *words], stdout=self.out, stderr=subprocess.STDOUT,
-            env=dict(os.environ, TMPDIR=self.directory),
+            env=dict(os.environ, TMPDIR=self.temporary.name),
         )
 
     def said(self):
@@ -38,7 +44,7 @@ class Demo:
         return self.process.wait(30)
 
     def leftovers(self):
-        return glob.glob(os.path.join(self.directory, "weir-demo-*"))
+        return glob.glob(os.path.join(self.temporary.name, "weir-demo-*"))
 
     def proxy_pid(self):
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
@@ -59,10 +65,11 @@ def fixture_demo(tmp_path):
             demo.process.kill()
             demo.process.wait()
         demo.out.close()
+        demo.temporary.cleanup()
 
 
 def test_it_serves_counts_and_ends_by_itself(demo):
-    run = demo("--for", "3s", "--rate", "100", "--port", str(free_port()))
+    run = demo("--for", "3s", "--rate", "100", "--port", str(free_port()), "--story", "none")
     assert run.wait() == 0, run.said()
     done = re.search(
         r"^(\d+) requests answered: stable (\d+), canary (\d+), dark (\d+); \d+ failed, 0 lost$", run.said(), re.M
@@ -76,7 +83,7 @@ def test_it_serves_counts_and_ends_by_itself(demo):
 
 
 def test_what_it_suggests_works(demo):
-    run = demo("--port", str(free_port()))
+    run = demo("--port", str(free_port()), "--story", "none")
     run.wait_until_it_serves()
     with urllib.request.urlopen(run.url("proxy"), timeout=10) as answer:
         assert answer.headers["x-weir-upstream"] in ("stable", "canary")
@@ -156,3 +163,76 @@ def test_without_a_port_it_takes_another_when_8080_is_taken(demo):
         run = demo("--for", "1s")
         assert run.wait() == 0, run.said()
     assert not run.url("proxy").endswith(":8080/")
+
+
+# ---- the story ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_release_goes_bad_is_taken_back_and_the_next_one_succeeds(demo):
+    run = demo("--port", str(free_port()), "--rate", "400", "--hold", "500ms")
+    wait_for(lambda: re.search("SUCCEEDED|the story ends", run.said()), run.said)
+    said = run.said()
+    told = [
+        "release 2.0 begins", "step 1 of 4: the canary gets 10 %", "step 2 of 4: the canary gets 30 %", "THE CANARY TURNS BAD: 15 %",
+        "ROLLED BACK by error_rate_ratio", "until nobody met the canary", "the canary is mended", "release 2.1 begins",
+        "step 1 of 4", "step 2 of 4", "step 3 of 4: the canary gets 60 %", "it bakes", "release 2.1 SUCCEEDED",
+    ]
+    at = 0
+    for words in told:
+        assert words in said[at:], (words, said)
+        at = said.index(words, at)
+    evidence, bound = map(int, re.search(r"the evidence has grown to (\d+) of (\d+)", said).groups())
+    assert evidence >= bound == 100
+    assert "evidence 1 of 100" in said, "where it begins"
+    assert re.search(r"rolled_back 0 %", said)
+    # What it shows of its configuration is what is in force, and the record is where it says.
+    shown = said[said.index("rollouts:") : said.index("Ctrl-C")].strip()
+    with open(os.path.join(run.leftovers()[0], "weir.yaml"), encoding="utf-8") as file:
+        assert shown.replace('"2.0"', '"2.1"') in file.read()
+    for command in re.findall(rf"^  ({re.escape(WEIR)} ctl .*)$", said, re.MULTILINE):
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30, check=True)
+        assert done.stdout
+    assert "error_rate_ratio" in done.stdout, "the last one: incidents"
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait() == 0 and run.leftovers() == [], run.said()
+
+
+def test_the_story_gives_way_to_who_watches(demo):
+    run = demo("--port", str(free_port()), "--hold", "10m")
+    wait_for(lambda: run.leftovers() and "release, as weir.yaml" in run.said(), run.said)
+    for word in ("start", "rollback"):
+        subprocess.run(
+            [WEIR, "ctl", "--state-dir", run.leftovers()[0], "rollout", "demo", word, "--reason", "mine"],
+            check=True, timeout=30, stdout=subprocess.DEVNULL,
+        )
+    wait_for(lambda: "the story ends here: the release was ended by hand" in run.said(), run.said)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.wait() == 0 and run.leftovers() == []
+
+
+@pytest.mark.parametrize("no_colour", ["", "1"])
+def test_on_a_terminal_a_block_is_written_again_and_again(tmp_path, no_colour):
+    near, far = pty.openpty()
+    process = subprocess.Popen(
+        [WEIR, "demo", "--for", "1s", "--port", str(free_port())], stdin=far, stdout=far, stderr=far,
+        env=dict(os.environ, TMPDIR=str(tmp_path), TERM="xterm", NO_COLOR=no_colour),
+    )
+    os.close(far)
+    said = b""
+    try:
+        while more := os.read(near, 65536):
+            said += more
+    except OSError:
+        pass  # how a terminal says that nobody writes any more
+    os.close(near)
+    assert process.wait(30) == 0, said
+    up = re.search(rb"\x1b\[(\d+)A\r\x1b\[J", said)
+    block = said[said.rindex(b"\x1b[?7l") : said.rindex(b"\x1b[?7h")]
+    assert int(up[1]) >= 5 and b"stable" in block and b"requests a second" in block
+    assert bool(re.search(rb"\x1b\[\d+m", said)) == (no_colour == "")
+
+
+@pytest.mark.parametrize("words", [["--story", "tale"], ["--hold", "1ms"], ["--hold", "2h"]])
+def test_a_story_that_does_not_exist_is_wrong_usage(words):
+    done = subprocess.run([WEIR, "demo", *words], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2 and words[0] in done.stderr
