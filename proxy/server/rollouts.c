@@ -273,9 +273,12 @@ static void verdict_of(struct rollout *r, struct plan_verdict *out)
     *out = (struct plan_verdict){ .is_not_worse = r->judged.is_not_worse };
     for (uint32_t i = 0; i < r->judged.count; i++) {
         enum judge_verdict verdict = r->judged.guardrails[i].verdict;
+        /* `on_unknown` is about Prometheus. What is unknown otherwise is for want of traffic, which holds a step. */
+        bool is_unknown = verdict == JUDGE_UNKNOWN, is_asked = r->config->guardrails[i].kind == WATCH_PROMETHEUS;
+        bool is_held = verdict == JUDGE_INSUFFICIENT || verdict == JUDGE_VOID || (is_unknown && !is_asked);
         out->breached |= (uint32_t)(verdict == JUDGE_BREACH) << i;
-        out->unknown |= (uint32_t)(verdict == JUDGE_UNKNOWN) << i;
-        out->held |= (uint32_t)(verdict == JUDGE_INSUFFICIENT || verdict == JUDGE_VOID) << i;
+        out->unknown |= (uint32_t)(is_unknown && is_asked) << i;
+        out->held |= (uint32_t)is_held << i;
     }
     uint64_t requests = r->evidence.requests[TALLY_CANARY];
     out->canary_requests = requests - r->judged_requests;
