@@ -35,6 +35,8 @@ struct ctl_values {
         .offset = offsetof(struct ctl_values, reason), .doc = "why, for the audit log"                                 \
     }
 
+#define CTL_WIDTH 100 /* columns; what is longer goes on in the next line, where it is not the last of a table */
+
 /* One call of the admin API. */
 struct ctl_request {
     const char *method;
@@ -82,6 +84,12 @@ bool ctl_flag(const struct json *object, const char *key);
 
 /* "stable 95%, canary 5%" of a split: [{"upstream": ..., "weight": ...}]; "" when there is none. */
 const char *ctl_shares(struct call *call, const struct json *split);
+
+/* "2d 04h", "1h 02m", "3m 20s", "2.4s", "40ms". */
+const char *ctl_time_text(struct call *call, int64_t ms);
+
+/* One rollout: also what a word to it is answered with. */
+ctl_print_fn ctl_print_rollout;
 
 extern const struct command ctl_status, ctl_routes, ctl_upstreams, ctl_split, ctl_reload, ctl_config, ctl_audit,
     ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_rollouts, ctl_rollout, ctl_shadow, ctl_drain;

@@ -80,40 +80,36 @@ const struct command ctl_events = {
 
 /* ---- incidents ----------------------------------------------------------------------------------------------------------- */
 
-static void add_duration(struct table *t, const struct json *incident, const char *key)
+/* "-": not known, or not yet. */
+static const char *duration_text(struct call *call, const struct json *incident, const char *key)
 {
     int64_t ms;
-    if (json_as_i64(json_get(incident, key), &ms))
-        table_add(t, PAINT_NONE, "%lld ms", (long long)ms);
-    else
-        table_add(t, PAINT_DIM, "%s", "");
+    return json_as_i64(json_get(incident, key), &ms) ? ctl_time_text(call, ms) : "-";
+}
+
+/* Two lines and the cause: a table would be wider than screens are. */
+static void add_incident(struct call *call, const struct json *incident, bool coloured, struct text *out)
+{
+    terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(ctl_text(call, incident, "detected_at")));
+    text_add_cstr(out, "  ");
+    terminal_add(out, coloured, PAINT_BOLD, slice_from_cstr(ctl_text(call, incident, "rollout")));
+    text_add_char(out, ' ');
+    terminal_add(out, coloured, PAINT_NONE, slice_from_cstr(ctl_text(call, incident, "revision")));
+    text_add_cstr(out, "  ");
+    terminal_add(out, coloured, PAINT_RED, slice_from_cstr(ctl_text(call, incident, "guardrail")));
+    text_printf(out, "\n    detected in %s, exposure 0 in %s\n    ", duration_text(call, incident, "time_to_detect_ms"),
+                duration_text(call, incident, "time_to_zero_exposure_ms"));
+    terminal_add_wrapped(out, coloured, PAINT_NONE, 4, CTL_WIDTH, slice_from_cstr(ctl_text(call, incident, "cause")));
+    text_add_char(out, '\n');
 }
 
 static enum ctl_verdict print_incidents(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
-    static const struct table_column columns[] = { { "detected at", ALIGN_LEFT },   { "rollout", ALIGN_LEFT },
-                                                   { "revision", ALIGN_LEFT },      { "guardrail", ALIGN_LEFT },
-                                                   { "cause", ALIGN_LEFT },         { "detected in", ALIGN_RIGHT },
-                                                   { "exposure 0 in", ALIGN_RIGHT } };
     const struct json *incidents = json_get(answer, "incidents");
-    struct table t;
-    if (json_kind(incidents) == JSON_KIND_ARRAY && json_count(incidents) == 0) {
+    if (json_kind(incidents) == JSON_KIND_ARRAY && json_count(incidents) == 0)
         text_add_cstr(out, "no guardrail was breached\n");
-        return CTL_SHOWN;
-    }
-    table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
-    for (size_t i = 0; i < json_count(incidents); i++) {
-        const struct json *incident = json_at(incidents, i);
-        table_add(&t, PAINT_NONE, "%s", ctl_text(call, incident, "detected_at"));
-        table_add(&t, PAINT_BOLD, "%s", ctl_text(call, incident, "rollout"));
-        table_add(&t, PAINT_NONE, "%s", ctl_text(call, incident, "revision"));
-        table_add(&t, PAINT_NONE, "%s", ctl_text(call, incident, "guardrail"));
-        table_add(&t, PAINT_RED, "%s", ctl_text(call, incident, "cause"));
-        add_duration(&t, incident, "time_to_detect_ms");
-        add_duration(&t, incident, "time_to_zero_exposure_ms");
-    }
-    table_print(&t, coloured, out);
-    table_fini(&t);
+    for (size_t i = 0; i < json_count(incidents); i++)
+        add_incident(call, json_at(incidents, i), coloured, out);
     return json_kind(incidents) == JSON_KIND_ARRAY ? CTL_SHOWN : CTL_UNKNOWN;
 }
 

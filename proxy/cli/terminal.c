@@ -67,3 +67,28 @@ void terminal_add_bar(struct text *out, bool coloured, enum paint paint, double 
     terminal_add(out, coloured, PAINT_DIM, text_slice(&bar));
     text_fini(&bar);
 }
+
+/* The longest beginning that fits and ends before a blank; UTF-8 counts by its bytes, which breaks a little early. */
+static size_t line_length(struct slice s, size_t room)
+{
+    if (s.len <= room)
+        return s.len;
+    for (size_t i = room; i > 0; i--)
+        if (s.ptr[i] == ' ')
+            return i;
+    const char *blank = memchr(s.ptr, ' ', s.len);
+    return blank != NULL ? (size_t)(blank - s.ptr) : s.len;
+}
+
+void terminal_add_wrapped(struct text *out, bool coloured, enum paint paint, size_t indent, size_t width,
+                          struct slice s)
+{
+    for (;;) {
+        size_t length = line_length(s, width - indent);
+        terminal_add(out, coloured, paint, slice_first(s, length));
+        if (length == s.len)
+            return;
+        s = slice_after(s, length + 1);
+        text_printf(out, "\n%*s", (int)indent, "");
+    }
+}

@@ -28,5 +28,9 @@ void terminal_add_bar(struct text *out, bool coloured, enum paint paint, double 
 /* Adds s, painted when `coloured`. Control characters become "?": what a server or a file says cannot steer the
    terminal. */
 void terminal_add(struct text *out, bool coloured, enum paint paint, struct slice s);
+/* The same in lines of at most `width` columns, broken at blanks; the first begins at column `indent`, where the cursor is, as all
+   others will. A word that is too long stays whole. */
+void terminal_add_wrapped(struct text *out, bool coloured, enum paint paint, size_t indent, size_t width,
+                          struct slice s);
 
 #endif

@@ -177,21 +177,29 @@ static void say_margin(const struct guardrail *g, char *out, size_t size)
         snprintf(out, size, "%s %.3g times stable's", g->is_less_worse ? "fewer than" : "more than", g->margin);
 }
 
+/* "1", "37", "100": as a number while that can be read, else its power of ten. */
+static const char *say_evidence(double log10, char out[16])
+{
+    double value = pow(10, log10);
+    snprintf(out, 16, log10 > 6 ? "10^%.1f" : value < 10 ? "%.2g" : "%.0f", log10 > 6 ? log10 : value);
+    return out;
+}
+
 static void say_comparison(const struct evidence *e, const struct guardrail *g, const struct guardrail_state *s,
                            struct judgement *j)
 {
     double bound = guardrail_log_bound(e->guardrails, e->guardrail_count, g);
-    char margin[64];
+    char margin[64], grown[16], most[16];
     say_margin(g, margin, sizeof margin);
     j->progress = clamp01(s->worse.log_e_most / bound);
     j->proof_progress = clamp01(s->proof.log_e_most / bound);
     j->evidence_log10 = s->worse.log_e_most / M_LN10;
     j->bound_log10 = bound / M_LN10;
     snprintf(j->reason, sizeof j->reason,
-             "%s: canary %" PRIu64 " of %" PRIu64 " %s, stable %" PRIu64 " of %" PRIu64
-             "; evidence for %s 10^%.2f, a breach at 10^%.2f",
+             "%s: canary %" PRIu64 " of %" PRIu64 " %s, stable %" PRIu64 " of %" PRIu64 "; evidence for %s: %s of %s",
              g->name, s->events[TALLY_CANARY], e->compared[TALLY_CANARY], e->is_sticky ? "users" : "requests",
-             s->events[TALLY_STABLE], e->compared[TALLY_STABLE], margin, j->evidence_log10, j->bound_log10);
+             s->events[TALLY_STABLE], e->compared[TALLY_STABLE], margin, say_evidence(j->evidence_log10, grown),
+             say_evidence(j->bound_log10, most));
 }
 
 static void say_failures(const struct guardrail *g, const struct guardrail_state *s, struct judgement *j)

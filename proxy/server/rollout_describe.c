@@ -2,9 +2,13 @@
 #include "server/rollouts.h"
 
 #include "rollout/calendar.h"
+#include "store/rollouts.h"
+
+#define HISTORY_SHOWN 6
 
 static void describe_step(const struct step_config *step, struct json *object)
 {
+    struct json *approvers;
     switch (step->kind) {
     case STEP_WEIGHT:
         json_put_real(object, "weight", step->weight_ppm / 1e6);
@@ -14,6 +18,10 @@ static void describe_step(const struct step_config *step, struct json *object)
         break;
     case STEP_APPROVE:
         json_put_u64(object, "approve", step->approve_count);
+        json_put_bool(object, "allow_starter", step->is_starter_allowed);
+        approvers = json_put_array(object, "approvers");
+        for (size_t i = 0; i < step->approvers.count; i++)
+            json_push_string(approvers, step->approvers.items[i]);
         break;
     case STEP_WEBHOOK:
         json_put_string(object, "webhook", step->webhook);
@@ -77,6 +85,31 @@ static void describe_approvals(const struct progress *p, struct json *array)
         json_push_string(array, slice_from_cstr(p->approvals[i]));
 }
 
+/* What brought it here, newest first; without the store nothing. */
+static void describe_history(const struct rollout *r, struct json *array)
+{
+    struct arena arena;
+    struct transition_row *rows;
+    size_t count;
+    arena_init(&arena, NULL, 0);
+    if (!transitions_list(r->all->store, &arena, slice_from_cstr(r->name), HISTORY_SHOWN, &rows, &count))
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct json *object = json_push_object(array);
+        char at[25];
+        wall_format(rows[i].at, at);
+        json_put_cstr(object, "at", at);
+        json_put_string(object, "revision", rows[i].revision);
+        json_put_string(object, "from", rows[i].from_state);
+        json_put_string(object, "to", rows[i].to_state);
+        json_put_i64(object, "step", rows[i].step + 1);
+        json_put_real(object, "weight", rows[i].weight_ppm / 1e6);
+        json_put_string(object, "who", rows[i].who);
+        json_put_string(object, "reason", rows[i].reason);
+    }
+    arena_reset(&arena);
+}
+
 void rollout_describe(const struct rollout *r, struct json *object)
 {
     const struct progress *p = &r->progress;
@@ -107,4 +140,5 @@ void rollout_describe(const struct rollout *r, struct json *object)
         json_put_cstr(object, "void", r->judged.void_reason);
     if (r->breach.at.unix_ms != 0)
         describe_breach(&r->breach, json_put_object(object, "breach"));
+    describe_history(r, json_put_array(object, "history"));
 }

@@ -1,4 +1,4 @@
-# e2e/test_conf_rollout.py - conf/rollout.yaml as it stands, walked by the commands of its own comments.
+# e2e/test_conf_rollout.py - what users are shown of releases is true: conf/rollout.yaml by its own comments, docs/rollouts.md's output.
 import hashlib
 import itertools
 import os
@@ -104,3 +104,47 @@ def test_the_example_is_walked_by_its_own_commands(make_origin):
 def shop_requests(origin):
     """Without those of the monitor."""
     return [request for request in origin.requests if request.target == "/"]
+
+
+def shape(text):
+    """Without what differs from run to run: numbers, and where lines are broken for them."""
+    text = re.sub(r"detected in \S+,", "detected in N,", text)  # `-` when it is not known since when it was bad
+    return re.sub(r"\s+", " ", re.sub(r"\d[\d.:TZ-]*(m?s)?\b", "N", text)).strip()
+
+
+@pytest.mark.once
+def test_the_page_shows_what_is_said_of_a_rollback(make_origin, start):
+    v1, v2 = make_origin(reply(b"1")), make_origin(reply(b"2"))
+    proxy = start(
+        upstreams={"shop-v1": {"endpoints": [v1]}, "shop-v2": {"endpoints": [v2]}},
+        routes=[{"name": "shop", "split": {"shop-v1": 100, "shop-v2": 0}}],
+        rollouts={
+            "shop": {
+                "route": "shop", "stable": "shop-v1", "canary": "shop-v2", "revision": "2.4.1",
+                "steps": [{"weight": "20%", "hold": "10m", "min_requests": 500}, {"weight": "50%", "hold": "1h"}, {"weight": "100%"}],
+                "guardrails": [{"metric": "error_rate", "worse_than_stable": {"ratio": 1.5}}, {"metric": "error_rate", "max": "50%", "window": "1m"}],
+            }
+        },
+    )
+
+    def weir(*words):
+        done = subprocess.run(
+            [WEIR, "ctl", "--state-dir", proxy.path("state"), *words], capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    weir("rollout", "shop", "start", "--reason", "release 2.4.1")
+    client, give_up = proxy.client(), time.monotonic() + DEADLINE_S
+    for _ in range(100):
+        client.get("/")
+    v2.answer = reply(b"boom", status="500 Internal Server Error")
+    while "rolled_back" not in (said := weir("rollout", "shop")):
+        assert time.monotonic() < give_up, said
+        client.get("/")
+    with open(os.path.join(ROOT, "docs", "rollouts.md"), encoding="utf-8") as page:
+        shown = re.findall(r"^```\n\$ weir ctl (.*)\n((?:.*\n)*?)```$", page.read(), re.MULTILINE)
+    assert [words for words, _ in shown] == ["rollout shop", "incidents"]
+    for words, output in shown:
+        said = weir(*words.split())
+        assert max(map(len, said.splitlines())) <= 100
+        assert shape(said.replace("unix:" + os.environ.get("USER", "root"), "unix:root")) == shape(output), said

@@ -223,17 +223,67 @@ def test_audit_lines_and_versions_are_tables(api):
     ]
 
 
-def test_incidents_are_a_table_and_events_are_lines(api):
+def test_incidents_are_told_in_full_and_events_are_lines(api):
     incident = {"detected_at": "T1", "rollout": "checkout-v2", "revision": "2.4.1", "guardrail": "error_rate",
                 "cause": "4.1 % errors", "time_to_detect_ms": 840, "time_to_zero_exposure_ms": None}
     api.body = json.dumps({"incidents": [incident]})
-    assert re.split(" {2,}", api.ctl("incidents").stdout.splitlines()[1].strip()) == [
-        "T1", "checkout-v2", "2.4.1", "error_rate", "4.1 % errors", "840 ms", "-",
+    assert api.ctl("incidents").stdout.splitlines() == [
+        "T1  checkout-v2 2.4.1  error_rate", "    detected in 840ms, exposure 0 in -", "    4.1 % errors",
     ]
     events = [{"at": f"T{number}", "kind": "deploy", "subject": subject, "text": "out", "who": "ci"}
               for number, subject in ((2, "v2"), (1, ""))]
     api.body = json.dumps({"events": events})
     assert api.ctl("events").stdout == "T1  deploy  out  (ci)\nT2  deploy  v2  out  (ci)\n"
+
+
+STEPS = [
+    {"weight": 0.1, "hold_ms": 600000, "min_requests": 500, "requires_proof": True},
+    {"approve": 2, "approvers": ["ann", "ben"], "allow_starter": False},
+    {"webhook": "http://gate", "timeout_ms": 300000},
+    {"weight": 1.0, "hold_ms": 0, "min_requests": 0, "requires_proof": False},
+]
+CLOSED = {"is_open": False, "why": "outside of the windows", "opens_at": "2999-01-01T00:00:00.000Z"}
+STANDS = {  # what is known, and what is next
+    "pending": ({"step": 0}, "weir ctl rollout shop start --reason TEXT (first: weir ctl rollout shop plan)", "start"),
+    "running": ({"calendar": CLOSED}, "the next step waits for outside of the windows; opens at 2999-01-01T00:00:00.000Z, in ", "window"),
+    "holding": ({"hold_left_ms": 200000}, "the hold ends in 3m 20s; sooner by: weir ctl rollout shop promote --reason TEXT", "3m 20s"),
+    "holding for requests": ({}, "the hold is over; it waits for requests: the canary had 37 of 500", "requests"),
+    "holding for proof": ({"requests": {"at_step": 500}}, "the hold is over; it waits for proof that the canary is not worse", "guardrails"),
+    "awaiting_approval": (
+        {"step": 2, "approvals": ["ann"]},
+        "1 more to approve (1 of 2 have: ann): ann, ben, not eve who has started it; weir ctl rollout shop approve --reason TEXT", "1 to approve",
+    ),
+    "awaiting_webhook": ({"step": 3, "hold_left_ms": 61000}, "the webhook has to say yes within 1m 01s, or the release fails", "1m 01s"),
+    "paused": ({"hold_left_ms": 4000}, "weir ctl rollout shop resume --reason TEXT, with 4.0s left, or rollback", "resume"),
+    "baking": ({"step": 4, "hold_left_ms": 3660000}, "it has succeeded in 1h 01m; until then the guardrails may take it back", "1h 01m"),
+    "succeeded": ({"step": 4, "hold_left_ms": 5}, "nothing; the next release has a new revision in the configuration", "-"),
+    "rolling_back": ({}, "weight 0 is not in force in every worker yet", "-"),
+    "rolled_back": ({}, "a new revision in the configuration, then: weir ctl rollout shop start --reason TEXT", "revision"),
+    "failed": ({}, "a new revision in the configuration, then: weir ctl rollout shop start --reason TEXT", "revision"),
+}
+
+
+@pytest.mark.parametrize("case", STANDS)
+def test_a_rollout_says_what_is_next(api, case):
+    facts, wanted, waits = STANDS[case]
+    reason = "error_rate_ratio: canary 9 of 37 requests, stable 1 of 340; evidence for more than 1.5 times stable's: 37 of 100"
+    rollout = {
+        "name": "shop", "revision": "2.4.1", "state": case.split()[0], "stable": "v1", "canary": "v2", "step": 1, "weight": 0.1,
+        "started_by": "eve", "steps": STEPS, "requests": {"stable": 340, "canary": 37, "at_step": 37}, "calendar": {"is_open": True},
+        "guardrails": [{"name": "error_rate_ratio", "verdict": "undecided", "progress": 0.78, "reason": reason}],
+        "history": [{"at": "T1", "from": "pending", "to": "holding", "who": "eve", "reason": "release 2.4.1"}], **facts,
+    }
+    api.body = json.dumps({"rollout": rollout})
+    said = api.ctl("rollout", "shop").stdout
+    assert max(map(len, said.splitlines())) <= 100, said
+    flat = re.sub(r"\s+", " ", said)
+    assert said.startswith(f"shop 2.4.1: {case.split()[0]}, v2 has 10% of what it shares with v1\n  next        ")
+    assert f"next {wanted}" in flat and f" undecided 78% {reason} " in flat
+    assert flat.endswith("history T1 pending -> holding by eve: release 2.4.1 "), flat
+    step = rollout["step"]
+    assert re.findall(r"> (\d)", said) == ([str(step)] if step else []), said
+    api.body = json.dumps({"rollouts": [rollout]})
+    assert re.split(" {2,}", api.ctl("rollouts").stdout.splitlines()[1])[6] == waits
 
 
 def test_a_stream_that_ends_is_status_1_and_what_came_before_is_printed(api):

@@ -59,3 +59,39 @@ Test(table, control_characters_are_defused)
     cr_assert_str_eq(out.bytes, "a?[2Jb?c?|?2J??|\xc2\xa0\xc3\x9b\xc2");
     text_fini(&out);
 }
+
+static void expect_wrapped(const char *words, const char *wanted)
+{
+    struct text out = { 0 };
+    terminal_add_wrapped(&out, false, PAINT_NONE, 4, 14, slice_from_cstr(words));
+    cr_expect_str_eq(out.bytes, wanted);
+    text_fini(&out);
+}
+
+Test(table, long_words_go_on_below_themselves)
+{
+    expect_wrapped("short", "short");
+    expect_wrapped("ten bytes!", "ten bytes!");
+    expect_wrapped("eleven then", "eleven\n    then");
+    expect_wrapped("one two three four five", "one two\n    three four\n    five");
+    expect_wrapped("aaaaaaaaaaaaaaa b", "aaaaaaaaaaaaaaa\n    b");
+    expect_wrapped("a bbbbbbbbbbbbbbb", "a\n    bbbbbbbbbbbbbbb");
+}
+
+static void expect_bar(double share, const char *wanted)
+{
+    struct text out = { 0 };
+    terminal_add_bar(&out, false, PAINT_NONE, share, 4);
+    cr_expect_str_eq(out.bytes, wanted);
+    text_fini(&out);
+}
+
+Test(table, a_bar_shows_that_there_is_something)
+{
+    expect_bar(0, "....");
+    expect_bar(0.01, "#...");
+    expect_bar(0.5, "##..");
+    expect_bar(0.99, "###.");
+    expect_bar(1, "####");
+    expect_bar(7, "####");
+}
