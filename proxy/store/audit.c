@@ -63,16 +63,22 @@ static bool end_read(struct statement *st, struct audit_head *out, bool *is_foun
     return statement_end(st);
 }
 
+static bool row_read(struct store *s, struct audit_head *out, bool *is_found)
+{
+    struct statement st;
+    *out = (struct audit_head){ 0 };
+    memcpy(out->hash, first_previous_hash, sizeof first_previous_hash);
+    statement_begin(&st, s, "SELECT id, hash FROM audit_head");
+    return end_read(&st, out, is_found);
+}
+
 /* The row and not the newest line: where lines were cut off, the next one does not close the gap. Without the row, which only
-   somebody who meddles takes away, the newest line has to do. */
+   somebody who meddles takes away, the newest line has to do; verification tells that it is gone. */
 bool audit_head_read(struct store *s, struct audit_head *out)
 {
     struct statement st;
     bool is_found;
-    *out = (struct audit_head){ 0 };
-    memcpy(out->hash, first_previous_hash, sizeof first_previous_hash);
-    statement_begin(&st, s, "SELECT id, hash FROM audit_head");
-    if (!end_read(&st, out, &is_found) || is_found)
+    if (!row_read(s, out, &is_found) || is_found)
         return is_found;
     statement_begin(&st, s, "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1");
     return end_read(&st, out, &is_found);
@@ -182,6 +188,8 @@ bool audit_list(struct store *s, struct arena *arena, int64_t before_id, size_t 
 static const char *line_fault(const struct audit_line *line, int64_t previous_id, struct slice previous_hash)
 {
     char hash[DIGEST_SHA256_HEX_SIZE];
+    if (line->id <= previous_id)
+        return "a line was put in before it";
     if (line->id != previous_id + 1)
         return "lines before it are missing";
     if (!slice_equal(line->previous_hash, previous_hash))
@@ -199,7 +207,7 @@ static void line_verify(const struct audit_line *line, struct audit_verdict *out
         out->checked_count == 0 ? slice_from_cstr(first_previous_hash) : slice_from_cstr(out->newest_hash);
     out->why = line_fault(line, out->checked_count, previous);
     if (out->why != NULL) {
-        out->bad_id = line->id;
+        out->bad_id = line->id > 0 ? line->id : 1; /* what stands before the first line is told at the first */
         return;
     }
     out->checked_count++;
@@ -257,14 +265,17 @@ bool audit_verify(struct store *s, struct audit_verdict *out)
 {
     struct audit_head known, row;
     char in_log[HEAD_HASH_SIZE] = "";
+    bool has_row;
     *out = (struct audit_verdict){ 0 };
     enum head_finding finding = head_read(&s->head, &known);
     if (!statement_run(s, "BEGIN"))
         return false;
-    bool is_good = audit_head_read(s, &row) && lines_verify(s, out, known.id, in_log);
+    bool is_good = row_read(s, &row, &has_row) && lines_verify(s, out, known.id, in_log);
     if (!transaction_finish(s, is_good))
         return false;
-    if (out->bad_id == 0)
+    if (out->bad_id == 0 && !has_row)
+        out->why = "the row that keeps the end of the log is missing";
+    else if (out->bad_id == 0)
         out->why = end_fault(out, &row, finding, &known, in_log);
     if (out->bad_id == 0 && out->why != NULL)
         out->bad_id = out->checked_count + 1;
