@@ -27,6 +27,8 @@ struct ctl_values {
     bool is_followed;         /* events */
     const char *wanted_state; /* rollout NAME wait */
     const char *state;        /* likewise: the last one seen; no option */
+    bool is_quiet;            /* no option: nothing is printed, whatever comes */
+    int answer_status;        /* no option: of the last call; 0: no answer came */
 };
 
 #define CTL_REASON_OPTION(required)                                                                                    \

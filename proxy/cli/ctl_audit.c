@@ -147,6 +147,6 @@ static enum command_status run_hygiene(struct call *call)
 const struct command ctl_hygiene = {
     .name = "hygiene",
     .synopsis = "",
-    .summary = "rules, segments and routes that expired or have no owner",
+    .summary = "what of the configuration has expired or has no owner",
     .run = run_hygiene,
 };

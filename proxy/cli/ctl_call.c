@@ -204,14 +204,14 @@ static enum command_status show_answer(struct call *call, const struct http_answ
     const struct ctl_values *values = call->values;
     struct slice body = text_slice(&answer->body);
     /* Before anything is looked into: what this version does not understand, the reader may. */
-    if (values->is_json) {
+    if (values->is_json && !values->is_quiet) {
         fwrite(body.ptr, 1, body.len, stdout);
         if (!slice_has_suffix(body, SLICE("\n")))
             putchar('\n');
     }
     if (answer->status >= 200 && answer->status < 300)
         return show_good(call, answer, print);
-    if (!values->is_json)
+    if (!values->is_json && !values->is_quiet)
         print_refusal(call, answer);
     return COMMAND_FAILED;
 }
@@ -224,11 +224,14 @@ enum command_status ctl_show(struct call *call, const struct ctl_request *reques
         return COMMAND_USAGE;
     if (!read_token(call, &token))
         return COMMAND_FAILED;
+    struct ctl_values *values = call->values;
     struct http_answer answer;
     enum command_status status = COMMAND_FAILED;
-    if (send_request(call, request, &target, token, &answer))
+    bool is_answered = send_request(call, request, &target, token, &answer);
+    values->answer_status = is_answered ? answer.status : 0;
+    if (is_answered)
         status = show_answer(call, &answer, print);
-    else
+    else if (!values->is_quiet)
         print_unreachable(call, &target, &answer);
     http_answer_fini(&answer);
     return status;

@@ -2,11 +2,14 @@
 #include "cli/ctl.h"
 
 #include "base/clock.h"
+#include "rollout/plan.h"
 
 #include <string.h>
 #include <unistd.h>
 
-#define POLL_MS 250
+#define POLL_MS         250
+#define LOOK_TIMEOUT_MS INT64_C(30000)
+#define OUTAGE_MS       INT64_C(60000) /* so long may an instance be away that is being restarted */
 
 static void add_path(const struct call *call, const char *action, struct text *path)
 {
@@ -60,31 +63,70 @@ static bool is_end(const char *state)
     return strcmp(state, "succeeded") == 0 || strcmp(state, "rolled_back") == 0 || strcmp(state, "failed") == 0;
 }
 
+/* What a wait knows. Times are monotonic. */
+struct wait {
+    int64_t give_up_us;  /* INT64_MAX: never */
+    int64_t answered_us; /* the last answer; 0: none yet */
+};
+
+/* Nothing printed: an instance that is restarted does not answer for a while, and that is no news. */
+static enum command_status look(struct call *call, const struct wait *w)
+{
+    struct ctl_values *values = call->values;
+    int64_t left_ms = (w->give_up_us - clock_mono().us) / 1000;
+    values->timeout_ms = left_ms < LOOK_TIMEOUT_MS ? left_ms : LOOK_TIMEOUT_MS;
+    values->timeout_ms = values->timeout_ms > POLL_MS ? values->timeout_ms : POLL_MS;
+    values->is_quiet = true;
+    enum command_status status = show(call, NULL, note_state);
+    values->is_quiet = false;
+    return status;
+}
+
+/* True when the waiting is over, and how it ended. An instance that has answered before may be away for a while. */
+static bool is_over(struct call *call, struct wait *w, enum command_status *status)
+{
+    const struct ctl_values *values = call->values;
+    int64_t now_us;
+    *status = look(call, w);
+    now_us = clock_mono().us;
+    if (values->answer_status == 0) {
+        *status = COMMAND_FAILED;
+        return w->answered_us == 0 || now_us >= w->give_up_us || now_us - w->answered_us >= OUTAGE_MS * 1000;
+    }
+    w->answered_us = now_us;
+    if (values->answer_status == 404)
+        *status = COMMAND_NO_SUCH;
+    if (*status != COMMAND_OK || strcmp(values->state, values->wanted_state) == 0)
+        return true;
+    *status = is_end(values->state) ? COMMAND_OTHER_END : COMMAND_TIMED_OUT;
+    return *status == COMMAND_OTHER_END || now_us >= w->give_up_us;
+}
+
 static enum command_status wait_for(struct call *call)
 {
     struct ctl_values *values = call->values;
-    bool is_json = values->is_json;
-    int64_t give_up_us = values->timeout_ms > 0 ? clock_mono().us + values->timeout_ms * 1000 : INT64_MAX;
-    enum command_status status = COMMAND_OK;
-    values->is_json = false;
-    values->timeout_ms = 0;
-    for (;;) {
-        enum command_status asked = show(call, NULL, note_state);
-        if (asked != COMMAND_OK)
-            return asked;
-        if (strcmp(values->state, values->wanted_state) == 0)
-            break;
-        if (is_end(values->state))
-            status = COMMAND_OTHER_END;
-        else if (clock_mono().us >= give_up_us)
-            status = COMMAND_TIMED_OUT;
-        if (status != COMMAND_OK)
-            break;
+    struct wait w = { .give_up_us = values->timeout_ms > 0 ? clock_mono().us + values->timeout_ms * 1000 : INT64_MAX };
+    enum command_status status;
+    while (!is_over(call, &w, &status))
         usleep(POLL_MS * 1000);
-    }
-    values->is_json = is_json;
+    /* What it ended with is shown as every other answer is, a refusal too. */
+    values->timeout_ms = 0;
     enum command_status shown = show(call, NULL, ctl_print_rollout);
-    return shown != COMMAND_OK ? shown : status;
+    return status == COMMAND_OK ? shown : status;
+}
+
+static enum command_status run_wait(struct call *call)
+{
+    const struct ctl_values *values = call->values;
+    if (values->wanted_state == NULL)
+        return command_misused(call, "wait needs --for STATE");
+    enum rollout_state state;
+    if (rollout_state_read(slice_from_cstr(values->wanted_state), &state))
+        return wait_for(call);
+    struct slice known = SLICE("");
+    for (size_t i = 0; i < ROLLOUT_STATE_COUNT; i++)
+        known = arena_printf(&call->arena, "%.*s%s%s", SLICE_ARG(known), i > 0 ? ", " : "", rollout_state_names[i]);
+    return command_misused(call, "--for: \"%s\" is no state; there are %s", values->wanted_state, known.ptr);
 }
 
 /* ---- a dry run ---------------------------------------------------------------------------------------------------------- */
@@ -173,10 +215,8 @@ static enum command_status run_rollout(struct call *call)
     const char *word = call->arguments[1];
     if (strcmp(word, "plan") == 0)
         return show(call, "plan", print_plan);
-    if (strcmp(word, "wait") == 0) {
-        const struct ctl_values *values = call->values;
-        return values->wanted_state != NULL ? wait_for(call) : command_misused(call, "wait needs --for STATE");
-    }
+    if (strcmp(word, "wait") == 0)
+        return run_wait(call);
     for (size_t i = 0; i < ARRAY_COUNT(words); i++)
         if (strcmp(words[i], word) == 0)
             return say(call, word);
@@ -203,7 +243,9 @@ const struct command ctl_rollout = {
                "at the traffic of the last minutes.\n\n"
                "A word takes effect when it is answered: after `rollback` nobody meets the canary any more.\n\n"
                "`wait` ends with 0 when the rollout is in that state, with 3 when it came to another end,\n"
-               "with 4 when --timeout is over, and with 1 when weir could not be asked.\n\n"
+               "with 4 when --timeout is over, with 5 when there is no such rollout, with 2 for a wrong\n"
+               "command line, and with 1 when weir could not be asked. Once it has answered, it may be away\n"
+               "for a minute, as while it is restarted.\n\n"
                "  weir ctl rollout checkout start --reason 'release 2.4.1'\n"
                "  weir ctl rollout checkout wait --for succeeded --timeout 1h\n",
     .options = options,
