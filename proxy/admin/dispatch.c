@@ -144,6 +144,18 @@ static bool body_read(struct admin_call *call, struct slice bytes, struct json *
     return json_kind(*document) == JSON_KIND_OBJECT;
 }
 
+/* One line of text: it is shown in lines, by people's terminals and by what reads the audit log line by line. C1 controls are
+   U+0080 to U+009F, C2 80 to C2 9F in UTF-8. */
+static bool is_line_of_text(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c < 0x20 || c == 0x7f || (c == 0xc2 && i + 1 < s.len && (unsigned char)s.ptr[i + 1] < 0xa0))
+            return false;
+    }
+    return text_is_utf8(s);
+}
+
 /* The body's counts, and a body that has none may have it in the query. Trimmed: blanks are no reason. */
 static bool reason_read(struct admin_call *call)
 {
@@ -151,13 +163,15 @@ static bool reason_read(struct admin_call *call)
     if (!json_as_string(json_get(call->body, "reason"), &reason))
         call_argument(call, "reason", &reason);
     call->reason = slice_trim(reason);
-    if (call->reason.len > 0 && call->reason.len <= CALL_REASON_BYTES)
+    if (call->reason.len > 0 && call->reason.len <= CALL_REASON_BYTES && is_line_of_text(call->reason))
         return true;
     if (call->reason.len == 0)
         reply_error(call->reply, 400, "reason_missing",
                     "a change needs a reason, as \"reason\" in the body or ?reason=");
-    else
+    else if (call->reason.len > CALL_REASON_BYTES)
         reply_error(call->reply, 400, "reason_too_long", "the reason is longer than %d bytes", CALL_REASON_BYTES);
+    else
+        reply_error(call->reply, 400, "bad_reason", "the reason is not one line of UTF-8 without control characters");
     return false;
 }
 

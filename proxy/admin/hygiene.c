@@ -4,6 +4,8 @@
  * settings are config/hygiene.c's; here the time is now, not that of the load. */
 #include "admin/dispatch.h"
 
+#include "config/model_rollout.h"
+
 /* Where findings go, and what counts as expired. */
 struct inspection {
     struct json *findings;
@@ -12,7 +14,7 @@ struct inspection {
 
 /* What is looked at. */
 struct subject {
-    const char *kind; /* route | rule | segment */
+    const char *kind; /* route | rule | segment | rollout | slo | monitor */
     struct slice name;
     struct ownership_config ownership;
     struct place place;
@@ -66,6 +68,23 @@ static void inspect_route(const struct inspection *i, struct arena *arena, const
         inspect_rule(i, arena, route, &route->rules[r]);
 }
 
+/* Rollouts, and what watches beside them. */
+static void inspect_watchers(const struct inspection *i, const struct config *config)
+{
+    for (size_t n = 0; n < config->rollout_count; n++) {
+        const struct rollout_config *r = &config->rollouts[n];
+        inspect(i, &(struct subject){ "rollout", r->name, r->ownership, r->place });
+    }
+    for (size_t n = 0; n < config->slo_count; n++) {
+        const struct slo_config *slo = &config->slos[n];
+        inspect(i, &(struct subject){ "slo", slo->name, slo->ownership, slo->place });
+    }
+    for (size_t n = 0; n < config->monitor_count; n++) {
+        const struct monitor_config *monitor = &config->monitors[n];
+        inspect(i, &(struct subject){ "monitor", monitor->name, monitor->ownership, monitor->place });
+    }
+}
+
 void api_hygiene(struct admin_call *call)
 {
     const struct admin_control *control = call->control;
@@ -79,5 +98,6 @@ void api_hygiene(struct admin_call *call)
     }
     for (size_t n = 0; n < config->route_count; n++)
         inspect_route(&i, call->arena, &config->routes[n]);
+    inspect_watchers(&i, config);
     reply_json(call->reply, 200, root);
 }

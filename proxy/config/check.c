@@ -47,6 +47,15 @@ static void check_rule_names(struct check *c, const struct route_config *route)
     map_fini(&uses);
 }
 
+/* The audit log calls the process itself "weir", and whoever comes without a token "anonymous": a person of that name could
+   not be told from them. Users of the admin socket are "unix:USER", which is no name of a token. */
+static void check_token_name(struct check *c, const struct token_config *token)
+{
+    if (slice_equal(token->name, SLICE("weir")) || slice_equal(token->name, SLICE("anonymous")))
+        err_add(c->fill->errors, token->place,
+                "a token cannot be called '%.*s': the audit log means somebody else by it", SLICE_ARG(token->name));
+}
+
 static void check_names(struct check *c)
 {
     struct map routes, tokens;
@@ -57,8 +66,11 @@ static void check_names(struct check *c)
         check_name(c, &routes, "route", route->name, route->place);
         check_rule_names(c, route);
     }
-    for (size_t i = 0; i < c->config->admin.token_count; i++)
-        check_name(c, &tokens, "token", c->config->admin.tokens[i].name, c->config->admin.tokens[i].place);
+    for (size_t i = 0; i < c->config->admin.token_count; i++) {
+        const struct token_config *token = &c->config->admin.tokens[i];
+        check_name(c, &tokens, "token", token->name, token->place);
+        check_token_name(c, token);
+    }
     map_fini(&tokens);
     map_fini(&routes);
 }
@@ -186,7 +198,8 @@ const struct check_rule check_rules[] = {
     { "Upstreams named by `to`, `split`, rules and shadows exist.", false, resolve_upstreams },
     { "Segments named by conditions exist.", false, resolve_segments },
     { "No segment contains itself, and they are nested at most 16 deep.", false, resolve_nesting },
-    { "Names of routes, of a route's rules and of tokens are unique.", false, check_names },
+    { "Names of routes, of a route's rules and of tokens are unique; no token is called `weir` or `anonymous`.", false,
+      check_names },
     { "No two listeners, nor the admin API, bind the same address.", false, check_binds },
     { "Listeners with `proxy_protocol` have `trusted_proxies`.", false, check_proxy_protocol },
     { "Paths of sockets are short enough for the system (107 bytes).", false, check_endpoints },
@@ -202,7 +215,8 @@ const struct check_rule check_rules[] = {
       "exactly with the rest of the split (10,000 parts at most); what guardrails and `notify` name exists, and suits "
       "the route.",
       false, rollouts_check },
-    { "Warned of: rollouts without guardrails, and notifications that no rollout uses.", true, rollouts_warn },
+    { "Warned of: rollouts without guardrails, approvers who cannot approve, and notifications that no rollout uses.",
+      true, rollouts_warn },
     { "Warned of: shadows whose upstream gets requests of the same route, too.", true, shadows_warn },
     { "Warned of: a configuration without listeners or without routes.", true, check_presence },
     { "Warned of: upstreams and segments that nothing uses.", true, hygiene_unused },

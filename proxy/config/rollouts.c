@@ -297,6 +297,30 @@ void slos_check(struct check *c)
     }
 }
 
+/* Users of the admin socket are not written down anywhere: "unix:USER" may exist. */
+static bool can_approve(const struct config *config, struct slice who)
+{
+    if (slice_has_prefix(who, SLICE("unix:")))
+        return true;
+    for (size_t i = 0; i < config->admin.token_count; i++)
+        if (slice_equal(config->admin.tokens[i].name, who))
+            return config->admin.tokens[i].role >= ROLE_APPROVER;
+    return false;
+}
+
+/* The step would wait for them in vain. */
+static void warn_of_approvers(struct check *c, const struct rollout_config *r)
+{
+    for (size_t i = 0; i < r->step_count; i++)
+        for (size_t j = 0; j < r->steps[i].approvers.count; j++) {
+            struct slice who = r->steps[i].approvers.items[j];
+            if (!can_approve(c->config, who))
+                err_add_warning(c->fill->errors, r->steps[i].place,
+                                "rollout '%.*s': no token '%.*s' has the role approver or admin", SLICE_ARG(r->name),
+                                SLICE_ARG(who));
+        }
+}
+
 /* Nobody would look at a breach, or go back from it. */
 void rollouts_warn(struct check *c)
 {
@@ -305,6 +329,7 @@ void rollouts_warn(struct check *c)
         if (r->guardrail_count == 0)
             err_add_warning(c->fill->errors, r->place, "rollout '%.*s' has no guardrails: nothing takes it back",
                             SLICE_ARG(r->name));
+        warn_of_approvers(c, r);
     }
     for (size_t i = 0; i < c->config->notify_count; i++) {
         bool is_used = false;

@@ -173,6 +173,12 @@ enum rollout_answer rollout_say(struct rollout *r, const struct rollout_word *wo
     if (!is_way_back && !progress_fits(&r->progress, r->config))
         rollout_event(r, &tick, NULL, NULL); /* a configuration that has changed is taken over first */
     enum rollout_answer answer = rollout_event(r, &event, word, error);
+    bool is_way_back = word->kind == PLAN_ROLLBACK || word->kind == PLAN_ABORT;
+    /* It could be said again, and nothing about the rollout forbids it: another cause than a refusal. */
+    if (answer == ROLLOUT_REFUSED && r->progress.is_store_down && !is_way_back) {
+        text_printf(error, " (%s)", store_message(r->all->store));
+        return ROLLOUT_NOT_STORED;
+    }
     if (answer == ROLLOUT_DONE)
         timer_start(r->all->loop, &r->all->timer, 0); /* what was looked at once a second may be exposed now */
     return answer;

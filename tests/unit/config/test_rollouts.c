@@ -57,7 +57,10 @@ static const char example[] =
     "monitors: { checkout-home: { upstreams: [checkout-v1, checkout-v2], request: { path: /checkout/health }, every: "
     "10s, "
     "expect: { status: 200, body: \"ok\" } } }\n"
-    "notify:   { ops: { webhook: https://hooks.example.com/x, alertmanager: http://127.0.0.1:9093 } }\n";
+    "notify:   { ops: { webhook: https://hooks.example.com/x, alertmanager: http://127.0.0.1:9093 } }\n"
+    "admin:    { tokens: [ { name: alice, role: approver, sha256: "
+    "\"0000000000000000000000000000000000000000000000000000000000000000\" }, { name: bob, role: admin, sha256: "
+    "\"1111111111111111111111111111111111111111111111111111111111111111\" } ] }\n";
 
 static const struct rollout_config *load(struct loaded *f, const char *yaml)
 {
