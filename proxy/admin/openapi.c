@@ -1,7 +1,8 @@
 /* admin/openapi.c - the API described as OpenAPI 3.1, generated from the table that dispatches it.
  *
- * Made anew for each request: it is asked for once in a while, and cannot be out of date. Says of answers only their status and
- * the form of errors; what the documents hold is in docs/admin-api.md. */
+ * Made anew for each request: it is asked for once in a while, and cannot be out of date. What the documents of answers hold
+ * is a table of its own (answers.c); what they mean is in docs/admin-api.md. */
+#include "admin/answers.h"
 #include "admin/dispatch.h"
 
 #include <ctype.h>
@@ -62,19 +63,35 @@ static void put_body(struct json *operation, const struct endpoint_row *row)
     json_push_string(json_put_array(schema, "required"), SLICE("reason"));
 }
 
-static void put_response(struct json *responses, const char *status, const char *description)
+/* A document of that shape, or text without one. */
+static void put_response(struct json *responses, const char *status, const char *description,
+                         const struct answer_row *answer)
 {
-    json_put_cstr(json_put_object(responses, status), "description", description);
+    struct json *response = json_put_object(responses, status);
+    struct text reference = { 0 };
+    json_put_cstr(response, "description", description);
+    struct json *media = json_put_object(json_put_object(response, "content"), answer->content_type);
+    struct json *schema = json_put_object(media, "schema");
+    text_printf(&reference, "#/components/schemas/%s", answer->shape != NULL ? answer->shape : "");
+    if (answer->shape != NULL)
+        json_put_string(schema, "$ref", text_slice(&reference));
+    else
+        json_put_cstr(schema, "type", "string");
+    text_fini(&reference);
 }
 
 static void put_responses(struct json *operation, const struct endpoint_row *row)
 {
+    static const struct answer_row error = { .shape = "error", .content_type = "application/json" };
+    const struct answer_row *answer = answer_find(row->method, row->path);
     struct json *responses = json_put_object(operation, "responses");
-    put_response(responses, row->success, "done");
-    struct json *other = json_put_object(responses, "default");
-    json_put_cstr(other, "description", "an error");
-    struct json *json = json_put_object(json_put_object(other, "content"), "application/json");
-    json_put_cstr(json_put_object(json, "schema"), "$ref", "#/components/schemas/error");
+    if (answer != NULL)
+        put_response(responses, row->success, "done", answer);
+    if (strcmp(row->path, "/readyz") == 0)
+        put_response(responses, "503", "clients are not served yet, or not any more", answer);
+    if (strcmp(row->path, "/api/v1/events") == 0 && strcmp(row->method, "GET") == 0)
+        json_put_object(json_edit(json_edit(responses, row->success), "content"), "text/event-stream");
+    put_response(responses, "default", "an error", &error);
 }
 
 static void put_operation(struct json *path, const struct endpoint_row *row)
@@ -123,5 +140,6 @@ void api_openapi(struct admin_call *call)
     json_put(root, "security", parsed("[{\"token\":[]}]"));
     put_paths(root);
     json_put(root, "components", parsed(components));
+    answers_put_shapes(json_edit(json_edit(root, "components"), "schemas"));
     reply_json(call->reply, 200, root);
 }

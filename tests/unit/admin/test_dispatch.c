@@ -1,6 +1,8 @@
 /* tests/unit/admin/test_dispatch.c - the table of endpoints: its patterns, and what every row must have. */
 #include "admin/dispatch.h"
 
+#include "admin/answers.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +50,14 @@ Test(dispatch, every_row_is_whole)
         cr_assert(!is_write || row->role >= ROLE_OPERATOR, "%s lets viewers write", row->path);
         cr_assert(is_write || row->body == NULL, "%s has a body", row->path);
     }
+}
+
+Test(dispatch, every_row_has_an_answer)
+{
+    for (size_t i = 0; i < endpoint_row_count; i++)
+        cr_expect_not_null(answer_find(endpoint_rows[i].method, endpoint_rows[i].path),
+                           "%s %s: say in proxy/admin/answers.c what it answers with", endpoint_rows[i].method,
+                           endpoint_rows[i].path);
 }
 
 Test(dispatch, no_two_rows_answer_the_same_request)
