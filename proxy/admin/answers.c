@@ -90,10 +90,12 @@ static const struct {
                  " step:integer weight:number is_in_force:boolean hold_ms:integer hold_left_ms:integer"
                  " started_by:string started_at:time? changed_at:time? is_store_down:boolean approvals:[string]"
                  " requests:{stable:integer canary:integer at_step:integer} calendar:@calendar steps:[@rollout_step]"
-                 " guardrails:[@guardrail] void?:string breach?:@breach" },
+                 " guardrails:[@guardrail] void?:string breach?:@breach history:[@rollout_change]" },
+    { "rollout_change", "at:time revision:string from:string to:string step:integer weight:number who:string"
+                        " reason:string" },
     { "calendar", "is_open:boolean why?:string opens_at?:time?" },
     { "rollout_step", "weight?:number hold_ms?:integer min_requests?:integer requires_proof?:boolean approve?:integer"
-                      " webhook?:string timeout_ms?:integer" },
+                      " allow_starter?:boolean approvers?:[string] webhook?:string timeout_ms?:integer" },
     { "guardrail", "name:string breaches:integer verdict:string reason?:string progress?:number evidence_log10?:number?"
                    " bound_log10?:number proof_progress?:number" },
     { "breach", "at:time guardrail:string reason:string zero_exposure_ms?:number" },

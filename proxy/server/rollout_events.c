@@ -173,7 +173,6 @@ enum rollout_answer rollout_say(struct rollout *r, const struct rollout_word *wo
     if (!is_way_back && !progress_fits(&r->progress, r->config))
         rollout_event(r, &tick, NULL, NULL); /* a configuration that has changed is taken over first */
     enum rollout_answer answer = rollout_event(r, &event, word, error);
-    bool is_way_back = word->kind == PLAN_ROLLBACK || word->kind == PLAN_ABORT;
     /* It could be said again, and nothing about the rollout forbids it: another cause than a refusal. */
     if (answer == ROLLOUT_REFUSED && r->progress.is_store_down && !is_way_back) {
         text_printf(error, " (%s)", store_message(r->all->store));
