@@ -79,10 +79,13 @@ static const struct {
     { "rule",
       "name:string when:string to:string owner:string? kind:string? expires:time? doc:string? runbook:string?" },
     { "upstreams", "upstreams:[@upstream]" },
-    { "upstream",
-      "name:string balance:string? max_connections:integer max_pending:integer"
-      " endpoints:[{address:string weight:integer healthy:boolean?}]"
-      " connections:{idle:integer active:integer pending:integer connects:integer connect_failures:integer}" },
+    { "upstream", "name:string balance:string? max_connections:integer max_pending:integer"
+                  " endpoints:[{address:string weight:integer healthy:boolean?}]"
+                  " connections:{idle:integer active:integer pending:integer connects:integer "
+                  "connect_failures:integer} monitors:[@monitor]" },
+    { "monitor",
+      "name:string verdict:unknown/good/bad complaint:string? failures_in_a_row:integer unready_after:integer"
+      " latency_ms:number at:time?" },
     { "rollouts", "rollouts:[@rollout]" },
     { "one_rollout", "rollout:@rollout" },
     { "rollout", "name:string route:string stable:string canary:string revision:string state:pending/running/holding/"

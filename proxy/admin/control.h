@@ -92,6 +92,10 @@ struct admin_control {
     enum process_state (*state)(void *arg);
     /* Adds an object for each compared shadow of the route. */
     void (*shadows)(void *arg, struct slice route, enum comparer_part part, struct json *array);
+    /* An object for each monitor that asks the upstream. */
+    void (*monitors)(void *arg, struct slice upstream, struct json *array);
+    /* Does a monitor say that clients should go elsewhere? Then with a line why. */
+    bool (*is_unready)(void *arg, struct text *why);
     void (*metrics)(void *arg, struct arena *arena, struct metrics_facts *out);
     /* Loads the file again. The workers may still be switching when it returns: when_settled. */
     const struct reload_outcome *(*reload)(void *arg, struct slice source, struct slice by);

@@ -1,13 +1,23 @@
 /* admin/health.c - is it alive, is it ready, and what has it counted.
  *
  * healthz answers as long as the main thread turns its loop: restart the process when it does not. readyz says whether to send
- * clients here: not before the workers serve, and not while draining. Neither looks at upstreams: an instance whose
- * upstreams are down is no better replaced by another with the same ones. */
+ * clients here: not before the workers serve, and not while draining. Neither looks at upstreams by itself: an instance whose
+ * upstreams are down is no better replaced by another with the same ones. Where it is (a site of its own), a monitor may say
+ * so: `unready_after`. */
 #include "admin/dispatch.h"
 
 void api_healthz(struct admin_call *call)
 {
     reply_text(call->reply, 200, "ok\n");
+}
+
+static void reply_of_monitors(struct admin_call *call)
+{
+    struct text why = { 0 };
+    bool is_unready = call->control->is_unready(call->control->arg, &why);
+    text_add_char(&why, '\n');
+    reply_text(call->reply, is_unready ? 503 : 200, is_unready ? why.bytes : "ready\n");
+    text_fini(&why);
 }
 
 void api_readyz(struct admin_call *call)
@@ -17,7 +27,7 @@ void api_readyz(struct admin_call *call)
         reply_text(call->reply, 503, "starting\n");
         break;
     case PROCESS_SERVING:
-        reply_text(call->reply, 200, "ready\n");
+        reply_of_monitors(call);
         break;
     case PROCESS_DRAINING:
         reply_text(call->reply, 503, "draining\n");

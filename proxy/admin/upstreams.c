@@ -66,6 +66,7 @@ void api_upstreams(struct admin_call *call)
         json_put_u64(upstream, "max_pending", u->max_pending);
         put_endpoints(upstream, control->stats, u);
         put_connections(upstream, control->stats, u->name);
+        control->monitors(control->arg, u->name, json_put_array(upstream, "monitors"));
     }
     reply_json(call->reply, 200, root);
 }

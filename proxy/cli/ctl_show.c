@@ -193,6 +193,22 @@ static void add_endpoints(struct call *call, const struct json *upstream, struct
     }
 }
 
+/* Only what is wrong: a line each. */
+static void add_monitors(struct call *call, const struct json *upstream, bool coloured, struct text *out)
+{
+    const struct json *monitors = json_get(upstream, "monitors");
+    for (size_t i = 0; i < json_count(monitors); i++) {
+        const struct json *m = json_at(monitors, i);
+        if (strcmp(ctl_text(call, m, "verdict"), "bad") != 0)
+            continue;
+        struct slice line = arena_printf(&call->arena, "monitor %s: %s: %s (%lld in a row)", ctl_text(call, m, "name"),
+                                         ctl_text(call, upstream, "name"), ctl_text(call, m, "complaint"),
+                                         (long long)ctl_integer(m, "failures_in_a_row"));
+        terminal_add(out, coloured, PAINT_RED, line);
+        text_add_char(out, '\n');
+    }
+}
+
 static enum ctl_verdict print_upstreams(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     static const struct table_column columns[] = { { "upstream", ALIGN_LEFT },
@@ -206,6 +222,8 @@ static enum ctl_verdict print_upstreams(struct call *call, const struct json *an
     for (size_t i = 0; i < json_count(upstreams); i++)
         add_endpoints(call, json_at(upstreams, i), &t);
     table_print(&t, coloured, out);
+    for (size_t i = 0; i < json_count(upstreams); i++)
+        add_monitors(call, json_at(upstreams, i), coloured, out);
     table_fini(&t);
     return json_kind(upstreams) == JSON_KIND_ARRAY ? CTL_SHOWN : CTL_UNKNOWN;
 }

@@ -92,6 +92,9 @@ static const struct setting monitor_rows[] = {
       .doc = "How long the answer may take; past it: a failure." },
     { SUBTABLE("expect", struct monitor_config, expect, struct monitor_expect_config, monitor_expect_table),
       .doc = "What the answer must be." },
+    { COUNT("unready_after", struct monitor_config, unready_after), .min_text = "1", .unit = "default: never",
+      .doc = "After so many failures in a row of one of its upstreams /readyz answers 503, until that answers as "
+             "expected." },
     OWNERSHIP(struct monitor_config),
 };
 

@@ -221,6 +221,7 @@ struct monitor_config {
     struct monitor_request_config request;
     struct monitor_expect_config expect;
     int64_t every_ms, timeout_ms;
+    uint32_t unready_after; /* failures in a row of one of its upstreams; 0: it says nothing about readiness */
     struct ownership_config ownership;
     struct place place;
 };

@@ -24,7 +24,7 @@ struct errand {
     struct text headers;                         /* "name\0value\0" of those to send; then the answer's, a line each */
     struct text connect_to, ca_file, cert_file, key_file; /* empty: none */
     struct http_tls tls;
-    bool has_tls, is_http2;
+    bool has_tls, is_http2, is_alone;
     int64_t timeout_ms;
     void (*done)(void *arg, uint64_t ticket, const struct courier_answer *answer);
     void *arg;
@@ -95,6 +95,7 @@ static struct errand *errand_create(struct courier *c, const struct courier_erra
     if (asked->tls != NULL)
         tls_copy(e, asked->tls);
     e->is_http2 = asked->is_http2;
+    e->is_alone = asked->is_alone;
     return e;
 }
 
@@ -202,7 +203,8 @@ static void begin(struct http_multi *http, struct errand *e)
                                     .timeout_ms = e->timeout_ms,
                                     .connect_to = e->connect_to.bytes,
                                     .tls = e->has_tls ? &e->tls : NULL,
-                                    .is_http2 = e->is_http2 };
+                                    .is_http2 = e->is_http2,
+                                    .is_alone = e->is_alone };
     http_multi_start(http, &send, e);
     text_clear(&e->body); /* http_multi has copies; what follows is the answer's */
     text_clear(&e->headers);

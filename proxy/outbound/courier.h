@@ -44,7 +44,7 @@ struct courier_errand {
     int64_t timeout_ms;     /* for all of it, > 0 */
     const char *connect_to; /* as in http_send, also the next two */
     const struct http_tls *tls;
-    bool is_http2;
+    bool is_http2, is_alone;
     void (*done)(void *arg, uint64_t ticket, const struct courier_answer *answer);
     void *arg;       /* outlives the courier */
     uint64_t ticket; /* the sender's own */

@@ -214,6 +214,10 @@ static void prepare(struct transfer *t, const struct http_send *send)
     const struct http_multi_settings *settings = &t->multi->settings;
     const struct http_tls usual = { .ca_file = settings->ca_file, .is_insecure = settings->is_insecure };
     set_version(t, is_clear && (settings->is_http2 || send->is_http2));
+    if (send->is_alone) {
+        curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+    }
     set_connection(t, settings, send->timeout_ms);
     set_tls(t, send->tls != NULL ? send->tls : &usual);
     if (send->connect_to != NULL)

@@ -77,6 +77,7 @@ struct http_send {
     const char *connect_to;     /* "host:port" to connect to, whatever the URL names; NULL: by the URL */
     const struct http_tls *tls; /* NULL: by the settings */
     bool is_http2;              /* like the settings' */
+    bool is_alone;              /* over a connection of its own, which is closed behind it */
 };
 
 struct http_multi *http_multi_create(const struct http_multi_settings *settings, const struct http_events *events);

@@ -237,6 +237,18 @@ static bool do_set_weights(void *arg, const struct compiled_route *route, const 
     return true;
 }
 
+static void get_monitors(void *arg, struct slice upstream, struct json *array)
+{
+    const struct server *s = arg;
+    monitors_describe(s->monitors, upstream, array);
+}
+
+static bool is_unready(void *arg, struct text *why)
+{
+    const struct server *s = arg;
+    return monitors_are_unready(s->monitors, why);
+}
+
 static void do_publish_event(void *arg, const struct event_row *event)
 {
     struct server *s = arg;
@@ -267,6 +279,8 @@ struct admin_control server_control(struct server *s)
         .status = get_status,
         .state = get_state,
         .shadows = get_shadows,
+        .monitors = get_monitors,
+        .is_unready = is_unready,
         .metrics = get_metrics,
         .reload = do_reload,
         .restore = do_restore,

@@ -20,9 +20,9 @@ struct probe {
     const struct upstream_config *target;
     struct monitor_status status;
     struct timer timer;
-    int64_t every_ms;   /* of `config`, known when that is gone */
-    uint64_t ticket;    /* of the check under way */
-    bool is_under_way;  /* a reload that changes nothing leaves it so */
+    int64_t every_ms; /* of `config`, known when that is gone */
+    uint64_t ticket;  /* of the check under way */
+    bool is_under_way;
     size_t endpoint_at; /* the next to be asked */
 };
 
@@ -129,6 +129,8 @@ static bool send_to(struct probe *p, const struct endpoint_config *endpoint, con
         .connect_to = peer.bytes,
         .tls = tls,
         .is_http2 = p->target->protocol == UPSTREAM_HTTP2,
+        .is_alone =
+            true, /* one that is kept would say nothing about today's certificate, or whether there can be others */
         .done = on_answer,
         .arg = p->owner,
         .ticket = p->ticket,
@@ -197,6 +199,7 @@ static struct probe *take_or_create(struct monitors *m, struct list *old, struct
         struct probe *p = LIST_ITEM(link, struct probe, link);
         if (slice_equal(p->status.monitor, monitor) && slice_equal(p->status.upstream, upstream)) {
             list_remove(&p->link);
+            p->is_under_way = false; /* what comes answers a request that may be another now: it is not judged */
             return p;
         }
     }
@@ -245,6 +248,40 @@ const struct monitor_status *monitors_at(const struct monitors *m, size_t index)
     for (; index > 0; index--)
         link = link->next;
     return &LIST_ITEM(link, struct probe, link)->status;
+}
+
+void monitors_describe(const struct monitors *m, struct slice upstream, struct json *array)
+{
+    char at[25];
+    for (struct list *link = m->probes.next; link != &m->probes; link = link->next) {
+        const struct probe *p = LIST_ITEM(link, struct probe, link);
+        const struct monitor_status *s = &p->status;
+        if (!slice_equal(s->upstream, upstream))
+            continue;
+        struct json *object = json_push_object(array);
+        json_put_string(object, "name", s->monitor);
+        json_put_cstr(object, "verdict", !s->is_known ? "unknown" : s->is_good ? "good" : "bad");
+        json_put_cstr(object, "complaint", s->is_known && !s->is_good ? s->complaint : NULL);
+        json_put_u64(object, "failures_in_a_row", s->failures_in_a_row);
+        json_put_u64(object, "unready_after", p->config->unready_after);
+        json_put_real(object, "latency_ms", (double)s->latency_us / 1000);
+        wall_format(s->at, at);
+        json_put_cstr(object, "at", s->is_known ? at : NULL);
+    }
+}
+
+bool monitors_are_unready(const struct monitors *m, struct text *why)
+{
+    for (struct list *link = m->probes.next; link != &m->probes; link = link->next) {
+        const struct probe *p = LIST_ITEM(link, struct probe, link);
+        const struct monitor_status *s = &p->status;
+        if (p->config->unready_after == 0 || s->failures_in_a_row < p->config->unready_after)
+            continue;
+        text_printf(why, "monitor %.*s: upstream %.*s: %s", SLICE_ARG(s->monitor), SLICE_ARG(s->upstream),
+                    s->complaint);
+        return true;
+    }
+    return false;
 }
 
 struct monitors *monitors_create(struct loop *loop, struct courier *courier,

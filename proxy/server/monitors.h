@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "config/model_rollout.h"
+#include "json/json.h"
 #include "net/loop.h"
 #include "outbound/courier.h"
 
@@ -44,6 +45,11 @@ void monitors_configure(struct monitors *m, const struct config *config);
 /* By monitor and upstream, in the order of the configuration. */
 size_t monitors_count(const struct monitors *m);
 const struct monitor_status *monitors_at(const struct monitors *m, size_t index);
+
+/* An object for each monitor that asks the upstream, for the admin API. */
+void monitors_describe(const struct monitors *m, struct slice upstream, struct json *array);
+/* Has one with `unready_after` failed so often in a row? Then with a line that says which. */
+bool monitors_are_unready(const struct monitors *m, struct text *why);
 
 /* ---- pure ---------------------------------------------------------------------------------------------------------------- */
 
