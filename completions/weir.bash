@@ -48,7 +48,7 @@ _weir() {
         COMPREPLY=($(compgen -W '1x 2x 0.5x 100/s max' -- "$current"))
         return
         ;;
-    --workers | -H | --header | --from | --client-cn | --client-san | --at | --admin | --reason | --timeout | --port | --rate | --for | --hold | --to | --concurrency | --limit | \
+    --workers | -H | --header | --from | --client-cn | --client-san | --at | --admin | --reason | --timeout | --port | --rate | --for | --hold | --interval | --to | --concurrency | --limit | \
         --only | --ignore-header | --show | --filter | --min-coverage | --budget)
         return
         ;;
@@ -56,10 +56,11 @@ _weir() {
 
     local words
     case ${COMP_CWORD}:${COMP_WORDS[1]} in
-    1:*) words='run check explain schema reference demo replay ctl script version --help --version' ;;
+    1:*) words='run check explain schema reference demo top replay ctl script version --help --version' ;;
     *:run) words='-c --config --workers --state-dir --help' ;;
     *:check) words='-c --config --help' ;;
     *:explain) words='-c --config -X --method -H --header --from --client-cn --client-san --at --all --help' ;;
+    *:top) words='--admin --state-dir --token-file --ca -k --insecure --timeout --once --interval --help' ;;
     *:demo) words='--port --rate --for --story --hold --help' ;;
     *:replay)
         words='--to --speed --concurrency --limit --only --unsafe-methods -H --header --ignore-header --show --timeout --ca --insecure --http2 --json --help'

@@ -3,10 +3,9 @@
 
 #include <stdio.h>
 
-static const struct command *const commands[] = { &command_run,    &command_check,  &command_explain,
-                                                  &command_ctl,    &command_replay, &command_script,
-                                                  &command_demo,   &command_schema, &command_reference,
-                                                  &command_version };
+static const struct command *const commands[] = { &command_run,    &command_check,     &command_explain, &command_ctl,
+                                                  &command_replay, &command_script,    &command_demo,    &command_top,
+                                                  &command_schema, &command_reference, &command_version };
 
 static const struct command weir = {
     .name = "weir",

@@ -55,6 +55,6 @@ enum command_status command_misused(const struct call *call, const char *format,
 enum command_status command_failed(const struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 
 extern const struct command command_run, command_check, command_explain, command_schema, command_reference,
-    command_demo, command_replay, command_ctl, command_script, command_version;
+    command_demo, command_top, command_replay, command_ctl, command_script, command_version;
 
 #endif

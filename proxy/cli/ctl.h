@@ -29,7 +29,36 @@ struct ctl_values {
     const char *state;        /* likewise: the last one seen; no option */
     bool is_quiet;            /* no option: nothing is printed, whatever comes */
     int answer_status;        /* no option: of the last call; 0: no answer came */
+    bool is_once;             /* weir top */
+    int64_t interval_ms;      /* likewise */
 };
+
+/* Where the instance is and who asks: of the group, and of `weir top`. */
+#define CTL_CONNECTION_OPTIONS                                                                                         \
+    { .name = "admin",                                                                                                 \
+      .value_name = "ADDRESS",                                                                                         \
+      .kind = OPTION_TEXT,                                                                                             \
+      .offset = offsetof(struct ctl_values, admin),                                                                    \
+      .doc = "unix:PATH, http://HOST:PORT or https://HOST:PORT" },                                                     \
+        { .name = "state-dir",                                                                                         \
+          .value_name = "DIR",                                                                                         \
+          .kind = OPTION_TEXT,                                                                                         \
+          .offset = offsetof(struct ctl_values, state_dir),                                                            \
+          .doc = "whose admin.sock to use when --admin is not given" },                                                \
+        { .name = "token-file",                                                                                        \
+          .value_name = "FILE",                                                                                        \
+          .kind = OPTION_TEXT,                                                                                         \
+          .offset = offsetof(struct ctl_values, token_file),                                                           \
+          .doc = "a file with the bearer token" },                                                                     \
+        { .name = "ca",                                                                                                \
+          .value_name = "FILE",                                                                                        \
+          .kind = OPTION_TEXT,                                                                                         \
+          .offset = offsetof(struct ctl_values, ca_file),                                                              \
+          .doc = "PEM file of the authorities to trust over https (default the system's)" },                           \
+    {                                                                                                                  \
+        .letter = 'k', .name = "insecure", .kind = OPTION_FLAG, .offset = offsetof(struct ctl_values, is_insecure),    \
+        .doc = "believes any certificate over https, whosever it is"                                                   \
+    }
 
 #define CTL_REASON_OPTION(required)                                                                                    \
     {                                                                                                                  \
@@ -42,7 +71,7 @@ struct ctl_values {
 /* One call of the admin API. */
 struct ctl_request {
     const char *method;
-    const char *path;                                /* below /api/v1/, escaped */
+    const char *path;                                /* below /api/v1/, escaped; or from the root, with a slash */
     const struct text *json;                         /* the body; NULL: none */
     bool (*on_bytes)(void *arg, struct slice bytes); /* of ctl_follow; NULL */
     void *arg;
@@ -69,6 +98,10 @@ enum command_status ctl_show_document(struct call *call, const struct json *answ
 typedef bool ctl_event_fn(struct call *call, struct slice event);
 enum command_status ctl_follow(struct call *call, const struct ctl_request *request, ctl_event_fn *on_event);
 
+/* For who asks again and again: the body of a good answer to GET, else a line on what is wrong in `problem`, which stays empty when
+   nobody could be asked: then stderr has it. */
+enum command_status ctl_fetch(struct call *call, const char *path, struct text *body, struct text *problem);
+
 /* The state directory that is meant, and the database in it. */
 const char *ctl_state_dir(const struct ctl_values *values);
 const char *ctl_database(struct call *call);
@@ -90,6 +123,8 @@ const char *ctl_shares(struct call *call, const struct json *split);
 /* "2d 04h", "1h 02m", "3m 20s", "2.4s", "40ms". */
 const char *ctl_time_text(struct call *call, int64_t ms);
 
+/* All of them as a table. */
+ctl_print_fn ctl_print_rollouts;
 /* One rollout: also what a word to it is answered with. */
 ctl_print_fn ctl_print_rollout;
 

@@ -152,7 +152,9 @@ static bool send_request(struct call *call, const struct ctl_request *request, c
     const struct ctl_values *values = call->values;
     struct http_call http = {
         .unix_path = target->unix_path,
-        .url = arena_printf(&call->arena, "%s/api/v1/%s", target->base_url, request->path).ptr,
+        .url = arena_printf(&call->arena, "%s%s%s", target->base_url, request->path[0] == '/' ? "" : "/api/v1/",
+                            request->path)
+                   .ptr,
         .method = request->method,
         .token = token,
         .ca_file = values->ca_file,
@@ -235,6 +237,28 @@ enum command_status ctl_show(struct call *call, const struct ctl_request *reques
         print_unreachable(call, &target, &answer);
     http_answer_fini(&answer);
     return status;
+}
+
+enum command_status ctl_fetch(struct call *call, const char *path, struct text *body, struct text *problem)
+{
+    struct ctl_request request = { .method = "GET", .path = path };
+    struct target target;
+    struct http_answer answer;
+    const char *token;
+    if (!find_target(call, &target))
+        return COMMAND_USAGE;
+    if (!read_token(call, &token))
+        return COMMAND_FAILED;
+    bool is_answered = send_request(call, &request, &target, token, &answer);
+    bool is_good = is_answered && answer.status >= 200 && answer.status < 300;
+    if (is_good)
+        text_add(body, text_slice(&answer.body));
+    else if (is_answered)
+        text_printf(problem, "%s answers with status %d", target.shown, answer.status);
+    else
+        text_printf(problem, "could not reach %s: %s", target.shown, answer.error.bytes);
+    http_answer_fini(&answer);
+    return is_good ? COMMAND_OK : COMMAND_FAILED;
 }
 
 enum command_status ctl_show_document(struct call *call, const struct json *answer, ctl_print_fn *print)

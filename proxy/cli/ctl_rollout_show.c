@@ -228,7 +228,7 @@ static void add_rollout(struct call *call, struct table *t, const struct json *r
         table_add(t, PAINT_NONE, "%s", "");
 }
 
-static enum ctl_verdict print_rollouts(struct call *call, const struct json *answer, bool coloured, struct text *out)
+enum ctl_verdict ctl_print_rollouts(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     static const struct table_column columns[] = { { "rollout", ALIGN_LEFT }, { "revision", ALIGN_LEFT },
                                                    { "state", ALIGN_LEFT },   { "step", ALIGN_RIGHT },
@@ -253,7 +253,7 @@ static enum ctl_verdict print_rollouts(struct call *call, const struct json *ans
 static enum command_status run_rollouts(struct call *call)
 {
     struct ctl_request request = { .method = "GET", .path = "rollouts" };
-    return ctl_show(call, &request, print_rollouts);
+    return ctl_show(call, &request, ctl_print_rollouts);
 }
 
 const struct command ctl_rollouts = {

@@ -30,7 +30,7 @@ def commands(path=()):
 
 
 def test_every_command_of_the_contract_is_there():
-    wanted = "run check explain schema reference demo replay version ctl script".split()
+    wanted = "run check explain schema reference demo top replay version ctl script".split()
     ctl = "status routes upstreams rollouts rollout split reload config audit events incidents export import hygiene drain".split()
     have = set(commands())
     assert {(name,) for name in wanted} <= have
