@@ -47,6 +47,7 @@ static const struct answer_row answers[] = {
     JSON_ANSWER("GET", "/api/v1/events", "events"), /* ?follow=false; else text/event-stream of "event" */
     JSON_ANSWER("POST", "/api/v1/events", "event"),
     JSON_ANSWER("GET", "/api/v1/incidents", "incidents"),
+    JSON_ANSWER("POST", "/api/v1/outcomes", "outcomes"),
     JSON_ANSWER("GET", "/api/v1/hygiene", "hygiene"),
     JSON_ANSWER("GET", "/api/v1/openapi.json", "openapi"),
 };
@@ -139,6 +140,7 @@ static const struct {
     { "incidents", "incidents:[@incident]" },
     { "incident", "id:string rollout:string revision:string guardrail:string cause:string detected_at:time"
                   " time_to_detect_ms:integer? time_to_zero_exposure_ms:integer? evidence:any timeline:any told:any" },
+    { "outcomes", "counted:integer compared:integer repeated:integer left_out:integer" },
     { "hygiene", "findings:[{what:string name:string problem:expired/no_owner place:string owner:string? expires:time?"
                  " doc:string? runbook:string?}]" },
     { "openapi", "openapi:string info:{title:string version:string} security:[any] paths:<any> components:any" },

@@ -29,6 +29,7 @@ struct admin_call {
     const struct message *request;
     struct slice params[CALL_PARAMS_MAX]; /* of the path, decoded */
     const struct json *body;              /* an object, or NULL when there was none */
+    struct slice lines;                   /* or JSON Lines, where the endpoint takes them, raw; empty: none */
     struct slice reason;                  /* of a write: never empty */
     struct actor actor;
     struct admin_reply *reply;

@@ -78,6 +78,31 @@ struct actor {
 /* REFUSED: it cannot be done now. NOT_STORED: it could be, and the store failed. Nothing changed then. */
 enum rollout_reply { ROLLOUT_REPLY_DONE, ROLLOUT_REPLY_REFUSED, ROLLOUT_REPLY_NOT_STORED, ROLLOUT_REPLY_UNKNOWN };
 
+/* A business outcome, as somebody tells it afterwards: by the mark of its exposure, or else by rollout or route, side, and
+   the time at which the request was passed on. Borrowed; empty: not said. */
+struct outcome_item {
+    struct slice event, id;
+    uint64_t count;        /* requests with it, 1 or more */
+    struct slice exposure; /* x-weir-exposure of the request */
+    struct slice rollout, route, upstream, key;
+    struct wall_time at; /* unix_ms 0: not said */
+};
+
+struct outcome_summary {
+    uint64_t counted, compared; /* in absolute rules at least; of these in comparisons, too */
+    uint64_t repeated;          /* their id was known */
+    uint64_t
+        left_out; /* of another revision, of before the weight's last change, or of a rollout that is not watched now */
+};
+
+/* Why nothing was counted. */
+struct outcome_failure {
+    size_t index; /* of the item */
+    uint16_t status;
+    const char *code;
+    struct text message; /* the caller's to free */
+};
+
 struct admin_control {
     void *arg;
     const struct stats *stats;
@@ -121,6 +146,9 @@ struct admin_control {
        it is DONE. It writes its audit line itself. */
     enum rollout_reply (*rollout_act)(void *arg, struct slice name, const char *action, const struct actor *actor,
                                       struct slice reason, struct text *error);
+    /* Counts them, all or none; false with a failure. It writes its audit lines itself, one a minute for who tells whom why. */
+    bool (*outcomes)(void *arg, const struct outcome_item *items, size_t count, const struct actor *actor,
+                     struct slice reason, struct outcome_summary *out, struct outcome_failure *failure);
     /* Accepts no more clients and lets the present ones finish; the process goes on until it is told to end. */
     void (*drain)(void *arg, const struct actor *actor);
     /* done(done_arg, ticket) runs once, not before this returns, when every worker uses what was published last. */

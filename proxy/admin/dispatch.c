@@ -126,6 +126,12 @@ static bool role_check(struct admin_call *call, const struct admin_config *confi
     return false;
 }
 
+static bool has_lines(const struct admin_call *call, const struct endpoint_row *row)
+{
+    const struct field *type = message_field(call->request, FIELD_CONTENT_TYPE);
+    return row->takes_lines && type != NULL && slice_has_prefix(type->value, SLICE("application/x-ndjson"));
+}
+
 /* The body, when there is one, is a JSON object. *document is the caller's to destroy, also on false; call->body borrows it. */
 static bool body_read(struct admin_call *call, struct slice bytes, struct json **document)
 {
@@ -189,6 +195,9 @@ static void row_run(struct admin_call *call, const struct endpoint_row *row, str
 {
     struct json *document = NULL;
     bool is_write = strcmp(row->method, "GET") != 0;
+    call->lines = has_lines(call, row) ? body : SLICE_NONE;
+    if (call->lines.len > 0)
+        body = SLICE_NONE;
     if (params_decode(call) && (!is_write || (body_read(call, body, &document) && reason_read(call))))
         row->run(call);
     call->body = NULL;

@@ -28,6 +28,7 @@ struct endpoint_row {
     struct endpoint_argument arguments[ENDPOINT_ARGUMENTS_MAX]; /* of the query; unused ones NULL */
     const char *body;    /* JSON Schema properties of the body beside `reason`; NULL: none */
     const char *success; /* the status of a success */
+    bool takes_lines;    /* the body may be JSON Lines, with the reason in the query */
 };
 
 extern const struct endpoint_row endpoint_rows[];
@@ -74,8 +75,9 @@ void api_audit(struct admin_call *call); /* audit.c */
 void api_audit_verify(struct admin_call *call);
 void api_events(struct admin_call *call); /* events.c */
 void api_event_post(struct admin_call *call);
-void api_incidents(struct admin_call *call); /* incidents.c */
-void api_hygiene(struct admin_call *call);   /* hygiene.c */
-void api_openapi(struct admin_call *call);   /* openapi.c */
+void api_outcomes_post(struct admin_call *call); /* outcomes.c */
+void api_incidents(struct admin_call *call);     /* incidents.c */
+void api_hygiene(struct admin_call *call);       /* hygiene.c */
+void api_openapi(struct admin_call *call);       /* openapi.c */
 
 #endif

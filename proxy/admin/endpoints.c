@@ -83,6 +83,19 @@ const struct endpoint_row endpoint_rows[] = {
                   "\"text\":{\"type\":\"string\",\"maxLength\":1000},"
                   "\"at\":{\"type\":\"string\",\"format\":\"date-time\",\"description\":\"default: now\"},"
                   "\"detail\":{\"type\":\"object\"}}"),
+    WRITE("POST", "/api/v1/outcomes", ROLE_OPERATOR, api_outcomes_post,
+          "tells what came of requests, for guardrails about events", "200", .takes_lines = true,
+          .body = "{\"event\":{\"type\":\"string\",\"maxLength\":256,\"description\":\"that a guardrail watches\"},"
+                  "\"exposure\":{\"type\":\"string\",\"description\":\"x-weir-exposure of the request\"},"
+                  "\"rollout\":{\"type\":\"string\",\"description\":\"without an exposure: whose pair\"},"
+                  "\"route\":{\"type\":\"string\",\"description\":\"or by its route\"},"
+                  "\"upstream\":{\"type\":\"string\",\"description\":\"that answered\"},"
+                  "\"key\":{\"type\":\"string\",\"description\":\"of the user of a sticky route\"},"
+                  "\"at\":{\"type\":\"string\",\"format\":\"date-time\",\"description\":\"when the request came\"},"
+                  "\"count\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000,\"default\":1},"
+                  "\"id\":{\"type\":\"string\",\"maxLength\":128,\"description\":\"counts once\"},"
+                  "\"outcomes\":{\"type\":\"array\",\"maxItems\":1000,\"items\":{\"type\":\"object\"},"
+                  "\"description\":\"several instead of one\"}}"),
     GET("/api/v1/incidents", ACCESS_ROLE, api_incidents,
         "breaches of guardrails, newest first: evidence, timeline, who was told, time to detect and to zero exposure",
         .arguments = { { "limit", "at most so many, 1 to 1000; default 100" } }),

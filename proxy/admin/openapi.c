@@ -50,6 +50,8 @@ static void put_body(struct json *operation, const struct endpoint_row *row)
     struct json *body = json_put_object(operation, "requestBody");
     struct json *json = json_put_object(json_put_object(body, "content"), "application/json");
     struct json *schema = json_put_object(json, "schema");
+    if (row->takes_lines)
+        json_put_object(json_edit(body, "content"), "application/x-ndjson");
     json_put_bool(body, "required", true);
     json_put_cstr(schema, "type", "object");
     if (row->body != NULL)

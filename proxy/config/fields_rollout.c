@@ -99,6 +99,10 @@ static const struct setting guardrail_rows[] = {
       .doc = "Watches what the proxy sees of the canary itself." },
     { TEXT("event", struct guardrail_config, event), .format = &format_name,
       .doc = "Watches a business event, per request: answers name them in `x-weir-event`, which no client gets." },
+    { DURATION("told_within", struct guardrail_config, told_within_ms), .default_text = "10s", .min_text = "400ms",
+      .max_text = "1d",
+      .doc = "Of `event` with `worse_than_stable`: outcomes that `POST /api/v1/outcomes` tells are compared so long "
+             "after their requests, with those of the same moment; later ones are not." },
     { TEXT("prometheus", struct guardrail_config, prometheus), .format = &format_query,
       .doc = "Watches what a query of PromQL yields: one number." },
     { TEXT("slo", struct guardrail_config, slo), PLACE(struct guardrail_config, slo_place), .format = &format_name,

@@ -31,7 +31,7 @@ static const struct guardrail_form {
     [WATCH_SHADOW_MISMATCH] = { "with metric: shadow_mismatch", BOUND_SHARE, BOUND_NONE, false, false, { "shadow" } },
     [WATCH_SATURATION] = { "with metric: saturation", BOUND_SHARE, BOUND_NONE, false, false, { NULL } },
     [WATCH_CONNECT_FAILURES] = { "with metric: connect_failures", BOUND_NUMBER, BOUND_NONE, false, false, { NULL } },
-    [WATCH_EVENT] = { "with 'event'", BOUND_SHARE, BOUND_SHARE, true, false, { NULL } },
+    [WATCH_EVENT] = { "with 'event'", BOUND_SHARE, BOUND_SHARE, true, false, { "told_within" } },
     [WATCH_PROMETHEUS] = { "with 'prometheus'",
                            BOUND_NUMBER,
                            BOUND_NUMBER,
@@ -139,12 +139,12 @@ static void compare_form(struct fill *f, const struct node *map, struct guardrai
 /* What a guardrail without comparison goes by. */
 static void limit_form(struct fill *f, const struct node *map, struct guardrail_config *g)
 {
-    static const char *const of_comparison[] = { "confidence" };
+    static const char *const of_comparison[] = { "confidence", "told_within" };
     static const char *const of_window[] = { "window", "min_requests" };
     const struct guardrail_form *form = &forms[g->kind];
     g->has_max = bound_finish(f, map, "max", g->max_text, form->max, form->owner, &g->max);
     g->has_min = bound_finish(f, map, "min", g->min_text, form->min, form->owner, &g->min);
-    finish_refuse_strangers(f, map, of_comparison, 1, "without 'worse_than_stable'");
+    finish_refuse_strangers(f, map, of_comparison, ARRAY_COUNT(of_comparison), "without 'worse_than_stable'");
     if (g->kind == WATCH_PROMETHEUS || g->kind == WATCH_SLO || g->kind == WATCH_MONITOR ||
         g->kind == WATCH_CONNECT_FAILURES)
         finish_refuse_strangers(f, map, of_window, ARRAY_COUNT(of_window), form->owner);

@@ -102,6 +102,7 @@ struct guardrail_config {
     struct place shadow_place, slo_place, monitor_place;
     uint32_t shadow_index;             /* in the route's shadows; CONFIG_NONE: none */
     uint32_t slo_index, monitor_index; /* CONFIG_NONE: none */
+    int64_t told_within_ms;            /* EVENT: outcomes that are told later are in no comparison */
     int64_t every_ms;                  /* PROMETHEUS: how often it is asked */
     double burn;                       /* SLO: times the rate that would use up the budget in its window */
     uint32_t max_failures;             /* MONITOR: one after the other, of the canary */

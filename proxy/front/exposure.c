@@ -3,6 +3,7 @@
 
 #include "front/front.h"
 #include "front/request.h"
+#include "stats/mark.h"
 
 /* gRPC statuses that are the service's own fault: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
 #define GRPC_FAULTS (1u << 2 | 1u << 4 | 1u << 13 | 1u << 14 | 1u << 15)
@@ -51,6 +52,29 @@ void exposure_assign(struct request *r)
     if (sheet->lanes != NULL)
         note_place(r);
     tally_begin(tally_of(r), e->arm);
+}
+
+/* Users who had met the canary before are compared with nobody, and have no name in the mark. */
+void exposure_mark(struct request *r)
+{
+    struct message *m = &r->message;
+    struct exposure *e = &r->exposure;
+    const struct tally_sheet *sheet = e->sheet;
+    if (message_field(m, FIELD_X_WEIR_EXPOSURE) != NULL)
+        message_drop(m, FIELD_X_WEIR_EXPOSURE);
+    if (sheet == NULL || sheet->rollout == NULL)
+        return;
+    const struct mark mark = { .arm = e->arm,
+                               .share_ppm = sheet->share_ppm,
+                               .fresh_from_ppm = sheet->rules.fresh_from_ppm,
+                               .tag = sheet->tag,
+                               .has_user = e->is_user_known && e->pair_ppm >= sheet->rules.fresh_from_ppm,
+                               .user = e->user,
+                               .at = clock_wall(),
+                               .rollout = slice_from_cstr(sheet->rollout) };
+    char *text = arena_alloc(&r->arena, MARK_BYTES);
+    message_add(m, &r->arena, FIELD_X_WEIR_EXPOSURE, field_names[FIELD_X_WEIR_EXPOSURE],
+                slice_from(text, mark_write(&mark, text)));
 }
 
 static void note_grpc_status(struct exposure *e, const struct message *m)

@@ -2,7 +2,7 @@
  *
  * For requests whose upstream the split chose between a rollout's pair; none that a rule, a header or a script pinned
  * (stats/tally.h says what counts, and why). exposure_assign, then the others as it goes on; one of exposure_end and
- * exposure_drop ends it. All but the first are for requests with r->exposure.sheet. Thread: the worker's. */
+ * exposure_drop ends it. All but exposure_assign and exposure_mark are for requests with r->exposure.sheet. Thread: the worker's. */
 #ifndef FRONT_EXPOSURE_H
 #define FRONT_EXPOSURE_H
 
@@ -24,6 +24,9 @@ struct exposure {
 
 /* r->decision has been made. */
 void exposure_assign(struct request *r);
+/* On its way to the upstream: adds the mark by which outcomes are told afterwards, where events are watched. Whatever the
+   client had under that name is gone, also where nothing is watched: for any request. */
+void exposure_mark(struct request *r);
 /* The final head of the upstream's answer. */
 void exposure_on_head(struct request *r, const struct message *response);
 void exposure_on_trailers(struct request *r, const struct message *trailers);

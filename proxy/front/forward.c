@@ -251,6 +251,7 @@ void forward_prepare(struct request *r)
     forward_request_id(r);
     forward_trace(r);
     forward_max_forwards(r);
+    exposure_mark(r);
     add_field(r, FIELD_VIA, slice_from_cstr(r->front->via[r->client->protocol->stats]));
     if (route_has(r->decision.route, ROUTE_EDITS_REQUESTS))
         edits_apply(&r->message, &r->arena, &request_route(r)->request_headers);

@@ -22,6 +22,7 @@ static const bool is_protected[FIELD_COUNT] = {
     [FIELD_X_FORWARDED_PROTO] = true,
     [FIELD_X_REQUEST_ID] = true,
     [FIELD_X_WEIR_ERROR] = true,
+    [FIELD_X_WEIR_EXPOSURE] = true,
     [FIELD_X_WEIR_UPSTREAM] = true,
 };
 
@@ -61,6 +62,7 @@ static const enum field_id trailer_ids[] = {
     FIELD_X_FORWARDED_PROTO,
     FIELD_X_REQUEST_ID,
     FIELD_X_WEIR_ERROR,
+    FIELD_X_WEIR_EXPOSURE,
     FIELD_X_WEIR_UPSTREAM,
 };
 

@@ -426,6 +426,24 @@ void evidence_add_first(struct evidence *e, const struct tally_first *first)
         add_first_events(e, g->compared_share, first->arm, fresh);
 }
 
+/* ---- outcomes ---------------------------------------------------------------------------------------------------------- */
+
+void evidence_compare_events(struct evidence *e, uint32_t guardrail, double share,
+                             const uint64_t events[TALLY_ARM_COUNT])
+{
+    const struct guardrail *g = &e->guardrails[guardrail];
+    struct guardrail_state *s = &e->states[guardrail];
+    struct tally_counts counts = { 0 };
+    CHECK(g->kind == GUARDRAIL_RATIO);
+    for (int arm = 0; arm < TALLY_ARM_COUNT; arm++) {
+        counts.columns[arm][g->column] = events[arm];
+        s->events[arm] += events[arm];
+    }
+    comparison_add(&s->worse, g, share, &counts);
+    if (!e->is_sticky) /* there it takes first requests, which are over */
+        comparison_add(&s->proof, g, share, &counts);
+}
+
 /* ---- samples ----------------------------------------------------------------------------------------------------------- */
 
 void evidence_add_sample(struct evidence *e, uint32_t guardrail, double value, struct mono_time now)

@@ -35,6 +35,7 @@
 #include "base/slice.h"
 #include "base/text.h"
 #include "rollout/guardrail.h"
+#include "rollout/outcome_slots.h"
 #include "stats/eprocess.h"
 #include "stats/histogram.h"
 #include "stats/seen.h"
@@ -77,6 +78,7 @@ struct guardrail_state {
     double sample;                    /* the last one that was known */
     struct mono_time sampled;         /* when it came */
     uint64_t sample_count;            /* known ones so far */
+    struct outcome_slots outcomes;    /* RATIO: that were told, and are not compared yet. Not stored */
 };
 
 struct evidence_generation {
@@ -131,14 +133,17 @@ void evidence_rules(const struct evidence *e, struct tally_rules *out);
    share. After 200 requests, then each 500, and at least 10 seconds apart. */
 bool evidence_learn_thresholds(struct evidence *e, struct mono_time now);
 
-/* What workers have counted since the last call under one generation (tally_since). Business outcomes that come by the
-   admin API are counts of their column without requests. */
+/* What workers have counted since the last call under one generation (tally_since). */
 void evidence_add_counts(struct evidence *e, uint64_t generation, const struct tally_counts *counts,
                          struct mono_time now);
 /* Sticky: a mail of a worker. */
 void evidence_add_first(struct evidence *e, const struct tally_first *first);
 /* Of a guardrail of kind SAMPLE; a NAN is an answer that could not be had, and is not a sample. */
 void evidence_add_sample(struct evidence *e, uint32_t guardrail, double value, struct mono_time now);
+
+/* Of a RATIO: events of requests that were counted before, assigned under that share (rollout/outcomes.h). */
+void evidence_compare_events(struct evidence *e, uint32_t guardrail, double share,
+                             const uint64_t events[TALLY_ARM_COUNT]);
 
 /* ---- stored ------------------------------------------------------------------------------------------------------------ */
 

@@ -37,6 +37,7 @@ struct guardrail {
     uint32_t column;  /* enum tally_column. What is about latency: set by guardrails_assign_columns */
     double max, min;  /* INFINITY, -INFINITY: no such limit */
     double margin;
+    int64_t told_us;         /* RATIO of an event: outcomes of a request are awaited so long (rollout/outcomes.h) */
     bool is_less_worse;      /* RATIO: an event that fewer of is bad, as a purchase */
     double quantile;         /* 0.95; LATENCY_RATIO: 0 means p50, p90 and p99, averaged */
     uint64_t limit_us;       /* LATENCY; BURN of an SLO about latency, else 0 */

@@ -197,6 +197,14 @@ static enum rollout_reply do_rollout(void *arg, struct slice name, const char *a
     return ROLLOUT_REPLY_UNKNOWN;
 }
 
+static bool do_outcomes(void *arg, const struct outcome_item *items, size_t count, const struct actor *actor,
+                        struct slice reason, struct outcome_summary *out, struct outcome_failure *failure)
+{
+    struct server *s = arg;
+    const struct outcome_teller teller = { actor->who, slice_from_cstr(role_names[actor->role]), reason };
+    return outcome_desk_take(&s->outcomes, items, count, &teller, out, failure);
+}
+
 /* ---- changes ----------------------------------------------------------------------------------------------------------- */
 
 static const struct reload_outcome *do_reload(void *arg, struct slice source, struct slice by)
@@ -291,6 +299,7 @@ struct admin_control server_control(struct server *s)
         .rollout_plan = get_rollout_plan,
         .rollout_owner = get_rollout_owner,
         .rollout_act = do_rollout,
+        .outcomes = do_outcomes,
         .drain = do_drain,
         .when_settled = when_settled,
     };

@@ -119,6 +119,7 @@ static void fill(struct guardrail_specs *specs, const struct config *config, con
         break;
     case WATCH_EVENT:
         fill_rate(out, g, event_column(specs, g->event));
+        out->told_us = g->told_within_ms * MS;
         break;
     case WATCH_LATENCY:
         fill_latency(out, g);

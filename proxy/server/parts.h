@@ -12,6 +12,7 @@
 #include "net/tls_tickets.h"
 #include "server/access_writer.h"
 #include "server/master.h"
+#include "server/outcomes.h"
 #include "server/overrides.h"
 #include "server/monitors.h"
 #include "server/publisher.h"
@@ -56,6 +57,7 @@ struct server {
     struct courier *courier;
     struct monitors *monitors;
     struct rollouts rollouts;
+    struct outcome_desk outcomes;
     struct access_writer *access_writer;
     char *access_path; /* in use; NULL: standard output or off */
     struct publisher publisher;

@@ -34,6 +34,9 @@ static void fill_rollouts(struct rollouts *all, struct arena *arena, struct metr
         one->weight = r->progress.weight_ppm / 1e6;
         one->step = r->progress.step + 1;
         one->state = r->progress.state;
+        one->outcomes_counted = r->outcomes.counted;
+        one->outcomes_repeated = r->outcomes.repeated;
+        one->outcomes_left_out = r->outcomes.left_out;
         fill_guardrails(r, arena, one);
     }
 }

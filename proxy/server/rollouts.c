@@ -2,8 +2,10 @@
 #include "server/rollouts.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "rollout/outcomes.h"
 #include "server/publisher.h"
 
 #define LOOK_EVERY_MS 100
@@ -89,6 +91,7 @@ void rollout_forget_evidence(struct rollout *r, bool is_same_stable)
     r->judged = (struct judge_result){ 0 };
     r->judged_requests = 0;
     memset(r->samplers, 0, sizeof r->samplers);
+    memset(r->outcomes.told, 0, sizeof r->outcomes.told);
 }
 
 static struct rollout *rollout_create(struct rollouts *all, const struct rollout_config *config)
@@ -130,6 +133,7 @@ static void move_guardrails(struct rollout *r, const struct guardrail_specs *old
             }
     memcpy(r->samplers, samplers, sizeof samplers);
     memcpy(r->breach_counts, breach_counts, sizeof breach_counts);
+    memset(r->outcomes.told, 0, sizeof r->outcomes.told); /* columns may have moved */
     r->judged = (struct judge_result){ 0 };
 }
 
@@ -199,6 +203,19 @@ static bool is_counted(const struct rollout *r)
     return is_watched(r) || r->progress.state == ROLLOUT_PENDING;
 }
 
+bool rollout_is_watched(const struct rollout *r)
+{
+    return is_watched(r);
+}
+
+uint64_t rollout_tag(const struct rollout *r)
+{
+    static const struct hash_key key = { 0x77656972u, 0x6d61726bu };
+    uint64_t revision = hash_siphash(key, r->progress.revision, strlen(r->progress.revision));
+    return hash_mix(revision ^ r->route->entry_hashes[r->config->stable_entry]) ^
+           r->route->entry_hashes[r->config->canary_entry];
+}
+
 static void sheet_fill(const struct rollout *r, struct tally_sheet *sheet)
 {
     sheet->stable_entry = r->config->stable_entry;
@@ -208,6 +225,8 @@ static void sheet_fill(const struct rollout *r, struct tally_sheet *sheet)
             sheet_add_status(sheet, (uint16_t)status);
     for (uint32_t i = 0; i < r->specs.event_count; i++)
         sheet_add_event(sheet, r->specs.events[i]);
+    if (r->specs.event_count > 0 && is_watched(r))
+        sheet_set_mark(sheet, slice_from_cstr(r->name), rollout_tag(r), r->progress.weight_ppm);
 }
 
 static void apply(struct rollout *r, struct arena *arena, struct weights *weights)
@@ -216,6 +235,10 @@ static void apply(struct rollout *r, struct arena *arena, struct weights *weight
     uint32_t ppm = r->progress.weight_ppm;
     weights_override_share(override, arena, r->route, r->config->stable_entry, r->config->canary_entry, ppm,
                            plan_withdraws(&r->progress));
+    if (r->weighted_at.unix_ms == 0 || r->weighted_ppm != ppm) {
+        r->weighted_ppm = ppm;
+        r->weighted_at = clock_wall();
+    }
     r->is_feed_new = false;
     if (!is_counted(r))
         return;
@@ -313,6 +336,7 @@ static void look(struct rollout *r, struct mono_time now)
         return;
     if (is_watched(r)) {
         rollout_sample(r, now);
+        outcomes_settle(&r->evidence, now);
         judge(&r->evidence, now, &r->judged);
         tell_void(r);
         verdict_of(r, &event.verdict);

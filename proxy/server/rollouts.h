@@ -53,6 +53,12 @@ struct rollout_traffic {
     uint64_t stable_requests, stable_errors, canary_requests;
 };
 
+/* What POST /api/v1/outcomes told of it since the process began, for /metrics. */
+struct rollout_outcomes {
+    uint64_t counted, repeated, left_out;
+    uint64_t told[TALLY_ARM_COUNT][TALLY_EVENT_COUNT]; /* of this evidence and its columns: never more than requests */
+};
+
 struct rollout {
     uint32_t magic;
     struct list link;
@@ -75,10 +81,13 @@ struct rollout {
     uint64_t breach_counts[GUARDRAILS_MAX];
     struct rollout_traffic traffic[2]; /* the older and the newer note, a minute apart */
     struct mono_time sampled_at;       /* by the second */
-    struct mono_time retry_at;         /* the store failed: it is asked again then */
-    int64_t retry_ms;                  /* and so long after the time before; doubles, 0 while the store works */
-    struct wall_time changed_at;       /* of the last transition */
-    struct rollout_breach breach;      /* the last one */
+    struct rollout_outcomes outcomes;
+    uint32_t weighted_ppm;        /* the weight published last, ... */
+    struct wall_time weighted_at; /* ... and since when; 0: never */
+    struct mono_time retry_at;    /* the store failed: it is asked again then */
+    int64_t retry_ms;             /* and so long after the time before; doubles, 0 while the store works */
+    struct wall_time changed_at;  /* of the last transition */
+    struct rollout_breach breach; /* the last one */
 };
 
 struct rollouts {
@@ -163,6 +172,10 @@ enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, c
                                   struct text *error);
 /* What is known of the same stable's durations is no evidence, and stays. */
 void rollout_forget_evidence(struct rollout *r, bool is_same_stable);
+/* Whether it has anything to be judged. */
+bool rollout_is_watched(const struct rollout *r);
+/* What marks of exposures say of the revision and the pair, the same over restarts. */
+uint64_t rollout_tag(const struct rollout *r);
 /* Evidence belongs to a revision and a pair. */
 static inline bool rollout_begins_anew(const struct plan_transition *t)
 {

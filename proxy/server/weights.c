@@ -40,6 +40,7 @@ void server_rollouts_begin(struct server *s)
                                      .wall = read_wall,
                                      .arg = s };
     rollouts_init(&s->rollouts);
+    outcome_desk_init(&s->outcomes, &s->rollouts);
     s->publisher.on_weights_unused = on_weights_unused;
 }
 
@@ -50,6 +51,7 @@ void server_rollouts_end(struct server *s)
     courier_stop(s->courier);
     monitors_destroy(s->monitors);
     rollouts_fini(&s->rollouts);
+    outcome_desk_fini(&s->outcomes);
 }
 
 struct weights_set *server_weights_create(struct server *s, const struct snapshot *snapshot)

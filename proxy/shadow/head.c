@@ -28,7 +28,8 @@ void head_take(struct shadow *s, const struct shadow_source *source)
     m->fields = arena_alloc(&s->arena, m->field_capacity * sizeof(struct field));
     memcpy(m->fields, source->head->fields, m->field_count * sizeof(struct field));
     m->expects_continue = false;
-    message_drop(m, FIELD_EXPECT); /* the request's own answer lets the body come */
+    message_drop(m, FIELD_EXPECT);          /* the request's own answer lets the body come */
+    message_drop(m, FIELD_X_WEIR_EXPOSURE); /* who gets a copy has no outcomes to tell */
     struct field *trace = message_field(m, FIELD_TRACEPARENT);
     if (trace != NULL)
         trace->value = trace_child(&s->arena, source->trace, rng_next(&s->pool->loop->rng));

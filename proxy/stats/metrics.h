@@ -59,6 +59,7 @@ struct metrics_rollout {
     unsigned state; /* index of rollout_states */
     const struct metrics_guardrail *guardrails;
     size_t guardrail_count;
+    uint64_t outcomes_counted, outcomes_repeated, outcomes_left_out;
 };
 
 struct metrics_monitor {

@@ -46,6 +46,21 @@ static void write_guardrails(struct expose *e, const struct metrics_facts *facts
         }
 }
 
+static void write_outcomes(struct expose *e, const struct metrics_facts *facts)
+{
+    expose_family(e, EXPOSE_COUNTER, "weir_outcomes_total",
+                  "Business outcomes that were told by the admin API, by what became of them");
+    for (size_t i = 0; i < facts->rollout_count; i++) {
+        const struct metrics_rollout *r = &facts->rollouts[i];
+        struct expose_label labels[] = { { "rollout", r->name }, { "result", SLICE("counted") } };
+        expose_u64(e, labels, 2, r->outcomes_counted);
+        labels[1].value = SLICE("repeated");
+        expose_u64(e, labels, 2, r->outcomes_repeated);
+        labels[1].value = SLICE("left_out");
+        expose_u64(e, labels, 2, r->outcomes_left_out);
+    }
+}
+
 static void write_monitors(struct expose *e, const struct metrics_facts *facts)
 {
     expose_family(e, EXPOSE_GAUGE, "weir_monitor_up", "1 when the last answer of a monitor was as expected, else 0");
@@ -72,5 +87,6 @@ void metrics_write_rollouts(struct expose *e, const struct metrics_facts *facts)
     write_rollout_gauges(e, facts);
     write_rollout_states(e, facts);
     write_guardrails(e, facts);
+    write_outcomes(e, facts);
     write_monitors(e, facts);
 }

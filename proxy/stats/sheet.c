@@ -33,6 +33,7 @@ void sheet_destroy(struct tally_sheet *sheet)
 {
     for (uint32_t i = 0; i < sheet->event_count; i++)
         memory_free(sheet->events[i]);
+    memory_free(sheet->rollout);
     memory_free(sheet->tallies);
     memory_free(sheet);
 }
@@ -41,6 +42,14 @@ void sheet_add_event(struct tally_sheet *sheet, struct slice event)
 {
     CHECK(sheet->event_count < TALLY_EVENT_COUNT);
     sheet->events[sheet->event_count++] = memory_copy_text(event.ptr, event.len);
+}
+
+void sheet_set_mark(struct tally_sheet *sheet, struct slice rollout, uint64_t tag, uint32_t share_ppm)
+{
+    CHECK(sheet->rollout == NULL);
+    sheet->rollout = memory_copy_text(rollout.ptr, rollout.len);
+    sheet->tag = tag;
+    sheet->share_ppm = share_ppm;
 }
 
 uint32_t sheet_event_column(const struct tally_sheet *sheet, struct slice event)

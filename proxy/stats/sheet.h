@@ -45,6 +45,10 @@ struct tally_sheet {
     uint64_t error_statuses[TALLY_STATUS_WORDS];
     char *events[TALLY_EVENT_COUNT]; /* owned: values of x-weir-event, by column */
     uint32_t event_count;
+    /* What the mark of each exposure says beside the arm and the user (stats/mark.h). */
+    char *rollout;      /* owned; NULL: exposures get no mark */
+    uint64_t tag;       /* of its revision and pair */
+    uint32_t share_ppm; /* the canary's of the pair */
     uint32_t worker_count;
     struct tally *tallies;    /* owned; by worker */
     struct tally_lane *lanes; /* the rollout's, by worker; NULL: not sticky */
@@ -71,6 +75,9 @@ static inline bool sheet_is_error(const struct tally_sheet *sheet, uint16_t stat
 {
     return status < TALLY_STATUS_WORDS * 64 && (sheet->error_statuses[status / 64] >> (status % 64) & 1) != 0;
 }
+
+/* Every exposure gets a mark from now on. The name is copied. */
+void sheet_set_mark(struct tally_sheet *sheet, struct slice rollout, uint64_t tag, uint32_t share_ppm);
 
 /* The columns that this value of x-weir-event means; 0: nobody asked for it. */
 uint32_t sheet_event_column(const struct tally_sheet *sheet, struct slice event);

@@ -357,7 +357,7 @@ def test_each_endpoint_takes_its_role_and_those_above(guarded):
             if (method, path) == ("get", "/api/v1/events"):
                 target += "?follow=false"  # else it does not end
             for role in ROLES:
-                status, _, body = over_tcp(guarded, method.upper(), target, {"reason": "try", "weights": {"v1": 1, "v2": 0}},
+                status, _, body = over_tcp(guarded, method.upper(), target, {"reason": "try", "weights": {"v1": 1, "v2": 0}, "outcomes": []},
                                            token=TOKENS[role])
                 if ROLES.index(role) >= ROLES.index(needed) and path.startswith("/api/v1/rollouts/"):
                     assert (status, body["error"]["code"]) == (404, "no_rollout"), (method, target, role)  # asked for by name

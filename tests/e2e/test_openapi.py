@@ -175,6 +175,7 @@ def test_answers_in_every_state_are_as_described(proxy):
     assert ask(proxy, "PUT", "/api/v1/routes/free/split", {"reason": "test", "weights": {"s": 2, "c": 1}})[0] == 200
     assert ask(proxy, "POST", "/api/v1/events", {"reason": "test", "subject": "c", "text": "2.4.1", "detail": {"commit": "abc"}})[0] == 201
     assert ask(proxy, "POST", "/api/v1/events", {"reason": "test"})[0] == 201
+    assert ask(proxy, "POST", "/api/v1/outcomes", {"reason": "test", "outcomes": []})[0] == 200
     send(proxy, "/dark", 3, lambda: any(s["diffs"] for s in ask(proxy, "GET", "/api/v1/shadow/dark/diffs")[1]["shadows"]))
     look(proxy)
     assert ask(proxy, "POST", "/api/v1/rollouts/r/promote", {"reason": "test"})[0] == 200

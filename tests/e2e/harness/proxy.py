@@ -275,7 +275,7 @@ class Proxy:
         """(status, parsed JSON or text)"""
         connection = UnixHTTPConnection(self.admin_path)
         try:
-            data = json.dumps(body) if body is not None else None
+            data = body if body is None or isinstance(body, bytes) else json.dumps(body)
             connection.request(method, path, data, headers or {})
             response = connection.getresponse()
             text = response.read().decode()
