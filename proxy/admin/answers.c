@@ -48,6 +48,7 @@ static const struct answer_row answers[] = {
     JSON_ANSWER("POST", "/api/v1/events", "event"),
     JSON_ANSWER("GET", "/api/v1/incidents", "incidents"),
     JSON_ANSWER("POST", "/api/v1/outcomes", "outcomes"),
+    JSON_ANSWER("GET", "/api/v1/slos", "slos"),
     JSON_ANSWER("GET", "/api/v1/hygiene", "hygiene"),
     JSON_ANSWER("GET", "/api/v1/openapi.json", "openapi"),
 };
@@ -141,6 +142,11 @@ static const struct {
     { "incident", "id:string rollout:string revision:string guardrail:string cause:string detected_at:time"
                   " time_to_detect_ms:integer? time_to_zero_exposure_ms:integer? evidence:any timeline:any told:any" },
     { "outcomes", "counted:integer compared:integer repeated:integer left_out:integer" },
+    { "slos", "slos:[@slo]" },
+    { "slo", "name:string route:string availability?:number latency?:{below_ms:integer for:number} window_ms:integer"
+             " requests:integer errors:integer slow:integer"
+             " burn_rate:{5m:number? 30m:number? 1h:number? 6h:number? 3d:number?} budget_remaining:number"
+             " judged_by:availability/latency" },
     { "hygiene", "findings:[{what:string name:string problem:expired/no_owner place:string owner:string? expires:time?"
                  " doc:string? runbook:string?}]" },
     { "openapi", "openapi:string info:{title:string version:string} security:[any] paths:<any> components:any" },

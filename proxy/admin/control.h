@@ -146,6 +146,8 @@ struct admin_control {
        it is DONE. It writes its audit line itself. */
     enum rollout_reply (*rollout_act)(void *arg, struct slice name, const char *action, const struct actor *actor,
                                       struct slice reason, struct text *error);
+    /* An object for each objective: what it counted, how fast its budget burns, what is left. */
+    void (*slos)(void *arg, struct json *array);
     /* Counts them, all or none; false with a failure. It writes its audit lines itself, one a minute for who tells whom why. */
     bool (*outcomes)(void *arg, const struct outcome_item *items, size_t count, const struct actor *actor,
                      struct slice reason, struct outcome_summary *out, struct outcome_failure *failure);

@@ -76,6 +76,7 @@ void api_audit_verify(struct admin_call *call);
 void api_events(struct admin_call *call); /* events.c */
 void api_event_post(struct admin_call *call);
 void api_outcomes_post(struct admin_call *call); /* outcomes.c */
+void api_slos(struct admin_call *call);          /* slos.c */
 void api_incidents(struct admin_call *call);     /* incidents.c */
 void api_hygiene(struct admin_call *call);       /* hygiene.c */
 void api_openapi(struct admin_call *call);       /* openapi.c */

@@ -17,7 +17,8 @@ static const struct option_row options[] = {
 static const struct command *const children[] = { &ctl_status,  &ctl_routes, &ctl_upstreams, &ctl_rollouts,
                                                   &ctl_rollout, &ctl_split,  &ctl_shadow,    &ctl_reload,
                                                   &ctl_config,  &ctl_audit,  &ctl_events,    &ctl_incidents,
-                                                  &ctl_export,  &ctl_import, &ctl_hygiene,   &ctl_drain };
+                                                  &ctl_export,  &ctl_import, &ctl_hygiene,   &ctl_drain,
+                                                  &ctl_slos };
 
 const struct command command_ctl = {
     .name = "ctl",

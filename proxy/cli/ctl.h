@@ -129,6 +129,7 @@ ctl_print_fn ctl_print_rollouts;
 ctl_print_fn ctl_print_rollout;
 
 extern const struct command ctl_status, ctl_routes, ctl_upstreams, ctl_split, ctl_reload, ctl_config, ctl_audit,
-    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_rollouts, ctl_rollout, ctl_shadow, ctl_drain;
+    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_rollouts, ctl_rollout, ctl_shadow, ctl_drain,
+    ctl_slos;
 
 #endif

@@ -66,6 +66,7 @@ static void get_metrics(void *arg, struct arena *arena, struct metrics_facts *ou
     out->records.written_count = records_written_count(records);
     out->records.lost_count = records_lost_count(records);
     rollouts_fill_metrics(&s->rollouts, arena, out);
+    slos_fill_metrics(&s->slos, arena, out);
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------------------ */
@@ -197,6 +198,12 @@ static enum rollout_reply do_rollout(void *arg, struct slice name, const char *a
     return ROLLOUT_REPLY_UNKNOWN;
 }
 
+static void get_slos(void *arg, struct json *array)
+{
+    struct server *s = arg;
+    slos_describe(&s->slos, array);
+}
+
 static bool do_outcomes(void *arg, const struct outcome_item *items, size_t count, const struct actor *actor,
                         struct slice reason, struct outcome_summary *out, struct outcome_failure *failure)
 {
@@ -300,6 +307,7 @@ struct admin_control server_control(struct server *s)
         .rollout_owner = get_rollout_owner,
         .rollout_act = do_rollout,
         .outcomes = do_outcomes,
+        .slos = get_slos,
         .drain = do_drain,
         .when_settled = when_settled,
     };

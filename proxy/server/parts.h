@@ -17,6 +17,7 @@
 #include "server/monitors.h"
 #include "server/publisher.h"
 #include "server/rollouts.h"
+#include "server/slos.h"
 #include "server/sockets.h"
 #include "server/state_dir.h"
 #include "server/watch.h"
@@ -58,6 +59,7 @@ struct server {
     struct monitors *monitors;
     struct rollouts rollouts;
     struct outcome_desk outcomes;
+    struct slos slos;
     struct access_writer *access_writer;
     char *access_path; /* in use; NULL: standard output or off */
     struct publisher publisher;

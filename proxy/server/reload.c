@@ -197,6 +197,7 @@ static void publish(struct server *s, struct snapshot *snapshot)
     server_watch_names(s);
     monitors_configure(s->monitors, snapshot->config);
     rollouts_begin(&s->rollouts);
+    slos_configure(&s->slos, snapshot);
     memory_free(fds);
     log_set_level(snapshot->config->log.level);
     shared_map_set_limit(s->shared, snapshot->config->limits.shared_memory_bytes);

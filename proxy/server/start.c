@@ -257,6 +257,7 @@ bool server_start(struct server *s)
     workers_begin(s);
     server_watch_names(s);
     rollouts_begin(&s->rollouts);
+    slos_configure(&s->slos, publisher_snapshot(&s->publisher));
     s->state = PROCESS_SERVING;
     log_started(s);
     return true;

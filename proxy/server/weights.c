@@ -41,6 +41,8 @@ void server_rollouts_begin(struct server *s)
                                      .arg = s };
     rollouts_init(&s->rollouts);
     outcome_desk_init(&s->outcomes, &s->rollouts);
+    s->slos = (struct slos){ .loop = s->loop, .stats = s->stats, .store = s->store };
+    slos_init(&s->slos);
     s->publisher.on_weights_unused = on_weights_unused;
 }
 
@@ -52,6 +54,7 @@ void server_rollouts_end(struct server *s)
     monitors_destroy(s->monitors);
     rollouts_fini(&s->rollouts);
     outcome_desk_fini(&s->outcomes);
+    slos_fini(&s->slos);
 }
 
 struct weights_set *server_weights_create(struct server *s, const struct snapshot *snapshot)

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "stats/budget.h"
 #include "stats/expose.h"
 #include "stats/stats.h"
 
@@ -68,6 +69,13 @@ struct metrics_monitor {
     uint64_t good_count, bad_count;
 };
 
+struct metrics_slo {
+    struct slice name;
+    bool has_window[BUDGET_WINDOW_COUNT];
+    double burn_rates[BUDGET_WINDOW_COUNT];
+    double budget_remaining; /* 1: all; below 0: overdrawn */
+};
+
 struct metrics_facts {
     const char *version;
     const struct metrics_rollout *rollouts;
@@ -76,6 +84,8 @@ struct metrics_facts {
     unsigned rollout_state_count;
     const struct metrics_monitor *monitors;
     size_t monitor_count;
+    const struct metrics_slo *slos;
+    size_t slo_count;
     const struct metrics_certificate *certificates;
     size_t certificate_count;
     struct metrics_records records;

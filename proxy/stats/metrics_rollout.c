@@ -82,6 +82,25 @@ static void write_monitors(struct expose *e, const struct metrics_facts *facts)
     }
 }
 
+static void write_slos(struct expose *e, const struct metrics_facts *facts)
+{
+    expose_family(e, EXPOSE_GAUGE, "weir_slo_burn_rate",
+                  "How many times faster than it would last an objective's budget burns, over a window");
+    for (size_t i = 0; i < facts->slo_count; i++)
+        for (int w = 0; w < BUDGET_WINDOW_COUNT; w++) {
+            struct expose_label labels[] = { { "slo", facts->slos[i].name },
+                                             { "window", slice_from_cstr(budget_window_names[w]) } };
+            if (facts->slos[i].has_window[w])
+                expose_real(e, labels, 2, facts->slos[i].burn_rates[w]);
+        }
+    expose_family(e, EXPOSE_GAUGE, "weir_slo_budget_remaining_ratio",
+                  "What is left of an objective's budget over its window: 1 all of it, 0 nothing, below 0 overdrawn");
+    for (size_t i = 0; i < facts->slo_count; i++) {
+        struct expose_label label = { "slo", facts->slos[i].name };
+        expose_real(e, &label, 1, facts->slos[i].budget_remaining);
+    }
+}
+
 void metrics_write_rollouts(struct expose *e, const struct metrics_facts *facts)
 {
     write_rollout_gauges(e, facts);
@@ -89,4 +108,5 @@ void metrics_write_rollouts(struct expose *e, const struct metrics_facts *facts)
     write_guardrails(e, facts);
     write_outcomes(e, facts);
     write_monitors(e, facts);
+    write_slos(e, facts);
 }

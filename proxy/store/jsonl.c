@@ -55,6 +55,9 @@ const struct jsonl_table jsonl_tables[] = {
             "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"),
       .columns = { "id", "rollout", "revision", "guardrail", "cause", "detected_at_unix_ms", "detect_ms",
                    "zero_exposure_ms", "evidence", "timeline", "told" } },
+    { TABLE("slo_counts", "slo, identity, from_unix_ms", "tiiiii",
+            "slo, identity, from_unix_ms, requests, errors, slow", "?, ?, ?, ?, ?, ?"),
+      .columns = { "slo", "identity", "from_unix_ms", "requests", "errors", "slow" } },
 };
 
 const size_t jsonl_table_count = ARRAY_COUNT(jsonl_tables);

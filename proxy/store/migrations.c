@@ -146,6 +146,18 @@ static const char *const steps[] = {
     "  '0000000000000000000000000000000000000000000000000000000000000000') FROM audit;"
     /* What a version changed, secrets masked, against the one before it. */
     "ALTER TABLE config_versions ADD COLUMN diff TEXT NOT NULL DEFAULT '';",
+
+    /* What objectives counted, in stretches of five minutes. `identity` is a hash of what was counted. */
+    "CREATE TABLE slo_counts ("
+    "  slo TEXT NOT NULL,"
+    "  identity INTEGER NOT NULL,"
+    "  from_unix_ms INTEGER NOT NULL,"
+    "  requests INTEGER NOT NULL CHECK (requests >= 0),"
+    "  errors INTEGER NOT NULL CHECK (errors >= 0),"
+    "  slow INTEGER NOT NULL CHECK (slow >= 0),"
+    "  PRIMARY KEY (slo, identity, from_unix_ms)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX slo_counts_by_time ON slo_counts(from_unix_ms);",
 };
 
 int64_t migrations_newest(void)

@@ -77,6 +77,7 @@ def fixture_house():
             {"name": "free", "split": {"s": 1, "c": 1}, "kind": "release", "expires": "2999-01-01",
              "rules": [{"name": "beta", "when": {"segment": "beta"}, "to": "c"}]},
         ],
+        slos={"quick": {"route": "shop", "availability": "99%", "latency": {"below": "1s", "for": "90%"}, "window": "1h"}},
         monitors={"home": {"upstreams": ["s", "c"], "every": "1h", "expect": {"body": "canary"}}},
         rollouts={"r": {
             "route": "shop", "stable": "s", "canary": "c", "revision": "1", "steps": LONG,

@@ -1,11 +1,12 @@
 # e2e/test_outcomes.py - what is told about releases from outside: business outcomes, deployments, and objectives.
 import json
+import subprocess
 import time
-from collections import Counter
 
 import pytest
 
 from harness import DEADLINE_S, reply, wait_for
+from harness.proxy import WEIR
 
 SOLD = [{"event": "purchase", "worse_than_stable": {"ratio": 0.9}, "told_within": "2s"}]
 PATIENT = [{**SOLD[0], "told_within": "1h"}]
@@ -183,3 +184,53 @@ def test_one_outcome_a_line(shop):
     assert s.proxy.admin("POST", path, lines.encode(), kind)[1]["counted"] == 6
     status, answer = s.proxy.admin("POST", path, b'{"event": "purchase"\n', kind)
     assert status == 400 and "outcome 1" in answer["error"]["message"]
+
+
+# ---- objectives --------------------------------------------------------------------------------------------------------
+
+OBJECTIVES = {
+    "shop": {"route": "shop", "availability": "99%"},
+    "quick": {"route": "shop", "availability": "90%", "latency": {"below": "1h", "for": "99%"}, "window": "1h"},
+    "idle": {"route": "other", "availability": "99.9%"},
+}
+
+
+def ctl(proxy, *words):
+    return subprocess.run([WEIR, "ctl", "--admin", f"unix:{proxy.admin_path}", *words], capture_output=True, text=True, check=True).stdout
+
+
+def slos(proxy):
+    status, answer = proxy.admin("GET", "/api/v1/slos")
+    assert status == 200, answer
+    return {slo["name"]: slo for slo in answer["slos"]}
+
+
+def test_budgets_burn_and_what_is_left_outlives_the_process(make_origin, start):
+    origin = make_origin(reply(b"ok"))
+    proxy = start(
+        upstreams={"s": {"endpoints": [origin]}},
+        routes=[{"name": "other", "match": {"path": {"prefix": "/other"}}, "to": "s"}, {"name": "shop", "to": "s"}],
+        slos=OBJECTIVES,
+    )
+    client = proxy.client()
+    assert proxy.metric("weir_slo_budget_remaining_ratio", slo="shop") == 1
+    for status in ["200 OK"] * 190 + ["404 Not Found"] * 5 + ["503 Service Unavailable"] * 5:
+        origin.answer = reply(b"", status=status)
+        client.get("/")
+    for window in ("5m", "30m", "1h", "6h", "3d"):
+        assert proxy.metric("weir_slo_burn_rate", slo="shop", window=window) == pytest.approx(2.5), "2.5 % of 1 %"
+    assert proxy.metric("weir_slo_budget_remaining_ratio", slo="shop") == pytest.approx(-1.5)
+    assert proxy.metric("weir_slo_budget_remaining_ratio", slo="quick") == pytest.approx(0.75)
+    assert proxy.metric("weir_slo_budget_remaining_ratio", slo="idle") == 1
+    seen = slos(proxy)
+    assert (seen["shop"]["requests"], seen["shop"]["errors"], seen["quick"]["slow"]) == (200, 5, 0)
+    assert seen["quick"]["burn_rate"]["6h"] is None and seen["quick"]["judged_by"] == "availability"
+    table = ctl(proxy, "slos")
+    assert "99 % answered" in table and "-150.0 %" in table and "99 % in 3600000 ms" in table, table
+    proxy.close_clients()
+    proxy.stop()
+    proxy.start()
+    again = slos(proxy)["shop"]
+    assert (again["requests"], again["errors"], again["budget_remaining"]) == (200, 5, pytest.approx(-1.5))
+    assert proxy.client().get("/").status == 503
+    assert slos(proxy)["shop"]["errors"] == 6
