@@ -61,6 +61,10 @@ static void state_init(struct guardrail_state *s, const struct guardrail *g)
         window_init(&s->window, g->window_us);
     if (g->kind == GUARDRAIL_BURN)
         window_init(&s->short_window, g->short_window_us);
+    if (g->kind == GUARDRAIL_BURN && g->slow_objective > 0) {
+        window_init(&s->slow_window, g->window_us);
+        window_init(&s->slow_short_window, g->short_window_us);
+    }
 }
 
 void evidence_init(struct evidence *e, const struct guardrail *guardrails, uint32_t count, bool is_sticky)
@@ -118,6 +122,10 @@ static void state_fit(struct guardrail_state *s, const struct guardrail *g)
         return;
     window_resize(&s->window, g->window_us);
     window_resize(&s->short_window, g->short_window_us);
+    if (g->slow_objective > 0) {
+        window_resize(&s->slow_window, g->window_us);
+        window_resize(&s->slow_short_window, g->short_window_us);
+    }
 }
 
 static const struct guardrail_state *state_of_identity(const struct guardrail *guardrails, uint32_t count,
@@ -184,7 +192,7 @@ bool evidence_learn_thresholds(struct evidence *e, struct mono_time now)
 static void rules_of_guardrail(const struct evidence *e, const struct guardrail *g, struct tally_rules *out)
 {
     for (uint32_t k = 0; k < guardrail_slow_count(g); k++) {
-        uint32_t i = g->column - TALLY_SLOW + k;
+        uint32_t i = guardrail_slow_column(g) - TALLY_SLOW + k;
         uint64_t stable_us = e->slow_us[i];
         bool is_known = stable_us != UINT64_MAX;
         if (g->kind != GUARDRAIL_LATENCY_RATIO)
@@ -301,6 +309,11 @@ static void add_absolute(struct guardrail_state *s, const struct guardrail *g, c
     window_add(&s->window, now, requests, events);
     if (g->kind == GUARDRAIL_BURN)
         window_add(&s->short_window, now, requests, events);
+    if (g->kind == GUARDRAIL_BURN && g->slow_objective > 0) {
+        uint64_t slow = counts->columns[TALLY_CANARY][g->slow_column];
+        window_add(&s->slow_window, now, requests, slow);
+        window_add(&s->slow_short_window, now, requests, slow);
+    }
 }
 
 static void add_compared(struct guardrail_state *s, const struct guardrail *g, double share,

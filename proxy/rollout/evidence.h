@@ -68,17 +68,18 @@ struct comparison_test {
 };
 
 struct guardrail_state {
-    struct window window;             /* of canary requests; SAMPLE: not used */
-    struct window short_window;       /* BURN */
-    struct comparison_test worse;     /* for a breach */
-    struct comparison_test proof;     /* for "not worse" */
-    uint64_t events[TALLY_ARM_COUNT]; /* that were compared; of the first column */
-    uint64_t failures_in_a_row;       /* CONNECT_FAILURES; SAMPLE: bad samples */
-    bool is_unknown;                  /* SAMPLE: the last answer could not be had */
-    double sample;                    /* the last one that was known */
-    struct mono_time sampled;         /* when it came */
-    uint64_t sample_count;            /* known ones so far */
-    struct outcome_slots outcomes;    /* RATIO: that were told, and are not compared yet. Not stored */
+    struct window window;                         /* of canary requests; SAMPLE: not used */
+    struct window short_window;                   /* BURN */
+    struct window slow_window, slow_short_window; /* BURN of an SLO about both: of answers that were slow */
+    struct comparison_test worse;                 /* for a breach */
+    struct comparison_test proof;                 /* for "not worse" */
+    uint64_t events[TALLY_ARM_COUNT];             /* that were compared; of the first column */
+    uint64_t failures_in_a_row;                   /* CONNECT_FAILURES; SAMPLE: bad samples */
+    bool is_unknown;                              /* SAMPLE: the last answer could not be had */
+    double sample;                                /* the last one that was known */
+    struct mono_time sampled;                     /* when it came */
+    uint64_t sample_count;                        /* known ones so far */
+    struct outcome_slots outcomes;                /* RATIO: that were told, and are not compared yet. Not stored */
 };
 
 struct evidence_generation {

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#define STORED_MAGIC UINT64_C(0x32656369766572) /* "rvice2": changed with the layout */
+#define STORED_MAGIC UINT64_C(0x33656369766572) /* "rvice3": changed with the layout */
 
 /* ---- words ------------------------------------------------------------------------------------------------------------- */
 
@@ -193,6 +193,8 @@ static void put_state(struct text *out, const struct guardrail_state *s, struct 
     put_real(out, s->sample);
     put_u64(out, (uint64_t)(now.us - s->sampled.us));
     put_u64(out, s->sample_count);
+    put_window(out, &s->slow_window, now);
+    put_window(out, &s->slow_short_window, now);
 }
 
 static void get_state(struct reader *in, struct guardrail_state *s, struct mono_time then)
@@ -209,6 +211,8 @@ static void get_state(struct reader *in, struct guardrail_state *s, struct mono_
     in->is_ok = in->is_ok && is_age(age_us);
     s->sampled.us = in->is_ok ? then.us - age_us : 0;
     s->sample_count = get_u64(in);
+    get_window(in, &s->slow_window, then);
+    get_window(in, &s->slow_short_window, then);
 }
 
 static void put_seen(struct text *out, const struct seen *s)

@@ -34,7 +34,10 @@ bool guardrails_assign_columns(struct guardrail *all, uint32_t count)
             continue;
         if (used + needed > TALLY_SLOW_COUNT)
             return false;
-        all[i].column = TALLY_SLOW + used;
+        if (all[i].kind == GUARDRAIL_BURN && all[i].slow_objective > 0)
+            all[i].slow_column = TALLY_SLOW + used;
+        else
+            all[i].column = TALLY_SLOW + used;
         used += needed;
     }
     return true;
@@ -54,7 +57,7 @@ static double turning_share(const struct guardrail *g)
     case GUARDRAIL_LATENCY:
         return 1 - g->quantile;
     case GUARDRAIL_BURN:
-        return g->max * (1 - g->objective);
+        return g->max * (1 - fmax(g->objective, g->slow_objective)); /* the smaller of two budgets */
     case GUARDRAIL_CONNECT_FAILURES:
     case GUARDRAIL_RATIO:
     case GUARDRAIL_POINTS:

@@ -43,7 +43,9 @@ struct guardrail {
     uint64_t limit_us;       /* LATENCY; BURN of an SLO about latency, else 0 */
     int64_t window_us;       /* RATE, LATENCY, BURN (the long one). SAMPLE: how old a sample may be */
     int64_t short_window_us; /* BURN */
-    double objective;        /* BURN: 0.999 */
+    double objective;        /* BURN: 0.999, of `column` */
+    double slow_objective; /* BURN of an SLO about both: 0.99 in limit_us, counted in slow_column; 0: about one alone */
+    uint32_t slow_column;  /* set by guardrails_assign_columns */
     uint64_t
         minimum_count; /* canary requests in the window (comparative: in all) before anything is said; 0: default */
     uint32_t in_a_row; /* CONNECT_FAILURES; SAMPLE: bad samples in a row before it counts as a breach, 0 means 1 */
@@ -55,6 +57,11 @@ uint32_t guardrail_slow_count(const struct guardrail *g);
 /* Gives each guardrail about latency its columns, in their order. False when there are more than TALLY_SLOW_COUNT. */
 bool guardrails_assign_columns(struct guardrail *all, uint32_t count);
 bool guardrail_is_comparative(const struct guardrail *g);
+/* Where the thresholds of a guardrail that has some are counted; its first column. */
+static inline uint32_t guardrail_slow_column(const struct guardrail *g)
+{
+    return g->kind == GUARDRAIL_BURN && g->slow_objective > 0 ? g->slow_column : g->column;
+}
 /* Of the i-th column: 0.95; 0.5, 0.9, 0.99. */
 double guardrail_quantile(const struct guardrail *g, uint32_t i);
 /* What stands in for a minimum_count of 0: enough requests that a share at its limit is two events (so that a breach

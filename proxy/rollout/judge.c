@@ -64,13 +64,39 @@ static enum judge_verdict judge_shares(const struct guardrail *g, struct window_
     return (double)sum.events < least * (double)sum.requests ? JUDGE_BREACH : JUDGE_HEALTHY;
 }
 
+/* One budget of an objective over both windows. */
+struct burn {
+    double budget; /* the share that is allowed */
+    struct window_slice sum, recent;
+};
+
+static struct burn burn_of(const struct guardrail *g, const struct guardrail_state *s, struct mono_time now)
+{
+    return (struct burn){ 1 - g->objective, window_sum(&s->window, now), window_sum(&s->short_window, now) };
+}
+
+static struct burn slow_burn_of(const struct guardrail *g, const struct guardrail_state *s, struct mono_time now)
+{
+    return (struct burn){ 1 - g->slow_objective, window_sum(&s->slow_window, now),
+                          window_sum(&s->slow_short_window, now) };
+}
+
 /* Both windows: the long one says that it matters, the short one that it still goes on. */
+static enum judge_verdict judge_budget(const struct guardrail *g, const struct burn *b)
+{
+    enum judge_verdict verdict = judge_shares(g, b->sum, g->max * b->budget, 0);
+    return verdict == JUDGE_BREACH && !is_above(b->recent, g->max * b->budget, 1) ? JUDGE_HEALTHY : verdict;
+}
+
+/* Of an objective about both, either budget is enough. Whether there were enough requests is the same for both. */
 static enum judge_verdict judge_burn(const struct guardrail *g, const struct guardrail_state *s, struct mono_time now)
 {
-    double most = g->max * (1 - g->objective);
-    struct window_slice recent = window_sum(&s->short_window, now);
-    enum judge_verdict verdict = judge_shares(g, window_sum(&s->window, now), most, 0);
-    return verdict == JUDGE_BREACH && !is_above(recent, most, 1) ? JUDGE_HEALTHY : verdict;
+    struct burn burn = burn_of(g, s, now);
+    enum judge_verdict verdict = judge_budget(g, &burn);
+    if (verdict == JUDGE_BREACH || g->slow_objective <= 0)
+        return verdict;
+    burn = slow_burn_of(g, s, now);
+    return judge_budget(g, &burn);
 }
 
 /* ---- comparative ------------------------------------------------------------------------------------------------------- */
@@ -156,17 +182,30 @@ static void say_shares(const struct guardrail *g, struct window_slice sum, doubl
              (double)g->window_us / 1e6, guardrail_minimum_count(g));
 }
 
+/* The worse of the two is told; `slow` may be NULL. */
+static const struct burn *worse_burn(const struct guardrail *g, const struct burn *errors, const struct burn *slow)
+{
+    if (slow == NULL || judge_budget(g, errors) == JUDGE_BREACH)
+        return errors;
+    if (judge_budget(g, slow) == JUDGE_BREACH)
+        return slow;
+    return percent_of(slow->sum) / slow->budget > percent_of(errors->sum) / errors->budget ? slow : errors;
+}
+
 static void say_burn(const struct guardrail *g, const struct guardrail_state *s, struct mono_time now,
                      struct judgement *j)
 {
-    struct window_slice sum = window_sum(&s->window, now), recent = window_sum(&s->short_window, now);
-    double budget = 1 - g->objective;
-    j->progress = part_of(sum, g->max * budget, guardrail_minimum_count(g));
+    struct burn errors = burn_of(g, s, now), slow = slow_burn_of(g, s, now);
+    bool has_both = g->slow_objective > 0;
+    const struct burn *b = worse_burn(g, &errors, has_both ? &slow : NULL);
+    bool is_slow = b == &slow || (!has_both && g->limit_us > 0);
+    j->progress = part_of(b->sum, g->max * b->budget, guardrail_minimum_count(g));
     snprintf(j->reason, sizeof j->reason,
-             "%s: the canary burns %.3g times the budget over %.4g s and %.3g times over %.4g s, limit %.3g in both; "
-             "%" PRIu64 " of %" PRIu64 " requests",
-             g->name, percent_of(sum) / 100 / budget, (double)g->window_us / 1e6, percent_of(recent) / 100 / budget,
-             (double)g->short_window_us / 1e6, g->max, sum.events, sum.requests);
+             "%s: the canary burns %.3g times the budget of %s over %.4g s and %.3g times over %.4g s, limit %.3g in "
+             "both; %" PRIu64 " of %" PRIu64 " requests",
+             g->name, percent_of(b->sum) / 100 / b->budget, is_slow ? "latency" : "availability",
+             (double)g->window_us / 1e6, percent_of(b->recent) / 100 / b->budget, (double)g->short_window_us / 1e6,
+             g->max, b->sum.events, b->sum.requests);
 }
 
 static void say_margin(const struct guardrail *g, char *out, size_t size)

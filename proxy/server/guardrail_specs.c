@@ -74,16 +74,17 @@ static void fill_latency(struct guardrail *out, const struct guardrail_config *g
     out->limit_us = g->has_max ? (uint64_t)(g->max * 1000) : 0;
 }
 
-/* An objective's budget of errors; of slow answers where it is about nothing else. */
+/* An objective's budget of errors, of slow answers, or both. */
 static void fill_burn(struct guardrail *out, const struct guardrail_config *g, const struct slo_config *slo,
                       int64_t hold_ms)
 {
-    bool is_latency = slo->availability_ppm == 0;
+    bool is_slow_alone = slo->availability_ppm == 0, has_latency = slo->latency.below_ms > 0;
     out->kind = GUARDRAIL_BURN;
     out->column = TALLY_ERRORS;
     out->max = g->burn;
-    out->limit_us = is_latency ? (uint64_t)slo->latency.below_ms * 1000 : 0;
-    out->objective = (is_latency ? slo->latency.for_ppm : slo->availability_ppm) / 1e6;
+    out->limit_us = has_latency ? (uint64_t)slo->latency.below_ms * 1000 : 0;
+    out->objective = (is_slow_alone ? slo->latency.for_ppm : slo->availability_ppm) / 1e6;
+    out->slow_objective = has_latency && !is_slow_alone ? slo->latency.for_ppm / 1e6 : 0;
     guardrail_burn_windows(g->burn, slo->window_ms * MS, hold_ms * MS, &out->window_us, &out->short_window_us);
 }
 

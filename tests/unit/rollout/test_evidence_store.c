@@ -28,6 +28,8 @@ static const struct guardrail rails[] = {
       .name = "slo",
       .max = 14.4,
       .objective = 0.999,
+      .slow_objective = 0.99,
+      .slow_column = TALLY_SLOW + 1,
       .window_us = 60000000,
       .short_window_us = 6000000 },
     { .kind = GUARDRAIL_CONNECT_FAILURES, .identity = 6, .name = "connect", .in_a_row = 5 },

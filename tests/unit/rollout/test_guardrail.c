@@ -16,6 +16,7 @@ Test(guardrail, latency_gets_a_column_for_each_quantile_it_watches)
         { .kind = GUARDRAIL_LATENCY_RATIO, .quantile = 0.95 },
         { .kind = GUARDRAIL_BURN, .limit_us = 300000 },
         { .kind = GUARDRAIL_BURN, .column = TALLY_ERRORS },
+        { .kind = GUARDRAIL_BURN, .column = TALLY_ERRORS, .limit_us = 300000, .slow_objective = 0.9 },
     };
     cr_expect(guardrails_assign_columns(all, ARRAY_COUNT(all)));
     cr_expect_eq(all[0].column, TALLY_SLOW);
@@ -24,6 +25,7 @@ Test(guardrail, latency_gets_a_column_for_each_quantile_it_watches)
     cr_expect_eq(all[3].column, TALLY_SLOW + 4);
     cr_expect_eq(all[4].column, TALLY_SLOW + 5, "an SLO about latency");
     cr_expect_eq(all[5].column, TALLY_ERRORS, "and one about availability");
+    cr_expect(all[6].column == TALLY_ERRORS && all[6].slow_column == TALLY_SLOW + 6, "and one about both");
     cr_expect_float_eq(guardrail_quantile(&all[2], 1), 0.9, 1e-12);
     cr_expect_float_eq(guardrail_quantile(&all[3], 0), 0.95, 1e-12);
 }

@@ -112,6 +112,48 @@ Test(judge, a_budget_that_burns_must_burn_in_both_windows)
     evidence_fini(&e);
 }
 
+/* An objective about both: 99 % answered, 95 % in time. */
+static struct guardrail burn_of_both(void)
+{
+    return (struct guardrail){ .kind = GUARDRAIL_BURN,
+                               .name = "slo checkout",
+                               .column = TALLY_ERRORS,
+                               .max = 10,
+                               .objective = 0.99,
+                               .slow_objective = 0.95,
+                               .slow_column = TALLY_SLOW,
+                               .limit_us = 300000,
+                               .window_us = 600000000,
+                               .short_window_us = 50000000 };
+}
+
+static struct judgement burn_judged(uint64_t errors, uint64_t slow)
+{
+    struct guardrail g = burn_of_both();
+    struct evidence e;
+    struct judge_result result;
+    evidence_init(&e, &g, 1, false);
+    evidence_begin_generation(&e, 1, 0.1);
+    struct tally_counts counts = counts_of(1000, errors, 0, 0);
+    counts.columns[TALLY_CANARY][TALLY_SLOW] = slow;
+    evidence_add_counts(&e, 1, &counts, second(0));
+    judge(&e, second(0), &result);
+    evidence_fini(&e);
+    return result.guardrails[0];
+}
+
+Test(judge, either_budget_of_an_objective_about_both_is_enough)
+{
+    struct judgement neither = burn_judged(50, 100), errors = burn_judged(101, 100), slow = burn_judged(50, 501);
+    cr_expect_eq(neither.verdict, JUDGE_HEALTHY);
+    cr_expect_float_eq(neither.progress, 0.5, 1e-9);
+    cr_expect_eq(errors.verdict, JUDGE_BREACH);
+    cr_expect_eq(slow.verdict, JUDGE_BREACH);
+    cr_expect_not_null(strstr(errors.reason, "10.1 times the budget of availability"), "%s", errors.reason);
+    cr_expect_not_null(strstr(slow.reason, "10 times the budget of latency"), "%s", slow.reason);
+    cr_expect_not_null(strstr(slow.reason, "501 of 1000"), "%s", slow.reason);
+}
+
 Test(judge, samples_breach_go_stale_and_may_be_missing)
 {
     struct guardrail g = { .kind = GUARDRAIL_SAMPLE,

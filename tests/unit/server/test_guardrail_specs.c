@@ -111,15 +111,17 @@ Test(guardrail_specs, numbers_of_others_are_samples_of_some_age)
     done();
 }
 
-Test(guardrail_specs, an_objective_is_about_errors_or_if_it_names_none_about_time)
+Test(guardrail_specs, an_objective_is_about_errors_about_time_or_both)
 {
     const struct guardrail *g = make("{ slo: answers, burn: 14.4 }, { slo: quick, burn: 6 }");
-    cr_expect(g[0].kind == GUARDRAIL_BURN && g[0].column == TALLY_ERRORS && g[0].limit_us == 0);
+    cr_expect(g[0].kind == GUARDRAIL_BURN && g[0].column == TALLY_ERRORS && g[0].limit_us == 300000);
+    cr_expect_eq(g[0].slow_column, TALLY_SLOW);
+    cr_expect_float_eq(g[0].slow_objective, 0.99, 1e-9);
     cr_expect_float_eq(g[0].max, 14.4, 1e-9);
     cr_expect_float_eq(g[0].objective, 0.999, 1e-9);
     cr_expect_eq(g[0].window_us, 3600 * SECOND_US, "as long as the longest step");
     cr_expect_eq(g[0].short_window_us, 300 * SECOND_US);
-    cr_expect(g[1].kind == GUARDRAIL_BURN && g[1].limit_us == 300000);
+    cr_expect(g[1].kind == GUARDRAIL_BURN && g[1].limit_us == 300000 && g[1].slow_objective <= 0);
     cr_expect_float_eq(g[1].objective, 0.99, 1e-9);
     cr_expect_eq(g[1].window_us, 3600 * SECOND_US, "six hours, but no step is as long");
     done();
