@@ -139,7 +139,7 @@ void request_free(struct request *r)
     struct front *f = r->front;
     timer_stop(f->loop, &r->timer);
     exchange_cancel(&r->exchange);
-    CHECK(r->fetch == NULL);
+    CHECK(r->fetch == NULL && !r->is_hook_waiting);
     if (r->exposure.sheet != NULL)
         exposure_drop(r);
     if (r->script != NULL)
@@ -434,7 +434,7 @@ void request_on_error(struct request *r, enum reason reason)
 static void give_up(struct request *r)
 {
     exchange_cancel(&r->exchange);
-    if (r->fetch != NULL) {
+    if (r->is_hook_waiting) {
         script_abandon(r);
         count_decision(r);
     }
@@ -461,7 +461,7 @@ bool request_is_forwarded(const struct request *r)
 
 bool request_may_be_forwarded(const struct request *r)
 {
-    return r->step == STEP_FORWARD || r->fetch != NULL;
+    return r->step == STEP_FORWARD || r->is_hook_waiting;
 }
 
 void request_on_delivered(struct request *r)
@@ -511,7 +511,7 @@ void request_resume(struct request *r)
 void request_on_scripted(struct request *r, enum reason reason)
 {
     CHECK_MAGIC(r, REQUEST_MAGIC);
-    CHECK(r->step == STEP_SCRIPT && r->fetch == NULL);
+    CHECK(r->step == STEP_SCRIPT && !r->is_hook_waiting);
     timer_stop(r->front->loop, &r->timer);
     take_script_word(r, reason);
     r->step++;

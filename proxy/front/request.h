@@ -67,7 +67,9 @@ struct request {
     struct exposure exposure;
     struct pair *pairs;         /* want its answer, to compare it; NULL: none */
     struct script_call *script; /* in the arena; NULL: the route has none, or was not found yet */
-    struct fetch *fetch;        /* what its hook waits for; set exactly while it waits */
+    struct fetch *fetch;        /* what its hook waits for, if for an answer; else NULL */
+    struct script_pause *pause; /* front/script.c's own; in the arena */
+    bool is_hook_waiting;       /* on_request waits, for an answer or for others that go first */
     struct shadow *shadows;     /* copies that want the rest of the body; NULL: none */
     bool has_encoded_slash;
     bool is_view_known;     /* `view` is filled in */

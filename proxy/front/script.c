@@ -15,7 +15,8 @@ static enum stats_script_result stats_result(enum vm_result result)
         return STATS_SCRIPT_TIMEOUT;
     case VM_MEMORY:
         return STATS_SCRIPT_MEMORY;
-    case VM_SUSPENDED: /* is no result */
+    case VM_SUSPENDED: /* are no results */
+    case VM_PAUSED:
     case VM_ERROR:
         break;
     }
@@ -38,12 +39,43 @@ static void count_call(const struct request *r, enum script_hook hook, enum vm_r
                      stats_result(result), (uint64_t)ran_us);
 }
 
+/* ---- waiting: for an answer, or for others to go first ---------------------------------------------------------------------- */
+
+/* In the request's arena; made when its hook pauses for the first time. */
+struct script_pause {
+    struct chore chore;
+    struct request *request;
+};
+
+static void pause_on_turn(struct chore *c);
+
+static bool is_waiting(enum vm_result result)
+{
+    return result == VM_SUSPENDED || result == VM_PAUSED;
+}
+
+static void begin_waiting(struct request *r, enum vm_result result)
+{
+    r->is_hook_waiting = true;
+    if (result == VM_SUSPENDED)
+        return;
+    if (r->pause == NULL) {
+        r->pause = arena_zalloc(&r->arena, sizeof *r->pause);
+        *r->pause = (struct script_pause){ .chore = { .run = pause_on_turn }, .request = r };
+    }
+    loop_add_chore(r->front->loop, &r->pause->chore);
+}
+
 /* A part of a hook has run since `begun`. Its duration is that of its parts, without the waits between them. */
 static enum reason finish_part(struct request *r, enum script_hook hook, enum vm_result result, struct mono_time begun)
 {
     r->script->ran_us += mono_diff_us(clock_mono(), begun);
-    if (result == VM_SUSPENDED)
+    if (is_waiting(result)) {
+        begin_waiting(r, result);
         return REASON_NONE;
+    }
+    if (r->script->ran_us >= SCRIPT_LONG_US && hook == SCRIPT_ON_REQUEST)
+        script_host_ran_long(r->binding->scripts, r->script, result);
     count_call(r, hook, result, r->script->ran_us);
     r->script->ran_us = 0;
     return result != VM_OK && request_route(r)->script.on_error == SCRIPT_FAIL ? REASON_SCRIPT_ERROR : REASON_NONE;
@@ -78,7 +110,7 @@ static void decide(struct request *r, enum reason reason)
 
 bool script_on_request(struct request *r, enum reason *reason)
 {
-    struct script_call *call = arena_zalloc(&r->arena, sizeof *call);
+    struct script_call *call = arena_alloc(&r->arena, sizeof *call);
     *call = (struct script_call){ .owner = r,
                                   .arena = &r->arena,
                                   .request = &r->message,
@@ -89,26 +121,43 @@ bool script_on_request(struct request *r, enum reason *reason)
                                   .upstream_index = CONFIG_NONE };
     r->script = call;
     hop_by_hop_drop(&r->message); /* before: Connection must not name away what the script sets */
-    if (call_hook(r, SCRIPT_ON_REQUEST, reason) == VM_SUSPENDED)
+    if (is_waiting(call_hook(r, SCRIPT_ON_REQUEST, reason)))
         return false;
     decide(r, *reason);
     return true;
 }
 
+/* `answer`: what it waited for; NULL: it was paused. */
 bool script_go_on(struct request *r, const struct script_fetch_answer *answer, enum reason *reason)
 {
+    struct script_host *scripts = r->binding->scripts;
     struct mono_time begun = clock_mono();
-    enum vm_result result = script_host_continue(r->binding->scripts, r->script, answer);
+    r->is_hook_waiting = false;
+    enum vm_result result =
+        answer != NULL ? script_host_continue(scripts, r->script, answer) : script_host_go_on(scripts, r->script);
     *reason = finish_part(r, SCRIPT_ON_REQUEST, result, begun);
-    if (result == VM_SUSPENDED)
+    if (is_waiting(result))
         return false;
     decide(r, *reason);
     return true;
+}
+
+static void pause_on_turn(struct chore *c)
+{
+    struct request *r = CONTAINER_OF(c, struct script_pause, chore)->request;
+    enum reason reason;
+    CHECK_MAGIC(r, REQUEST_MAGIC);
+    if (script_go_on(r, NULL, &reason))
+        request_on_scripted(r, reason);
 }
 
 void script_abandon(struct request *r)
 {
-    fetch_cancel(TAKE(&r->fetch));
+    r->is_hook_waiting = false;
+    if (r->fetch != NULL)
+        fetch_cancel(TAKE(&r->fetch));
+    else
+        list_remove(&r->pause->chore.link);
     script_host_abandon(r->binding->scripts, r->script);
     route_decide_answer(&r->decision); /* no upstream is charged with it */
 }

@@ -3,7 +3,9 @@
  * For requests whose route has ROUTE_HAS_SCRIPT, but script_wants_copies, which asks. None of these finishes the request.
  *
  *   script_on_request --+--> over: the request goes on
- *                       \--> waits for an answer (front/fetch.h) --> script_go_on --> over, or it waits for another one */
+ *                       +--> waits for an answer (front/fetch.h) --> script_go_on --> over, or it waits again
+ *                       \--> ran long: others go first --> a chore of the loop's --> over, or it waits again
+ *                                                                  \--> request_on_scripted */
 #ifndef FRONT_SCRIPT_H
 #define FRONT_SCRIPT_H
 
@@ -13,7 +15,7 @@
 /* on_request: true: it is over, and its word is in r->decision and r->script->answer; with a *reason the request ends (on_error:
    fail). False: it waits. */
 bool script_on_request(struct request *r, enum reason *reason);
-/* What it waited for is there: likewise. */
+/* What it waited for is there, or (NULL) others went first: likewise. */
 bool script_go_on(struct request *r, const struct script_fetch_answer *answer, enum reason *reason);
 /* The request ends while it waits: nobody hears its word any more. */
 void script_abandon(struct request *r);

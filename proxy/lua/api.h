@@ -54,6 +54,9 @@ struct script_run {
     int function;      /* in the state's registry */
     int64_t budget_us; /* of CPU time, for all parts between its waits together */
     int64_t used_us;   /* by the parts that are over */
+    size_t room_bytes; /* of a call in stints (lua/vm.h) */
+    bool is_paused;
+    struct mono_time pause_ends; /* when it is cut off for having been left so long; 0: it never was */
 };
 
 /* A copy that on_shadow decides about. */

@@ -10,6 +10,15 @@
 #define HOST_MAGIC           0x484f5354u
 #define COMPLAIN_INTERVAL_MS 1000
 
+/* What a script is known to do that most never do. */
+enum trait {
+    TRAIT_WAITS = 1, /* its text has weir.fetch, or a hook of it was seen to wait */
+    TRAIT_LONG = 2,  /* its on_request ran long a short time ago */
+};
+
+/* How a part of a hook begins. */
+enum part { PART_FIRST, PART_ANSWERED, PART_NEXT_STINT };
+
 static const char no_memory[] = "no memory for a call";
 
 struct script_host {
@@ -20,8 +29,10 @@ struct script_host {
     struct script_world world;
     int *hooks;                   /* by script and hook: references in the state's registry; LUA_NOREF: not there */
     struct log_limit *complaints; /* by script */
-    bool *is_waiter;              /* by script: its text has weir.fetch, or a hook of it was seen to wait */
-    uint32_t waiting_count;       /* calls that wait: their coroutines are in the state */
+    uint8_t *traits;              /* by script: enum trait */
+    struct mono_time *stints_end; /* by script: when TRAIT_LONG goes */
+    uint32_t waiting_count;       /* calls that wait or are paused: their coroutines are in the state */
+    uint32_t paused_count;        /* the latter alone */
     uint64_t serial;              /* of the newest call */
     struct log_limit renewals;
     const struct script_renewal *renewal; /* NULL: in place */
@@ -170,9 +181,10 @@ static struct script_host *create(const struct route_table *table, struct watchd
     };
     h->hooks = memory_zalloc(h->set->count * SCRIPT_HOOK_COUNT * sizeof(*h->hooks));
     h->complaints = memory_zalloc(h->set->count * sizeof(*h->complaints));
-    h->is_waiter = memory_zalloc(h->set->count * sizeof(*h->is_waiter));
+    h->traits = memory_zalloc(h->set->count * sizeof(*h->traits));
+    h->stints_end = memory_zalloc(h->set->count * sizeof(*h->stints_end));
     for (uint32_t i = 0; i < h->set->count; i++)
-        h->is_waiter[i] = h->set->scripts[i].asks.len > 0;
+        h->traits[i] = h->set->scripts[i].asks.len > 0 ? TRAIT_WAITS : 0;
     state_open(h);
     return h;
 }
@@ -223,7 +235,8 @@ void script_host_destroy(struct script_host *h)
     vm_destroy(h->vm);
     memory_free(h->hooks);
     memory_free(h->complaints);
-    memory_free(h->is_waiter);
+    memory_free(h->traits);
+    memory_free(h->stints_end);
     h->magic = 0;
     memory_free(h);
 }
@@ -261,13 +274,6 @@ static int hook_body(lua_State *L)
     return finish_hook(L, LUA_OK, (lua_KContext)call);
 }
 
-/* The budget is CPU time of all parts together. To read it is a system call, so it is read for scripts that are known to
-   wait. Of one that hides it (weir["fetch"]) the first part of the first call that does is not counted. */
-static int64_t cpu_us(const struct script_host *h, uint32_t script)
-{
-    return h->is_waiter[script] ? watch_cpu_us() : 0;
-}
-
 /* The hook is over. */
 static void end_run(struct script_host *h, struct script_call *call)
 {
@@ -275,13 +281,31 @@ static void end_run(struct script_host *h, struct script_call *call)
     call->may_wait = false;
 }
 
+static void note_long(struct script_host *h, uint32_t script)
+{
+    h->traits[script] |= TRAIT_LONG;
+    h->stints_end[script] = mono_add_ms(clock_mono(), SCRIPT_STINTS_MS);
+}
+
+static void note_pause(struct script_host *h, struct script_run *run)
+{
+    run->is_paused = true;
+    h->paused_count++;
+    note_long(h, run->script);
+    if (run->pause_ends.us == 0)
+        run->pause_ends = mono_add_ms(clock_mono(), SCRIPT_PAUSED_MAX_MS);
+}
+
 static enum vm_result finish_part(struct script_host *h, struct script_call *call, enum vm_result result)
 {
     struct script_run *run = &call->run;
     h->world.call = NULL;
-    if (result == VM_SUSPENDED) {
-        h->is_waiter[run->script] = true;
+    if (result == VM_SUSPENDED || result == VM_PAUSED) {
         h->waiting_count++;
+        if (result == VM_PAUSED)
+            note_pause(h, run);
+        else
+            h->traits[run->script] |= TRAIT_WAITS;
         return result;
     }
     if (run->co != NULL)
@@ -294,18 +318,74 @@ static enum vm_result finish_part(struct script_host *h, struct script_call *cal
     return result;
 }
 
-/* Runs the hook until it ends or waits; answer NULL: from its beginning. */
-static enum vm_result run_part(struct script_host *h, struct script_call *call, struct script_fetch_answer *answer)
+/* Does this part run in stints? What was paused always does. */
+static bool is_in_stints(struct script_host *h, const struct script_call *call, enum part part)
+{
+    uint32_t script = call->run.script;
+    if (part == PART_NEXT_STINT)
+        return true;
+    if ((h->traits[script] & TRAIT_LONG) == 0 || call->run.hook != SCRIPT_ON_REQUEST)
+        return false;
+    if (!mono_is_before(clock_mono(), h->stints_end[script])) {
+        h->traits[script] &= (uint8_t)~TRAIT_LONG;
+        return false;
+    }
+    return h->paused_count < SCRIPT_PAUSED_MAX && !vm_is_full(h->vm);
+}
+
+static enum vm_result run_stint(struct script_host *h, struct script_call *call, enum part part,
+                                struct script_fetch_answer *answer)
 {
     struct script_run *run = &call->run;
-    int64_t begun_us = cpu_us(h, run->script), left_us = run->budget_us - run->used_us;
+    struct vm_stint s = { .left_us = run->budget_us - run->used_us, .room_bytes = run->room_bytes };
+    bool is_late = run->pause_ends.us != 0 && !mono_is_before(clock_mono(), run->pause_ends);
+    enum vm_result result;
+    if (is_late)
+        s.left_us = 0;
+    if (part == PART_FIRST)
+        result = vm_start_stint(h->vm, run->co, hook_body, call, &s);
+    else if (part == PART_ANSWERED)
+        result = vm_continue_stint(h->vm, run->co, answer, &s);
+    else
+        result = vm_go_on(h->vm, run->co, &s);
+    run->used_us = run->budget_us - s.left_us;
+    run->room_bytes = s.room_bytes;
+    return result;
+}
+
+static enum vm_result run_whole(struct script_host *h, struct script_call *call, enum part part,
+                                struct script_fetch_answer *answer)
+{
+    struct script_run *run = &call->run;
+    int64_t left_us = run->budget_us - run->used_us;
+    return part == PART_FIRST ? vm_start(h->vm, run->co, hook_body, call, left_us)
+                              : vm_continue(h->vm, run->co, answer, left_us);
+}
+
+/* The budget is CPU time of all parts together. To read it is a system call, so it is read for scripts that are known to
+   wait. Of one that hides it (weir["fetch"]) the first part of the first call that does is not counted. */
+static enum vm_result run_measured(struct script_host *h, struct script_call *call, enum part part,
+                                   struct script_fetch_answer *answer)
+{
+    if (is_in_stints(h, call, part))
+        return run_stint(h, call, part, answer);
+    int64_t begun_us = watch_cpu_us();
+    enum vm_result result = run_whole(h, call, part, answer);
+    if (result == VM_SUSPENDED)
+        call->run.used_us += watch_cpu_us() - begun_us;
+    return result;
+}
+
+/* Runs the hook until it ends, waits or pauses. */
+static enum vm_result run_part(struct script_host *h, struct script_call *call, enum part part,
+                               struct script_fetch_answer *answer)
+{
+    struct script_run *run = &call->run;
     h->world.call = call;
     h->world.serial = run->serial;
     h->world.script = h->set->scripts[run->script].path.ptr;
-    enum vm_result result = answer == NULL ? vm_start(h->vm, run->co, hook_body, call, left_us)
-                                           : vm_continue(h->vm, run->co, answer, left_us);
-    if (result == VM_SUSPENDED && begun_us != 0)
-        run->used_us += cpu_us(h, run->script) - begun_us;
+    enum vm_result result = h->traits[run->script] == 0 && part == PART_FIRST ? run_whole(h, call, part, answer)
+                                                                              : run_measured(h, call, part, answer);
     return finish_part(h, call, result);
 }
 
@@ -316,7 +396,6 @@ enum vm_result script_host_call(struct script_host *h, uint32_t script, enum scr
     CHECK(script < h->set->count && (hook == SCRIPT_ON_RESPONSE) == (call->response != NULL));
     CHECK((hook == SCRIPT_ON_SHADOW) == (call->copy != NULL));
     CHECK(call->run.co == NULL);
-    CHECK((hook == SCRIPT_ON_SHADOW) == (call->copy != NULL));
     if (h->vm->is_full)
         make_room(h);
     call->run = (struct script_run){ .co = vm_coroutine(h->vm),
@@ -328,7 +407,7 @@ enum vm_result script_host_call(struct script_host *h, uint32_t script, enum scr
     call->may_wait = hook == SCRIPT_ON_REQUEST;
     call->fetch_count = 0;
     if (call->run.co != NULL)
-        return run_part(h, call, NULL);
+        return run_part(h, call, PART_FIRST, NULL);
     memcpy(h->vm->message, no_memory, sizeof(no_memory));
     return finish_part(h, call, VM_MEMORY);
 }
@@ -340,7 +419,29 @@ enum vm_result script_host_continue(struct script_host *h, struct script_call *c
     CHECK(call->run.co != NULL && h->waiting_count > 0);
     struct script_fetch_answer borrowed = *answer;
     h->waiting_count--;
-    return run_part(h, call, &borrowed);
+    return run_part(h, call, PART_ANSWERED, &borrowed);
+}
+
+static void end_pause(struct script_host *h, struct script_call *call)
+{
+    h->waiting_count--;
+    h->paused_count -= call->run.is_paused ? 1 : 0;
+    call->run.is_paused = false;
+}
+
+enum vm_result script_host_go_on(struct script_host *h, struct script_call *call)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    CHECK(call->run.co != NULL && call->run.is_paused);
+    end_pause(h, call);
+    return run_part(h, call, PART_NEXT_STINT, NULL);
+}
+
+void script_host_ran_long(struct script_host *h, const struct script_call *call, enum vm_result result)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    if (result == VM_TIMEOUT || watch_last_call_cpu_us(&h->vm->watch) >= SCRIPT_LONG_US)
+        note_long(h, call->run.script);
 }
 
 void script_host_abandon(struct script_host *h, struct script_call *call)
@@ -348,7 +449,7 @@ void script_host_abandon(struct script_host *h, struct script_call *call)
     CHECK_MAGIC(h, HOST_MAGIC);
     if (call->run.co == NULL)
         return;
-    h->waiting_count--;
+    end_pause(h, call);
     end_run(h, call);
 }
 

@@ -3,7 +3,14 @@
  *   script_host_create -> attach -> script_host_call ... script_host_forget ... -> detach -> script_host_destroy
  *                                      | VM_SUSPENDED: weir.fetch waits            ^
  *                                      +-> script_host_continue, again and again --+
+ *                                      | VM_PAUSED: others may go first            |
+ *                                      +-> script_host_go_on, again and again -----+
  *                                      +-> script_host_abandon: nobody wants its word any more
+ *
+ * on_request of a script that ran long lately (script_host_ran_long) runs in stints from its beginning, and pauses between them.
+ * A script that keeps short has nothing of it: no count hook, and its time is not read. What such a script may do beside it:
+ * at most SCRIPT_PAUSED_MAX calls of one host are paused, and each for SCRIPT_PAUSED_MAX_MS: past the first limit, and in a full
+ * state, calls hold their worker for their budget; past the second, they are cut off.
  *
  * Making one runs every script's file, up to SCRIPT_LOAD_BUDGET_US each, and freeing what scripts keep takes its time, too: so
  * both are the main thread's work, and a worker, which must not wait, has it in between.
@@ -25,6 +32,11 @@
 #include "lua/script_set.h"
 #include "lua/vm.h"
 #include "route/table.h"
+
+#define SCRIPT_LONG_US       250
+#define SCRIPT_STINTS_MS     10000
+#define SCRIPT_PAUSED_MAX    256
+#define SCRIPT_PAUSED_MAX_MS 1000
 
 struct script_host;
 
@@ -51,7 +63,7 @@ struct script_renewal {
 void script_host_attach(struct script_host *h, const struct script_renewal *renewal);
 void script_host_detach(struct script_host *h);
 
-/* Runs a hook that the script has. VM_OK: what it returned is in the call. VM_SUSPENDED: on_request waits, see above;
+/* Runs a hook that the script has. VM_OK: what it returned is in the call. VM_SUSPENDED, VM_PAUSED: on_request waits, see above;
    the call stays where it is. Else nothing is in it but the edits that the hook had made, and the log has why, with a
    traceback, at most once a second for each script. */
 enum vm_result script_host_call(struct script_host *h, uint32_t script, enum script_hook hook, int64_t budget_us,
@@ -60,7 +72,12 @@ enum vm_result script_host_call(struct script_host *h, uint32_t script, enum scr
 /* Goes on with a hook that waits; `answer` is borrowed for the call. Results as above. */
 enum vm_result script_host_continue(struct script_host *h, struct script_call *call,
                                     const struct script_fetch_answer *answer);
-/* Of a hook that waits, or none. */
+/* Gives a paused hook another stint. Results as above. */
+enum vm_result script_host_go_on(struct script_host *h, struct script_call *call);
+/* The call that is just over, on_request's, took SCRIPT_LONG_US or more by the clock. If that was its own work, and not another
+   thread's, calls of its script run in stints for SCRIPT_STINTS_MS. */
+void script_host_ran_long(struct script_host *h, const struct script_call *call, enum vm_result result);
+/* Of a hook that waits or is paused, or none. */
 void script_host_abandon(struct script_host *h, struct script_call *call);
 
 /* `fresh`, of the same scripts and attached to no thread, is the host's from now on: its state is for the next call after

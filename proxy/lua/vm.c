@@ -12,10 +12,11 @@
 #define FREE_BLOCKS_BYTES (256u * 1024) /* kept for reuse by one state */
 #define FRAMES_SHOWN      20            /* of a deep stack */
 #define COLLECT_STEP_KIB  256           /* after a call; some hundred microseconds */
+#define LOOK_INSTRUCTIONS 1000          /* between two looks of a call in stints: some microseconds */
+#define LOOK_CHECKS       16            /* the same for our own functions' loops */
 
-const char *const vm_result_names[] = {
-    [VM_OK] = "ok", [VM_SUSPENDED] = "suspended", [VM_ERROR] = "error", [VM_TIMEOUT] = "timeout", [VM_MEMORY] = "memory"
-};
+const char *const vm_result_names[] = { [VM_OK] = "ok",       [VM_SUSPENDED] = "suspended", [VM_PAUSED] = "paused",
+                                        [VM_ERROR] = "error", [VM_TIMEOUT] = "timeout",     [VM_MEMORY] = "memory" };
 
 /* ---- cutting off --------------------------------------------------------------------------------------------------- */
 
@@ -104,18 +105,6 @@ void vm_trace_lines(struct vm *vm, lua_Hook on_line)
     disarm(vm->state); /* coroutines begin as what made them */
 }
 
-void vm_check(lua_State *L)
-{
-    LET_SIGNALS_IN();
-    check_cut(L, 1);
-}
-
-bool vm_is_over(lua_State *L)
-{
-    LET_SIGNALS_IN();
-    return is_cut(vm_of(L)->cut);
-}
-
 static void arm(lua_State *L)
 {
     lua_sethook(L, on_instruction, LUA_MASKCOUNT, 1);
@@ -124,7 +113,7 @@ static void arm(lua_State *L)
 /* May run in a signal handler, between any two machine instructions of a call. */
 static void cut(struct vm *vm, enum vm_result why)
 {
-    if (vm->cut != VM_OK || vm->running == NULL)
+    if (is_cut(vm->cut) || vm->running == NULL)
         return;
     vm->cut = why;
     arm(vm->running);
@@ -134,6 +123,76 @@ static void on_late(void *arg)
 {
     struct vm *vm = arg;
     cut(vm, VM_TIMEOUT);
+}
+
+/* ---- stints -------------------------------------------------------------------------------------------------------- */
+
+static int64_t at_most(int64_t us, int64_t most_us)
+{
+    return us < most_us ? us : most_us;
+}
+
+/* The hook's own coroutine, and no C function on its stack that cannot be left. */
+static bool can_pause(const struct vm *vm, lua_State *L)
+{
+    return vm->calling == L && lua_isyieldable(L);
+}
+
+/* Of a call in stints; cuts it off when its budget is used up. */
+static bool is_stint_over(struct vm *vm)
+{
+    if (mono_is_before(clock_mono(), vm->stint_ends))
+        return false;
+    bool is_spent = watch_cpu_us() - vm->stint_begun_cpu_us >= vm->stint->left_us;
+    if (is_spent)
+        cut(vm, VM_TIMEOUT);
+    return !is_spent;
+}
+
+/* It cannot be left here. The next look at the CPU clock, which is a system call, is a stint later. */
+static void prolong_stint(struct vm *vm)
+{
+    vm->stint_ends.us += VM_STINT_US;
+}
+
+/* The signal's hook may have been overwritten by the one that was just being set. */
+static void on_look(lua_State *L, lua_Debug *unused)
+{
+    struct vm *vm = vm_of(L);
+    (void)unused;
+    LET_SIGNALS_IN();
+    bool is_over = vm->cut == VM_PAUSED && is_stint_over(vm);
+    if (is_over && can_pause(vm, L)) {
+        vm->is_pausing = true;
+        lua_yield(L, 0);
+    } else if (is_over) {
+        prolong_stint(vm);
+    } else if (is_cut(vm->cut)) {
+        arm(L);
+        check_cut(L, 0);
+    }
+}
+
+static void look_in(lua_State *L)
+{
+    lua_sethook(L, on_look, LUA_MASKCOUNT, LOOK_INSTRUCTIONS);
+}
+
+void vm_check(lua_State *L)
+{
+    LET_SIGNALS_IN();
+    struct vm *vm = vm_of(L);
+    if (vm->cut == VM_OK)
+        return;
+    if (vm->cut == VM_PAUSED && ++vm->check_count % LOOK_CHECKS == 0 && is_stint_over(vm))
+        prolong_stint(vm);
+    check_cut(L, 1);
+}
+
+bool vm_is_over(lua_State *L)
+{
+    LET_SIGNALS_IN();
+    return is_cut(vm_of(L)->cut);
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------------------- */
@@ -342,7 +401,7 @@ static int describe_failure(lua_State *L)
 
 static enum vm_result fail(struct vm *vm, lua_State *co, int status)
 {
-    enum vm_result result = vm->cut != VM_OK ? vm->cut : status == LUA_ERRMEM ? VM_MEMORY : VM_ERROR;
+    enum vm_result result = is_cut(vm->cut) ? vm->cut : status == LUA_ERRMEM ? VM_MEMORY : VM_ERROR;
     struct failure f = { vm, co };
     vm->cut = VM_OK;
     disarm(co);
@@ -366,6 +425,8 @@ static void collect(struct vm *vm)
 {
     if (!vm->is_collecting && vm->used_bytes <= vm->soft_bytes - vm->soft_bytes / 4)
         return;
+    if (vm->is_pausing)
+        return; /* others wait */
     vm->is_collecting = lua_gc(vm->state, LUA_GCSTEP, COLLECT_STEP_KIB) == 0;
     if (vm->is_collecting)
         return;
@@ -373,14 +434,16 @@ static void collect(struct vm *vm)
     vm->is_nearly_full = vm->used_bytes > vm->soft_bytes;
 }
 
-static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, int64_t budget_us)
+/* `how`: VM_OK, or VM_PAUSED: in a stint. */
+static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, int64_t budget_us, size_t call_bytes,
+                             enum vm_result how)
 {
     CHECK_MAGIC(vm, VM_MAGIC);
     CHECK(vm->calling == NULL && vm->is_attached);
     int result_count;
-    vm->cut = VM_OK;
+    vm->cut = how;
     vm->is_left = false;
-    vm->call_bytes = call_limit(vm);
+    vm->call_bytes = call_bytes;
     vm->running = vm->calling = co;
     watch_call_started(&vm->watch, budget_us);
     if (budget_us <= 0)
@@ -391,8 +454,8 @@ static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, i
     collect(vm);
     if ((status != LUA_OK && status != LUA_YIELD) || (status == LUA_YIELD && vm->is_left))
         return fail(vm, co, status);
-    if (vm->cut != VM_OK)
-        disarm(co); /* it ended just in time */
+    if (vm->cut != VM_OK && !vm->is_pausing)
+        disarm(co); /* it ended just in time, or was in stints */
     lua_pop(co, result_count);
     return status == LUA_OK ? VM_OK : VM_SUSPENDED;
 }
@@ -401,13 +464,51 @@ enum vm_result vm_start(struct vm *vm, lua_State *co, lua_CFunction body, void *
 {
     lua_pushcfunction(co, body);
     lua_pushlightuserdata(co, arg);
-    return resume(vm, co, 1, budget_us);
+    return resume(vm, co, 1, budget_us, call_limit(vm), VM_OK);
 }
 
 enum vm_result vm_continue(struct vm *vm, lua_State *co, void *arg, int64_t budget_us)
 {
     lua_pushlightuserdata(co, arg);
-    return resume(vm, co, 1, budget_us);
+    return resume(vm, co, 1, budget_us, call_limit(vm), VM_OK);
+}
+
+/* What others took meanwhile is not the call's. */
+static enum vm_result run_stint(struct vm *vm, lua_State *co, int argument_count, struct vm_stint *s)
+{
+    size_t limit = vm->used_bytes + s->room_bytes;
+    vm->stint = s;
+    vm->stint_begun_cpu_us = watch_cpu_us();
+    vm->stint_ends = (struct mono_time){ clock_mono().us + at_most(s->left_us, VM_STINT_US) };
+    if (lua_gethook(co) != on_look)
+        look_in(co);
+    enum vm_result result =
+        resume(vm, co, argument_count, s->left_us, limit < vm->hard_bytes ? limit : vm->hard_bytes, VM_PAUSED);
+    if (result == VM_SUSPENDED && vm->is_pausing)
+        result = VM_PAUSED;
+    s->left_us -= watch_cpu_us() - vm->stint_begun_cpu_us;
+    s->room_bytes = vm->call_bytes > vm->used_bytes ? vm->call_bytes - vm->used_bytes : 0;
+    vm->stint = NULL;
+    vm->is_pausing = false;
+    return result;
+}
+
+enum vm_result vm_start_stint(struct vm *vm, lua_State *co, lua_CFunction body, void *arg, struct vm_stint *s)
+{
+    lua_pushcfunction(co, body);
+    return vm_continue_stint(vm, co, arg, s);
+}
+
+enum vm_result vm_continue_stint(struct vm *vm, lua_State *co, void *arg, struct vm_stint *s)
+{
+    s->room_bytes = call_limit(vm) - vm->used_bytes;
+    lua_pushlightuserdata(co, arg);
+    return run_stint(vm, co, 1, s);
+}
+
+enum vm_result vm_go_on(struct vm *vm, lua_State *co, struct vm_stint *s)
+{
+    return run_stint(vm, co, 0, s);
 }
 
 int vm_resume_nested(lua_State *from, lua_State *co, int argument_count, int *result_count)
@@ -415,12 +516,15 @@ int vm_resume_nested(lua_State *from, lua_State *co, int argument_count, int *re
     struct vm *vm = vm_of(from);
     vm_check(from);
     vm->running = co;
-    disarm(co); /* it may have been cut while it yielded, in a call before */
-    if (vm->cut != VM_OK)
+    if (vm->cut == VM_PAUSED)
+        look_in(co);
+    else
+        disarm(co); /* it may have been cut while it yielded, in a call before */
+    if (is_cut(vm->cut))
         arm(co);
     int status = lua_resume(co, from, argument_count, result_count);
     vm->running = from;
-    if (vm->cut != VM_OK)
+    if (is_cut(vm->cut))
         arm(from);
     if (status == LUA_YIELD && vm->is_left) {
         lua_resetthread(co); /* the script may have it still */

@@ -10,6 +10,13 @@
  *           Lua would first collect all its garbage, which takes longer than most calls may. What such a call leaves
  *           behind is collected bit by bit at the ends of the calls after it.
  *   C code  sees no hook. What can run long there is ours (lua/library.h) and asks vm_check in its loops.
+ *   stints  a call that is known to run long can be let run in stints: it then has a count hook from its beginning, which
+ *           looks at the clock and, when the stint is over, leaves it where it is (VM_PAUSED) until vm_go_on. Inside a
+ *           function that C called (sort's, gsub's) and in coroutines of the script's own no call can be left: there it goes on,
+ *           and the budget is looked at once a stint.
+ *
+ *            vm_start_stint -> VM_PAUSED -> vm_go_on -> VM_PAUSED -> vm_go_on -> VM_OK ...
+ *
  *   unwinding runs nothing of the script's: setmetatable refuses finalizers (hooks would be off in them), code that marks
  *           variables to be closed is not let in (lua/compile.h), and xpcall calls its handler after unwinding.
  *
@@ -27,18 +34,26 @@
 #include <lua.h>
 
 #include "base/blocks.h"
+#include "base/clock.h"
 #include "base/slice.h"
 #include "lua/watchdog.h"
 
 #define VM_MAGIC         0x4c564d21u
 #define VM_MESSAGE_BYTES 1024
 #define VM_SPARES_MAX    64
+#define VM_STINT_US      100 /* what others on the worker wait for a call in stints; a turn beside it takes as long */
 
-enum vm_result { VM_OK, VM_SUSPENDED, VM_ERROR, VM_TIMEOUT, VM_MEMORY };
+enum vm_result { VM_OK, VM_SUSPENDED, VM_PAUSED, VM_ERROR, VM_TIMEOUT, VM_MEMORY };
 extern const char *const vm_result_names[];
 
 struct vm_limits {
     size_t memory_bytes; /* what a state may hold when a call ends; during one, half as much again */
+};
+
+/* A call in stints. The owner keeps it as long as the call lasts. */
+struct vm_stint {
+    int64_t left_us;   /* of its budget of CPU time; counted down */
+    size_t room_bytes; /* that it may take still, as if it had never been left */
 };
 
 struct vm {
@@ -57,7 +72,13 @@ struct vm {
     bool is_nearly_full;           /* the last one ended over the limit */
     bool is_full;                  /* and so did the one before: what the scripts keep is over the limit */
     bool is_left;                  /* the call that runs has noticed it, and `message` has where */
-    volatile enum vm_result cut;   /* VM_TIMEOUT or VM_MEMORY: the call that runs is over. Else VM_OK */
+    volatile enum vm_result
+        cut; /* VM_TIMEOUT or VM_MEMORY: the call that runs is over. VM_PAUSED: it runs in stints. Else VM_OK */
+    const struct vm_stint *stint; /* of the call that runs in one; else NULL */
+    int64_t stint_begun_cpu_us;   /* this thread's CPU time then */
+    struct mono_time stint_ends;  /* when it is to be left */
+    uint32_t check_count;         /* of vm_check in stints: not every one reads the clock */
+    bool is_pausing;              /* it is being left */
     struct watchdog *dog;
     struct call_watch watch; /* of the thread that it is attached to */
     bool is_attached;
@@ -93,6 +114,12 @@ enum vm_result vm_start(struct vm *vm, lua_State *co, lua_CFunction body, void *
 /* Goes on with a suspended call: its lua_yieldk's continuation finds `arg` on top. With no budget left (0 and less) it is
    cut off at once. */
 enum vm_result vm_continue(struct vm *vm, lua_State *co, void *arg, int64_t budget_us);
+
+/* The same in stints of VM_STINT_US on the clock: VM_PAUSED: its stint is over, and vm_go_on gives it another. It is the only
+   one to go on with it; what was set off by vm_continue_stint goes on with vm_go_on, too. */
+enum vm_result vm_start_stint(struct vm *vm, lua_State *co, lua_CFunction body, void *arg, struct vm_stint *s);
+enum vm_result vm_continue_stint(struct vm *vm, lua_State *co, void *arg, struct vm_stint *s);
+enum vm_result vm_go_on(struct vm *vm, lua_State *co, struct vm_stint *s);
 
 /* May no call begin to wait now? What the scripts keep is over the limit, and the state is as good as gone. */
 static inline bool vm_is_full(const struct vm *vm)

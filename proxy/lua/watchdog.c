@@ -89,6 +89,14 @@ int64_t watch_cpu_us(void)
     return cpu_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
+int64_t watch_last_call_cpu_us(const struct call_watch *w)
+{
+    uint64_t last = atomic_load_explicit(&w->seq, memory_order_relaxed) - 1;
+    if (atomic_load_explicit(&w->seen_seq, memory_order_acquire) != last)
+        return 0;
+    return watch_cpu_us() - atomic_load_explicit(&w->seen_cpu_us, memory_order_relaxed);
+}
+
 /* The store of seq comes before the load of is_asleep, as the other side stores is_asleep before it looks at seq a last
    time: one of them sees the other. */
 void watch_call_started(struct call_watch *w, int64_t budget_us)
@@ -116,12 +124,13 @@ static bool look_at(struct call_watch *w)
     uint64_t seq = atomic_load(&w->seq);
     if ((seq & 1) == 0)
         return false;
-    if (seq != w->seen_seq) {
-        w->seen_seq = seq;
-        w->seen_cpu_us = cpu_us(w->cpu_clock);
+    if (seq != atomic_load_explicit(&w->seen_seq, memory_order_relaxed)) {
+        atomic_store_explicit(&w->seen_cpu_us, cpu_us(w->cpu_clock), memory_order_relaxed);
+        atomic_store_explicit(&w->seen_seq, seq, memory_order_release);
         return true;
     }
-    if (cpu_us(w->cpu_clock) - w->seen_cpu_us < atomic_load_explicit(&w->budget_us, memory_order_relaxed))
+    int64_t seen_us = atomic_load_explicit(&w->seen_cpu_us, memory_order_relaxed);
+    if (cpu_us(w->cpu_clock) - seen_us < atomic_load_explicit(&w->budget_us, memory_order_relaxed))
         return true;
     atomic_store_explicit(&w->late_seq, seq, memory_order_relaxed);
     int result = pthread_sigqueue(w->thread, CUT_SIGNAL, (union sigval){ .sival_ptr = w });

@@ -31,16 +31,16 @@ struct watchdog;
 struct call_watch {
     uint32_t magic;
     struct watchdog *dog;
-    struct list link;           /* of the watchdog's; under its lock */
-    pthread_t thread;           /* who makes the calls, and gets the signal */
-    clockid_t cpu_clock;        /* of that thread */
-    void (*cut)(void *arg);     /* runs in the signal's handler, on that thread: async-signal-safe */
-    void *arg;                  /* written by the worker between calls */
-    _Atomic(int64_t) budget_us; /* of the call that runs */
-    _Atomic(uint64_t) seq;      /* written by the worker alone */
-    _Atomic(uint64_t) late_seq; /* written by the watchdog alone: the call that is to be cut */
-    uint64_t seen_seq;          /* the watchdog's own: the call it saw last ... */
-    int64_t seen_cpu_us;        /* ... and the thread's CPU time then */
+    struct list link;             /* of the watchdog's; under its lock */
+    pthread_t thread;             /* who makes the calls, and gets the signal */
+    clockid_t cpu_clock;          /* of that thread */
+    void (*cut)(void *arg);       /* runs in the signal's handler, on that thread: async-signal-safe */
+    void *arg;                    /* written by the worker between calls */
+    _Atomic(int64_t) budget_us;   /* of the call that runs */
+    _Atomic(uint64_t) seq;        /* written by the worker alone */
+    _Atomic(uint64_t) late_seq;   /* written by the watchdog alone: the call that is to be cut */
+    _Atomic(uint64_t) seen_seq;   /* written by the watchdog alone: the call it saw last ... */
+    _Atomic(int64_t) seen_cpu_us; /* ... and the thread's CPU time then */
 };
 
 /* Starts the thread. */
@@ -58,6 +58,10 @@ bool watchdog_is_asleep(struct watchdog *dog);
 
 /* CPU time of this thread: what budgets are counted in. A system call. */
 int64_t watch_cpu_us(void);
+
+/* How much of it the last call, which is over, has used since the watchdog saw it first: at most a look less than all. 0: it was
+   too short to be seen. Two system calls' work: for calls that took long on the clock. */
+int64_t watch_last_call_cpu_us(const struct call_watch *w);
 
 /* Calls do not nest. */
 void watch_call_started(struct call_watch *w, int64_t budget_us);

@@ -45,6 +45,7 @@ struct loop *loop_create(struct stats_worker *stats)
     loop->base = base_create();
     loop->stats = stats;
     list_init(&loop->wakes);
+    list_init(&loop->chores);
     unsent_init(&loop->unsent);
     chunk_pool_init(&loop->chunks, FREE_CHUNKS_MAX);
     pieces_pool_init(&loop->pieces, FREE_BLOCKS_MAX);
@@ -58,6 +59,7 @@ void loop_destroy(struct loop *loop)
 {
     CHECK_MAGIC(loop, LOOP_MAGIC);
     CHECK(loop->deferred == NULL && list_is_empty(&loop->wakes) && list_is_empty(&loop->unsent.streams));
+    CHECK(list_is_empty(&loop->chores));
     wheel_fini(&loop->wheel);
     memory_free(loop->tls_buffers);
     tls_ticket_keys_set(loop, NULL);
@@ -103,6 +105,11 @@ void loop_wake(struct loop *loop, struct wake *w)
         list_append(&loop->wakes, &w->link);
 }
 
+void loop_add_chore(struct loop *loop, struct chore *c)
+{
+    list_append(&loop->chores, &c->link);
+}
+
 void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook)
 {
     struct turn_hook **at = &loop->hooks;
@@ -145,13 +152,26 @@ void loop_turn_now(struct loop *loop)
     loop_end_turn(loop);
 }
 
+/* A piece takes its time: those that are served after it begin with a new reading of the clock. */
+static void loop_do_chore(struct loop *loop)
+{
+    struct chore *c = LIST_ITEM(list_pop(&loop->chores), struct chore, link);
+    c->run(c);
+    loop->is_now_known = false;
+}
+
 void loop_turn(struct loop *loop)
 {
     CHECK_MAGIC(loop, LOOP_MAGIC);
+    int flags = EVLOOP_ONCE;
     loop->is_now_known = false;
     loop->turn_count++;
+    if (!list_is_empty(&loop->chores)) {
+        loop_do_chore(loop);
+        flags = EVLOOP_NONBLOCK; /* there may be more, and what it left behind is flushed when the turn ends */
+    }
     loop_activate_wakes(loop);
-    event_base_loop(loop->base, EVLOOP_ONCE);
+    event_base_loop(loop->base, flags);
     stats_add(loop->stats, STATS_LOOP_TURNS, 1);
     loop_end_turn(loop);
 }

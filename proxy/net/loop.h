@@ -4,8 +4,8 @@
  * in it (loop_now), orders take effect at its border, and memory of what was closed in it goes at its end, in this
  * order:
  *
- *   wait -> callbacks of ready descriptors and due timers -> turn hooks -> unsent writes -> deferred frees
- *        -> the scratch chunk -> wait
+ *   a chore -> wait -> callbacks of ready descriptors and due timers -> turn hooks -> unsent writes -> deferred frees
+ *        -> the scratch chunk -> a chore ...
  *
  * So a client or an upstream connection that was closed inside a callback can still be read until the turn ends
  * (R3). */
@@ -45,6 +45,13 @@ struct wake {
     struct event *event;
 };
 
+/* Work that lets everything else go first: at most one piece of it runs a turn, at its beginning, and while there is any, no
+   turn waits. So whatever was ready is served, and flushed, between two pieces. Embedded in its owner, who may take it off. */
+struct chore {
+    struct list link;             /* in loop->chores: the first comes next */
+    void (*run)(struct chore *c); /* it is off the list then, and may add itself again */
+};
+
 /* Called once at the end of every turn in which anything happened, registration order. */
 struct turn_hook {
     struct turn_hook *next;
@@ -69,6 +76,7 @@ struct loop {
     struct chunk *scratch;               /* small pieces of all write queues are packed here; NULL between turns */
     struct unsent unsent;                /* streams that are flushed when the turn ends */
     struct list wakes;                   /* read events that the next turn begins with */
+    struct list chores;                  /* what is done when nothing else is */
     struct deferred *deferred;           /* what goes at this turn's end */
     struct turn_hook *hooks;             /* in the order of registration */
     struct rng rng;                      /* for balancing, splits and ids: not secret */
@@ -104,6 +112,8 @@ struct chunk *loop_scratch(struct loop *loop, uint32_t min_bytes);
 void loop_after_turn(struct loop *loop, struct deferred *d);
 /* Its event runs in the next turn, which does not wait. Idempotent; list_remove takes it back. */
 void loop_wake(struct loop *loop, struct wake *w);
+/* It runs once, in a turn to come, behind those that were there before. list_remove takes it back. */
+void loop_add_chore(struct loop *loop, struct chore *c);
 /* The hook is embedded in its owner and never removed: it lives as long as the loop. */
 void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook);
 /* Said by who leaves work to a hook: when it is said inside a hook, all of them run once more before the turn ends. */
