@@ -12,9 +12,9 @@
 
 #define RUN_BYTES (64u * 1024) /* between two checks */
 
-static void on_steps(void *arg)
+static bool on_steps(void *arg)
 {
-    vm_check(arg);
+    return vm_is_pause_due(arg);
 }
 
 static struct slice check_text(lua_State *L, int index)
@@ -37,36 +37,83 @@ static size_t start_offset(lua_State *L, int index, size_t length)
 
 /* ---- captures ------------------------------------------------------------------------------------------------------ */
 
-/* Capture i, counted from 0; the whole match is the only one where there are none. */
-static void push_capture(lua_State *L, struct slice subject, const struct pattern_match *m, size_t i)
+static void push_whole(lua_State *L, const struct pattern_search *q)
 {
-    if (i >= m->capture_count) {
+    lua_pushlstring(L, q->from, (size_t)(q->s - q->from));
+}
+
+/* Capture i, counted from 0; the whole match is the only one where there are none. */
+static void push_capture(lua_State *L, const struct pattern_search *q, size_t i)
+{
+    if (i >= q->capture_count) {
         if (i != 0)
             luaL_error(L, "invalid capture index %%%d", (int)i + 1);
-        lua_pushlstring(L, m->whole.ptr, m->whole.len);
-    } else if (m->captures[i].length == PATTERN_UNFINISHED) {
+        push_whole(L, q);
+    } else if (q->captures[i].length == PATTERN_UNFINISHED) {
         luaL_error(L, "unfinished capture");
-    } else if (m->captures[i].length == PATTERN_POSITION) {
-        lua_pushinteger(L, m->captures[i].begin - subject.ptr + 1);
+    } else if (q->captures[i].length == PATTERN_POSITION) {
+        lua_pushinteger(L, q->captures[i].begin - q->begin + 1);
     } else {
-        lua_pushlstring(L, m->captures[i].begin, m->captures[i].length);
+        lua_pushlstring(L, q->captures[i].begin, q->captures[i].length);
     }
 }
 
-static int push_captures(lua_State *L, struct slice subject, const struct pattern_match *m)
+static int push_captures(lua_State *L, const struct pattern_search *q)
 {
     luaL_checkstack(L, PATTERN_CAPTURES_MAX, "too many captures");
-    for (size_t i = 0; i < m->capture_count; i++)
-        push_capture(L, subject, m, i);
-    return (int)m->capture_count;
+    for (size_t i = 0; i < q->capture_count; i++)
+        push_capture(L, q, i);
+    return (int)q->capture_count;
 }
 
-static bool find(lua_State *L, struct pattern *p, struct slice subject, size_t from, struct pattern_match *m)
+/* All captures, or the whole where there are none. */
+static int push_match(lua_State *L, const struct pattern_search *q)
 {
-    enum pattern_result result = pattern_find(p, subject, from, m);
+    if (q->capture_count > 0)
+        return push_captures(L, q);
+    push_whole(L, q);
+    return 1;
+}
+
+/* ---- searches ------------------------------------------------------------------------------------------------------- */
+
+static void begin(lua_State *L, struct pattern_search *q, struct slice pattern, enum pattern_anchor anchor,
+                  struct slice subject)
+{
+    pattern_begin(q, pattern, anchor, subject);
+    q->on_steps = on_steps;
+    q->arg = L;
+}
+
+static bool is_found(lua_State *L, const struct pattern_search *q, enum pattern_result result)
+{
     if (result == PATTERN_INVALID)
-        luaL_error(L, "%s", p->problem);
+        luaL_error(L, "%s", q->problem);
     return result == PATTERN_FOUND;
+}
+
+/* Where it cannot be left. */
+static bool find(lua_State *L, struct pattern_search *q, size_t from)
+{
+    enum pattern_result result;
+    pattern_start(q, from);
+    while ((result = pattern_run(q)) == PATTERN_LEFT)
+        ;
+    return is_found(L, q, result);
+}
+
+/* Leaves it; what counts of it is the topmost value until `k` takes it up. */
+static int leave(lua_State *L, const struct pattern_search *q, lua_KContext context, lua_KFunction k)
+{
+    size_t bytes = pattern_kept_bytes(q);
+    memcpy(lua_newuserdatauv(L, bytes, 0), q, bytes);
+    return vm_pause(L, context, k);
+}
+
+static void take_up(lua_State *L, struct pattern_search *q)
+{
+    memcpy(q, lua_touserdata(L, -1), lua_rawlen(L, -1));
+    lua_pop(L, 1);
 }
 
 /* ---- find and match ------------------------------------------------------------------------------------------------ */
@@ -96,65 +143,109 @@ static int find_plain(lua_State *L, struct slice subject, struct slice wanted, s
     return 1;
 }
 
+/* What is told of a match. */
+enum telling { TELL_RANGE, TELL_MATCH };
+
+static int search_again(lua_State *L, int status, lua_KContext telling);
+
+static int search(lua_State *L, struct pattern_search *q, enum telling telling)
+{
+    enum pattern_result result = pattern_run(q);
+    if (result == PATTERN_LEFT)
+        return leave(L, q, (lua_KContext)telling, search_again);
+    if (!is_found(L, q, result)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    if (telling == TELL_MATCH)
+        return push_match(L, q);
+    lua_pushinteger(L, q->from - q->begin + 1);
+    lua_pushinteger(L, q->s - q->begin);
+    return 2 + push_captures(L, q);
+}
+
+static int search_again(lua_State *L, int status, lua_KContext telling)
+{
+    struct pattern_search q;
+    (void)status;
+    take_up(L, &q);
+    return search(L, &q, (enum telling)telling);
+}
+
 int library_string_find(lua_State *L)
 {
     struct slice subject = check_text(L, 1), pattern = check_text(L, 2);
     size_t from = start_offset(L, 3, subject.len);
-    struct pattern p;
-    struct pattern_match m;
+    struct pattern_search q;
     if (from > subject.len) {
         lua_pushnil(L);
         return 1;
     }
     if (lua_toboolean(L, 4) || is_plain(pattern))
         return find_plain(L, subject, pattern, from);
-    pattern_init(&p, pattern, true, on_steps, L);
-    if (find(L, &p, subject, from, &m))
-        return push_range(L, subject, m.whole) + push_captures(L, subject, &m);
-    lua_pushnil(L);
-    return 1;
+    begin(L, &q, pattern, PATTERN_MAY_BE_ANCHORED, subject);
+    pattern_start(&q, from);
+    return search(L, &q, TELL_RANGE);
 }
 
 int library_string_match(lua_State *L)
 {
     struct slice subject = check_text(L, 1), pattern = check_text(L, 2);
     size_t from = start_offset(L, 3, subject.len);
-    struct pattern p;
-    struct pattern_match m;
-    pattern_init(&p, pattern, true, on_steps, L);
-    if (from > subject.len || !find(L, &p, subject, from, &m)) {
+    struct pattern_search q;
+    if (from > subject.len) {
         lua_pushnil(L);
         return 1;
     }
-    if (m.capture_count > 0)
-        return push_captures(L, subject, &m);
-    push_capture(L, subject, &m, 0);
-    return 1;
+    begin(L, &q, pattern, PATTERN_MAY_BE_ANCHORED, subject);
+    pattern_start(&q, from);
+    return search(L, &q, TELL_MATCH);
 }
 
 /* ---- gmatch: upvalues are subject, pattern, where to go on, and the end of the last match (both offsets) -------------- */
 
-static int gmatch_next(lua_State *L)
+static int gmatch_again(lua_State *L, int status, lua_KContext context);
+
+static int gmatch_run(lua_State *L, struct pattern_search *q)
 {
-    struct slice subject = check_text(L, lua_upvalueindex(1)), pattern = check_text(L, lua_upvalueindex(2));
-    lua_Integer from = lua_tointeger(L, lua_upvalueindex(3)), last = lua_tointeger(L, lua_upvalueindex(4));
-    struct pattern p;
-    struct pattern_match m;
-    pattern_init(&p, pattern, false, on_steps, L);
-    while ((size_t)from <= subject.len && find(L, &p, subject, (size_t)from, &m)) {
-        lua_Integer end = m.whole.ptr - subject.ptr + (lua_Integer)m.whole.len;
+    lua_Integer last = lua_tointeger(L, lua_upvalueindex(4)), length = q->end - q->begin;
+    for (;;) {
+        enum pattern_result result = pattern_run(q);
+        if (result == PATTERN_LEFT)
+            return leave(L, q, 0, gmatch_again);
+        if (!is_found(L, q, result))
+            return 0;
+        lua_Integer end = q->s - q->begin;
         if (end != last) {
             lua_pushinteger(L, end);
             lua_copy(L, -1, lua_upvalueindex(3));
             lua_replace(L, lua_upvalueindex(4));
-            if (m.capture_count > 0)
-                return push_captures(L, subject, &m);
-            push_capture(L, subject, &m, 0);
-            return 1;
+            return push_match(L, q);
         }
-        from = end + 1; /* an empty match just behind the last one is none */
+        if (end == length)
+            return 0;
+        pattern_start(q, (size_t)end + 1); /* an empty match just behind the last one is none */
     }
-    return 0;
+}
+
+static int gmatch_again(lua_State *L, int status, lua_KContext context)
+{
+    struct pattern_search q;
+    (void)status, (void)context;
+    take_up(L, &q);
+    return gmatch_run(L, &q);
+}
+
+static int gmatch_next(lua_State *L)
+{
+    struct slice subject = check_text(L, lua_upvalueindex(1)), pattern = check_text(L, lua_upvalueindex(2));
+    size_t from = (size_t)lua_tointeger(L, lua_upvalueindex(3));
+    struct pattern_search q;
+    if (from > subject.len)
+        return 0;
+    begin(L, &q, pattern, PATTERN_UNANCHORED, subject);
+    pattern_start(&q, from);
+    return gmatch_run(L, &q);
 }
 
 int library_string_gmatch(lua_State *L)
@@ -172,7 +263,7 @@ int library_string_gmatch(lua_State *L)
 /* ---- gsub ---------------------------------------------------------------------------------------------------------- */
 
 /* The replacement's text with %0..%9 and %% put in. */
-static void add_text(lua_State *L, luaL_Buffer *b, struct slice subject, const struct pattern_match *m)
+static void add_text(lua_State *L, luaL_Buffer *b, const struct pattern_search *q)
 {
     struct slice text = check_text(L, 3);
     for (size_t i = 0; i < text.len; i++) {
@@ -184,9 +275,9 @@ static void add_text(lua_State *L, luaL_Buffer *b, struct slice subject, const s
         if (next == '%') {
             luaL_addchar(b, '%');
         } else if (next == '0') {
-            luaL_addlstring(b, m->whole.ptr, m->whole.len);
+            luaL_addlstring(b, q->from, (size_t)(q->s - q->from));
         } else if (isdigit((unsigned char)next)) {
-            push_capture(L, subject, m, (size_t)(next - '1'));
+            push_capture(L, q, (size_t)(next - '1'));
             luaL_tolstring(L, -1, NULL); /* a position becomes text */
             lua_remove(L, -2);
             luaL_addvalue(b);
@@ -197,21 +288,21 @@ static void add_text(lua_State *L, luaL_Buffer *b, struct slice subject, const s
 }
 
 /* What a function or a table says about the first capture; nil and false leave the match as it was. */
-static void add_lookup(lua_State *L, luaL_Buffer *b, struct slice subject, const struct pattern_match *m)
+static void add_lookup(lua_State *L, luaL_Buffer *b, const struct pattern_search *q)
 {
-    push_capture(L, subject, m, 0);
+    push_capture(L, q, 0);
     if (lua_istable(L, 3)) {
         lua_gettable(L, 3);
     } else {
         lua_pushvalue(L, 3);
         lua_insert(L, -2);
-        for (size_t i = 1; i < m->capture_count; i++)
-            push_capture(L, subject, m, i);
-        lua_call(L, m->capture_count > 1 ? (int)m->capture_count : 1, 1);
+        for (size_t i = 1; i < q->capture_count; i++)
+            push_capture(L, q, i);
+        lua_call(L, q->capture_count > 1 ? (int)q->capture_count : 1, 1);
     }
     if (!lua_toboolean(L, -1)) {
         lua_pop(L, 1);
-        luaL_addlstring(b, m->whole.ptr, m->whole.len);
+        luaL_addlstring(b, q->from, (size_t)(q->s - q->from));
     } else if (lua_isstring(L, -1)) {
         luaL_addvalue(b);
     } else {
@@ -231,30 +322,29 @@ int library_string_gsub(lua_State *L)
     struct slice subject = check_text(L, 1), pattern = check_text(L, 2);
     check_replacement(L);
     lua_Integer most = luaL_optinteger(L, 4, (lua_Integer)subject.len + 1), count = 0;
-    struct pattern p;
-    struct pattern_match m;
+    struct pattern_search q;
     luaL_Buffer b;
-    pattern_init(&p, pattern, true, on_steps, L);
+    begin(L, &q, pattern, PATTERN_MAY_BE_ANCHORED, subject);
     luaL_checkstack(L, PATTERN_CAPTURES_MAX + 8, "too many captures");
     lua_settop(L, 3);
     luaL_buffinit(L, &b);
     const char *rest = subject.ptr, *end = subject.ptr + subject.len, *last = NULL;
     size_t from = 0;
-    while (count < most && from <= subject.len && find(L, &p, subject, from, &m)) {
-        const char *match_end = m.whole.ptr + m.whole.len;
+    while (count < most && from <= subject.len && find(L, &q, from)) {
+        const char *match_end = q.s;
         from = (size_t)(match_end - subject.ptr);
         if (match_end == last) {
             from++; /* an empty match just behind the last one is none */
         } else {
             count++;
-            luaL_addlstring(&b, rest, (size_t)(m.whole.ptr - rest));
+            luaL_addlstring(&b, rest, (size_t)(q.from - rest));
             if (lua_istable(L, 3) || lua_isfunction(L, 3))
-                add_lookup(L, &b, subject, &m);
+                add_lookup(L, &b, &q);
             else
-                add_text(L, &b, subject, &m);
+                add_text(L, &b, &q);
             rest = last = match_end;
         }
-        if (p.is_anchored)
+        if (q.is_anchored)
             break;
     }
     luaL_addlstring(&b, rest, (size_t)(end - rest));

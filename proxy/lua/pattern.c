@@ -7,37 +7,18 @@
 
 #include "base/check.h"
 
-#define DEPTH_MAX       200  /* of items that wait for what follows them; as in Lua */
-#define STEPS_PER_CHECK 4096 /* some microseconds */
+#define STEPS_PER_LOOK 4096 /* some microseconds */
 
-/* One attempt at one place. Backtracking undoes captures by itself: who opened one forgets it when what follows fails. */
-struct attempt {
-    struct pattern *pattern;
-    const char *begin, *end; /* of the subject */
-    const char *pattern_end;
-    uint32_t steps, depth;
-    size_t count;
-    struct pattern_capture captures[PATTERN_CAPTURES_MAX];
-};
+/* What is left to try when something that follows fails, or to undo. */
+enum choice_kind { CHOICE_FEWER, CHOICE_MORE, CHOICE_NONE, CHOICE_OPENED, CHOICE_CLOSED };
 
-static const char *match_here(struct attempt *a, const char *s, const char *p);
+enum move { MOVE_ON, MOVE_FAILED, MOVE_INVALID };
 
-static const char *invalid(struct attempt *a, const char *problem)
+static enum move invalid(struct pattern_search *q, const char *problem)
 {
-    if (a->pattern->problem == NULL)
-        a->pattern->problem = problem;
-    return NULL;
-}
-
-static bool is_invalid(const struct attempt *a)
-{
-    return a->pattern->problem != NULL;
-}
-
-static void step(struct attempt *a)
-{
-    if (++a->steps % STEPS_PER_CHECK == 0)
-        a->pattern->on_steps(a->pattern->arg);
+    if (q->problem == NULL)
+        q->problem = problem;
+    return MOVE_INVALID;
 }
 
 /* ---- classes ------------------------------------------------------------------------------------------------------- */
@@ -84,25 +65,30 @@ static bool is_in_class(unsigned char c, unsigned char class)
 }
 
 /* Behind the set whose '[' is in front of p; NULL: it does not end. A ']' that comes first belongs to it. */
-static const char *set_end(struct attempt *a, const char *p)
+static const char *set_end(struct pattern_search *q, const char *p)
 {
-    if (p < a->pattern_end && *p == '^')
+    const char *end = q->pattern_end;
+    if (p < end && *p == '^')
         p++;
-    for (bool is_first = true; p < a->pattern_end && (is_first || *p != ']'); is_first = false) {
-        if (*p++ == '%' && p++ >= a->pattern_end)
-            return invalid(a, "malformed pattern (missing ']')");
-    }
-    return p < a->pattern_end ? p + 1 : invalid(a, "malformed pattern (missing ']')");
+    for (bool is_first = true; p < end && (is_first || *p != ']'); is_first = false)
+        p += *p == '%' ? 2 : 1;
+    if (p < end)
+        return p + 1;
+    invalid(q, "malformed pattern (missing ']')");
+    return NULL;
 }
 
-/* Behind the single-character item at p: a character, a class, a set. */
-static const char *item_end(struct attempt *a, const char *p)
+/* Behind the single-character item at p: a character, a class, a set; NULL: it is none. */
+static const char *item_end(struct pattern_search *q, const char *p)
 {
     if (*p == '[')
-        return set_end(a, p + 1);
+        return set_end(q, p + 1);
     if (*p != '%')
         return p + 1;
-    return p + 1 < a->pattern_end ? p + 2 : invalid(a, "malformed pattern (ends with '%')");
+    if (p + 1 < q->pattern_end)
+        return p + 2;
+    invalid(q, "malformed pattern (ends with '%')");
+    return NULL;
 }
 
 /* [p, end) is a set, brackets included. */
@@ -127,9 +113,9 @@ static bool is_in_set(unsigned char c, const char *p, const char *end)
     return is_negated;
 }
 
-static bool is_one(const struct attempt *a, const char *s, const char *p, const char *end)
+static bool is_one(const struct pattern_search *q, const char *s, const char *p, const char *end)
 {
-    if (s >= a->end)
+    if (s >= q->end)
         return false;
     unsigned char c = (unsigned char)*s;
     switch (*p) {
@@ -144,84 +130,118 @@ static bool is_one(const struct attempt *a, const char *s, const char *p, const 
     }
 }
 
-/* ---- items --------------------------------------------------------------------------------------------------------- */
+/* ---- items: each moves the search behind itself -------------------------------------------------------------------- */
+
+static enum move move_to(struct pattern_search *q, const char *s, const char *p)
+{
+    q->s = s;
+    q->p = p;
+    return MOVE_ON;
+}
+
+static bool push(struct pattern_search *q, struct pattern_choice choice)
+{
+    if (q->choice_count == PATTERN_CHOICES_MAX) {
+        invalid(q, "pattern too complex");
+        return false;
+    }
+    q->choices[q->choice_count++] = choice;
+    return true;
+}
+
+/* A loop that cannot be left comes by: it may still be cut off. */
+static void count_step(struct pattern_search *q)
+{
+    if (++q->steps % STEPS_PER_LOOK == 0)
+        q->on_steps(q->arg);
+}
 
 /* As many as there are, then fewer and fewer, until the rest fits. `least`: 0 for '*', 1 for '+'. */
-static const char *match_most(struct attempt *a, const char *s, const char *p, const char *end, ptrdiff_t least)
+static enum move match_most(struct pattern_search *q, const char *end, ptrdiff_t least)
 {
+    const char *s = q->s, *p = q->p;
     ptrdiff_t count = 0;
-    while (is_one(a, s + count, p, end)) {
-        step(a);
+    while (is_one(q, s + count, p, end)) {
+        count_step(q);
         count++;
     }
-    for (; count >= least && !is_invalid(a); count--) {
-        const char *found = match_here(a, s + count, end + 1);
-        if (found != NULL)
-            return found;
-    }
-    return NULL;
+    if (count < least)
+        return MOVE_FAILED;
+    if (count > least && !push(q, (struct pattern_choice){ CHOICE_FEWER, s + least, p, end, (size_t)(count - least) }))
+        return MOVE_INVALID;
+    return move_to(q, s + count, end + 1);
 }
 
-/* '-': none, then more and more. */
-static const char *match_fewest(struct attempt *a, const char *s, const char *p, const char *end)
+/* An item with one of * + - ? behind it, at `end`. */
+static enum move match_repeated(struct pattern_search *q, const char *end)
 {
-    for (;; s++) {
-        step(a);
-        const char *found = match_here(a, s, end + 1);
-        if (found != NULL || is_invalid(a) || !is_one(a, s, p, end))
-            return found;
+    const char *s = q->s, *p = q->p;
+    switch (*end) {
+    case '*':
+        return match_most(q, end, 0);
+    case '+':
+        return match_most(q, end, 1);
+    case '-':
+        if (!push(q, (struct pattern_choice){ CHOICE_MORE, s, p, end, 0 }))
+            return MOVE_INVALID;
+        return move_to(q, s, end + 1);
+    default:
+        if (!is_one(q, s, p, end))
+            return move_to(q, s, end + 1);
+        if (!push(q, (struct pattern_choice){ CHOICE_NONE, s, p, end, 0 }))
+            return MOVE_INVALID;
+        return move_to(q, s + 1, end + 1);
     }
 }
 
-static const char *open_capture(struct attempt *a, const char *s, const char *p, size_t length)
+static enum move open_capture(struct pattern_search *q, const char *p, size_t length)
 {
-    if (a->count == PATTERN_CAPTURES_MAX)
-        return invalid(a, "too many captures");
-    a->captures[a->count++] = (struct pattern_capture){ s, length };
-    const char *found = match_here(a, s, p);
-    if (found == NULL)
-        a->count--;
-    return found;
+    if (q->capture_count == PATTERN_CAPTURES_MAX)
+        return invalid(q, "too many captures");
+    if (!push(q, (struct pattern_choice){ .kind = CHOICE_OPENED }))
+        return MOVE_INVALID;
+    q->captures[q->capture_count++] = (struct pattern_capture){ q->s, length };
+    return move_to(q, q->s, p);
 }
 
 /* The innermost that is open. */
-static const char *close_capture(struct attempt *a, const char *s, const char *p)
+static enum move close_capture(struct pattern_search *q, const char *p)
 {
-    size_t i = a->count;
-    while (i > 0 && a->captures[i - 1].length != PATTERN_UNFINISHED)
+    size_t i = q->capture_count;
+    while (i > 0 && q->captures[i - 1].length != PATTERN_UNFINISHED)
         i--;
     if (i == 0)
-        return invalid(a, "invalid pattern capture");
-    struct pattern_capture *c = &a->captures[i - 1];
-    c->length = (size_t)(s - c->begin);
-    const char *found = match_here(a, s, p);
-    if (found == NULL)
-        c->length = PATTERN_UNFINISHED;
-    return found;
+        return invalid(q, "invalid pattern capture");
+    struct pattern_capture *c = &q->captures[i - 1];
+    c->length = (size_t)(q->s - c->begin);
+    if (!push(q, (struct pattern_choice){ .kind = CHOICE_CLOSED, .count = i - 1 }))
+        return MOVE_INVALID;
+    return move_to(q, q->s, p);
 }
 
-/* Behind the balanced run that begins at s; p: the two characters. */
-static const char *match_balanced(struct attempt *a, const char *s, const char *p)
+/* A balanced run that begins here; p: the two characters. */
+static enum move match_balanced(struct pattern_search *q, const char *p)
 {
-    if (a->pattern_end - p < 2)
-        return invalid(a, "malformed pattern (missing arguments to '%b')");
-    if (s >= a->end || *s != p[0])
-        return NULL;
+    const char *s = q->s;
+    if (q->pattern_end - p < 2)
+        return invalid(q, "malformed pattern (missing arguments to '%b')");
+    if (s >= q->end || *s != p[0])
+        return MOVE_FAILED;
     size_t open = 1;
-    while (++s < a->end) {
-        step(a);
+    while (++s < q->end) {
+        count_step(q);
         if (*s == p[1]) {
             if (--open == 0)
-                return s + 1;
+                return move_to(q, s + 1, p + 2);
         } else if (*s == p[0]) {
             open++;
         }
     }
-    return NULL;
+    return MOVE_FAILED;
 }
 
-/* Behind the text that an earlier capture took, when it stands at s again. */
-static const char *match_again(struct attempt *a, const char *s, char digit)
+/* The text that an earlier capture took, once more. */
+static enum move match_again(struct pattern_search *q, char digit)
 {
     static const char *const problems[] = {
         "invalid capture index %0", "invalid capture index %1", "invalid capture index %2", "invalid capture index %3",
@@ -229,137 +249,146 @@ static const char *match_again(struct attempt *a, const char *s, char digit)
         "invalid capture index %8", "invalid capture index %9",
     };
     size_t i = (size_t)(digit - '1');
-    if (digit == '0' || i >= a->count || a->captures[i].length == PATTERN_UNFINISHED)
-        return invalid(a, problems[digit - '0']);
-    size_t length = a->captures[i].length; /* a position's is larger than any text */
-    if ((size_t)(a->end - s) < length || memcmp(a->captures[i].begin, s, length) != 0)
-        return NULL;
-    return s + length;
+    if (digit == '0' || i >= q->capture_count || q->captures[i].length == PATTERN_UNFINISHED)
+        return invalid(q, problems[digit - '0']);
+    size_t length = q->captures[i].length; /* a position's is larger than any text */
+    if ((size_t)(q->end - q->s) < length || memcmp(q->captures[i].begin, q->s, length) != 0)
+        return MOVE_FAILED;
+    return move_to(q, q->s + length, q->p + 2);
 }
 
 /* %f[set]: between a character outside the set and one inside it; both ends of the subject count as '\0'. */
-static const char *match_frontier(struct attempt *a, const char *s, const char *p)
+static enum move match_frontier(struct pattern_search *q, const char *p)
 {
-    if (p >= a->pattern_end || *p != '[')
-        return invalid(a, "missing '[' after '%f' in pattern");
-    const char *end = set_end(a, p + 1);
+    const char *s = q->s;
+    if (p >= q->pattern_end || *p != '[')
+        return invalid(q, "missing '[' after '%f' in pattern");
+    const char *end = set_end(q, p + 1);
     if (end == NULL)
-        return NULL;
-    unsigned char before = s == a->begin ? '\0' : (unsigned char)s[-1];
-    unsigned char after = s == a->end ? '\0' : (unsigned char)*s;
-    return !is_in_set(before, p, end) && is_in_set(after, p, end) ? match_here(a, s, end) : NULL;
+        return MOVE_INVALID;
+    unsigned char before = s == q->begin ? '\0' : (unsigned char)s[-1];
+    unsigned char after = s == q->end ? '\0' : (unsigned char)*s;
+    return !is_in_set(before, p, end) && is_in_set(after, p, end) ? move_to(q, s, end) : MOVE_FAILED;
 }
 
-/* An item with one of * + - ? behind it, at `end`. */
-static const char *match_repeated(struct attempt *a, const char *s, const char *p, const char *end)
+static enum move match_plain(struct pattern_search *q)
 {
-    const char *found;
-    switch (*end) {
-    case '*':
-        return match_most(a, s, p, end, 0);
-    case '+':
-        return match_most(a, s, p, end, 1);
-    case '-':
-        return match_fewest(a, s, p, end);
-    default:
-        found = is_one(a, s, p, end) ? match_here(a, s + 1, end + 1) : NULL;
-        return found != NULL || is_invalid(a) ? found : match_here(a, s, end + 1);
-    }
+    const char *p = q->p, *end = item_end(q, p);
+    if (end == NULL)
+        return MOVE_INVALID;
+    if (end < q->pattern_end && strchr("*+-?", *end) != NULL && *end != '\0')
+        return match_repeated(q, end);
+    return is_one(q, q->s, p, end) ? move_to(q, q->s + 1, end) : MOVE_FAILED;
 }
 
-/* The part of a pattern at p that is no plain item; *is_plain: it is one. */
-static const char *match_special(struct attempt *a, const char *s, const char *p, bool *is_plain)
+static enum move match_item(struct pattern_search *q)
 {
-    char next = p + 1 < a->pattern_end ? p[1] : '\0';
-    *is_plain = false;
+    const char *p = q->p;
+    char next = p + 1 < q->pattern_end ? p[1] : '\0';
     if (*p == '(')
-        return next == ')' ? open_capture(a, s, p + 2, PATTERN_POSITION)
-                           : open_capture(a, s, p + 1, PATTERN_UNFINISHED);
+        return next == ')' ? open_capture(q, p + 2, PATTERN_POSITION) : open_capture(q, p + 1, PATTERN_UNFINISHED);
     if (*p == ')')
-        return close_capture(a, s, p + 1);
-    if (*p == '$' && p + 1 == a->pattern_end)
-        return s == a->end ? s : NULL;
-    if (*p == '%' && next == 'b') {
-        s = match_balanced(a, s, p + 2);
-        return s != NULL ? match_here(a, s, p + 4) : NULL;
-    }
+        return close_capture(q, p + 1);
+    if (*p == '$' && p + 1 == q->pattern_end)
+        return q->s == q->end ? move_to(q, q->s, p + 1) : MOVE_FAILED;
+    if (*p == '%' && next == 'b')
+        return match_balanced(q, p + 2);
     if (*p == '%' && next == 'f')
-        return match_frontier(a, s, p + 2);
-    if (*p == '%' && isdigit((unsigned char)next)) {
-        s = match_again(a, s, next);
-        return s != NULL ? match_here(a, s, p + 2) : NULL;
-    }
-    *is_plain = true;
-    return NULL;
-}
-
-/* Plain items one after the other; whatever may have to be tried again calls match_here for what follows it. */
-static const char *match_items(struct attempt *a, const char *s, const char *p)
-{
-    while (p < a->pattern_end) {
-        bool is_plain;
-        const char *found = match_special(a, s, p, &is_plain);
-        if (!is_plain)
-            return found;
-        const char *end = item_end(a, p);
-        if (end == NULL)
-            return NULL;
-        if (end < a->pattern_end && strchr("*+-?", *end) != NULL && *end != '\0')
-            return match_repeated(a, s, p, end);
-        if (!is_one(a, s, p, end))
-            return NULL;
-        step(a);
-        s++;
-        p = end;
-    }
-    return s;
-}
-
-/* Where the match of the rest of the pattern ends, or NULL. */
-static const char *match_here(struct attempt *a, const char *s, const char *p)
-{
-    step(a);
-    if (++a->depth > DEPTH_MAX)
-        return invalid(a, "pattern too complex");
-    const char *found = match_items(a, s, p);
-    a->depth--;
-    return found;
+        return match_frontier(q, p + 2);
+    if (*p == '%' && isdigit((unsigned char)next))
+        return match_again(q, next);
+    return match_plain(q);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------------------- */
 
-void pattern_init(struct pattern *p, struct slice text, bool has_anchor, void (*on_steps)(void *arg), void *arg)
+/* From the newest choice that has something left to try. */
+static enum move backtrack(struct pattern_search *q)
 {
-    bool is_anchored = has_anchor && text.len > 0 && text.ptr[0] == '^';
-    *p = (struct pattern){
-        .text = is_anchored ? slice_after(text, 1) : text, .is_anchored = is_anchored, .on_steps = on_steps, .arg = arg
-    };
-}
-
-static void store(const struct attempt *a, const char *begin, const char *end, struct pattern_match *out)
-{
-    out->whole = slice_from(begin, (size_t)(end - begin));
-    out->capture_count = a->count;
-    memcpy(out->captures, a->captures, a->count * sizeof(a->captures[0]));
-}
-
-enum pattern_result pattern_find(struct pattern *p, struct slice subject, size_t from, struct pattern_match *out)
-{
-    CHECK(from <= subject.len);
-    struct attempt a = {
-        .pattern = p, .begin = subject.ptr, .end = subject.ptr + subject.len, .pattern_end = p->text.ptr + p->text.len
-    };
-    for (const char *s = a.begin + from;; s++) {
-        a.depth = 0;
-        a.count = 0;
-        const char *end = match_here(&a, s, p->text.ptr);
-        if (is_invalid(&a))
-            return PATTERN_INVALID;
-        if (end != NULL) {
-            store(&a, s, end, out);
-            return PATTERN_FOUND;
+    while (q->choice_count > 0) {
+        struct pattern_choice *c = &q->choices[q->choice_count - 1];
+        switch (c->kind) {
+        case CHOICE_FEWER:
+            if (--c->count == 0)
+                q->choice_count--;
+            return move_to(q, c->s + c->count, c->end + 1);
+        case CHOICE_MORE:
+            if (!is_one(q, c->s, c->p, c->end))
+                break;
+            c->s++;
+            return move_to(q, c->s, c->end + 1);
+        case CHOICE_NONE:
+            q->choice_count--;
+            return move_to(q, c->s, c->end + 1);
+        case CHOICE_OPENED:
+            q->capture_count--;
+            break;
+        case CHOICE_CLOSED:
+            q->captures[c->count].length = PATTERN_UNFINISHED;
+            break;
         }
-        if (s == a.end || p->is_anchored)
-            return PATTERN_NOT_FOUND;
+        q->choice_count--;
     }
+    return MOVE_FAILED;
+}
+
+static void attempt(struct pattern_search *q, const char *from)
+{
+    q->from = from;
+    q->choice_count = 0;
+    q->capture_count = 0;
+    move_to(q, from, q->pattern_begin);
+}
+
+void pattern_begin(struct pattern_search *q, struct slice pattern, enum pattern_anchor anchor, struct slice subject)
+{
+    q->is_anchored = anchor == PATTERN_MAY_BE_ANCHORED && pattern.len > 0 && pattern.ptr[0] == '^';
+    q->pattern_begin = pattern.ptr + (q->is_anchored ? 1 : 0);
+    q->pattern_end = pattern.ptr + pattern.len;
+    q->begin = subject.ptr;
+    q->end = subject.ptr + subject.len;
+    q->problem = NULL;
+    q->steps = 0;
+}
+
+void pattern_start(struct pattern_search *q, size_t from)
+{
+    CHECK(from <= (size_t)(q->end - q->begin));
+    attempt(q, q->begin + from);
+}
+
+/* Until the attempt has come to the pattern's end, or to its own; *is_left: it may be gone on with. */
+static enum move run_attempt(struct pattern_search *q, bool *is_left)
+{
+    enum move move = MOVE_ON;
+    while (move == MOVE_ON && q->p < q->pattern_end && !*is_left) {
+        move = match_item(q);
+        if (move == MOVE_FAILED)
+            move = backtrack(q);
+        if (++q->steps % STEPS_PER_LOOK == 0)
+            *is_left = q->on_steps(q->arg) && move == MOVE_ON;
+    }
+    return move;
+}
+
+enum pattern_result pattern_run(struct pattern_search *q)
+{
+    for (;;) {
+        bool is_left = false;
+        enum move move = run_attempt(q, &is_left);
+        if (is_left)
+            return PATTERN_LEFT;
+        if (move == MOVE_INVALID)
+            return PATTERN_INVALID;
+        if (move == MOVE_ON)
+            return PATTERN_FOUND;
+        if (q->from == q->end || q->is_anchored)
+            return PATTERN_NOT_FOUND;
+        attempt(q, q->from + 1);
+    }
+}
+
+size_t pattern_kept_bytes(const struct pattern_search *q)
+{
+    return offsetof(struct pattern_search, choices) + q->choice_count * sizeof(q->choices[0]);
 }

@@ -189,6 +189,27 @@ void vm_check(lua_State *L)
     check_cut(L, 1);
 }
 
+bool vm_is_pause_due(lua_State *L)
+{
+    LET_SIGNALS_IN();
+    struct vm *vm = vm_of(L);
+    if (vm->cut == VM_OK)
+        return false;
+    bool is_over = vm->cut == VM_PAUSED && is_stint_over(vm);
+    if (is_over && can_pause(vm, L))
+        return true;
+    if (is_over)
+        prolong_stint(vm);
+    check_cut(L, 1);
+    return false;
+}
+
+int vm_pause(lua_State *L, lua_KContext context, lua_KFunction k)
+{
+    vm_of(L)->is_pausing = true;
+    return lua_yieldk(L, 0, context, k);
+}
+
 bool vm_is_over(lua_State *L)
 {
     LET_SIGNALS_IN();

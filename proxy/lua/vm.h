@@ -133,6 +133,10 @@ bool vm_is_call(lua_State *L, int index);
 
 /* In loops of our own C functions: does not return when the call is over. */
 void vm_check(lua_State *L);
+/* The same, and true when a call in stints is to be left: the caller keeps what it needs, and returns vm_pause's value. `k` goes
+   on with it, with the stack as it is. */
+bool vm_is_pause_due(lua_State *L);
+int vm_pause(lua_State *L, lua_KContext context, lua_KFunction k);
 /* The same as a question, where nothing may be raised. */
 bool vm_is_over(lua_State *L);
 

@@ -25,6 +25,14 @@ function M.on_request(req)
     said.body = said.body .. " " .. first.body .. weir.fetch("v1").body
     return said
   end
+  if req.path == "/search" then -- ever longer, until it is stopped or its time is up
+    local length = 10
+    while not weir.shared.get(key) do
+      local _ = (("a"):rep(length)):find(("a?"):rep(length) .. ("b"):rep(length))
+      length = length + 1
+    end
+    return { status = 200, body = "TEXT " .. key }
+  end
   if req.path == "/begun" then return { status = 200, body = tostring(weir.shared.get(key .. "begun")) } end
   if req.path == "/stop" then
     weir.shared.set(key, 1, 60)
@@ -99,6 +107,11 @@ def test_a_hook_that_runs_long_lets_others_go_first(house):
 
 def test_and_so_it_does_after_it_has_waited_for_an_answer_and_before(house):
     assert house.spin("/fetch")[1] == "v1v1"
+
+
+def test_a_search_that_takes_its_time_is_left_too(house):
+    house.spin()
+    assert house.spin("/search") in (["old"], ["new"])
 
 
 def test_many_of_them_take_turns(house):

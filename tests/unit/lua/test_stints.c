@@ -77,29 +77,35 @@ static enum vm_result finish_run(struct run *r, enum vm_result result, int *paus
 Test(stints, a_call_that_was_left_goes_on_where_it_was)
 {
     static const char *const codes[] = {
-        "local n = 0 for i = 1, 1000000 do n = (n * 31 + i) % 65521 end return n",
-        "local t = {} for i = 1, 20000 do t[i] = ('%d'):format(i * 7919 % 10007) end table.sort(t) return t[1] .. "
-        "t[20000]",
-        "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(24)",
+        "local n = 0 for i = 1, 200000 do n = (n * 31 + i) % 65521 end return n",
+        "local t = {} for i = 1, 3000 do t[i] = ('%d'):format(i * 7919 % 10007) end table.sort(t) return t[1] .. "
+        "t[3000]",
+        "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(20)",
         "local function all(...) return select('#', ...), ... end local n = 0 "
-        "for i = 1, 100000 do local c, a, b = all(i, all(i, i)) n = n + c + a + b end return n",
+        "for i = 1, 20000 do local c, a, b = all(i, all(i, i)) n = n + c + a + b end return n",
         "local m = setmetatable({}, { __index = function(_, k) return k * 2 end, __add = function(a, b) return 3 end, "
         "__lt = function() return true end, __eq = function() return true end, __concat = function() return 'c' end }) "
-        "local n = 0 for i = 1, 50000 do n = n + m[i] + (m + 1) + (m < m and 1 or 2) + #(m .. 'x') end return n",
-        "local n = 0 for i = 1, 50000 do local ok, v = pcall(function() if i % 3 == 0 then error(i, 0) end return i "
+        "local n = 0 for i = 1, 10000 do n = n + m[i] + (m + 1) + (m < m and 1 or 2) + #(m .. 'x') end return n",
+        "local n = 0 for i = 1, 10000 do local ok, v = pcall(function() if i % 3 == 0 then error(i, 0) end return i "
         "end) "
         "n = n + v + (ok and 1 or 0) end return n",
-        "local n = 0 for i = 1, 30000 do local _, v = xpcall(function() if i % 3 == 0 then error(1, 0) end return 2 "
+        "local n = 0 for i = 1, 6000 do local _, v = xpcall(function() if i % 3 == 0 then error(1, 0) end return 2 "
         "end, "
         "function(e) return e + 4 end) n = n + v end return n",
-        "local n = 0 for w in ('ab cd '):rep(20000):gmatch('%a+') do n = n + #w + w:byte() end return n",
-        "local fs, n = {}, 0 for i = 1, 30000 do local k = i fs[i] = function() k = k + 1 return k end end "
-        "for i = 1, 30000 do n = n + fs[i]() + fs[i]() end return n",
-        "local t = { } for i = 1, 30000 do t = { t, i, table.unpack({ i, i + 1 }) } if i % 100 == 0 then t = {} end "
+        "local n = 0 for w in ('ab cd '):rep(4000):gmatch('%a+') do n = n + #w + w:byte() end return n",
+        "local fs, n = {}, 0 for i = 1, 6000 do local k = i fs[i] = function() k = k + 1 return k end end "
+        "for i = 1, 6000 do n = n + fs[i]() + fs[i]() end return n",
+        "local t = { } for i = 1, 6000 do t = { t, i, table.unpack({ i, i + 1 }) } if i % 100 == 0 then t = {} end "
         "end return #t",
-        "local n = 0 for i = 1, 30 do local co = coroutine.wrap(function() for j = 1, 2000 do coroutine.yield(j) end "
+        "local a, b, c = (('a'):rep(16) .. 'b'):find(('a?'):rep(15) .. ('(a)'):rep(15) .. '()b') return a .. ',' .. b "
+        ".. c",
+        "return (('a'):rep(16) .. 'b'):match(('a?'):rep(15) .. ('a'):rep(15) .. '(b)')",
+        "local n = 0 for a, _, _, _, b in (('a'):rep(24) .. 'bcaacb'):rep(2):gmatch('(a-)(a-)(a-)(a-)cb()') do "
+        "n = n + #a + b end return n",
+        "return ('a'):rep(60):find('(.-)(.-)(.-)b')",
+        "local n = 0 for i = 1, 10 do local co = coroutine.wrap(function() for j = 1, 1000 do coroutine.yield(j) end "
         "end) "
-        "for j = 1, 2000 do n = n + co() end end return n",
+        "for j = 1, 1000 do n = n + co() end end return n",
     };
     for (size_t i = 0; i < ARRAY_COUNT(codes); i++) {
         struct run r;
@@ -155,9 +161,9 @@ Test(stints, a_call_has_its_memory_for_all_its_stints_together)
 Test(stints, calls_that_take_turns_do_not_disturb_each_other)
 {
     static const char *const codes[] = {
-        "local n = 0 for i = 1, 400000 do n = (n * 31 + i) % 65521 end return n",
-        "local n = 0 for i = 1, 400000 do n = (n * 37 + i) % 65519 end return n",
-        "local s = 0 for i = 1, 40000 do local p = ('%d'):format(i) s = s + #(p .. p) end return s",
+        "local n = 0 for i = 1, 100000 do n = (n * 31 + i) % 65521 end return n",
+        "local n = 0 for i = 1, 100000 do n = (n * 37 + i) % 65519 end return n",
+        "local s = 0 for i = 1, 10000 do local p = ('%d'):format(i) s = s + #(p .. p) end return s",
     };
     struct run runs[ARRAY_COUNT(codes)];
     enum vm_result results[ARRAY_COUNT(codes)];
@@ -186,7 +192,7 @@ Test(stints, calls_that_take_turns_do_not_disturb_each_other)
 
 Test(stints, a_paused_call_may_be_forgotten)
 {
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 100; i++) {
         struct run r;
         cr_assert_eq(start(&r, "local t = {} for i = 1, 50 do t[i] = {} end while true do t[1] = {} end", LONG_US),
                      VM_PAUSED);
