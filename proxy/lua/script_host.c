@@ -337,7 +337,9 @@ static enum vm_result run_stint(struct script_host *h, struct script_call *call,
                                 struct script_fetch_answer *answer)
 {
     struct script_run *run = &call->run;
-    struct vm_stint s = { .left_us = run->budget_us - run->used_us, .room_bytes = run->room_bytes };
+    struct vm_stint s = { .left_us = run->budget_us - run->used_us,
+                          .room_bytes = run->room_bytes,
+                          .look_room_bytes = run->look_room_bytes };
     bool is_late = run->pause_ends.us != 0 && !mono_is_before(clock_mono(), run->pause_ends);
     enum vm_result result;
     if (is_late)
@@ -350,6 +352,7 @@ static enum vm_result run_stint(struct script_host *h, struct script_call *call,
         result = vm_go_on(h->vm, run->co, &s);
     run->used_us = run->budget_us - s.left_us;
     run->room_bytes = s.room_bytes;
+    run->look_room_bytes = s.look_room_bytes;
     return result;
 }
 

@@ -13,7 +13,10 @@
 #define FRAMES_SHOWN      20            /* of a deep stack */
 #define COLLECT_STEP_KIB  256           /* after a call; some hundred microseconds */
 #define LOOK_INSTRUCTIONS 1000          /* between two looks of a call in stints: some microseconds */
-#define LOOK_CHECKS       16            /* the same for our own functions' loops */
+#define LEVELS_MAX        5000          /* of a coroutine, more or less: more are walked and freed for milliseconds */
+#define LEVELS_LOOK_BYTES (256u * 1024) /* that a call takes between two looks at that: some two thousand levels */
+#define LEVELS_NEXT_BYTES (32u * 1024)  /* the same for one that had too many, and may have caught the error */
+#define LOOK_CHECKS       16            /* between two looks of a call in stints in our own functions' loops */
 
 const char *const vm_result_names[] = { [VM_OK] = "ok",       [VM_SUSPENDED] = "suspended", [VM_PAUSED] = "paused",
                                         [VM_ERROR] = "error", [VM_TIMEOUT] = "timeout",     [VM_MEMORY] = "memory" };
@@ -178,6 +181,37 @@ static void look_in(lua_State *L)
     lua_sethook(L, on_look, LUA_MASKCOUNT, LOOK_INSTRUCTIONS);
 }
 
+/* Runs once, at the next instruction of a call that has taken much memory. */
+static void on_growth(lua_State *L, lua_Debug *at)
+{
+    struct vm *vm = vm_of(L);
+    if (vm->cut == VM_PAUSED)
+        look_in(L);
+    else
+        disarm(L);
+    if (is_cut(vm->cut)) {
+        arm(L); /* the signal's hook was the one that this took away */
+        check_cut(L, 0);
+        return;
+    }
+    if (!lua_getstack(L, LEVELS_MAX, at))
+        return;
+    vm->look_bytes = vm->used_bytes + LEVELS_NEXT_BYTES;
+    luaL_error(L, "stack overflow (more than %d levels)", LEVELS_MAX);
+}
+
+/* A call's limit is the last of its looks. */
+static void look_at_growth(struct vm *vm, size_t used_bytes)
+{
+    vm->look_bytes = used_bytes + LEVELS_LOOK_BYTES;
+    if (used_bytes > vm->call_bytes)
+        cut(vm, VM_MEMORY);
+    else if (vm->running != NULL && !is_cut(vm->cut))
+        lua_sethook(vm->running, on_growth, LUA_MASKCOUNT, 1);
+    if (vm->look_bytes > vm->call_bytes)
+        vm->look_bytes = vm->call_bytes;
+}
+
 void vm_check(lua_State *L)
 {
     LET_SIGNALS_IN();
@@ -233,8 +267,8 @@ static void *allocate(void *arg, void *old, size_t old_bytes, size_t bytes)
         size_t more = bytes - old_bytes;
         if (more > vm->hard_bytes - vm->used_bytes)
             return NULL;
-        if (vm->used_bytes + more > vm->call_bytes)
-            cut(vm, VM_MEMORY);
+        if (vm->used_bytes + more > vm->look_bytes)
+            look_at_growth(vm, vm->used_bytes + more);
     }
     vm->used_bytes += bytes - old_bytes;
     return old == NULL ? blocks_alloc(&vm->blocks, bytes) : blocks_resize(&vm->blocks, old, bytes);
@@ -263,7 +297,7 @@ struct vm *vm_create(const struct vm_limits *limits, struct watchdog *dog)
     vm->magic = VM_MAGIC;
     blocks_init(&vm->blocks, FREE_BLOCKS_BYTES);
     vm->soft_bytes = limits->memory_bytes;
-    vm->call_bytes = vm->hard_bytes = limits->memory_bytes + limits->memory_bytes / 2;
+    vm->look_bytes = vm->call_bytes = vm->hard_bytes = limits->memory_bytes + limits->memory_bytes / 2;
     vm->state = lua_newstate(allocate, vm);
     CHECK(vm->state != NULL);
     memcpy(lua_getextraspace(vm->state), &vm, sizeof(vm));
@@ -455,16 +489,21 @@ static void collect(struct vm *vm)
     vm->is_nearly_full = vm->used_bytes > vm->soft_bytes;
 }
 
-/* `how`: VM_OK, or VM_PAUSED: in a stint. */
-static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, int64_t budget_us, size_t call_bytes,
-                             enum vm_result how)
+/* Of the call that begins, or goes on. */
+static void set_limits(struct vm *vm, size_t call_bytes, size_t look_bytes)
+{
+    vm->call_bytes = call_bytes;
+    vm->look_bytes = look_bytes < call_bytes ? look_bytes : call_bytes;
+}
+
+/* Its limits are set. `how`: VM_OK, or VM_PAUSED: in a stint. */
+static enum vm_result resume(struct vm *vm, lua_State *co, int argument_count, int64_t budget_us, enum vm_result how)
 {
     CHECK_MAGIC(vm, VM_MAGIC);
     CHECK(vm->calling == NULL && vm->is_attached);
     int result_count;
     vm->cut = how;
     vm->is_left = false;
-    vm->call_bytes = call_bytes;
     vm->running = vm->calling = co;
     watch_call_started(&vm->watch, budget_us);
     if (budget_us <= 0)
@@ -485,30 +524,38 @@ enum vm_result vm_start(struct vm *vm, lua_State *co, lua_CFunction body, void *
 {
     lua_pushcfunction(co, body);
     lua_pushlightuserdata(co, arg);
-    return resume(vm, co, 1, budget_us, call_limit(vm), VM_OK);
+    set_limits(vm, call_limit(vm), vm->used_bytes + LEVELS_LOOK_BYTES);
+    return resume(vm, co, 1, budget_us, VM_OK);
 }
 
 enum vm_result vm_continue(struct vm *vm, lua_State *co, void *arg, int64_t budget_us)
 {
     lua_pushlightuserdata(co, arg);
-    return resume(vm, co, 1, budget_us, call_limit(vm), VM_OK);
+    set_limits(vm, call_limit(vm), vm->used_bytes + LEVELS_LOOK_BYTES);
+    return resume(vm, co, 1, budget_us, VM_OK);
+}
+
+static size_t room_to(const struct vm *vm, size_t limit_bytes)
+{
+    return limit_bytes > vm->used_bytes ? limit_bytes - vm->used_bytes : 0;
 }
 
 /* What others took meanwhile is not the call's. */
 static enum vm_result run_stint(struct vm *vm, lua_State *co, int argument_count, struct vm_stint *s)
 {
     size_t limit = vm->used_bytes + s->room_bytes;
+    set_limits(vm, limit < vm->hard_bytes ? limit : vm->hard_bytes, vm->used_bytes + s->look_room_bytes);
     vm->stint = s;
     vm->stint_begun_cpu_us = watch_cpu_us();
     vm->stint_ends = (struct mono_time){ clock_mono().us + at_most(s->left_us, VM_STINT_US) };
     if (lua_gethook(co) != on_look)
         look_in(co);
-    enum vm_result result =
-        resume(vm, co, argument_count, s->left_us, limit < vm->hard_bytes ? limit : vm->hard_bytes, VM_PAUSED);
+    enum vm_result result = resume(vm, co, argument_count, s->left_us, VM_PAUSED);
     if (result == VM_SUSPENDED && vm->is_pausing)
         result = VM_PAUSED;
     s->left_us -= watch_cpu_us() - vm->stint_begun_cpu_us;
-    s->room_bytes = vm->call_bytes > vm->used_bytes ? vm->call_bytes - vm->used_bytes : 0;
+    s->room_bytes = room_to(vm, vm->call_bytes);
+    s->look_room_bytes = room_to(vm, vm->look_bytes);
     vm->stint = NULL;
     vm->is_pausing = false;
     return result;
@@ -522,7 +569,8 @@ enum vm_result vm_start_stint(struct vm *vm, lua_State *co, lua_CFunction body, 
 
 enum vm_result vm_continue_stint(struct vm *vm, lua_State *co, void *arg, struct vm_stint *s)
 {
-    s->room_bytes = call_limit(vm) - vm->used_bytes;
+    s->room_bytes = room_to(vm, call_limit(vm));
+    s->look_room_bytes = LEVELS_LOOK_BYTES;
     lua_pushlightuserdata(co, arg);
     return run_stint(vm, co, 1, s);
 }

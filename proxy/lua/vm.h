@@ -9,6 +9,8 @@
  *   memory  past the soft limit the allocator says cut in the same way, and goes on giving until the hard one: at that
  *           Lua would first collect all its garbage, which takes longer than most calls may. What such a call leaves
  *           behind is collected bit by bit at the ends of the calls after it.
+ *   depth   a function that calls itself without end has a hundred thousand levels before it is over its time, and each of them is
+ *           walked and freed then: a call that takes much memory is looked at, and has some five thousand.
  *   C code  sees no hook. What can run long there is ours (lua/library.h) and asks vm_check in its loops.
  *   stints  a call that is known to run long can be let run in stints: it then has a count hook from its beginning, which
  *           looks at the clock and, when the stint is over, leaves it where it is (VM_PAUSED) until vm_go_on. Inside a
@@ -52,8 +54,9 @@ struct vm_limits {
 
 /* A call in stints. The owner keeps it as long as the call lasts. */
 struct vm_stint {
-    int64_t left_us;   /* of its budget of CPU time; counted down */
-    size_t room_bytes; /* that it may take still, as if it had never been left */
+    int64_t left_us;        /* of its budget of CPU time; counted down */
+    size_t room_bytes;      /* that it may take still, as if it had never been left ... */
+    size_t look_room_bytes; /* ... and until its levels are looked at */
 };
 
 struct vm {
@@ -68,6 +71,7 @@ struct vm {
     size_t used_bytes;
     size_t soft_bytes, hard_bytes; /* limits between calls, and always */
     size_t call_bytes;             /* limit of the call that runs: at it, the call is over */
+    size_t look_bytes;             /* where its levels are looked at next; at most call_bytes */
     bool is_collecting;            /* a call left much garbage: each call's end does a part of a collection */
     bool is_nearly_full;           /* the last one ended over the limit */
     bool is_full;                  /* and so did the one before: what the scripts keep is over the limit */

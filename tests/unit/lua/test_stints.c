@@ -144,6 +144,19 @@ Test(stints, a_call_is_cut_off_when_all_its_stints_have_used_its_budget)
     }
 }
 
+Test(stints, functions_that_call_themselves_without_end_end_soon)
+{
+    struct run r;
+    int pause_count;
+    t.budget_us = LONG_US;
+    cr_assert_eq(script_test_run(&t, "local function deep() return 1 + deep() end return deep()"), VM_ERROR);
+    cr_assert_not_null(strstr(t.vm->message, "stack overflow"), "%s", t.vm->message);
+    enum vm_result got =
+        finish_run(&r, start(&r, "local function deep() return 1 + deep() end return deep()", LONG_US), &pause_count);
+    cr_assert_eq(got, VM_ERROR, "%s", vm_result_names[got]);
+    cr_assert_not_null(strstr(t.vm->message, "stack overflow"), "%s", t.vm->message);
+}
+
 /* Else each stint would give it as much again. */
 Test(stints, a_call_has_its_memory_for_all_its_stints_together)
 {

@@ -234,6 +234,11 @@ Test(vm, an_error_comes_with_its_traceback)
     cr_assert_eq(script_test_run(&t, "local function deep() error('oh') end\ndeep()"), VM_ERROR);
     cr_assert_not_null(strstr(t.vm->message, "test:1: oh"));
     cr_assert_not_null(strstr(t.vm->message, "test:2: in main chunk"));
+    cr_assert_eq(script_test_run(&t,
+                                 "local function deep(n)\nif n == 0 then error('oh') end\nreturn 1 + deep(n - 1)\nend\n"
+                                 "deep(3000)"),
+                 VM_ERROR);
+    cr_assert_not_null(strstr(t.vm->message, "test:3: in"), "%s", t.vm->message);
     cr_assert_eq(script_test_run(&t, "error({})"), VM_ERROR);
     cr_assert_not_null(strstr(t.vm->message, "an error that is no text"));
     cr_assert_eq(script_test_run(&t, "error(('x'):rep(5000))"), VM_ERROR);
