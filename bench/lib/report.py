@@ -15,6 +15,17 @@ Each section carries the day, the machine and the versions it was measured with.
 """
 
 
+def markdown_table(columns, rows):
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def aligned(columns, rows):
+    lines = [columns, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
+
+
 class Section:
     """A table with its verdicts; `void` counts rows that had failed requests."""
 
@@ -23,6 +34,7 @@ class Section:
         self.title = title
         self.columns = columns
         self.rows = []
+        self.more = []  # (title, columns, rows)
         self.notes = []
         self.verdicts = []
         self.void = 0
@@ -42,19 +54,21 @@ class Section:
     def target(self, verdict: Verdict):
         self.verdicts.append(verdict)
 
-    def table(self):
-        rows = [self.columns, ["---"] + ["---:"] * (len(self.columns) - 1), *self.rows]
-        return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    def another_table(self, title, columns):
+        """Its rows, to be filled: lists of texts."""
+        self.more.append((title, columns, []))
+        return self.more[-1][2]
 
     def plain(self):
-        """The same for a terminal: columns lined up."""
-        rows = [self.columns, *self.rows]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(self.columns))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows]
-        return "\n".join([f"-- {self.name}: {self.title}", *lines, *self.notes])
+        """For a terminal."""
+        lines = [f"-- {self.name}: {self.title}", *aligned(self.columns, self.rows)]
+        for title, columns, rows in self.more:
+            lines += [f"-- {title}", *aligned(columns, rows)]
+        return "\n".join([*lines, *self.notes])
 
     def markdown(self, circumstances):
-        parts = [f"## {self.name}\n\n{self.title}\n", circumstances + "\n", self.table() + "\n"]
+        parts = [f"## {self.name}\n\n{self.title}\n", circumstances + "\n", markdown_table(self.columns, self.rows)]
+        parts += [f"{title}:\n\n{markdown_table(columns, rows)}" for title, columns, rows in self.more]
         if self.notes:
             parts.append("\n".join(f"- {note}" for note in self.notes) + "\n")
         if self.verdicts:
