@@ -34,7 +34,7 @@ void made_steps(struct made_plan *m, struct rng *rng)
     last->percent = 100;
     last->hold_ms = rng_below(rng, 2) * INT64_C(2000);
     m->bake_ms = rng_below(rng, 2) * INT64_C(3000);
-    m->is_frozen = chance(rng, 20);
+    m->is_frozen = chance(rng, 45);
     m->is_by_itself = chance(rng, 40);
 }
 
@@ -75,5 +75,5 @@ void made_write(const struct made_plan *m, struct text *out)
                   "      - { prometheus: x, server: \"http://127.0.0.1:9\", max: 5, every: 1s, on_unknown: ignore }\n");
     if (m->is_frozen)
         text_add_cstr(out,
-                      "    freeze: [ { from: 2026-11-25T12:00:40Z, to: 2026-11-25T12:01:10Z, reason: frozen } ]\n");
+                      "    freeze: [ { from: 2026-11-25T12:00:08Z, to: 2026-11-25T12:00:35Z, reason: frozen } ]\n");
 }

@@ -7,9 +7,9 @@
 #include "config/model_rollout.h"
 
 #define MADE_STEPS_MOST 8
-/* A freeze of those that have one: 2026-11-25T12:00:40Z and half a minute. */
-#define MADE_FREEZE_BEGIN_MS INT64_C(1795608040000)
-#define MADE_FREEZE_END_MS   INT64_C(1795608070000)
+/* A freeze of those that have one: 2026-11-25T12:00:08Z to 12:00:35Z. */
+#define MADE_FREEZE_BEGIN_MS INT64_C(1795608008000)
+#define MADE_FREEZE_END_MS   INT64_C(1795608035000)
 
 struct made_step {
     enum step_kind kind;
