@@ -108,7 +108,7 @@ Test(rollout_driver, who_asks_for_something_does_not_wait_for_the_next_try)
     world_break(&w, WORLD_LOCKED);
     watch(600, 100, 20);
     cr_assert(progress()->is_store_down);
-    cr_assert_eq(world_say(&w, PLAN_PAUSE, "alice"), ROLLOUT_REFUSED);
+    cr_assert_eq(world_say(&w, PLAN_PAUSE, "alice"), ROLLOUT_NOT_STORED);
     world_break(&w, WORLD_WELL);
     cr_assert_eq(world_say(&w, PLAN_PAUSE, "alice"), ROLLOUT_DONE);
 }
