@@ -8,7 +8,8 @@ bool deed_put(struct store *s, struct deed *d, struct audit_head *end)
     return audit_put(s, &d->audit, end) && (d->rollout == NULL || rollout_put(s, d->rollout)) &&
            (d->transition == NULL || transition_put(s, d->transition, d->audit.id)) &&
            (d->approval == NULL || approval_put(s, d->approval)) &&
-           (d->incident == NULL || incident_put(s, d->incident)) && (d->event == NULL || event_put(s, d->event));
+           (d->incident == NULL || incident_put(s, d->incident)) && (d->drill == NULL || drill_put(s, d->drill)) &&
+           (d->event == NULL || event_put(s, d->event));
 }
 
 bool deed_write(struct store *s, struct deed *d)

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "store/audit.h"
+#include "store/drills.h"
 #include "store/events.h"
 #include "store/incidents.h"
 #include "store/rollouts.h"
@@ -24,6 +25,7 @@ struct deed {
     const struct transition_row *transition; /* its audit line is this deed's */
     const struct approval_row *approval;
     const struct incident *incident;
+    const struct drill_row *drill;
     struct event_row *event; /* gets its id */
 };
 

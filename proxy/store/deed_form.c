@@ -48,6 +48,11 @@ static const struct form_column incident_columns[] = {
     COLUMN(incident, evidence, 't'),  COLUMN(incident, timeline, 't'),
     COLUMN(incident, told, 't'),
 };
+static const struct form_column drill_columns[] = {
+    COLUMN(drill_row, id, 't'),       COLUMN(drill_row, rollout, 't'),  COLUMN(drill_row, revision, 't'),
+    COLUMN(drill_row, who, 't'),      COLUMN(drill_row, reason, 't'),   COLUMN(drill_row, state, 't'),
+    COLUMN(drill_row, begun_at, 'i'), COLUMN(drill_row, ended_at, 'i'), COLUMN(drill_row, detail, 't'),
+};
 static const struct form_column event_columns[] = {
     COLUMN(event_row, at, 'i'),   COLUMN(event_row, kind, 't'), COLUMN(event_row, subject, 't'),
     COLUMN(event_row, text, 't'), COLUMN(event_row, who, 't'),  COLUMN(event_row, detail, 't'),
@@ -69,6 +74,7 @@ static const struct form forms[] = {
     FORM('a', audit_line, audit_columns),          FORM('r', rollout_row, rollout_columns),
     FORM('t', transition_row, transition_columns), FORM('p', approval_row, approval_columns),
     FORM('i', incident, incident_columns),         FORM('e', event_row, event_columns),
+    FORM('d', drill_row, drill_columns),
 };
 
 #define FORM_COUNT ARRAY_COUNT(forms)
@@ -76,7 +82,7 @@ static const struct form forms[] = {
 /* The rows of a deed in the order of the forms; NULL: no such row. */
 static void rows_get(const struct deed *d, const void *rows[FORM_COUNT])
 {
-    const void *all[] = { &d->audit, d->rollout, d->transition, d->approval, d->incident, d->event };
+    const void *all[] = { &d->audit, d->rollout, d->transition, d->approval, d->incident, d->event, d->drill };
     memcpy(rows, all, sizeof all);
 }
 
@@ -90,6 +96,7 @@ static struct deed *deed_of(void *const rows[FORM_COUNT], struct arena *arena)
     d->approval = rows[3];
     d->incident = rows[4];
     d->event = rows[5];
+    d->drill = rows[6];
     return d;
 }
 

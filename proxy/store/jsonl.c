@@ -58,6 +58,11 @@ const struct jsonl_table jsonl_tables[] = {
     { TABLE("slo_counts", "slo, identity, from_unix_ms", "tiiiii",
             "slo, identity, from_unix_ms, requests, errors, slow", "?, ?, ?, ?, ?, ?"),
       .columns = { "slo", "identity", "from_unix_ms", "requests", "errors", "slow" } },
+    { TABLE("drills", "id", "ttttttiit",
+            "id, rollout, revision, who, reason, state, begun_at_unix_ms, ended_at_unix_ms, detail",
+            "?, ?, ?, ?, ?, ?, ?, ?, ?"),
+      .columns = { "id", "rollout", "revision", "who", "reason", "state", "begun_at_unix_ms", "ended_at_unix_ms",
+                   "detail" } },
 };
 
 const size_t jsonl_table_count = ARRAY_COUNT(jsonl_tables);

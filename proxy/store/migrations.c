@@ -158,6 +158,19 @@ static const char *const steps[] = {
     "  PRIMARY KEY (slo, identity, from_unix_ms)"
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX slo_counts_by_time ON slo_counts(from_unix_ms);",
+    /* Rehearsals of failing releases. `ended_at_unix_ms` is 0 while one runs. */
+    "CREATE TABLE drills ("
+    "  id TEXT PRIMARY KEY,"
+    "  rollout TEXT NOT NULL,"
+    "  revision TEXT NOT NULL,"
+    "  who TEXT NOT NULL,"
+    "  reason TEXT NOT NULL,"
+    "  state TEXT NOT NULL,"
+    "  begun_at_unix_ms INTEGER NOT NULL,"
+    "  ended_at_unix_ms INTEGER NOT NULL,"
+    "  detail TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX drills_by_time ON drills(begun_at_unix_ms);",
 };
 
 int64_t migrations_newest(void)

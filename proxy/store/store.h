@@ -9,6 +9,7 @@
  *   store/rollouts.h    where each rollout stands, its transitions and approvals
  *   store/events.h      deployments and changes, to be shown beside metrics
  *   store/incidents.h   breaches, with their timeline and evidence
+ *   store/drills.h      rehearsals of failing releases
  *   store/versions.h    configurations that were in force
  *   store/overrides.h   weights set at run time
  *   store/jsonl.h    all of it as JSON Lines, and back

@@ -250,6 +250,35 @@ Test(deed, events_are_numbered_paged_and_forgotten_beyond_the_bound)
     cr_assert(count == 2 && list[0].id == 30000 && list[1].id == 30001);
 }
 
+static bool put_drill(const char *id, const char *rollout, const char *state, int64_t at)
+{
+    const struct drill_row row = { .id = slice_from_cstr(id),
+                                   .rollout = slice_from_cstr(rollout),
+                                   .state = slice_from_cstr(state),
+                                   .begun_at = { at },
+                                   .detail = SLICE("{}") };
+    struct deed d = { .audit = a_line(at), .drill = &row };
+    return deed_write(s, &d);
+}
+
+Test(deed, a_drill_is_found_by_its_rollout_and_told_further_when_it_ends)
+{
+    struct drill_row *list;
+    size_t count;
+    cr_assert(put_drill("a-1", "a", "running", 1) && put_drill("b-2", "b", "running", 2));
+    cr_assert(drills_running(s, &arena, 10, &list, &count));
+    cr_assert_eq(count, 2);
+    cr_assert(put_drill("a-1", "a", "passed", 1) && put_drill("a-3", "a", "failed", 3));
+    cr_assert(drills_running(s, &arena, 10, &list, &count));
+    cr_assert_eq(count, 1);
+    cr_assert(slice_equal(list[0].id, SLICE("b-2")));
+    cr_assert(drills_list(s, &arena, SLICE("a"), 10, &list, &count));
+    cr_assert_eq(count, 2);
+    cr_assert(slice_equal(list[0].id, SLICE("a-3")) && slice_equal(list[1].state, SLICE("passed")));
+    cr_assert(drills_list(s, &arena, SLICE(""), 10, &list, &count));
+    cr_assert_eq(count, 3);
+}
+
 Test(deed, an_incident_is_told_further_under_its_own_name)
 {
     struct incident *list;

@@ -33,12 +33,14 @@ static struct store *open_filled(void)
     struct transition_row transition = { .rollout = row.name, .reason = SLICE("\xff not UTF-8 \0 at all") };
     struct approval_row approval = { .rollout = row.name, .who = SLICE("bob") };
     struct incident incident = { .id = SLICE("i"), .detect_ms = -1 };
+    struct drill_row drill = { .id = SLICE("d"), .state = SLICE("running") };
     struct event_row event = { .kind = SLICE("deploy"), .text = SLICE("\"quoted\"\n") };
     struct deed d = { .audit = { .at = { 1 }, .action = SLICE("a"), .reason = SLICE("caf\u00e9 \x01") },
                       .rollout = &row,
                       .transition = &transition,
                       .approval = &approval,
                       .incident = &incident,
+                      .drill = &drill,
                       .event = &event };
     const struct slo_row counted = { .slo = SLICE("shop"), .identity = -1, .from = { 300000 }, .requests = 7 };
     cr_assert(deed_write(s, &d), "%s", store_message(s));
@@ -104,8 +106,8 @@ Test(jsonl, each_table_has_its_rows_between_the_head_and_the_end)
     struct store *s = open_filled();
     cr_assert(jsonl_export(s, collect, &out), "%s", store_message(s));
     cr_assert(
-        slice_has_prefix(text_slice(&out), SLICE("{\"weir_export\":1,\"tables\":4}\n{\"table\":\"audit\",\"id\":1,")));
-    cr_assert(slice_has_suffix(text_slice(&out), SLICE("\n{\"end\":true,\"rows\":18}\n")), "%s", out.bytes);
+        slice_has_prefix(text_slice(&out), SLICE("{\"weir_export\":1,\"tables\":5}\n{\"table\":\"audit\",\"id\":1,")));
+    cr_assert(slice_has_suffix(text_slice(&out), SLICE("\n{\"end\":true,\"rows\":19}\n")), "%s", out.bytes);
     for (size_t i = 0; i < jsonl_table_count; i++) {
         struct slice head =
             arena_printf(&arena, "\n{\"table\":\"%s\",\"%s\":", jsonl_tables[i].name, jsonl_tables[i].columns[0]);

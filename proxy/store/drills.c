@@ -1,0 +1,79 @@
+/* store/drills.c - the rows behind drills. */
+#include "store/drills.h"
+
+#include "store/statement.h"
+
+#define COLUMNS "id, rollout, revision, who, reason, state, begun_at_unix_ms, ended_at_unix_ms, detail"
+
+static bool old_delete(struct store *s)
+{
+    struct statement st;
+    statement_begin(&st, s,
+                    "DELETE FROM drills WHERE id IN"
+                    " (SELECT id FROM drills ORDER BY begun_at_unix_ms DESC, id DESC LIMIT -1 OFFSET ?)");
+    statement_bind_i64(&st, DRILLS_KEPT);
+    statement_step(&st);
+    return statement_end(&st);
+}
+
+bool drill_put(struct store *s, const struct drill_row *d)
+{
+    struct statement st;
+    statement_begin(&st, s, "INSERT OR REPLACE INTO drills (" COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    statement_bind_text(&st, d->id);
+    statement_bind_text(&st, d->rollout);
+    statement_bind_text(&st, d->revision);
+    statement_bind_text(&st, d->who);
+    statement_bind_text(&st, d->reason);
+    statement_bind_text(&st, d->state);
+    statement_bind_i64(&st, d->begun_at.unix_ms);
+    statement_bind_i64(&st, d->ended_at.unix_ms);
+    statement_bind_text(&st, d->detail);
+    statement_step(&st);
+    return statement_end(&st) && old_delete(s);
+}
+
+static struct drill_row row_read(struct statement *st, struct arena *arena)
+{
+    return (struct drill_row){
+        .id = statement_text(st, 0, arena),
+        .rollout = statement_text(st, 1, arena),
+        .revision = statement_text(st, 2, arena),
+        .who = statement_text(st, 3, arena),
+        .reason = statement_text(st, 4, arena),
+        .state = statement_text(st, 5, arena),
+        .begun_at = { statement_i64(st, 6) },
+        .ended_at = { statement_i64(st, 7) },
+        .detail = statement_text(st, 8, arena),
+    };
+}
+
+/* The statement was begun with everything bound but the limit, which comes last. */
+static bool rows_read(struct statement *st, struct arena *arena, size_t limit, struct drill_row **out, size_t *count)
+{
+    *count = 0;
+    *out = arena_zalloc_array(arena, limit, sizeof **out);
+    statement_bind_i64(st, (int64_t)limit);
+    while (*count < limit && statement_step(st))
+        (*out)[(*count)++] = row_read(st, arena);
+    return statement_end(st);
+}
+
+bool drills_list(struct store *s, struct arena *arena, struct slice rollout, size_t limit, struct drill_row **out,
+                 size_t *count)
+{
+    struct statement st;
+    statement_begin(&st, s,
+                    "SELECT " COLUMNS " FROM drills WHERE ? = '' OR rollout = ?"
+                    " ORDER BY begun_at_unix_ms DESC, id DESC LIMIT ?");
+    statement_bind_text(&st, rollout);
+    statement_bind_text(&st, rollout);
+    return rows_read(&st, arena, limit, out, count);
+}
+
+bool drills_running(struct store *s, struct arena *arena, size_t limit, struct drill_row **out, size_t *count)
+{
+    struct statement st;
+    statement_begin(&st, s, "SELECT " COLUMNS " FROM drills WHERE state = 'running' ORDER BY begun_at_unix_ms LIMIT ?");
+    return rows_read(&st, arena, limit, out, count);
+}
