@@ -34,6 +34,9 @@ static const struct answer_row answers[] = {
     JSON_ANSWER("POST", "/api/v1/rollouts/{name}/resume", "one_rollout"),
     JSON_ANSWER("POST", "/api/v1/rollouts/{name}/rollback", "one_rollout"),
     JSON_ANSWER("POST", "/api/v1/rollouts/{name}/abort", "one_rollout"),
+    JSON_ANSWER("GET", "/api/v1/drills", "drills"),
+    JSON_ANSWER("GET", "/api/v1/drill/{name}", "one_drill"),
+    JSON_ANSWER("POST", "/api/v1/drill/{name}", "one_drill"),
     JSON_ANSWER("GET", "/api/v1/shadow/{route}", "shadow"),
     JSON_ANSWER("GET", "/api/v1/shadow/{route}/diffs", "shadow_diffs"),
     JSON_ANSWER("GET", "/api/v1/config", "config"),
@@ -110,6 +113,17 @@ static const struct {
     { "planned_step", "kind:string earliest:time? waits_for?:string? weight?:number lasts_ms?:integer"
                       " is_slowed_by_requests?:boolean notices?:[{guardrail:string is_all_bad?:boolean times?:number"
                       " seconds:number?}]" },
+    { "drills", "drills:[@drill]" },
+    { "one_drill", "drill:@drill" },
+    { "drill", "id:string rollout:string revision:string who:string reason:string"
+               " state:running/passed/failed/aborted/interrupted begun_at:time ended_at:time? detail:@drill_detail" },
+    { "drill_detail", "live:boolean listener:string weight:number rate:integer share:number delay_ms:integer"
+                      " timeout_ms:integer cause?:string guardrails:[@drilled]" },
+    { "drilled",
+      "name:string fault:error/connect/latency/event/sample is_simulated:boolean"
+      " result:not_drilled/fired/silent/false_alarm/exposed/stuck/unreached/warming/failing/returning/checking"
+      " is_paused:boolean detect_ms:number? rollback_ms:number? requests:integer bad_requests:integer"
+      " exposed_after:integer reason:string" },
     { "shadow", "route:string compares_dropped:integer shadows:[@shadow_findings]" },
     { "shadow_findings", "upstream:string control:string? since:time verdict:string"
                          " pairs:{same:integer different:integer noise:integer checked:integer skipped:integer}"

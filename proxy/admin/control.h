@@ -103,6 +103,14 @@ struct outcome_failure {
     struct text message; /* the caller's to free */
 };
 
+/* A drill as it is asked for: server/drills.h. Slices "" and numbers 0 where nothing is said. */
+struct drill_asked {
+    struct slice guardrail, fault;
+    bool is_live;
+    uint32_t step, rate, share_ppm;
+    int64_t delay_ms, timeout_ms;
+};
+
 struct admin_control {
     void *arg;
     const struct stats *stats;
@@ -151,6 +159,10 @@ struct admin_control {
     /* Counts them, all or none; false with a failure. It writes its audit lines itself, one a minute for who tells whom why. */
     bool (*outcomes)(void *arg, const struct outcome_item *items, size_t count, const struct actor *actor,
                      struct slice reason, struct outcome_summary *out, struct outcome_failure *failure);
+    /* Begins a drill of that rollout, as rollout_act; or describes the one of it that is under way, false: none is. */
+    enum rollout_reply (*drill_start)(void *arg, struct slice name, const struct drill_asked *asked,
+                                      const struct actor *actor, struct slice reason, struct text *error);
+    bool (*drill)(void *arg, struct slice name, struct json *object);
     /* Accepts no more clients and lets the present ones finish; the process goes on until it is told to end. */
     void (*drain)(void *arg, const struct actor *actor);
     /* done(done_arg, ticket) runs once, not before this returns, when every worker uses what was published last. */

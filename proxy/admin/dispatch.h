@@ -48,6 +48,9 @@ void api_healthz(struct admin_call *call); /* health.c */
 void api_readyz(struct admin_call *call);
 void api_metrics(struct admin_call *call);
 void api_status(struct admin_call *call); /* status.c */
+void api_drills(struct admin_call *call); /* drills.c */
+void api_drill(struct admin_call *call);
+void api_drill_start(struct admin_call *call);
 void api_routes(struct admin_call *call); /* routes.c */
 void api_route(struct admin_call *call);
 void api_upstreams(struct admin_call *call); /* upstreams.c */

@@ -15,6 +15,21 @@
         .success = success_, __VA_ARGS__                                                                               \
     }
 
+static const char api_drill_body[] = "{\"guardrail\":{\"type\":\"string\",\"description\":\"this one alone\"},"
+                                     "\"fault\":{\"enum\":[\"error\",\"connect\",\"latency\",\"event\",\"sample\"],"
+                                     "\"description\":\"those guardrails alone that watch for it\"},"
+                                     "\"live\":{\"type\":\"boolean\"},"
+                                     "\"step\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":64,"
+                                     "\"description\":\"at the weight of this step; without it of the first\"},"
+                                     "\"rate\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":500,"
+                                     "\"default\":50,\"description\":\"synthetic requests a second\"},"
+                                     "\"share_ppm\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000,"
+                                     "\"default\":1000000,\"description\":\"of the canary's requests that fail\"},"
+                                     "\"delay_ms\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":300000,"
+                                     "\"description\":\"how much longer slow answers take\"},"
+                                     "\"timeout_ms\":{\"type\":\"integer\",\"minimum\":1000,\"maximum\":600000,"
+                                     "\"default\":30000,\"description\":\"that a guardrail has to fire\"}}";
+
 const struct endpoint_row endpoint_rows[] = {
     GET("/healthz", ACCESS_PUBLIC, api_healthz, "200 while the process answers"),
     GET("/readyz", ACCESS_PUBLIC, api_readyz, "200 while clients are served; 503 before that and while draining"),
@@ -50,6 +65,13 @@ const struct endpoint_row endpoint_rows[] = {
           "takes the canary back: weight 0 at once", "200"),
     WRITE("POST", "/api/v1/rollouts/{name}/abort", ROLE_OPERATOR, api_rollout_abort,
           "takes the canary back and ends the rollout as failed", "200"),
+    GET("/api/v1/drills", ACCESS_ROLE, api_drills, "rehearsals of failing releases, newest first",
+        .arguments = { { "limit", "at most so many, 1 to 1000; default 100" } }),
+    GET("/api/v1/drill/{name}", ACCESS_ROLE, api_drill, "a rollout's drill that is under way, else its newest"),
+    WRITE("POST", "/api/v1/drill/{name}", ROLE_OPERATOR, api_drill_start,
+          "rehearses a failing release on a copy of the rollout, with synthetic traffic; live (approver) it makes the "
+          "real canary fail",
+          "202", .body = api_drill_body),
     GET("/api/v1/shadow/{route}", ACCESS_ROLE, api_shadow,
         "what comparing a route's shadows has found: a verdict for each field, pairs, latencies side by side"),
     GET("/api/v1/shadow/{route}/diffs", ACCESS_ROLE, api_shadow_diffs,

@@ -20,17 +20,21 @@ struct ctl_values {
     bool is_insecure;       /* https: anybody's */
     bool is_json;           /* print the API's own answer */
     int64_t timeout_ms;
-    const char *reason;       /* split, config restore, drain */
-    bool is_reset;            /* split */
-    bool is_verify;           /* audit */
-    bool is_offline;          /* audit: by the file */
-    bool is_followed;         /* events */
-    const char *wanted_state; /* rollout NAME wait */
-    const char *state;        /* likewise: the last one seen; no option */
-    bool is_quiet;            /* no option: nothing is printed, whatever comes */
-    int answer_status;        /* no option: of the last call; 0: no answer came */
-    bool is_once;             /* weir top */
-    int64_t interval_ms;      /* likewise */
+    const char *reason;                    /* split, config restore, drain */
+    bool is_reset;                         /* split */
+    bool is_verify;                        /* audit */
+    bool is_offline;                       /* audit: by the file */
+    bool is_followed;                      /* events */
+    const char *wanted_state;              /* rollout NAME wait */
+    const char *guardrail, *fault, *share; /* drill */
+    uint32_t step, rate;                   /* drill */
+    int64_t delay_ms;                      /* drill */
+    bool is_live, is_last;                 /* drill */
+    const char *state;                     /* likewise: the last one seen; no option */
+    bool is_quiet;                         /* no option: nothing is printed, whatever comes */
+    int answer_status;                     /* no option: of the last call; 0: no answer came */
+    bool is_once;                          /* weir top */
+    int64_t interval_ms;                   /* likewise */
 };
 
 /* Where the instance is and who asks: of the group, and of `weir top`. */
@@ -129,7 +133,7 @@ ctl_print_fn ctl_print_rollouts;
 ctl_print_fn ctl_print_rollout;
 
 extern const struct command ctl_status, ctl_routes, ctl_upstreams, ctl_split, ctl_reload, ctl_config, ctl_audit,
-    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_rollouts, ctl_rollout, ctl_shadow, ctl_drain,
-    ctl_slos;
+    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_rollouts, ctl_rollout, ctl_drill, ctl_shadow,
+    ctl_drain, ctl_slos;
 
 #endif

@@ -214,6 +214,7 @@ static void print_choice(struct explanation *e)
     case WHY_REDIRECT:
     case WHY_RESPOND:
     case WHY_SCRIPT:
+    case WHY_DRILL:
         return;
     }
 }
@@ -331,6 +332,8 @@ static void print_answer(struct explanation *e)
     case WHY_STICKY:
     case WHY_SCRIPT:
         line(e, LINE_MATCH, "upstream", "%.*s", SLICE_ARG(config->upstreams[d->upstream_index].name));
+        return;
+    case WHY_DRILL: /* nobody's to explain: its token is a secret */
         return;
     }
 }

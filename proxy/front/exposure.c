@@ -36,6 +36,11 @@ static void note_place(struct request *r)
     e->is_user_known = true;
 }
 
+void exposure_begin(struct request *r)
+{
+    tally_begin(tally_of(r), r->exposure.arm);
+}
+
 void exposure_assign(struct request *r)
 {
     struct tally_sheet *sheet = weights_sheet_of(r->binding->weights, r->decision.route);
@@ -51,7 +56,7 @@ void exposure_assign(struct request *r)
     e->sheet = sheet;
     if (sheet->lanes != NULL)
         note_place(r);
-    tally_begin(tally_of(r), e->arm);
+    exposure_begin(r);
 }
 
 /* Users who had met the canary before are compared with nobody, and have no name in the mark. */

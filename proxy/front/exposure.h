@@ -27,6 +27,8 @@ void exposure_assign(struct request *r);
 /* On its way to the upstream: adds the mark by which outcomes are told afterwards, where events are watched. Whatever the
    client had under that name is gone, also where nothing is watched: for any request. */
 void exposure_mark(struct request *r);
+/* It was drawn elsewhere, by a drill: r->exposure says where it counts. */
+void exposure_begin(struct request *r);
 /* The final head of the upstream's answer. */
 void exposure_on_head(struct request *r, const struct message *response);
 void exposure_on_trailers(struct request *r, const struct message *trailers);

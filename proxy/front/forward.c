@@ -9,6 +9,7 @@
 #include "front/respond.h"
 #include "front/script.h"
 #include "http/validate.h"
+#include "net/tls.h"
 #include "route/edits.h"
 #include "shadow/capture.h"
 
@@ -232,6 +233,14 @@ struct slice forward_target(const struct compiled_route *route, const struct mes
                         : forward_received_target(m, arena);
 }
 
+void forward_view_client(struct request *r)
+{
+    const struct tls_peer *peer = stream_tls_peer(&r->client->stream);
+    r->view.client_cn = peer != NULL ? peer->cn : SLICE_NONE;
+    r->view.client_sans = peer != NULL ? peer->sans : NULL;
+    r->view.client_san_count = peer != NULL ? peer->san_count : 0;
+}
+
 bool forward_is_last_hop(const struct request *r)
 {
     const struct message *m = &r->message;
@@ -244,6 +253,7 @@ bool forward_is_last_hop(const struct request *r)
 void forward_prepare(struct request *r)
 {
     hop_by_hop_drop(&r->message);
+    message_drop(&r->message, FIELD_X_WEIR_DRILL); /* forged, or of a drill that is over */
     forward_websocket_key(r);
     forward_host(r);
     forward_addresses(r);

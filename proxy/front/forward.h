@@ -29,5 +29,7 @@ enum reason forward_begin(struct request *r) MUST_CHECK;
 /* The client's address as routing and limits see it: the peer, or the rightmost untrusted X-Forwarded-For entry when
    the peer is a trusted proxy. *is_trusted tells whether the peer is one. */
 struct ip_address forward_source(const struct request *r, bool *is_trusted);
+/* Whom the client's certificate names, for r->view. */
+void forward_view_client(struct request *r);
 
 #endif

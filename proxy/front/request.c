@@ -7,13 +7,13 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "front/drill.h"
 #include "front/forward.h"
 #include "front/limits.h"
 #include "front/respond.h"
 #include "front/script.h"
 #include "http/validate.h"
 #include "lua/api.h"
-#include "net/tls.h"
 #include "shadow/capture.h"
 
 #define ARENA_LIMIT_BYTES (256u * 1024) /* of one request: heads, edits, trailers */
@@ -22,14 +22,6 @@
 enum step_result { NEXT, WAIT, END };
 
 static enum step_result step_read(struct request *r);
-static void view_client_names(struct request *r)
-{
-    const struct tls_peer *peer = stream_tls_peer(&r->client->stream);
-    r->view.client_cn = peer != NULL ? peer->cn : SLICE_NONE;
-    r->view.client_sans = peer != NULL ? peer->sans : NULL;
-    r->view.client_san_count = peer != NULL ? peer->san_count : 0;
-}
-
 static enum step_result step_validate(struct request *r);
 static enum step_result step_admit(struct request *r);
 static enum step_result step_decide(struct request *r);
@@ -205,7 +197,7 @@ static enum step_result step_validate(struct request *r)
     r->view.query = m->query;
     r->view.now = clock_wall();
     r->view.source = forward_source(r, &r->is_source_trusted);
-    view_client_names(r);
+    forward_view_client(r);
     r->is_view_known = true;
     return NEXT;
 }
@@ -237,6 +229,10 @@ static void finish_decision(struct request *r)
 static enum step_result step_decide(struct request *r)
 {
     struct binding *b = r->binding;
+    if (drill_take(r)) {
+        r->step = STEP_RESPOND - 1;
+        return NEXT;
+    }
     route_decide_begin(b->snapshot->table, &r->view, b->weights, &r->decision);
     if (r->decision.route != NULL && route_has(r->decision.route, ROUTE_HAS_SCRIPT))
         return NEXT; /* the script has its say before anything is drawn */
@@ -303,6 +299,8 @@ static enum step_result step_limit(struct request *r)
     const struct message *m = &r->message;
     if (r->has_encoded_slash && route->encoded_slash == ENCODED_SLASH_REJECT)
         return refuse(r, REASON_ENCODED_SLASH);
+    if (drill_fails(r))
+        return refuse(r, REASON_DRILL);
     if (is_rate_used_up(r))
         return refuse(r, REASON_RATE_LIMITED);
     if (m->has_content_length && is_body_too_large(r, m->content_length))
@@ -354,7 +352,7 @@ static enum step_result step_deliver(struct request *r)
     return WAIT;
 }
 
-static enum step_result step_record(struct request *r)
+static void count_request(struct request *r)
 {
     struct front *f = r->front;
     if (!r->is_counted)
@@ -363,6 +361,13 @@ static enum step_result step_record(struct request *r)
     stats_request_end(f->stats, r->series, r->status, r->reason, (uint64_t)duration_us);
     stats_request_bytes(f->stats, r->series, r->received_bytes, r->sent_bytes);
     stats_add(f->stats, STATS_REQUESTS, 1);
+}
+
+static enum step_result step_record(struct request *r)
+{
+    struct front *f = r->front;
+    if (r->drill == NULL) /* nobody's traffic */
+        count_request(r);
     if (r->exposure.sheet != NULL)
         exposure_end(r);
     if (request_config(r)->log.access != ACCESS_OFF)

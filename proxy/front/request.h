@@ -65,6 +65,7 @@ struct request {
     struct message *request_trailers, *response_trailers; /* in the arena; NULL: none */
     struct slice request_id;
     struct exposure exposure;
+    struct drill_part *drill;   /* in the arena; NULL: it is not a drill's */
     struct pair *pairs;         /* want its answer, to compare it; NULL: none */
     struct script_call *script; /* in the arena; NULL: the route has none, or was not found yet */
     struct fetch *fetch;        /* what its hook waits for, if for an answer; else NULL */

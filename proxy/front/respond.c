@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "crypto/digest.h"
+#include "front/drill.h"
 #include "front/script.h"
 #include "http/validate.h"
 #include "lua/api.h"
@@ -287,6 +288,15 @@ static void own_last_hop(struct request *r, struct own_answer *own)
     message_add(&own->head, &r->arena, FIELD_OTHER, SLICE("Allow"), SLICE("OPTIONS"));
 }
 
+/* Says which arm it was given: what has no connection gets what a client would. */
+static void own_drill(struct request *r, struct own_answer *own)
+{
+    static const struct slice arms[TALLY_ARM_COUNT] = { { "stable", 6 }, { "canary", 6 } };
+    uint16_t status = r->drill->outcome.status;
+    own_begin(r, own, status != 0 ? status : 502);
+    own_add(r, own, FIELD_X_WEIR_DRILL, arms[r->drill->arm]);
+}
+
 void respond_own(struct request *r)
 {
     struct own_answer own;
@@ -296,6 +306,8 @@ void respond_own(struct request *r)
         r->is_close_due = true; /* what is left of the body must not be read as a request */
     if (r->reason != REASON_NONE)
         own_reason(r, &own);
+    else if (r->drill != NULL)
+        own_drill(r, &own);
     else if (r->script != NULL && r->script->answer != NULL)
         own_script(r, &own);
     else if (request_route(r)->action == ROUTE_REDIRECT)

@@ -9,9 +9,9 @@
    an upstream's health: where a request belongs must not depend on who is up. */
 
 const char *const decision_why_names[] = {
-    [WHY_NO_ROUTE] = "no_route", [WHY_RULE] = "rule",       [WHY_ONLY] = "only",
-    [WHY_SPLIT] = "split",       [WHY_STICKY] = "sticky",   [WHY_ISSUED] = "issued",
-    [WHY_REDIRECT] = "redirect", [WHY_RESPOND] = "respond", [WHY_SCRIPT] = "script",
+    [WHY_NO_ROUTE] = "no_route", [WHY_RULE] = "rule",     [WHY_ONLY] = "only",         [WHY_SPLIT] = "split",
+    [WHY_STICKY] = "sticky",     [WHY_ISSUED] = "issued", [WHY_REDIRECT] = "redirect", [WHY_RESPOND] = "respond",
+    [WHY_SCRIPT] = "script",     [WHY_DRILL] = "drill",
 };
 
 void draw_init(struct draw *d, struct rng *rng, const struct route_table *table)

@@ -36,7 +36,8 @@ enum decision_why {
     WHY_ISSUED, /* sticky by cookie, the request had none: a new key was made */
     WHY_REDIRECT,
     WHY_RESPOND,
-    WHY_SCRIPT /* the route's script named the upstream, or answered */
+    WHY_SCRIPT, /* the route's script named the upstream, or answered */
+    WHY_DRILL   /* a drill's own request: the proxy answers it (front/drill.c) */
 };
 
 struct decision {

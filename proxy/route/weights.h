@@ -10,6 +10,7 @@
 #include "route/sticky.h"
 #include "route/table.h"
 
+struct drill_order;
 struct tally_sheet;
 
 /* The weights of one route that differ from its file. */
@@ -25,6 +26,7 @@ struct weights {
     uint64_t generation; /* grows with each publication and is never reused */
     uint32_t route_count;
     struct weights_override *overrides; /* NULL: none anywhere */
+    const struct drill_order *drill;    /* stats/drill.h: of the drill under way; NULL: there is none */
 };
 
 /* The weights in force for a route, per split entry. */

@@ -212,6 +212,47 @@ static bool do_outcomes(void *arg, const struct outcome_item *items, size_t coun
     return outcome_desk_take(&s->outcomes, items, count, &teller, out, failure);
 }
 
+static enum rollout_reply do_drill(void *arg, struct slice name, const struct drill_asked *asked,
+                                   const struct actor *actor, struct slice reason, struct text *error)
+{
+    struct server *s = arg;
+    struct rollout *r = rollouts_find(&s->rollouts, name);
+    struct drill_wish wish = { .settings = { asked->rate, asked->share_ppm, asked->delay_ms, asked->timeout_ms },
+                               .guardrail = asked->guardrail,
+                               .has_fault = asked->fault.len > 0,
+                               .step = asked->step,
+                               .is_live = asked->is_live };
+    if (r == NULL)
+        return ROLLOUT_REPLY_UNKNOWN;
+    if (s->state != PROCESS_SERVING) {
+        text_add_cstr(error, "weir does not serve now");
+        return ROLLOUT_REPLY_REFUSED;
+    }
+    if (wish.has_fault && !drill_fault_read(asked->fault, &wish.fault)) {
+        text_printf(error, "\"%.*s\" is not error, connect, latency, event or sample", SLICE_ARG(asked->fault));
+        return ROLLOUT_REPLY_REFUSED;
+    }
+    switch (drills_start(&s->drills, r, &wish, actor->who, role_names[actor->role], reason, error)) {
+    case DRILL_BEGUN:
+        return ROLLOUT_REPLY_DONE;
+    case DRILL_REFUSED:
+        return ROLLOUT_REPLY_REFUSED;
+    case DRILL_NOT_STORED:
+        break;
+    }
+    return ROLLOUT_REPLY_NOT_STORED;
+}
+
+static bool get_drill(void *arg, struct slice name, struct json *object)
+{
+    struct server *s = arg;
+    const struct drill *d = s->drills.current;
+    if (d == NULL || !slice_equal(slice_from_cstr(d->rollout), name))
+        return false;
+    drill_describe(d, object);
+    return true;
+}
+
 /* ---- changes ----------------------------------------------------------------------------------------------------------- */
 
 static const struct reload_outcome *do_reload(void *arg, struct slice source, struct slice by)
@@ -308,6 +349,8 @@ struct admin_control server_control(struct server *s)
         .rollout_act = do_rollout,
         .outcomes = do_outcomes,
         .slos = get_slos,
+        .drill_start = do_drill,
+        .drill = get_drill,
         .drain = do_drain,
         .when_settled = when_settled,
     };

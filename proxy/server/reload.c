@@ -190,6 +190,7 @@ static void publish(struct server *s, struct snapshot *snapshot)
     server_compare_configure(s, snapshot);
     override_set_reconcile(&s->overrides, snapshot);
     server_journal_check(s);
+    drills_abort(&s->drills, "the configuration was loaded anew");
     rollouts_configure(&s->rollouts, snapshot);
     struct weights_set *weights = server_weights_create(s, snapshot);
     int *fds = fds_of_all(s, snapshot->config);

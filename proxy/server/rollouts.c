@@ -216,17 +216,16 @@ uint64_t rollout_tag(const struct rollout *r)
            r->route->entry_hashes[r->config->canary_entry];
 }
 
-static void sheet_fill(const struct rollout *r, struct tally_sheet *sheet)
+void rollout_fill_sheet(const struct rollout_config *config, const struct guardrail_specs *specs,
+                        struct tally_sheet *sheet)
 {
-    sheet->stable_entry = r->config->stable_entry;
-    sheet->canary_entry = r->config->canary_entry;
-    for (size_t i = 0; i < r->config->error_count; i++)
-        for (unsigned status = r->config->errors[i].from; status <= r->config->errors[i].to; status++)
+    sheet->stable_entry = config->stable_entry;
+    sheet->canary_entry = config->canary_entry;
+    for (size_t i = 0; i < config->error_count; i++)
+        for (unsigned status = config->errors[i].from; status <= config->errors[i].to; status++)
             sheet_add_status(sheet, (uint16_t)status);
-    for (uint32_t i = 0; i < r->specs.event_count; i++)
-        sheet_add_event(sheet, r->specs.events[i]);
-    if (r->specs.event_count > 0 && is_watched(r))
-        sheet_set_mark(sheet, slice_from_cstr(r->name), rollout_tag(r), r->progress.weight_ppm);
+    for (uint32_t i = 0; i < specs->event_count; i++)
+        sheet_add_event(sheet, specs->events[i]);
 }
 
 static void apply(struct rollout *r, struct arena *arena, struct weights *weights)
@@ -243,7 +242,9 @@ static void apply(struct rollout *r, struct arena *arena, struct weights *weight
     if (!is_counted(r))
         return;
     override->sheet = feed_publish(r->feed, weights->generation, ppm / 1e6);
-    sheet_fill(r, override->sheet);
+    rollout_fill_sheet(r->config, &r->specs, override->sheet);
+    if (r->specs.event_count > 0 && is_watched(r))
+        sheet_set_mark(override->sheet, slice_from_cstr(r->name), rollout_tag(r), ppm);
 }
 
 static void overrides_alloc(const struct snapshot *snapshot, struct arena *arena, struct weights *weights)

@@ -176,6 +176,9 @@ void rollout_forget_evidence(struct rollout *r, bool is_same_stable);
 bool rollout_is_watched(const struct rollout *r);
 /* What marks of exposures say of the revision and the pair, the same over restarts. */
 uint64_t rollout_tag(const struct rollout *r);
+/* rollouts.c: what workers need to know of it beside the rules. */
+void rollout_fill_sheet(const struct rollout_config *config, const struct guardrail_specs *specs,
+                        struct tally_sheet *sheet);
 /* Evidence belongs to a revision and a pair. */
 static inline bool rollout_begins_anew(const struct plan_transition *t)
 {

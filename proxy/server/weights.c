@@ -5,6 +5,13 @@ static void on_weights_unused(void *arg, uint64_t generation)
 {
     struct server *s = arg;
     rollouts_on_weights_unused(&s->rollouts, generation);
+    drills_on_weights_unused(&s->drills, generation);
+}
+
+static void on_event(void *arg, const struct event_row *event)
+{
+    struct server *s = arg;
+    admin_publish(s->admin, event);
 }
 
 static void on_monitor(void *arg, const struct monitor_status *status)
@@ -43,6 +50,10 @@ void server_rollouts_begin(struct server *s)
     outcome_desk_init(&s->outcomes, &s->rollouts);
     s->slos = (struct slos){ .loop = s->loop, .stats = s->stats, .store = s->store };
     slos_init(&s->slos);
+    s->drills =
+        (struct drills){ .rollouts = &s->rollouts, .sockets = &s->sockets, .publish_event = on_event, .arg = s };
+    drills_init(&s->drills);
+    drills_settle(&s->drills);
     s->publisher.on_weights_unused = on_weights_unused;
 }
 
@@ -50,6 +61,7 @@ void server_rollouts_end(struct server *s)
 {
     if (s->courier == NULL)
         return;
+    drills_fini(&s->drills);
     courier_stop(s->courier);
     monitors_destroy(s->monitors);
     rollouts_fini(&s->rollouts);
@@ -62,6 +74,7 @@ struct weights_set *server_weights_create(struct server *s, const struct snapsho
     struct weights_set *set = weights_set_create(&s->publisher);
     override_set_apply(&s->overrides, snapshot, &set->arena, &set->weights);
     rollouts_apply(&s->rollouts, snapshot, &set->arena, &set->weights);
+    drills_apply(&s->drills, &set->arena, &set->weights);
     return set;
 }
 

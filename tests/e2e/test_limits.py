@@ -206,6 +206,7 @@ REACH = {
 # They need a proxy of their own: see the tests with these names below.
 REACHED_ELSEWHERE = {
     "CONNECTION_LIMIT": "test_connections_are_limited",
+    "DRILL": "test_a_live_drill_makes_the_canary_fail",
     "DRAINING": "test_what_drain_timeout_cuts_off_is_told",
     "LOCAL_LIMIT": "test_no_descriptor_left_is_no_fault_of_the_endpoint",
     "INTERNAL": "test_a_request_has_only_so_much_memory",
@@ -222,6 +223,21 @@ def test_a_hook_that_fails_can_end_the_request(start, origin, tmp_path):
     assert proxy.access_line(reason="script_error")["status"] == 500
     assert errors_of(proxy, "script_error") == 1
     assert not origin.requests
+
+
+def test_a_live_drill_makes_the_canary_fail(start, origin):
+    pair = {"route": "all", "stable": "s", "canary": "c", "guardrails": [{"metric": "error_rate", "max": "50%", "window": "1m"}]}
+    proxy = start(
+        upstreams={"s": {"endpoints": [origin]}, "c": {"endpoints": [origin]}},
+        routes=[{"name": "all", "split": {"s": 1, "c": 1}}],
+        rollouts={"r": {**pair, "steps": [{"weight": "50%", "hold": "1h"}, {"weight": "100%"}]}},
+    )
+    assert proxy.admin("POST", "/api/v1/rollouts/r/start", {"reason": "a test"})[0] == 200
+    assert proxy.admin("POST", "/api/v1/drill/r", {"reason": "a test", "live": True})[0] == 202
+    answer = wait_for(lambda: next(filter(lambda a: a.status != 200, [proxy.get()]), None), "the canary fails")
+    assert (answer.status, answer.get("x-weir-error")) == (503, "drill")
+    assert proxy.access_line(reason="drill")["upstream"] == "c"
+    assert errors_of(proxy, "drill") >= 1
 
 
 def test_every_reason_has_a_test():

@@ -119,7 +119,7 @@ def look(proxy):
         if method != "GET":
             continue
         names = {"name": "free", "route": "dark", "generation": "1"}
-        if "rollouts" in path:
+        if "rollouts" in path or "drill/" in path:
             names["name"] = "r"
         target = re.sub(r"{(\w+)}", lambda m: names.get(m[1], "r"), path)  # pylint: disable=cell-var-from-loop
         arguments = {p["name"] for p in operation["parameters"] if p["in"] == "query"}
@@ -170,6 +170,9 @@ def send(proxy, path, count, done):
 
 def test_answers_in_every_state_are_as_described(proxy):
     look(proxy)
+    assert ask(proxy, "POST", "/api/v1/drill/r", {"reason": "test", "fault": "error", "rate": 200})[0] == 202
+    look(proxy)
+    wait_for(lambda: ask(proxy, "GET", "/api/v1/drill/r")[1]["drill"]["state"] == "passed", "the drill passes")
     assert ask(proxy, "POST", "/api/v1/rollouts/r/start", {"reason": "test"})[0] == 200
     assert ask(proxy, "POST", "/api/v1/rollouts/r/pause", {"reason": "test"})[0] == 200
     assert ask(proxy, "POST", "/api/v1/rollouts/r/resume", {"reason": "test"})[0] == 200

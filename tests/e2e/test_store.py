@@ -291,7 +291,7 @@ def test_export_and_import_are_each_others_reverse(proxy, tmp_path):
     post(proxy, subject="v2", text="to be exported")
     exported = said(proxy, "export")
     lines = [json.loads(line) for line in exported.splitlines()]
-    assert lines[0] == {"weir_export": 1, "tables": 4} and lines[-1] == {"end": True, "rows": len(lines) - 2}
+    assert lines[0] == {"weir_export": 1, "tables": 5} and lines[-1] == {"end": True, "rows": len(lines) - 2}
     assert {"audit", "config_versions", "config_texts", "config_files", "events"} <= {line.get("table") for line in lines}
     file = tmp_path / "export.jsonl"
     file.write_text(exported)

@@ -1,0 +1,152 @@
+/* admin/drills.c - drills: rehearsals of failing releases, asked for and looked up. */
+#include "store/drills.h"
+
+#include "admin/dispatch.h"
+
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX     1000
+
+static void put_row(struct json *object, const struct drill_row *row)
+{
+    json_put_string(object, "id", row->id);
+    json_put_string(object, "rollout", row->rollout);
+    json_put_string(object, "revision", row->revision);
+    json_put_string(object, "who", row->who);
+    json_put_string(object, "reason", row->reason);
+    json_put_string(object, "state", row->state);
+    put_time(object, "begun_at", row->begun_at);
+    put_time(object, "ended_at", row->ended_at);
+    put_document(object, "detail", row->detail);
+}
+
+void api_drills(struct admin_call *call)
+{
+    uint64_t limit = LIMIT_DEFAULT;
+    struct drill_row *rows;
+    size_t count;
+    if (!call_number(call, "limit", 1, LIMIT_MAX, &limit))
+        return;
+    if (!drills_list(call->control->store, call->arena, SLICE_NONE, limit, &rows, &count)) {
+        reply_unreadable(call, "drills");
+        return;
+    }
+    struct json *root = json_create_object();
+    struct json *list = json_put_array(root, "drills");
+    for (size_t i = 0; i < count; i++)
+        put_row(json_push_object(list), &rows[i]);
+    reply_json(call->reply, 200, root);
+}
+
+/* What is under way is known better by who does it than by the store. */
+static void reply_drill(struct admin_call *call, uint16_t status)
+{
+    const struct admin_control *control = call->control;
+    struct json *root = json_create_object();
+    struct json *object = json_put_object(root, "drill");
+    struct drill_row *rows;
+    size_t count = 0;
+    bool is_running = control->drill(control->arg, call->params[0], object);
+    if (!is_running && !drills_list(control->store, call->arena, call->params[0], 1, &rows, &count)) {
+        json_destroy(root);
+        reply_unreadable(call, "drills");
+    } else if (!is_running && count == 0) {
+        json_destroy(root);
+        reply_error(call->reply, 404, "no_drill", "there was no drill of a rollout \"%.*s\"",
+                    SLICE_ARG(call->params[0]));
+    } else {
+        if (!is_running)
+            put_row(object, &rows[0]);
+        reply_json(call->reply, status, root);
+    }
+}
+
+void api_drill(struct admin_call *call)
+{
+    reply_drill(call, 200);
+}
+
+/* ---- asked for ------------------------------------------------------------------------------------------------------------ */
+
+/* False with a 400: the member is there, and no such number. */
+static bool take_number(struct admin_call *call, const char *key, int64_t low, int64_t high, int64_t *out)
+{
+    const struct json *value = json_get(call->body, key);
+    int64_t number;
+    if (value == NULL)
+        return true;
+    if (!json_as_i64(value, &number) || number < low || number > high) {
+        reply_error(call->reply, 400, "bad_number", "\"%s\" is a whole number from %lld to %lld", key, (long long)low,
+                    (long long)high);
+        return false;
+    }
+    *out = number;
+    return true;
+}
+
+static bool take_text(struct admin_call *call, const char *key, struct slice *out)
+{
+    const struct json *value = json_get(call->body, key);
+    if (value == NULL || json_as_string(value, out))
+        return true;
+    reply_error(call->reply, 400, "bad_text", "\"%s\" is a string", key);
+    return false;
+}
+
+static bool take_flag(struct admin_call *call, const char *key, bool *out)
+{
+    const struct json *value = json_get(call->body, key);
+    if (value == NULL || json_as_bool(value, out))
+        return true;
+    reply_error(call->reply, 400, "bad_flag", "\"%s\" is true or false", key);
+    return false;
+}
+
+static bool read_asked(struct admin_call *call, struct drill_asked *asked)
+{
+    int64_t step = 0, rate = 50, share_ppm = 1000000;
+    *asked = (struct drill_asked){ .timeout_ms = 30000 };
+    if (!take_text(call, "guardrail", &asked->guardrail) || !take_text(call, "fault", &asked->fault) ||
+        !take_flag(call, "live", &asked->is_live) || !take_number(call, "step", 1, 64, &step) ||
+        !take_number(call, "rate", 1, 500, &rate) || !take_number(call, "share_ppm", 1, 1000000, &share_ppm) ||
+        !take_number(call, "delay_ms", 1, 300000, &asked->delay_ms) ||
+        !take_number(call, "timeout_ms", 1000, 600000, &asked->timeout_ms))
+        return false;
+    asked->step = (uint32_t)step;
+    asked->rate = (uint32_t)rate;
+    asked->share_ppm = (uint32_t)share_ppm;
+    return true;
+}
+
+/* Real users meet it: not by those who may only do what harms nobody. */
+static bool may_be_live(struct admin_call *call, const struct drill_asked *asked)
+{
+    if (!asked->is_live || auth_allows(&call->actor, ROLE_APPROVER))
+        return true;
+    reply_error(call->reply, 403, "forbidden", "%.*s is %s; a live drill needs %s", SLICE_ARG(call->actor.who),
+                role_names[call->actor.role], role_names[ROLE_APPROVER]);
+    return false;
+}
+
+void api_drill_start(struct admin_call *call)
+{
+    const struct admin_control *control = call->control;
+    struct drill_asked asked;
+    struct text error = { 0 };
+    if (!read_asked(call, &asked) || !may_be_live(call, &asked))
+        return;
+    switch (control->drill_start(control->arg, call->params[0], &asked, &call->actor, call->reason, &error)) {
+    case ROLLOUT_REPLY_DONE:
+        reply_drill(call, 202);
+        break;
+    case ROLLOUT_REPLY_REFUSED:
+        reply_error(call->reply, 409, "refused", "%s", error.bytes);
+        break;
+    case ROLLOUT_REPLY_NOT_STORED:
+        reply_error(call->reply, 503, "store_unavailable", "%s", error.bytes);
+        break;
+    case ROLLOUT_REPLY_UNKNOWN:
+        reply_error(call->reply, 404, "no_rollout", "there is no rollout \"%.*s\"", SLICE_ARG(call->params[0]));
+        break;
+    }
+    text_fini(&error);
+}

@@ -1,0 +1,207 @@
+/* cli/ctl_drill.c - `weir ctl drill`: rehearses a failing release, waits for what comes of it, and shows it. */
+#include "cli/ctl.h"
+
+#include "base/units.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define POLL_MS 250
+
+static enum paint paint_of_result(const char *result)
+{
+    if (strcmp(result, "fired") == 0)
+        return PAINT_GREEN;
+    return strcmp(result, "not_drilled") == 0 ? PAINT_DIM : PAINT_RED;
+}
+
+static const char *duration_text(struct call *call, const struct json *guardrail, const char *key)
+{
+    double ms;
+    if (!json_as_real(json_get(guardrail, key), &ms))
+        return "";
+    return arena_printf(&call->arena, ms >= 10000 ? "%.1f s" : "%.0f ms", ms >= 10000 ? ms / 1000 : ms).ptr;
+}
+
+static void add_guardrail(struct call *call, struct table *t, const struct json *guardrail)
+{
+    const char *result = ctl_text(call, guardrail, "result");
+    table_add(t, PAINT_BOLD, "%s", ctl_text(call, guardrail, "name"));
+    table_add(t, PAINT_NONE, "%s%s", ctl_text(call, guardrail, "fault"),
+              ctl_flag(guardrail, "is_simulated") ? " (simulated)" : "");
+    table_add(t, paint_of_result(result), "%s%s", result, ctl_flag(guardrail, "is_paused") ? ", paused" : "");
+    table_add(t, PAINT_NONE, "%s", duration_text(call, guardrail, "detect_ms"));
+    table_add(t, PAINT_NONE, "%lld", (long long)ctl_integer(guardrail, "requests"));
+    table_add(t, PAINT_NONE, "%s", duration_text(call, guardrail, "rollback_ms"));
+    table_add(t, PAINT_NONE, "%s", ctl_text(call, guardrail, "reason"));
+}
+
+static void add_heading(struct call *call, const struct json *drill, bool coloured, struct text *out)
+{
+    const struct json *detail = json_get(drill, "detail");
+    const char *state = ctl_text(call, drill, "state"), *cause = ctl_text(call, detail, "cause");
+    terminal_add(out, coloured, PAINT_BOLD, slice_from_cstr(ctl_text(call, drill, "rollout")));
+    text_printf(out, ": %sdrill ", ctl_flag(detail, "live") ? "live " : "");
+    terminal_add(out, coloured, strcmp(state, "passed") == 0 ? PAINT_GREEN : PAINT_RED, slice_from_cstr(state));
+    text_printf(out, "%s%s, begun %s by %s\n", cause[0] != '\0' ? ": " : "", cause, ctl_text(call, drill, "begun_at"),
+                ctl_text(call, drill, "who"));
+}
+
+static enum ctl_verdict print_drill(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    static const struct table_column columns[] = { { "guardrail", ALIGN_LEFT },  { "fault", ALIGN_LEFT },
+                                                   { "result", ALIGN_LEFT },     { "noticed in", ALIGN_RIGHT },
+                                                   { "requests", ALIGN_RIGHT },  { "weight 0 in", ALIGN_RIGHT },
+                                                   { "what it saw", ALIGN_LEFT } };
+    const struct json *drill = json_get(answer, "drill");
+    const struct json *guardrails = json_get(json_get(drill, "detail"), "guardrails");
+    struct table t;
+    if (json_kind(drill) != JSON_KIND_OBJECT)
+        return CTL_UNKNOWN;
+    add_heading(call, drill, coloured, out);
+    table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
+    for (size_t i = 0; i < json_count(guardrails); i++)
+        add_guardrail(call, &t, json_at(guardrails, i));
+    table_print(&t, coloured, out);
+    table_fini(&t);
+    return strcmp(ctl_text(call, drill, "state"), "passed") == 0 ? CTL_SHOWN : CTL_BAD_NEWS;
+}
+
+/* Shows nothing: only whether it still runs, and which it is. */
+static enum ctl_verdict note_drill(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    struct ctl_values *values = call->values;
+    (void)coloured;
+    (void)out;
+    values->state = ctl_text(call, json_get(answer, "drill"), "state");
+    return values->state[0] != '\0' ? CTL_SHOWN : CTL_UNKNOWN;
+}
+
+static enum command_status look(struct call *call, const char *path, ctl_print_fn *print)
+{
+    struct ctl_request request = { .method = "GET", .path = path };
+    return ctl_show(call, &request, print);
+}
+
+/* ---- asked for ------------------------------------------------------------------------------------------------------------ */
+
+static void add_text(struct text *json, const char *key, const char *value)
+{
+    if (value == NULL)
+        return;
+    text_printf(json, ", \"%s\": \"", key);
+    text_add_json(json, slice_from_cstr(value));
+    text_add_char(json, '"');
+}
+
+static void add_number(struct text *json, const char *key, int64_t value)
+{
+    if (value > 0)
+        text_printf(json, ", \"%s\": %lld", key, (long long)value);
+}
+
+static bool write_body(struct call *call, struct text *json)
+{
+    const struct ctl_values *values = call->values;
+    uint32_t share_ppm = 0;
+    if (values->share != NULL && !units_parse_share(slice_from_cstr(values->share), &share_ppm))
+        return false;
+    ctl_open_body(call, json);
+    add_text(json, "guardrail", values->guardrail);
+    add_text(json, "fault", values->fault);
+    if (values->is_live)
+        text_add_cstr(json, ", \"live\": true");
+    add_number(json, "step", values->step);
+    add_number(json, "rate", values->rate);
+    add_number(json, "share_ppm", share_ppm);
+    add_number(json, "delay_ms", values->delay_ms);
+    add_number(json, "timeout_ms", values->timeout_ms);
+    text_add_char(json, '}');
+    return true;
+}
+
+/* --timeout is the guardrails' here. */
+static enum command_status begin(struct call *call, const char *path)
+{
+    struct ctl_values *values = call->values;
+    struct text json = { 0 };
+    struct ctl_request request = { .method = "POST", .path = path, .json = &json };
+    enum command_status status;
+    bool is_json = values->is_json;
+    if (values->reason == NULL)
+        return command_misused(call, "--reason is missing: it goes into the audit log");
+    if (!write_body(call, &json)) {
+        text_fini(&json);
+        return command_misused(call, "--share is a share such as 20%%, not \"%s\"", values->share);
+    }
+    values->timeout_ms = 0;
+    values->is_json = false;
+    status = ctl_show(call, &request, note_drill);
+    values->is_json = is_json;
+    text_fini(&json);
+    return status;
+}
+
+static enum command_status drill(struct call *call, const char *path)
+{
+    struct ctl_values *values = call->values;
+    bool is_json = values->is_json;
+    enum command_status status = begin(call, path);
+    if (status != COMMAND_OK)
+        return status;
+    values->is_json = false;
+    while (status == COMMAND_OK && strcmp(values->state, "running") == 0) {
+        usleep(POLL_MS * 1000);
+        status = look(call, path, note_drill);
+    }
+    values->is_json = is_json;
+    return status == COMMAND_OK ? look(call, path, print_drill) : status;
+}
+
+static enum command_status run(struct call *call)
+{
+    const struct ctl_values *values = call->values;
+    struct text path = { 0 };
+    text_add_cstr(&path, "drill/");
+    ctl_add_segment(&path, call->arguments[0]);
+    enum command_status status = values->is_last ? look(call, path.bytes, print_drill) : drill(call, path.bytes);
+    text_fini(&path);
+    return status;
+}
+
+#define OPTION(name_, value_, kind_, member, doc_, ...)                                                                \
+    {                                                                                                                  \
+        .name = name_, .value_name = value_, .kind = kind_, .offset = offsetof(struct ctl_values, member),             \
+        .doc = doc_, __VA_ARGS__                                                                                       \
+    }
+
+static const struct option_row options[] = {
+    CTL_REASON_OPTION(false),
+    OPTION("guardrail", "G", OPTION_TEXT, guardrail, "this one alone"),
+    OPTION("fault", "FAULT", OPTION_TEXT, fault,
+           "those alone that watch for it: error, connect, latency, event or sample"),
+    OPTION("step", "N", OPTION_NUMBER, step, "at the weight of this step (default the first)", .low = 1, .high = 64),
+    OPTION("rate", "N", OPTION_NUMBER, rate, "synthetic requests a second (default 50)", .low = 1, .high = 500),
+    OPTION("share", "SHARE", OPTION_TEXT, share, "so many of the canary's requests fail (default 100%)"),
+    OPTION("delay", "TIME", OPTION_DURATION, delay_ms, "slow answers take so much longer"),
+    OPTION("live", NULL, OPTION_FLAG, is_live, "the real canary fails, for real users: needs an approver"),
+    OPTION("last", NULL, OPTION_FLAG, is_last, "begins none, and shows the newest one"),
+};
+
+const struct command ctl_drill = {
+    .name = "drill",
+    .synopsis = "NAME --reason TEXT [--guardrail G] [--fault FAULT] [--share SHARE] [--live]\n"
+                "       weir ctl drill NAME --last",
+    .summary = "rehearses a failing release: does each guardrail fire, and how soon is the weight 0?",
+    .details =
+        "A copy of the rollout is started with marked synthetic traffic, which no upstream sees and no real user's\n"
+        "numbers contain, and its canary fails in the way that each guardrail watches, one after the other.\n"
+        "Each has --timeout (default 30s) to fire. The exit status is 1 when one that was drilled did not.\n\n"
+        "  weir ctl drill checkout --reason 'before the release'\n"
+        "  weir ctl drill checkout --guardrail error_rate --share 5% --reason 'would one in twenty be noticed?'\n",
+    .options = options,
+    .option_count = ARRAY_COUNT(options),
+    .arguments_min = 1,
+    .arguments_max = 1,
+    .run = run,
+};

@@ -1,0 +1,70 @@
+/* server/drill_describe.c - what a drill was asked for and what it has found, for the store and the admin API. */
+#include "server/drills.h"
+
+static void put_time(struct json *object, const char *key, struct wall_time t)
+{
+    char at[25];
+    if (t.unix_ms == 0) {
+        json_put_null(object, key);
+        return;
+    }
+    wall_format(t, at);
+    json_put_cstr(object, key, at);
+}
+
+static void put_duration(struct json *object, const char *key, int64_t us)
+{
+    if (us >= 0)
+        json_put_real(object, key, (double)us / 1000);
+    else
+        json_put_null(object, key);
+}
+
+static void put_guardrail(const struct drill *d, uint32_t i, struct json *object)
+{
+    static const char *const stages[] = { "warming", "failing", "returning", "checking" };
+    const struct drill_trial *t = &d->trials[i];
+    bool is_running =
+        i == d->at && d->is_wanted[i] && t->stage != DRILL_DONE && !d->is_ending && d->ended_at.unix_ms == 0;
+    json_put_cstr(object, "name", d->specs.items[i].name);
+    json_put_cstr(object, "fault", drill_fault_names[d->scripts[i].fault]);
+    json_put_bool(object, "is_simulated", d->scripts[i].fault == DRILL_SAMPLE);
+    json_put_cstr(object, "result", is_running ? stages[t->stage] : drill_result_names[t->result]);
+    json_put_bool(object, "is_paused", t->is_paused);
+    put_duration(object, "detect_ms", drill_trial_detect_us(t));
+    put_duration(object, "rollback_ms", drill_trial_rollback_us(t));
+    json_put_u64(object, "requests", t->requests);
+    json_put_u64(object, "bad_requests", t->bad_requests);
+    json_put_u64(object, "exposed_after", t->exposed);
+    json_put_cstr(object, "reason", d->reasons[i]);
+}
+
+void drill_write_detail(const struct drill *d, struct json *object)
+{
+    const struct drill_settings *s = &d->wish.settings;
+    json_put_bool(object, "live", d->wish.is_live);
+    json_put_string(object, "listener", d->listener);
+    json_put_real(object, "weight", d->steps[0].weight_ppm / 1e6);
+    json_put_u64(object, "rate", s->rate);
+    json_put_real(object, "share", s->share_ppm / 1e6);
+    json_put_i64(object, "delay_ms", s->delay_ms);
+    json_put_i64(object, "timeout_ms", s->timeout_ms);
+    if (d->cause != NULL)
+        json_put_cstr(object, "cause", d->cause);
+    struct json *guardrails = json_put_array(object, "guardrails");
+    for (uint32_t i = 0; i < d->specs.count; i++)
+        put_guardrail(d, i, json_push_object(guardrails));
+}
+
+void drill_describe(const struct drill *d, struct json *object)
+{
+    json_put_cstr(object, "id", d->id);
+    json_put_cstr(object, "rollout", d->rollout);
+    json_put_cstr(object, "revision", d->revision);
+    json_put_cstr(object, "who", d->who);
+    json_put_cstr(object, "reason", d->reason);
+    json_put_cstr(object, "state", d->state);
+    put_time(object, "begun_at", d->begun_at);
+    put_time(object, "ended_at", d->ended_at);
+    drill_write_detail(d, json_put_object(object, "detail"));
+}

@@ -1,0 +1,415 @@
+/* server/drills.c - a drill from its beginning to its end, one guardrail after the other. */
+#include "server/drills.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "crypto/random.h"
+#include "server/publisher.h"
+
+#define TURN_MS      20 /* between two looks for requests that are due */
+#define LOOK_US      100000
+#define HOLD_MS      3600000 /* nothing but a breach ends the rehearsal's step */
+#define SEED_ANSWERS 1000    /* stable's durations from before: thresholds are known at the first request */
+
+static void on_timer(void *arg);
+
+void drills_init(struct drills *all)
+{
+    timer_init(&all->timer, on_timer, all);
+    rng_init(&all->rng, random_u64());
+}
+
+/* ---- the plan, with hands of its own ------------------------------------------------------------------------------------- */
+
+static void drill_event(struct drill *d, struct plan_event *event);
+
+static void on_settled(void *arg, uint64_t ticket)
+{
+    struct drills *all = arg;
+    struct drill *d = all->current;
+    if (d == NULL || ticket != (uint64_t)d->begun_at.unix_ms)
+        return;
+    if (!publisher_is_settled(all->rollouts->publisher)) {
+        publisher_when_settled(all->rollouts->publisher, on_settled, all, ticket);
+        return;
+    }
+    if (d->wish.is_live) {
+        if (d->failing_since.us == 0)
+            d->failing_since = clock_mono();
+        return;
+    }
+    struct plan_event event = { .kind = PLAN_WEIGHT_IN_FORCE, .weight_ppm = d->progress.weight_ppm };
+    drill_event(d, &event);
+    timer_start(all->rollouts->loop, &all->timer, 0); /* the way back is measured */
+}
+
+static void publish(struct drill *d)
+{
+    struct rollouts *rollouts = d->all->rollouts;
+    rollouts->publish(rollouts->arg);
+    publisher_when_settled(rollouts->publisher, on_settled, d->all, (uint64_t)d->begun_at.unix_ms);
+}
+
+/* What a release would write down, tell or ask is left out. */
+static void drill_event(struct drill *d, struct plan_event *event)
+{
+    struct plan_actions actions;
+    struct progress before = d->progress;
+    event->mono = loop_now(d->all->rollouts->loop);
+    event->wall = clock_wall();
+    if (plan_next(&d->config, &before, event, &d->progress, &actions) == PLAN_REFUSED)
+        return;
+    for (uint32_t i = 0; i < actions.count; i++)
+        if (actions.items[i].kind == PLAN_DO_WEIGHT)
+            publish(d);
+}
+
+/* ---- a trial -------------------------------------------------------------------------------------------------------------- */
+
+static bool is_sticky(const struct drill *d)
+{
+    const struct snapshot *snapshot = publisher_snapshot(d->all->rollouts->publisher);
+    return route_has(&snapshot->table->routes[d->source->route_index], ROUTE_IS_STICKY);
+}
+
+static void seed(struct drill *d)
+{
+    struct histogram before = { 0 };
+    for (unsigned i = 0; i < SEED_ANSWERS; i++) {
+        struct drill_request request;
+        drill_script_request(&d->scripts[d->at], false, (uint32_t)rng_next(&d->all->rng), &request);
+        histogram_add(&before, request.arms[TALLY_STABLE].latency_us);
+    }
+    evidence_seed_durations(&d->evidence, &before);
+}
+
+static void feed_let_go(struct drill *d)
+{
+    if (d->feed == NULL)
+        return;
+    struct evidence_feed *feed = TAKE(&d->feed);
+    feed->evidence = NULL;
+    list_append(&d->all->rollouts->ending, &feed->link);
+    evidence_fini(&d->evidence);
+}
+
+static void trial_begin(struct drill *d)
+{
+    struct plan_event start = { .kind = PLAN_START, .who = slice_from_cstr(d->who) };
+    feed_let_go(d);
+    d->feed = memory_zalloc(sizeof *d->feed);
+    evidence_init(&d->evidence, d->specs.items, d->specs.count, is_sticky(d));
+    feed_init(d->feed, &d->evidence, is_sticky(d), d->all->rollouts->worker_count);
+    seed(d);
+    d->judged = (struct judge_result){ 0 };
+    d->begun = clock_mono();
+    d->sampled = d->looked = (struct mono_time){ 0 };
+    d->sent_count = 0;
+    memset(d->errands, 0, sizeof d->errands); /* what is under way belongs to nobody any more, and is counted on */
+    drill_trial_begin(&d->trials[d->at]);
+    progress_init(&d->progress, &d->config);
+    drill_event(d, &start);
+}
+
+/* Those to come; false: there is none. */
+static bool trial_find(struct drill *d)
+{
+    while (d->at < d->specs.count && !d->is_wanted[d->at])
+        d->at++;
+    return d->at < d->specs.count;
+}
+
+static void sample(struct drill *d, struct mono_time now)
+{
+    const struct drill_script *script = &d->scripts[d->at];
+    if (script->fault != DRILL_SAMPLE || (d->sampled.us != 0 && mono_diff_us(now, d->sampled) < DRILL_SAMPLE_MS * 1000))
+        return;
+    bool is_bad = drill_trial_is_failing(&d->trials[d->at]);
+    d->sampled = now;
+    evidence_add_sample(&d->evidence, d->at, is_bad ? script->bad_sample : script->good_sample,
+                        loop_now(d->all->rollouts->loop));
+    drill_trial_on_sample(&d->trials[d->at], is_bad, now);
+}
+
+/* The guardrail under trial alone, judged beside all others as in a release: they share what may be spent on false alarms. */
+static void judge_trial(struct drill *d)
+{
+    struct mono_time now = loop_now(d->all->rollouts->loop);
+    feed_collect(d->feed, now);
+    if (!rollout_state_is_active(d->progress.state))
+        return;
+    judge(&d->evidence, now, &d->judged);
+    struct plan_event event = { .kind = PLAN_VERDICT };
+    if (d->judged.guardrails[d->at].verdict == JUDGE_BREACH)
+        event.verdict.breached = 1u << d->at;
+    memcpy(d->reasons[d->at], d->judged.guardrails[d->at].reason, sizeof d->reasons[d->at]);
+    drill_event(d, &event);
+    if (evidence_learn_thresholds(&d->evidence, now))
+        publish(d);
+}
+
+static void trial_end(struct drill *d)
+{
+    const struct drill_trial *t = &d->trials[d->at];
+    log_info("drill %s: guardrail %s: %s", d->id, d->specs.items[d->at].name, drill_result_names[t->result]);
+    d->at++;
+    if (trial_find(d))
+        trial_begin(d);
+    else
+        d->is_ending = true;
+}
+
+static void trial_look(struct drill *d, struct mono_time now)
+{
+    struct drill_trial *t = &d->trials[d->at];
+    sample(d, now);
+    judge_trial(d);
+    enum rollout_state state = d->progress.state;
+    const struct drill_view view = { .is_breached = !rollout_state_is_active(state) || state == ROLLOUT_PAUSED,
+                                     .is_paused = state == ROLLOUT_PAUSED,
+                                     .is_in_force = d->progress.is_in_force };
+    drill_trial_look(t, &d->wish.settings, &view, now);
+    if (t->stage == DRILL_DONE)
+        trial_end(d);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------------------------------------ */
+
+static void drill_destroy(struct drill *d)
+{
+    feed_let_go(d);
+    guardrail_specs_fini(&d->specs);
+    memory_free(d->id);
+    memory_free(d->rollout);
+    memory_free(d->revision);
+    memory_free(d->who);
+    memory_free(d->reason);
+    memory_free(d->cause);
+    memory_free(d);
+}
+
+/* Whoever publishes next takes the workers' order away. */
+static void finish(struct drill *d)
+{
+    struct drills *all = d->all;
+    all->current = NULL;
+    timer_stop(all->rollouts->loop, &all->timer);
+    d->state = d->cause != NULL ? "aborted" : drill_is_passed(d->trials, d->specs.count) ? "passed" : "failed";
+    d->ended_at = clock_wall();
+    drill_record_end(d);
+    log_info("drill %s: %s%s%s", d->id, d->state, d->cause != NULL ? ": " : "", d->cause != NULL ? d->cause : "");
+    drill_destroy(d);
+}
+
+void drills_abort(struct drills *all, const char *cause)
+{
+    if (all->current == NULL)
+        return;
+    if (all->current->cause == NULL)
+        all->current->cause = memory_strdup(cause);
+    finish(all->current);
+}
+
+void drills_fini(struct drills *all)
+{
+    drills_abort(all, "weir ended");
+}
+
+static void turn(struct drill *d, struct mono_time now)
+{
+    if (d->wish.is_live) {
+        d->is_ending = drill_live_look(d, now);
+        return;
+    }
+    drill_send(d, now);
+    if (d->looked.us != 0 && mono_diff_us(now, d->looked) < LOOK_US &&
+        !(d->trials[d->at].stage == DRILL_RETURNING && d->progress.is_in_force))
+        return;
+    d->looked = now;
+    trial_look(d, now);
+}
+
+static void on_timer(void *arg)
+{
+    struct drills *all = arg;
+    struct drill *d = all->current;
+    struct mono_time now = clock_mono();
+    if (d == NULL)
+        return;
+    if (!d->is_ending)
+        turn(d, now);
+    if (d->is_ending && d->under_way == 0) {
+        struct rollouts *rollouts = all->rollouts;
+        finish(d);
+        rollouts->publish(rollouts->arg);
+        return;
+    }
+    timer_start(all->rollouts->loop, &all->timer, TURN_MS);
+}
+
+/* ---- the beginning -------------------------------------------------------------------------------------------------------- */
+
+/* One step that nothing but a breach ends, without gates, calendar or anybody to tell. */
+static bool choose_step(struct drill *d, struct text *error)
+{
+    const struct rollout_config *source = d->source;
+    size_t at = d->wish.step > 0 ? d->wish.step - 1 : 0;
+    while (d->wish.step == 0 && source->steps[at].kind != STEP_WEIGHT)
+        at++; /* the last one is a weight */
+    if (at >= source->step_count || source->steps[at].kind != STEP_WEIGHT) {
+        text_printf(error, "step %u is none with a weight", d->wish.step);
+        return false;
+    }
+    d->steps[0] =
+        (struct step_config){ .kind = STEP_WEIGHT, .weight_ppm = source->steps[at].weight_ppm, .hold_ms = HOLD_MS };
+    d->steps[1] = (struct step_config){ .kind = STEP_WEIGHT, .weight_ppm = 1000000 };
+    d->config = *source;
+    d->config.steps = d->steps;
+    d->config.step_count = 2;
+    d->config.start = ROLLOUT_START_MANUAL;
+    d->config.start_at = (struct wall_time){ 0 };
+    d->config.bake_ms = 0;
+    d->config.window_count = d->config.freeze_count = d->config.notify.count = 0;
+    return true;
+}
+
+static bool choose_guardrails(struct drill *d, const struct config *config, struct text *error)
+{
+    const struct drill_wish *wish = &d->wish;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < d->specs.count; i++) {
+        const struct guardrail_config *g = &d->source->guardrails[i];
+        const struct slo_config *slo = g->kind == WATCH_SLO ? &config->slos[g->slo_index] : NULL;
+        drill_script_init(&d->scripts[i], d->source, g, &d->specs.items[i], slo, wish->settings.delay_ms);
+        d->is_wanted[i] = (wish->guardrail.len == 0 || slice_equal(wish->guardrail, g->name)) &&
+                          (!wish->has_fault || wish->fault == d->scripts[i].fault);
+        count += d->is_wanted[i];
+    }
+    if (count > 0)
+        return true;
+    if (wish->has_fault)
+        text_printf(error, "no guardrail%s%.*s watches for the fault \"%s\"", wish->guardrail.len > 0 ? " " : "",
+                    SLICE_ARG(wish->guardrail), drill_fault_names[wish->fault]);
+    else if (wish->guardrail.len > 0)
+        text_printf(error, "there is no guardrail \"%.*s\"", SLICE_ARG(wish->guardrail));
+    else
+        text_add_cstr(error, "the rollout has no guardrail");
+    return false;
+}
+
+static void make_token(char out[DRILL_TOKEN_BYTES + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char bytes[DRILL_TOKEN_BYTES / 2];
+    random_bytes(bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[DRILL_TOKEN_BYTES] = '\0';
+}
+
+static char *copy_of(struct slice text)
+{
+    char *copy = memory_alloc(text.len + 1);
+    memcpy(copy, text.len > 0 ? text.ptr : "", text.len);
+    copy[text.len] = '\0';
+    return copy;
+}
+
+static struct drill *drill_create(struct drills *all, const struct rollout *r, const struct drill_wish *wish,
+                                  struct slice who, const char *role, struct slice reason)
+{
+    struct drill *d = memory_zalloc(sizeof *d);
+    const struct snapshot *snapshot = publisher_snapshot(all->rollouts->publisher);
+    struct text id = { 0 };
+    d->all = all;
+    d->wish = *wish;
+    d->source = r->config;
+    d->begun_at = clock_wall();
+    d->first_ticket = all->newest_ticket;
+    text_printf(&id, "%s-%lld", r->name, (long long)d->begun_at.unix_ms);
+    d->id = id.bytes;
+    d->rollout = memory_strdup(r->name);
+    d->revision = copy_of(r->config->revision);
+    d->who = copy_of(who);
+    d->role = role;
+    d->reason = copy_of(reason);
+    d->state = "running";
+    guardrail_specs_init(&d->specs, snapshot->config, r->config);
+    make_token(d->token);
+    return d;
+}
+
+static bool is_possible(struct drill *d, const struct rollout *r, struct text *error)
+{
+    const struct config *config = publisher_snapshot(d->all->rollouts->publisher)->config;
+    bool is_so = choose_step(d, error) && choose_guardrails(d, config, error) &&
+                 (d->wish.is_live ? drill_live_is_possible(d, r, error) : drill_find_listener(d, error));
+    d->wish.guardrail = SLICE_NONE; /* borrowed; what it meant is in is_wanted */
+    return is_so;
+}
+
+static void begin(struct drill *d)
+{
+    struct drills *all = d->all;
+    all->current = d;
+    log_info("drill %s: begun by %s: %s", d->id, d->who, d->reason);
+    if (d->wish.is_live) {
+        publish(d);
+    } else {
+        trial_find(d);
+        trial_begin(d);
+    }
+    timer_start(all->rollouts->loop, &all->timer, TURN_MS);
+}
+
+enum drill_answer drills_start(struct drills *all, struct rollout *r, const struct drill_wish *wish, struct slice who,
+                               const char *role, struct slice reason, struct text *error)
+{
+    if (all->current != NULL) {
+        text_printf(error, "drill %s is under way: one at a time", all->current->id);
+        return DRILL_REFUSED;
+    }
+    struct drill *d = drill_create(all, r, wish, who, role, reason);
+    if (!is_possible(d, r, error)) {
+        drill_destroy(d);
+        return DRILL_REFUSED;
+    }
+    if (!drill_record_begin(d)) {
+        text_printf(error, "it could not be stored: %s", store_message(all->rollouts->store));
+        drill_destroy(d);
+        return DRILL_NOT_STORED;
+    }
+    begin(d);
+    return DRILL_BEGUN;
+}
+
+/* ---- for the workers ------------------------------------------------------------------------------------------------------ */
+
+void drills_apply(struct drills *all, struct arena *arena, struct weights *weights)
+{
+    struct drill *d = all->current;
+    if (d == NULL || (d->is_ending && d->wish.is_live))
+        return;
+    struct drill_order *order = arena_zalloc(arena, sizeof *order);
+    weights->drill = order;
+    if (d->wish.is_live) {
+        order->live_route = d->source->route_index;
+        order->live_ppm = d->wish.settings.share_ppm;
+        return;
+    }
+    memcpy(order->token, d->token, sizeof order->token);
+    order->canary_ppm = d->progress.weight_ppm;
+    if (!rollout_state_is_active(d->progress.state) || d->feed == NULL)
+        return;
+    order->sheet = feed_publish(d->feed, weights->generation, d->progress.weight_ppm / 1e6);
+    rollout_fill_sheet(d->source, &d->specs, order->sheet);
+}
+
+void drills_on_weights_unused(struct drills *all, uint64_t generation)
+{
+    if (all->current != NULL && all->current->feed != NULL)
+        feed_retire(all->current->feed, generation);
+}

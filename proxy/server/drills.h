@@ -1,0 +1,126 @@
+/* server/drills.h - clock and hands of a drill: a failing release rehearsed on a copy of a rollout, or, live, on the rollout.
+ *
+ *   timer --> requests by the courier --> a listener --> worker: arm by the order in the weights, counted in its sheet
+ *   timer --> evidence_feed --> evidence --> judge --> the guardrail under trial alone --> plan_next --> WEIGHT  publisher
+ *   settled weights --------------------------------------------------------------------> plan_next
+ *
+ * Evidence, judge, plan, weights and their publication are those of a release (rollout/drill.h says what they are given). The
+ * rehearsal has progress and evidence of its own: no row, weight, count or notice of the rollout is touched, and no upstream
+ * hears of it. What is left of a drill when the process dies is its row, which the next start calls interrupted.
+ *
+ * Owner and thread: main. One drill at a time; it ends with a reload and a drain. */
+#ifndef SERVER_DRILLS_H
+#define SERVER_DRILLS_H
+
+#include "rollout/drill.h"
+#include "server/rollouts.h"
+#include "server/sockets.h"
+#include "store/drills.h"
+#include "store/events.h"
+
+#define DRILL_UNDER_WAY_MOST 32u /* requests; the courier has others to run */
+
+/* What is asked for. */
+struct drill_wish {
+    struct drill_settings settings;
+    struct slice guardrail; /* this one alone; "": all */
+    bool has_fault;
+    enum drill_fault fault; /* those alone that watch this */
+    uint32_t step;          /* from 1, at whose weight; 0: the first that has one */
+    bool is_live;           /* the canary of the rollout fails for real users */
+};
+
+/* A request under way. */
+struct drill_errand {
+    uint64_t ticket; /* 0: none */
+    struct mono_time sent;
+    bool is_bad;
+};
+
+struct drill {
+    struct drills *all;
+    char *id, *rollout, *revision, *who, *reason, *cause; /* owned; cause: why it was aborted, or NULL */
+    const char *role;
+    struct wall_time begun_at, ended_at;
+    const char *state; /* as in the store */
+    struct drill_wish wish;
+    struct slice listener; /* whose address its requests go to; "": live */
+
+    const struct rollout_config *source; /* of the snapshot, as all that follows: a reload ends the drill */
+    struct rollout_config config;        /* the rehearsal's */
+    struct step_config steps[2];
+    struct guardrail_specs specs;
+    struct drill_script scripts[GUARDRAILS_MAX];
+    struct drill_trial trials[GUARDRAILS_MAX];
+    bool is_wanted[GUARDRAILS_MAX];
+    char reasons[GUARDRAILS_MAX][JUDGE_REASON_BYTES]; /* the judge's, when the trial ended */
+    uint32_t at;                                      /* the guardrail under trial */
+    bool is_ending;                                   /* the last one is over; requests may be under way */
+
+    /* The trial under way. */
+    struct progress progress;
+    struct evidence evidence;
+    struct evidence_feed *feed; /* NULL: none */
+    struct judge_result judged;
+    struct mono_time begun, looked, sampled;
+    uint64_t sent_count;
+    struct mono_time failing_since;            /* live: in force in every worker; 0: not yet */
+    uint64_t requests_before[TALLY_ARM_COUNT]; /* live: of the rollout, then */
+
+    char token[DRILL_TOKEN_BYTES + 1];
+    char connect_to[80];
+    bool is_tls;
+    uint64_t first_ticket; /* those of its requests are greater */
+    uint32_t under_way;
+    struct drill_errand errands[DRILL_UNDER_WAY_MOST];
+};
+
+struct drills {
+    struct rollouts *rollouts; /* borrowed, as the next two */
+    const struct socket_set *sockets;
+    void (*publish_event)(void *arg, const struct event_row *event);
+    void *arg;
+    struct drill *current; /* NULL: none */
+    uint64_t newest_ticket;
+    struct timer timer;
+    struct rng rng;
+};
+
+void drills_init(struct drills *all);
+/* What runs is aborted. While the store is open. */
+void drills_fini(struct drills *all);
+/* Those that the process before has left running. */
+void drills_settle(struct drills *all);
+
+enum drill_answer { DRILL_BEGUN, DRILL_REFUSED, DRILL_NOT_STORED };
+/* Else than BEGUN with a sentence; nothing was done then. */
+enum drill_answer drills_start(struct drills *all, struct rollout *r, const struct drill_wish *wish, struct slice who,
+                               const char *role, struct slice reason, struct text *error);
+/* The one under way ends here, for this cause; harmless when there is none. Nothing is published. */
+void drills_abort(struct drills *all, const char *cause);
+
+/* Weights are about to be published: what workers need to know of a drill. */
+void drills_apply(struct drills *all, struct arena *arena, struct weights *weights);
+void drills_on_weights_unused(struct drills *all, uint64_t generation);
+
+/* Who, when, and what was found so far. */
+void drill_describe(const struct drill *d, struct json *object);
+
+/* ---- for the files of drills alone --------------------------------------------------------------------------------------- */
+
+/* drill_store.c: with the audit line. False: nothing is written. */
+bool drill_record_begin(struct drill *d) MUST_CHECK;
+void drill_record_end(struct drill *d);
+/* drill_describe.c: what was asked for and found. */
+void drill_write_detail(const struct drill *d, struct json *object);
+
+/* drill_send.c: a listener that takes its requests; false with a sentence: there is none. */
+bool drill_find_listener(struct drill *d, struct text *error) MUST_CHECK;
+/* As many as are due. */
+void drill_send(struct drill *d, struct mono_time now);
+
+/* drill_live.c: true when it is over. */
+bool drill_live_is_possible(const struct drill *d, const struct rollout *r, struct text *error) MUST_CHECK;
+bool drill_live_look(struct drill *d, struct mono_time now);
+
+#endif
