@@ -53,6 +53,9 @@ ACCESS = {
     "POST /api/v1/events": "operator",
     "GET /api/v1/incidents": "viewer",
     "GET /api/v1/hygiene": "viewer",
+    "POST /api/v1/drill/{name}": "operator",  # with `live` an approver: tests/e2e/test_drill.py
+    "GET /api/v1/drills": "viewer",
+    "GET /api/v1/drill/{name}": "viewer",
     "GET /api/v1/openapi.json": "viewer",
 }
 WRITES = [name for name in ACCESS if not name.startswith("GET ")]
@@ -89,6 +92,7 @@ def fixture_house():
     """With a token for each role."""
     with make_house(admin={"bind": "127.0.0.1:0", "metrics_public": False, "tokens": [token(role) for role in ROLES]}) as made:
         made.tcp = made.status()["admin"]["address"]
+        assert ctl(made.config["state_dir"], "drill", "r", "--reason", "test", "--rate", "400").returncode == 0
         yield made
 
 
@@ -175,7 +179,7 @@ def test_without_tokens_tcp_reads_and_a_foreign_host_does_not(open_house, name):
     if name in WRITES:
         assert code(here) == (403, "read_only") and code(foreign) == (403, "foreign_host")
     else:
-        assert here[0] == 200
+        assert here[0] == (404 if "/drill/" in path else 200)
         is_public = ACCESS[name] == "public" or name == "GET /metrics"
         assert foreign[0] == 200 if is_public else code(foreign) == (403, "foreign_host")
     assert not audit(open_house)
@@ -394,7 +398,7 @@ COMMANDS = {
     "config": [["versions"], ["diff", "1", "1"], ["restore", "1", "--reason", "test"]],
     "split": [["free", "s=1", "t=2", "--reason", "test"], ["free", "--reset", "--reason", "test"]],
     "rollout": [["r"], ["r", "plan"], ["r", "wait", "--for", "rolled_back"]],
-    "drain": [["--reason", "test"]],
+    "drill": [["r", "--reason", "test", "--rate", "400"]], "drain": [["--reason", "test"]],
     "export": None, "import": None,  # of files, and JSON Lines
 }
 
