@@ -318,7 +318,7 @@ def test_an_import_is_whole_or_nothing(proxy, tmp_path):
         "there is no such table": [*lines[:-1], '{"table":"nothing"}\n', lines[-1]],
         "it does not have the columns of its table": [lines[0], lines[first].replace('"who"', '"whom"')],
         "this is not an export of weir": lines[1:],
-        "with other tables": [lines[0].replace("4", "5"), *lines[1:]],
+        "with other tables": [lines[0].replace("5", "6"), *lines[1:]],
         "something follows the end": [*lines, lines[-1]],
     }
     for number, (message, text) in enumerate(broken.items()):
