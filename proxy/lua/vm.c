@@ -130,11 +130,6 @@ static void on_late(void *arg)
 
 /* ---- stints -------------------------------------------------------------------------------------------------------- */
 
-static int64_t at_most(int64_t us, int64_t most_us)
-{
-    return us < most_us ? us : most_us;
-}
-
 /* The hook's own coroutine, and no C function on its stack that cannot be left. */
 static bool can_pause(const struct vm *vm, lua_State *L)
 {
@@ -547,7 +542,7 @@ static enum vm_result run_stint(struct vm *vm, lua_State *co, int argument_count
     set_limits(vm, limit < vm->hard_bytes ? limit : vm->hard_bytes, vm->used_bytes + s->look_room_bytes);
     vm->stint = s;
     vm->stint_begun_cpu_us = watch_cpu_us();
-    vm->stint_ends = (struct mono_time){ clock_mono().us + at_most(s->left_us, VM_STINT_US) };
+    vm->stint_ends = (struct mono_time){ clock_mono().us + (s->left_us < VM_STINT_US ? s->left_us : VM_STINT_US) };
     if (lua_gethook(co) != on_look)
         look_in(co);
     enum vm_result result = resume(vm, co, argument_count, s->left_us, VM_PAUSED);
