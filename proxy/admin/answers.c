@@ -50,6 +50,7 @@ static const struct answer_row answers[] = {
     JSON_ANSWER("GET", "/api/v1/events", "events"), /* ?follow=false; else text/event-stream of "event" */
     JSON_ANSWER("POST", "/api/v1/events", "event"),
     JSON_ANSWER("GET", "/api/v1/incidents", "incidents"),
+    JSON_ANSWER("GET", "/api/v1/incidents/{id}", "one_incident"),
     JSON_ANSWER("POST", "/api/v1/outcomes", "outcomes"),
     JSON_ANSWER("GET", "/api/v1/slos", "slos"),
     JSON_ANSWER("GET", "/api/v1/hygiene", "hygiene"),
@@ -153,8 +154,12 @@ static const struct {
     { "events", "events:[@event] next_before:integer?" },
     { "event", "id:integer at:time kind:string subject:string? text:string? who:string detail:any" },
     { "incidents", "incidents:[@incident]" },
-    { "incident", "id:string rollout:string revision:string guardrail:string cause:string detected_at:time"
-                  " time_to_detect_ms:integer? time_to_zero_exposure_ms:integer? evidence:any timeline:any told:any" },
+    { "one_incident", "incident:@incident" },
+    { "incident",
+      "id:string rollout:string revision:string guardrail:string cause:string detected_at:time"
+      " time_to_detect_ms:integer? time_to_zero_exposure_ms:integer? evidence:any timeline:[{at:time what:string}]"
+      " told:[{at:time target:string kind:webhook/alertmanager of:string was_told:boolean result:string"
+      " tries:integer}]" },
     { "outcomes", "counted:integer compared:integer repeated:integer left_out:integer" },
     { "slos", "slos:[@slo]" },
     { "slo", "name:string route:string availability?:number latency?:{below_ms:integer for:number} window_ms:integer"

@@ -81,7 +81,8 @@ void api_event_post(struct admin_call *call);
 void api_outcomes_post(struct admin_call *call); /* outcomes.c */
 void api_slos(struct admin_call *call);          /* slos.c */
 void api_incidents(struct admin_call *call);     /* incidents.c */
-void api_hygiene(struct admin_call *call);       /* hygiene.c */
-void api_openapi(struct admin_call *call);       /* openapi.c */
+void api_incident(struct admin_call *call);
+void api_hygiene(struct admin_call *call); /* hygiene.c */
+void api_openapi(struct admin_call *call); /* openapi.c */
 
 #endif

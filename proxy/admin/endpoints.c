@@ -121,6 +121,7 @@ const struct endpoint_row endpoint_rows[] = {
     GET("/api/v1/incidents", ACCESS_ROLE, api_incidents,
         "breaches of guardrails, newest first: evidence, timeline, who was told, time to detect and to zero exposure",
         .arguments = { { "limit", "at most so many, 1 to 1000; default 100" } }),
+    GET("/api/v1/incidents/{id}", ACCESS_ROLE, api_incident, "one of them"),
     GET("/api/v1/slos", ACCESS_ROLE, api_slos, "objectives: how fast their budgets burn, and what is left of them"),
     GET("/api/v1/hygiene", ACCESS_ROLE, api_hygiene,
         "routes, rules, segments, rollouts, objectives and monitors that have expired or have no owner"),

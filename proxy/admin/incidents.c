@@ -1,4 +1,4 @@
-/* admin/incidents.c - GET /api/v1/incidents: each breach with its evidence and timeline, who was told, and how long it took. */
+/* admin/incidents.c - GET /api/v1/incidents, and one of them: each breach with its evidence and timeline, who was told, and how long it took. */
 #include "store/incidents.h"
 
 #include "admin/dispatch.h"
@@ -45,5 +45,21 @@ void api_incidents(struct admin_call *call)
     struct json *list = json_put_array(root, "incidents");
     for (size_t i = 0; i < count; i++)
         put_incident(json_push_object(list), &incidents[i]);
+    reply_json(call->reply, 200, root);
+}
+
+void api_incident(struct admin_call *call)
+{
+    struct incident *incident;
+    if (!incidents_find(call->control->store, call->arena, call->params[0], &incident)) {
+        reply_unreadable(call, "incidents");
+        return;
+    }
+    if (incident == NULL) {
+        reply_error(call->reply, 404, "no_incident", "no incident has that id");
+        return;
+    }
+    struct json *root = json_create_object();
+    put_incident(json_put_object(root, "incident"), incident);
     reply_json(call->reply, 200, root);
 }

@@ -97,6 +97,8 @@ static void add_incident(struct call *call, const struct json *incident, bool co
     terminal_add(out, coloured, PAINT_NONE, slice_from_cstr(ctl_text(call, incident, "revision")));
     text_add_cstr(out, "  ");
     terminal_add(out, coloured, PAINT_RED, slice_from_cstr(ctl_text(call, incident, "guardrail")));
+    text_add_cstr(out, "  ");
+    terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(ctl_text(call, incident, "id")));
     text_printf(out, "\n    detected in %s, exposure 0 in %s\n    ", duration_text(call, incident, "time_to_detect_ms"),
                 duration_text(call, incident, "time_to_zero_exposure_ms"));
     terminal_add_wrapped(out, coloured, PAINT_NONE, 4, CTL_WIDTH, slice_from_cstr(ctl_text(call, incident, "cause")));
@@ -113,15 +115,71 @@ static enum ctl_verdict print_incidents(struct call *call, const struct json *an
     return json_kind(incidents) == JSON_KIND_ARRAY ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
+/* ---- one of them --------------------------------------------------------------------------------------------------------- */
+
+/* "  detected in      840 ms" */
+static void add_fact(const char *name, const char *text, struct text *out)
+{
+    if (text[0] == '\0')
+        return;
+    text_printf(out, "  %-16s ", name);
+    terminal_add(out, false, PAINT_NONE, slice_from_cstr(text));
+    text_add_char(out, '\n');
+}
+
+static void add_detection(struct call *call, const struct json *incident, struct text *out)
+{
+    int64_t requests;
+    const char *time = duration_text(call, incident, "time_to_detect_ms");
+    if (json_as_i64(json_get(json_get(incident, "evidence"), "canary_requests_to_detect"), &requests))
+        time = arena_printf(&call->arena, "%s, %lld requests of the canary", time, (long long)requests).ptr;
+    add_fact("detected in", time, out);
+    add_fact("exposure 0 in", duration_text(call, incident, "time_to_zero_exposure_ms"), out);
+}
+
+static enum ctl_verdict print_incident(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    const struct json *incident = json_get(answer, "incident"), *lines = json_get(incident, "timeline");
+    if (json_kind(incident) != JSON_KIND_OBJECT)
+        return CTL_UNKNOWN;
+    terminal_add(out, coloured, PAINT_BOLD, slice_from_cstr(ctl_text(call, incident, "rollout")));
+    text_add_char(out, ' ');
+    terminal_add(out, false, PAINT_NONE, slice_from_cstr(ctl_text(call, incident, "revision")));
+    text_add_cstr(out, ": ");
+    terminal_add(out, coloured, PAINT_RED, slice_from_cstr(ctl_text(call, incident, "guardrail")));
+    text_add_cstr(out, " was breached\n");
+    add_fact("at", ctl_text(call, incident, "detected_at"), out);
+    add_fact("because", ctl_text(call, incident, "cause"), out);
+    add_detection(call, incident, out);
+    for (size_t i = 0; i < json_count(lines); i++) {
+        text_add_cstr(out, "    ");
+        terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(ctl_text(call, json_at(lines, i), "at")));
+        text_add_cstr(out, "  ");
+        terminal_add(out, false, PAINT_NONE, slice_from_cstr(ctl_text(call, json_at(lines, i), "what")));
+        text_add_char(out, '\n');
+    }
+    return CTL_SHOWN;
+}
+
 static enum command_status run_incidents(struct call *call)
 {
     struct ctl_request request = { .method = "GET", .path = "incidents" };
-    return ctl_show(call, &request, print_incidents);
+    if (call->argument_count == 0)
+        return ctl_show(call, &request, print_incidents);
+    struct text path = { 0 };
+    text_add_cstr(&path, "incidents/");
+    ctl_add_segment(&path, call->arguments[0]);
+    request.path = path.bytes;
+    enum command_status status = ctl_show(call, &request, print_incident);
+    text_fini(&path);
+    return status;
 }
 
 const struct command ctl_incidents = {
     .name = "incidents",
-    .synopsis = "",
-    .summary = "guardrails that were breached, and how long it took",
+    .synopsis = "[ID]",
+    .summary =
+        "guardrails that were breached, and how long it took; of one of them what happened when, and who was told",
+    .arguments_max = 1,
     .run = run_incidents,
 };

@@ -174,6 +174,7 @@ static double percent_of(struct window_slice sum)
 static void say_shares(const struct guardrail *g, struct window_slice sum, double most, struct judgement *j)
 {
     j->progress = isfinite(most) ? part_of(sum, most, guardrail_minimum_count(g)) : 0;
+    j->is_suspect = isfinite(most) ? j->progress >= 0.5 : (double)sum.events < g->min * (double)sum.requests;
     const char *what = g->kind == GUARDRAIL_LATENCY ? "slower than the limit" : "with it";
     snprintf(j->reason, sizeof j->reason,
              "%s: %" PRIu64 " of the canary's last %" PRIu64
@@ -200,6 +201,7 @@ static void say_burn(const struct guardrail *g, const struct guardrail_state *s,
     const struct burn *b = worse_burn(g, &errors, has_both ? &slow : NULL);
     bool is_slow = b == &slow || (!has_both && g->limit_us > 0);
     j->progress = part_of(b->sum, g->max * b->budget, guardrail_minimum_count(g));
+    j->is_suspect = j->progress >= 0.5;
     snprintf(j->reason, sizeof j->reason,
              "%s: the canary burns %.3g times the budget of %s over %.4g s and %.3g times over %.4g s, limit %.3g in "
              "both; %" PRIu64 " of %" PRIu64 " requests",
@@ -232,6 +234,7 @@ static void say_comparison(const struct evidence *e, const struct guardrail *g, 
     say_margin(g, margin, sizeof margin);
     j->progress = clamp01(s->worse.log_e_most / bound);
     j->proof_progress = clamp01(s->proof.log_e_most / bound);
+    j->is_suspect = s->worse.log_e > 0;
     j->evidence_log10 = s->worse.log_e_most / M_LN10;
     j->bound_log10 = bound / M_LN10;
     snprintf(j->reason, sizeof j->reason,
@@ -244,6 +247,7 @@ static void say_comparison(const struct evidence *e, const struct guardrail *g, 
 static void say_failures(const struct guardrail *g, const struct guardrail_state *s, struct judgement *j)
 {
     j->progress = g->in_a_row > 0 ? clamp01((double)s->failures_in_a_row / g->in_a_row) : 0;
+    j->is_suspect = s->failures_in_a_row > 0;
     snprintf(j->reason, sizeof j->reason, "%s: %" PRIu64 " failed connections in a row, limit %" PRIu32, g->name,
              s->failures_in_a_row, g->in_a_row);
 }
@@ -252,6 +256,7 @@ static void say_sample(const struct guardrail *g, const struct guardrail_state *
 {
     bool is_max = isfinite(g->max);
     j->progress = j->verdict == JUDGE_BREACH ? 1 : is_max && g->max > 0 ? fmin(clamp01(s->sample / g->max), 0.99) : 0;
+    j->is_suspect = s->failures_in_a_row > 0;
     if (j->verdict == JUDGE_UNKNOWN || s->sample_count == 0)
         snprintf(j->reason, sizeof j->reason, "%s: no recent answer", g->name);
     else
@@ -314,6 +319,7 @@ void judge(const struct evidence *e, struct mono_time now, struct judge_result *
         say(e, i, now, j);
         if (j->verdict == JUDGE_BREACH) {
             j->progress = 1;
+            j->is_suspect = true;
             out->cause = out->is_breach ? out->cause : i;
             out->is_breach = true;
         }

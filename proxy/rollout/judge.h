@@ -42,6 +42,7 @@ struct judgement {
     double progress;
     /* Comparative: log10 of E at its greatest, and where it becomes a breach; 2 means "100 times as likely". Others: 0. */
     double evidence_log10, bound_log10;
+    bool is_suspect; /* something speaks against the canary: E above 1, half of a limit, a bad sample, a failure */
     double proof_progress;           /* comparative: the same for "not worse" */
     char reason[JUDGE_REASON_BYTES]; /* one line, lower-case */
 };

@@ -61,11 +61,16 @@ static bool record(struct rollout *r, const struct plan_action *action, const st
     const struct plan_transition *t = &action->transition;
     struct wall_time before = r->changed_at;
     r->changed_at = rollouts_wall(r->all);
+    if (rollout_begins_anew(t))
+        r->moment_count = 0;
+    rollout_note_moment(r, r->changed_at, slice_from_cstr(plan_cause_names[t->cause]),
+                        slice_from_cstr(rollout_state_names[t->to]), t->weight_ppm);
     bool is_written = rollout_record(r, t, word, action->must_hold);
     if (is_written)
         r->retry_ms = 0;
     if (!is_written && action->must_hold) {
         r->changed_at = before;
+        rollout_forget_moment(r);
         return false;
     }
     if (rollout_begins_anew(t))

@@ -50,18 +50,6 @@ static struct rollout_row row_of(const struct rollout *r, struct slice detail)
                                  .detail = detail };
 }
 
-static void write_judgement(const struct rollout *r, uint32_t guardrail, struct json *object)
-{
-    const struct judgement *j = &r->judged.guardrails[guardrail];
-    json_put_cstr(object, "guardrail", r->specs.items[guardrail].name);
-    json_put_cstr(object, "reason", j->reason);
-    json_put_real(object, "progress", j->progress);
-    json_put_real(object, "evidence_log10", j->evidence_log10);
-    json_put_real(object, "bound_log10", j->bound_log10);
-    json_put_u64(object, "stable_requests", r->evidence.requests[TALLY_STABLE]);
-    json_put_u64(object, "canary_requests", r->evidence.requests[TALLY_CANARY]);
-}
-
 static void write_transition(const struct rollout *r, const struct plan_transition *t, struct text *out)
 {
     struct json *detail = json_create_object();
@@ -72,96 +60,11 @@ static void write_transition(const struct rollout *r, const struct plan_transiti
     json_put_u64(detail, "weight_ppm", t->weight_ppm);
     json_put_string(detail, "revision", slice_from_cstr(r->progress.revision));
     if (t->guardrail != PLAN_NO_GUARDRAIL)
-        write_judgement(r, t->guardrail, json_put_object(detail, "evidence"));
+        rollout_write_judgement(r, t->guardrail, json_put_object(detail, "evidence"));
     if (t->is_stable_short)
         json_put_bool(detail, "stable_is_short", true);
     json_write(detail, out);
     json_destroy(detail);
-}
-
-/* ---- incidents ---------------------------------------------------------------------------------------------------------- */
-
-void rollout_breach_fini(struct rollout_breach *breach)
-{
-    memory_free(breach->guardrail);
-    memory_free(breach->reason);
-    memory_free(breach->evidence);
-    *breach = (struct rollout_breach){ .zero_exposure_us = -1 };
-}
-
-void rollout_note_breach(struct rollout *r, uint32_t guardrail)
-{
-    struct text evidence = { 0 };
-    struct json *object = json_create_object();
-    write_judgement(r, guardrail, object);
-    json_write(object, &evidence);
-    json_destroy(object);
-    rollout_breach_fini(&r->breach);
-    r->breach_counts[guardrail]++;
-    r->breach = (struct rollout_breach){ .at = rollouts_wall(r->all),
-                                         .mono = clock_mono(),
-                                         .zero_exposure_us = -1,
-                                         .guardrail = memory_strdup(r->specs.items[guardrail].name),
-                                         .reason = memory_strdup(r->judged.guardrails[guardrail].reason),
-                                         .evidence = evidence.bytes };
-    log_warn("rollout %s: guardrail %s is breached: %s", r->name, r->breach.guardrail, r->breach.reason);
-}
-
-static void add_line(struct json *timeline, struct wall_time when, const char *what)
-{
-    char at[25];
-    struct json *line = json_push_object(timeline);
-    wall_format(when, at);
-    json_put_cstr(line, "at", at);
-    json_put_cstr(line, "what", what);
-}
-
-static void write_timeline(const struct rollout_breach *breach, struct text *out)
-{
-    struct json *timeline = json_create_array();
-    add_line(timeline, breach->at, "breach");
-    if (breach->zero_exposure_us >= 0)
-        add_line(timeline, (struct wall_time){ breach->at.unix_ms + breach->zero_exposure_us / 1000 },
-                 "no exposure in any worker");
-    json_write(timeline, out);
-    json_destroy(timeline);
-}
-
-/* The texts are the caller's to free. */
-static struct incident incident_of(const struct rollout *r, struct text *id, struct text *timeline)
-{
-    const struct rollout_breach *breach = &r->breach;
-    text_printf(id, "%s-%lld", r->name, (long long)breach->at.unix_ms);
-    write_timeline(breach, timeline);
-    return (struct incident){ .id = text_slice(id),
-                              .rollout = slice_from_cstr(r->name),
-                              .revision = slice_from_cstr(r->progress.revision),
-                              .guardrail = slice_from_cstr(breach->guardrail),
-                              .cause = slice_from_cstr(breach->reason),
-                              .detected_at = breach->at,
-                              .detect_ms = -1,
-                              .zero_exposure_ms = breach->zero_exposure_us >= 0 ? breach->zero_exposure_us / 1000 : -1,
-                              .evidence = slice_from_cstr(breach->evidence),
-                              .timeline = text_slice(timeline) };
-}
-
-void rollout_record_end_of_exposure(struct rollout *r)
-{
-    struct text id = { 0 }, timeline = { 0 };
-    r->breach.zero_exposure_us = mono_diff_us(clock_mono(), r->breach.mono);
-    log_info("rollout %s: no worker sends anybody to the canary any more, %lld ms after the breach", r->name,
-             (long long)(r->breach.zero_exposure_us / 1000));
-    struct incident incident = incident_of(r, &id, &timeline);
-    struct deed deed = { .audit = { .at = rollouts_wall(r->all),
-                                    .who = SLICE("weir"),
-                                    .role = SLICE("admin"),
-                                    .action = SLICE("rollout.unexposed"),
-                                    .target = slice_from_cstr(r->name),
-                                    .reason = SLICE("weight 0 is in force in every worker") },
-                         .incident = &incident };
-    deed_keep(r->all->store, &deed);
-    text_fini(&id);
-    text_fini(&timeline);
 }
 
 /* ---- deeds -------------------------------------------------------------------------------------------------------------- */
@@ -183,12 +86,12 @@ static bool write_deed(struct store *store, struct deed *deed, bool must_hold)
 
 /* Texts that a deed borrows. */
 struct record_texts {
-    struct text stored, detail, action, id, timeline;
+    struct text stored, detail, action;
 };
 
 static void record_texts_fini(struct record_texts *t)
 {
-    struct text *const all[] = { &t->stored, &t->detail, &t->action, &t->id, &t->timeline };
+    struct text *const all[] = { &t->stored, &t->detail, &t->action };
     for (size_t i = 0; i < ARRAY_COUNT(all); i++)
         text_fini(all[i]);
 }
@@ -219,12 +122,13 @@ static struct approval_row approval_of(const struct transition_row *t)
 bool rollout_record(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word, bool must_hold)
 {
     struct record_texts texts = { 0 };
-    struct incident incident;
+    struct incident_form incident;
     struct transition_row transition = transition_of(r, t, word, &texts.detail);
     struct approval_row approval = approval_of(&transition);
     write_detail(r, !rollout_begins_anew(t), &texts.stored);
     struct rollout_row row = row_of(r, text_slice(&texts.stored));
     text_printf(&texts.action, "rollout.%s", plan_cause_names[t->cause]);
+    incident_form_init(&incident, r);
     struct deed deed = { .audit = { .at = r->changed_at,
                                     .who = t->who,
                                     .role = word != NULL ? word->role : SLICE("admin"),
@@ -234,15 +138,13 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
                                     .detail = transition.detail },
                          .rollout = &row,
                          .transition = &transition,
-                         .approval = word != NULL && word->kind == PLAN_APPROVE ? &approval : NULL };
-    if (t->cause == CAUSE_BREACH && t->guardrail != PLAN_NO_GUARDRAIL) {
-        incident = incident_of(r, &texts.id, &texts.timeline);
-        deed.incident = &incident;
-    }
+                         .approval = word != NULL && word->kind == PLAN_APPROVE ? &approval : NULL,
+                         .incident = rollout_is_of_incident(r, t) ? &incident.row : NULL };
     bool is_written = write_deed(r->all->store, &deed, must_hold);
     if (!is_written)
         log_error("rollout %s: it could not be stored: %s", r->name, store_message(r->all->store));
     record_texts_fini(&texts);
+    incident_form_fini(&incident);
     return is_written;
 }
 
@@ -315,6 +217,20 @@ static void read_approvals(struct progress *p, const struct json *names)
             p->approval_count++;
 }
 
+/* How it came there, for the timeline of an incident; without it that begins here. */
+static void read_moments(struct rollout *r, struct arena *arena)
+{
+    struct transition_row *rows;
+    size_t count;
+    if (!transitions_list(r->all->store, arena, slice_from_cstr(r->name), ROLLOUT_MOMENTS_MAX / 2, &rows, &count))
+        return;
+    for (size_t i = count; i > 0; i--) {
+        const struct transition_row *row = &rows[i - 1];
+        if (slice_equal(row->revision, slice_from_cstr(r->progress.revision)))
+            rollout_note_moment(r, row->at, row->reason, row->to_state, row->weight_ppm);
+    }
+}
+
 static void restore(struct rollout *r, const struct rollout_stored *stored, struct arena *arena)
 {
     struct text problem = { 0 };
@@ -330,6 +246,7 @@ static void restore(struct rollout *r, const struct rollout_stored *stored, stru
         r->progress = p;
         r->changed_at = stored->row.changed_at;
         bool has_evidence = read_evidence(r, detail, arena);
+        read_moments(r, arena);
         log_info("rollout %s: goes on as %s, the canary with %g %%%s", r->name, rollout_state_names[p.state],
                  p.weight_ppm / 1e4, has_evidence ? "" : "; its evidence begins anew");
     }

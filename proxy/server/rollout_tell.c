@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "server/publisher.h"
 
-#define NOTICE_TIMEOUT_MS  10000
 #define WEBHOOK_TIMEOUT_MS 10000
 
 static void write_facts(const struct rollout *r, struct json *object)
@@ -21,29 +20,17 @@ static void write_facts(const struct rollout *r, struct json *object)
 
 /* ---- notices ------------------------------------------------------------------------------------------------------------ */
 
-static void on_told(void *arg, uint64_t ticket, const struct courier_answer *answer)
-{
-    (void)arg;
-    (void)ticket;
-    if (answer->failure != NULL)
-        log_warn("notify: nobody was told: %s", answer->failure);
-    else if (answer->status >= 300)
-        log_warn("notify: the answer was %u", answer->status);
-}
-
-static void send_json(struct rollout *r, struct slice url, const struct json *document)
+/* `document` is whole; `replaces` as in notices.h. */
+static void send_json(struct rollout *r, const struct plan_transition *t, struct notice_order *order,
+                      const struct json *document)
 {
     struct text body = { 0 };
     json_write(document, &body);
-    const struct courier_errand errand = { .url = url,
-                                           .method = SLICE("POST"),
-                                           .content_type = SLICE("application/json"),
-                                           .body = text_slice(&body),
-                                           .timeout_ms = NOTICE_TIMEOUT_MS,
-                                           .done = on_told,
-                                           .arg = r->all };
-    if (!r->all->send(r->all->arg, &errand))
-        log_warn("notify: too much is under way, %.*s is not told", SLICE_ARG(url));
+    order->cause = plan_cause_names[t->cause];
+    order->subject = slice_from_cstr(r->name);
+    order->incident = rollout_is_of_incident(r, t) ? slice_from_cstr(r->breach.id) : SLICE("");
+    order->body = text_slice(&body);
+    notices_send(&r->all->notices, order);
     text_fini(&body);
 }
 
@@ -54,9 +41,10 @@ static const char *say_what(const struct rollout *r, const struct plan_transitio
     return t->guardrail != PLAN_NO_GUARDRAIL ? r->judged.guardrails[t->guardrail].reason : plan_cause_names[t->cause];
 }
 
-static void tell_webhook(struct rollout *r, struct slice url, const struct plan_transition *t,
+static void tell_webhook(struct rollout *r, const struct notify_config *to, const struct plan_transition *t,
                          const struct rollout_word *word)
 {
+    struct notice_order order = { .target = to->name, .kind = "webhook", .url = to->webhook };
     struct json *notice = json_create_object();
     write_facts(r, notice);
     json_put_cstr(notice, "from", rollout_state_names[t->from]);
@@ -68,7 +56,7 @@ static void tell_webhook(struct rollout *r, struct slice url, const struct plan_
         json_put_string(notice, "reason", word->reason);
     if (t->is_stable_short)
         json_put_bool(notice, "stable_is_short", true);
-    send_json(r, url, notice);
+    send_json(r, t, &order, notice);
     json_destroy(notice);
 }
 
@@ -81,13 +69,15 @@ static bool is_alarm(const struct plan_transition *t)
 
 /* One alert a rollout, by its labels: an alarm raises it, anything else resolves it (Alertmanager's API v2, POST
    /api/v2/alerts). */
-static void tell_alertmanager(struct rollout *r, struct slice server, const struct plan_transition *t)
+static void tell_alertmanager(struct rollout *r, const struct notify_config *to, const struct plan_transition *t)
 {
     char at[25];
     struct text url = { 0 };
+    struct notice_order order = { .target = to->name, .kind = "alertmanager", .replaces = true };
     struct json *alerts = json_create_array(), *alert = json_push_object(alerts);
     struct json *labels = json_put_object(alert, "labels"), *notes = json_put_object(alert, "annotations");
     json_put_cstr(labels, "alertname", "WeirRollout");
+    json_put_cstr(labels, "severity", "critical"); /* of an alert that is raised; all of them have the same labels */
     json_put_cstr(labels, "rollout", r->name);
     json_put_string(labels, "route", r->config->route);
     json_put_cstr(notes, "state", rollout_state_names[t->to]);
@@ -95,8 +85,9 @@ static void tell_alertmanager(struct rollout *r, struct slice server, const stru
     json_put_cstr(notes, "summary", say_what(r, t));
     wall_format(rollouts_wall(r->all), at);
     json_put_cstr(alert, is_alarm(t) ? "startsAt" : "endsAt", at);
-    text_printf(&url, "%.*s/api/v2/alerts", SLICE_ARG(server));
-    send_json(r, text_slice(&url), alerts);
+    text_printf(&url, "%.*s/api/v2/alerts", SLICE_ARG(to->alertmanager));
+    order.url = text_slice(&url);
+    send_json(r, t, &order, alerts);
     text_fini(&url);
     json_destroy(alerts);
 }
@@ -107,9 +98,9 @@ void rollout_notify(struct rollout *r, const struct plan_transition *t, const st
     for (size_t i = 0; i < r->config->notify.count; i++) {
         const struct notify_config *to = &config->notify[r->config->notify_indexes[i]];
         if (to->webhook.len > 0)
-            tell_webhook(r, to->webhook, t, word);
+            tell_webhook(r, to, t, word);
         if (to->alertmanager.len > 0)
-            tell_alertmanager(r, to->alertmanager, t);
+            tell_alertmanager(r, to, t);
     }
 }
 

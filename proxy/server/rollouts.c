@@ -13,11 +13,28 @@
 
 static void on_timer(void *arg);
 
+static bool send_notice(void *arg, const struct courier_errand *errand)
+{
+    struct rollouts *all = arg;
+    return all->send(all->arg, errand);
+}
+
+static struct mono_time read_mono(void *arg)
+{
+    const struct rollouts *all = arg;
+    return loop_now(all->loop);
+}
+
 void rollouts_init(struct rollouts *all)
 {
     list_init(&all->items);
     list_init(&all->ending);
     timer_init(&all->timer, on_timer, all);
+    notices_init(&all->notices);
+    all->notices.send = send_notice;
+    all->notices.told = rollouts_on_told;
+    all->notices.now = read_mono;
+    all->notices.arg = all;
 }
 
 struct rollout *rollouts_find(struct rollouts *all, struct slice name)
@@ -339,6 +356,7 @@ static void look(struct rollout *r, struct mono_time now)
         rollout_sample(r, now);
         outcomes_settle(&r->evidence, now);
         judge(&r->evidence, now, &r->judged);
+        rollout_note_clear(r, now);
         tell_void(r);
         verdict_of(r, &event.verdict);
         rollout_event(r, &event, NULL, NULL);
@@ -365,7 +383,8 @@ static void on_timer(void *arg)
         is_any_watched |= is_watched(r) || r->progress.state == ROLLOUT_ROLLING_BACK;
     }
     look_at_ending(all, now);
-    if (!list_is_empty(&all->items) || !list_is_empty(&all->ending))
+    notices_look(&all->notices);
+    if (!list_is_empty(&all->items) || !list_is_empty(&all->ending) || all->notices.count > 0)
         timer_start(all->loop, &all->timer, is_any_watched ? LOOK_EVERY_MS : IDLE_EVERY_MS);
 }
 
@@ -392,6 +411,7 @@ void rollouts_save(struct rollouts *all)
 void rollouts_fini(struct rollouts *all)
 {
     timer_stop(all->loop, &all->timer);
+    notices_fini(&all->notices);
     LIST_FOREACH_SAFE (link, &all->items)
         rollout_destroy(LIST_ITEM(link, struct rollout, link));
     LIST_FOREACH_SAFE (link, &all->ending)

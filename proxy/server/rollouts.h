@@ -24,6 +24,8 @@
 #include "server/evidence_feed.h"
 #include "server/guardrail_specs.h"
 #include "server/monitors.h"
+#include "server/notices.h"
+#include "store/incidents.h"
 #include "store/store.h"
 
 struct publisher;
@@ -31,19 +33,37 @@ struct stats;
 
 #define ROLLOUT_MAGIC 0x524f4c4cu
 
-/* What is measured elsewhere than in the tallies, for one guardrail. */
+/* What is measured elsewhere than in the tallies, for one guardrail, and since when it has something against the canary. */
 struct rollout_sampler {
     struct mono_time asked_at;    /* PROMETHEUS: the last query; SHADOW_MISMATCH: where the window began */
     uint64_t ticket;              /* PROMETHEUS: of the query under way; 0: none is */
     uint64_t different, compared; /* SHADOW_MISMATCH: totals at the window's beginning */
+    struct mono_time clear_at;    /* the last look that found nothing against the canary; 0: there was no look */
+    uint64_t clear_requests;      /* of the canary, counted up to then */
 };
 
 /* What an incident tells, as far as it is known. */
 struct rollout_breach {
     struct wall_time at; /* 0: there was none since the start of the process */
     struct mono_time mono;
-    int64_t zero_exposure_us;            /* it took until no worker used the old weights; -1: not yet */
-    char *guardrail, *reason, *evidence; /* owned; evidence is JSON */
+    int64_t detect_us;                                   /* since the guardrail's clear_at */
+    int64_t zero_exposure_us;                            /* it took until no worker used the old weights; -1: not yet */
+    char *id, *revision, *guardrail, *reason, *evidence; /* owned; evidence is JSON */
+    struct json *told;                                   /* owned: an array, of notices that have ended */
+};
+
+#define ROLLOUT_MOMENTS_MAX 48u
+
+/* A line of the timeline. */
+struct rollout_moment {
+    struct wall_time at;
+    char what[200];
+};
+
+/* An incident as the store takes it, with the texts that it points to. */
+struct incident_form {
+    struct incident row;
+    struct text timeline, told;
 };
 
 /* The pair's requests since the process began, at one moment: what `rollout NAME plan` takes today's traffic from. */
@@ -88,6 +108,8 @@ struct rollout {
     int64_t retry_ms;             /* and so long after the time before; doubles, 0 while the store works */
     struct wall_time changed_at;  /* of the last transition */
     struct rollout_breach breach; /* the last one */
+    struct rollout_moment moments[ROLLOUT_MOMENTS_MAX]; /* of this revision, the newest, oldest first */
+    uint32_t moment_count;
 };
 
 struct rollouts {
@@ -101,6 +123,7 @@ struct rollouts {
     struct list ending;     /* struct evidence_feed: of rollouts that are gone, until they are over */
     uint64_t newest_ticket; /* never used again: an answer that comes late is nobody's */
     struct timer timer;
+    struct notices notices;
     /* The rest of the world: the server's, or a test's own. */
     void (*publish)(void *arg);                                   /* weights of the current snapshot, anew */
     bool (*send)(void *arg, const struct courier_errand *errand); /* courier_send */
@@ -202,10 +225,25 @@ bool rollout_may_retry(struct rollout *r, struct mono_time now);
 /* Progress and evidence from the store; as new where there is nothing, FAILED where it cannot be read. False: the store
    cannot be asked now, and nothing has changed. */
 bool rollout_load(struct rollout *r) MUST_CHECK;
+
+/* rollout_incident.c */
 /* The judge calls for a way back, by this guardrail: what is known at this moment. */
 void rollout_note_breach(struct rollout *r, uint32_t guardrail);
+void rollout_write_judgement(const struct rollout *r, uint32_t guardrail, struct json *object);
+/* It was judged. */
+void rollout_note_clear(struct rollout *r, struct mono_time now);
+/* For the timeline; the newest is taken back when it could not be recorded. */
+void rollout_note_moment(struct rollout *r, struct wall_time at, struct slice why, struct slice to,
+                         uint32_t weight_ppm);
+void rollout_forget_moment(struct rollout *r);
+/* The transition belongs to the breach that was noted last. */
+bool rollout_is_of_incident(const struct rollout *r, const struct plan_transition *t);
+/* All zero without a breach. Borrows from the rollout. */
+void incident_form_init(struct incident_form *form, const struct rollout *r);
+void incident_form_fini(struct incident_form *form);
 /* No worker uses weights of before the breach any more. */
 void rollout_record_end_of_exposure(struct rollout *r);
+void rollouts_on_told(void *arg, const struct notice *notice, enum notice_end end, const char *result);
 void rollout_breach_fini(struct rollout_breach *breach);
 
 /* rollout_samples.c: what guardrails watch elsewhere, about once a second. */

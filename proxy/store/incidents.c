@@ -69,3 +69,16 @@ bool incidents_list(struct store *s, struct arena *arena, struct wall_time befor
         (*out)[(*count)++] = row_read(&st, arena);
     return statement_end(&st);
 }
+
+bool incidents_find(struct store *s, struct arena *arena, struct slice id, struct incident **out)
+{
+    struct statement st;
+    *out = NULL;
+    statement_begin(&st, s, "SELECT " COLUMNS " FROM incidents WHERE id = ?");
+    statement_bind_text(&st, id);
+    if (statement_step(&st)) {
+        *out = arena_alloc(arena, sizeof **out);
+        **out = row_read(&st, arena);
+    }
+    return statement_end(&st);
+}

@@ -26,6 +26,9 @@ struct incident {
 bool incidents_list(struct store *s, struct arena *arena, struct wall_time before, size_t limit, struct incident **out,
                     size_t *count) MUST_CHECK;
 
+/* NULL in *out: there is none of that id. */
+bool incidents_find(struct store *s, struct arena *arena, struct slice id, struct incident **out) MUST_CHECK;
+
 /* For store/ only, inside a transaction: replaces the one with that id, and forgets those beyond the bound. */
 bool incident_put(struct store *s, const struct incident *i) MUST_CHECK;
 

@@ -107,6 +107,7 @@ def test_every_other_command_asks_the_right_thing(api):
         ("events",): ("GET", "/api/v1/events?follow=false", None),
         ("events", "--follow"): ("GET", "/api/v1/events", None),
         ("incidents",): ("GET", "/api/v1/incidents", None),
+        ("incidents", "v2-1"): ("GET", "/api/v1/incidents/v2-1", None),
         ("config", "versions"): ("GET", "/api/v1/config/versions", None),
         ("config", "diff", "3", "5"): ("GET", "/api/v1/config/versions?diff=3..5", None),
         ("config", "restore", "3", "--reason", "bad day"):
@@ -225,10 +226,16 @@ def test_audit_lines_and_versions_are_tables(api):
 
 def test_incidents_are_told_in_full_and_events_are_lines(api):
     incident = {"detected_at": "T1", "rollout": "checkout-v2", "revision": "2.4.1", "guardrail": "error_rate",
-                "cause": "4.1 % errors", "time_to_detect_ms": 840, "time_to_zero_exposure_ms": None}
+                "cause": "4.1 % errors", "time_to_detect_ms": 840, "time_to_zero_exposure_ms": None, "id": "v2-1"}
     api.body = json.dumps({"incidents": [incident]})
     assert api.ctl("incidents").stdout.splitlines() == [
-        "T1  checkout-v2 2.4.1  error_rate", "    detected in 840ms, exposure 0 in -", "    4.1 % errors",
+        "T1  checkout-v2 2.4.1  error_rate  v2-1", "    detected in 840ms, exposure 0 in -", "    4.1 % errors",
+    ]
+    incident |= {"evidence": {"canary_requests_to_detect": 7}, "timeline": [{"at": "T0", "what": "began"}, {"at": "T1", "what": "was bad"}]}
+    api.body = json.dumps({"incident": incident})
+    assert [line.strip() for line in api.ctl("incidents", "v2-1").stdout.splitlines()] == [
+        "checkout-v2 2.4.1: error_rate was breached", "at               T1", "because          4.1 % errors",
+        "detected in      840ms, 7 requests of the canary", "exposure 0 in    -", "T0  began", "T1  was bad",
     ]
     events = [{"at": f"T{number}", "kind": "deploy", "subject": subject, "text": "out", "who": "ci"}
               for number, subject in ((2, "v2"), (1, ""))]

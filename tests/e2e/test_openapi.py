@@ -190,7 +190,8 @@ def test_answers_in_every_state_are_as_described(proxy):
     proxy.canary.answer = reply(b"boom", status="500 Internal Server Error")
     send(proxy, "/shop", 40, lambda: ask(proxy, "GET", "/api/v1/rollouts/r")[1]["rollout"]["state"] == "rolled_back")
     assert "breach" in ask(proxy, "GET", "/api/v1/rollouts/r")[1]["rollout"]
-    assert ask(proxy, "GET", "/api/v1/incidents")[1]["incidents"]
+    incidents = ask(proxy, "GET", "/api/v1/incidents")[1]["incidents"]
+    assert ask(proxy, "GET", f"/api/v1/incidents/{incidents[0]['id']}")[0] == 200
     assert ask(proxy, "DELETE", "/api/v1/routes/free/split", {"reason": "test"})[0] == 200
     proxy.config["rollouts"]["r"]["revision"] = "2"
     proxy.config["rollouts"]["r"]["freeze"][0]["to"] = "2999-01-01T00:00:00Z"
