@@ -322,3 +322,37 @@ Test(judge, the_forecast_is_near_what_a_simulation_takes)
     cr_expect(isinf(judge_requests_needed(&wide, 1, 0, 0.1, 0.02, 1.4)), "within its margin");
     cr_expect(isinf(judge_requests_needed(rails, 1, 0, 1, 0.02, 2)), "nothing to compare with");
 }
+
+/* After one report about one guardrail, at 10 %. */
+static bool is_suspect_after(struct guardrail g, struct tally_counts c)
+{
+    struct evidence e;
+    struct judge_result result;
+    evidence_init(&e, &g, 1, false);
+    evidence_begin_generation(&e, 1, 0.1);
+    evidence_add_counts(&e, 1, &c, second(0));
+    judge(&e, second(0), &result);
+    evidence_fini(&e);
+    return result.guardrails[0].is_suspect;
+}
+
+/* From where the time to detect counts. */
+Test(judge, a_canary_is_suspect_once_something_speaks_against_it)
+{
+    struct guardrail most = rate_of(0.02, -INFINITY), least = rate_of(INFINITY, 0.1);
+    cr_expect_not(is_suspect_after(most, counts_of(100, 0, 900, 0)));
+    cr_expect(is_suspect_after(most, counts_of(100, 1, 900, 0)), "half of its limit");
+    cr_expect_not(is_suspect_after(most, counts_of(1000, 9, 900, 0)));
+    cr_expect_not(is_suspect_after(least, counts_of(20, 2, 900, 0)));
+    cr_expect(is_suspect_after(least, counts_of(20, 1, 900, 0)), "before there is enough for a breach, too");
+    struct guardrail ratio = { .kind = GUARDRAIL_RATIO, .name = "error_rate_ratio", .column = TALLY_ERRORS };
+    ratio.margin = 1.5;
+    ratio.confidence = 0.99;
+    cr_expect_not(is_suspect_after(ratio, counts_of(100, 1, 900, 9)), "E is below 1");
+    cr_expect(is_suspect_after(ratio, counts_of(100, 5, 900, 9)), "E is above 1, and far from its bound");
+    struct guardrail connect = { .kind = GUARDRAIL_CONNECT_FAILURES, .name = "connect", .in_a_row = 5 };
+    struct tally_counts failed = counts_of(1, 1, 0, 0);
+    failed.columns[TALLY_CANARY][TALLY_CONNECT_FAILURES] = 1;
+    cr_expect(is_suspect_after(connect, failed));
+    cr_expect_not(is_suspect_after(connect, counts_of(1, 0, 0, 0)));
+}
