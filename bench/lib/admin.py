@@ -24,9 +24,17 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def get(proxy, path):
+    return call(proxy, "GET", path)
+
+
+def post(proxy, path, body):
+    return call(proxy, "POST", path, json.dumps(body))
+
+
+def call(proxy, method, path, body=None):
     connection = UnixConnection(proxy.admin_path)
     try:
-        connection.request("GET", path)
+        connection.request(method, path, body)
         response = connection.getresponse()
         body = response.read().decode()
     finally:
