@@ -285,7 +285,8 @@ static void serving_end(struct server *s)
     if (s->admin != NULL)
         admin_close(s->admin);
     override_set_fini(&s->overrides);
-    rollouts_save(&s->rollouts);
+    if (s->courier != NULL) /* it came so far */
+        rollouts_save(&s->rollouts);
     publisher_fini(&s->publisher);
     server_rollouts_end(s);
     limits_destroy(s->limits);
