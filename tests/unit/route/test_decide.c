@@ -270,7 +270,7 @@ Test(decide, weights_at_run_time_replace_those_of_the_file)
     const uint32_t all_to_v2[] = { 0, 100 };
     struct weights_override overrides[2] = { { .weights = all_to_v2, .pair = { UINT32_MAX, UINT32_MAX, 0 } },
                                              { .pair = { UINT32_MAX, UINT32_MAX, 0 } } };
-    const struct weights weights = { 42, 2, overrides };
+    const struct weights weights = { .generation = 42, .route_count = 2, .overrides = overrides };
     for (int i = 0; i < 20; i++) {
         struct decision d = fixture_decide(&f, request_make(&f, "GET h /a", ""), &weights);
         expect(&f, &d, WHY_SPLIT, "v2");
@@ -278,7 +278,7 @@ Test(decide, weights_at_run_time_replace_those_of_the_file)
         d = fixture_decide(&f, request_make(&f, "GET h /b", ""), &weights);
         expect(&f, &d, WHY_SPLIT, "v1");
     }
-    const struct weights none = { 43, 2, NULL };
+    const struct weights none = { .generation = 43, .route_count = 2 };
     struct decision d = fixture_decide(&f, request_make(&f, "GET h /a", ""), &none);
     cr_assert_eq(d.weights_generation, 43);
     cr_assert_eq(fixture_decide(&f, request_make(&f, "GET h /a", ""), NULL).weights_generation, 0);
@@ -294,7 +294,7 @@ Test(decide, a_rollout_step_moves_users_only_from_stable_to_canary)
     fixture_build(&f);
     const uint32_t step[] = { 30, 40, 30 };
     struct weights_override override = { .weights = step, .pair = { 0, 2, 500000 } };
-    const struct weights weights = { 2, 1, &override };
+    const struct weights weights = { .generation = 2, .route_count = 1, .overrides = &override };
     int moved = 0;
     for (int i = 0; i < 2000; i++) {
         char header[24];
@@ -347,7 +347,8 @@ Test(decide, weights_that_change_while_a_script_waits_are_those_of_the_decision)
     const struct route_request *request = request_make(&f, "GET h /", "");
     const uint32_t all_to_v2[] = { 0, 100 };
     struct weights_override override = { .weights = all_to_v2, .pair = { UINT32_MAX, UINT32_MAX, 0 } };
-    const struct weights before = { 42, 1, NULL }, after = { 43, 1, &override };
+    const struct weights before = { .generation = 42, .route_count = 1 };
+    const struct weights after = { .generation = 43, .route_count = 1, .overrides = &override };
     for (int i = 0; i < 20; i++) {
         struct decision d;
         fixture_decide(&f, request, &before); /* the block is of the old ones */

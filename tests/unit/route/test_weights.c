@@ -20,7 +20,7 @@ static struct weights weights_at(struct fixture *f, struct weights_override *ove
 {
     static uint64_t generation;
     weights_override_share(override, &f->arena, &f->table->routes[0], STABLE, CANARY, canary_ppm, is_back);
-    return (struct weights){ ++generation, 1, override };
+    return (struct weights){ .generation = ++generation, .route_count = 1, .overrides = override };
 }
 
 static uint32_t entry_of_user(struct fixture *f, int user, const struct weights *weights)
