@@ -356,7 +356,8 @@ def test_each_endpoint_takes_its_role_and_those_above(guarded):
             target = path.replace("{name}", "shop").replace("{route}", "shop").replace("{generation}", "1")
             if (method, path) == ("get", "/api/v1/events"):
                 target += "?follow=false"  # else it does not end
-            missing = {"rollouts": "no_rollout", "incidents": "no_incident"}.get(path.split("/")[3]) if "{" in path else None
+            missing = {"rollouts": "no_rollout", "incidents": "no_incident", "drill": "no_drill" if method == "get" else "no_rollout"}
+            missing = missing.get(path.split("/")[3]) if "{" in path else None
             for role in ROLES:
                 status, _, body = over_tcp(guarded, method.upper(), target, {"reason": "try", "weights": {"v1": 1, "v2": 0}, "outcomes": []},
                                            token=TOKENS[role])
