@@ -51,7 +51,10 @@ ACCESS = {
     "GET /api/v1/audit/verify": "viewer",
     "GET /api/v1/events": "viewer",
     "POST /api/v1/events": "operator",
+    "POST /api/v1/outcomes": "operator",
+    "GET /api/v1/slos": "viewer",
     "GET /api/v1/incidents": "viewer",
+    "GET /api/v1/incidents/{id}": "viewer",
     "GET /api/v1/hygiene": "viewer",
     "POST /api/v1/drill/{name}": "operator",  # with `live` an approver: tests/e2e/test_drill.py
     "GET /api/v1/drills": "viewer",
@@ -168,7 +171,7 @@ def test_an_endpoint_takes_its_role_and_those_above_and_nobody_else(proxy, name)
         elif name in WRITES:
             assert code(answer) == (400, "reason_missing"), (name, role, answer)
         else:
-            assert answer[0] == 200, (name, role, answer)
+            assert answer[0] == 200 or code(answer) == (404, "no_incident"), (name, role, answer)
     assert audit(proxy) == before
 
 
@@ -179,7 +182,7 @@ def test_without_tokens_tcp_reads_and_a_foreign_host_does_not(open_house, name):
     if name in WRITES:
         assert code(here) == (403, "read_only") and code(foreign) == (403, "foreign_host")
     else:
-        assert here[0] == (404 if "/drill/" in path else 200)
+        assert here[0] == (404 if "/drill/" in path or "/incidents/" in path else 200)
         is_public = ACCESS[name] == "public" or name == "GET /metrics"
         assert foreign[0] == 200 if is_public else code(foreign) == (403, "foreign_host")
     assert not audit(open_house)
@@ -233,6 +236,8 @@ def test_what_the_log_cannot_take_is_not_done_but_the_way_back_is(proxy):
             method, path = target(name)
             if name.endswith(("/rollback", "/abort", "/start", "/approve", "/resume")):
                 continue  # the way back, and what cannot be said now anyway
+            if name.endswith("/outcomes"):
+                continue  # there is no event to tell of: test_outcomes_that_the_log_cannot_take_are_not_counted
             status, answer = proxy.admin(method, path, {"weights": {"s": 0, "t": 1}, "reason": "test"})
             assert status == 503 and answer["error"]["code"] in ("audit_unavailable", "store_unavailable"), (name, answer)
             assert "locked" in answer["error"]["message"], (name, answer)
@@ -394,7 +399,7 @@ def test_hygiene_names_every_kind_of_what_expired_or_has_no_owner(start):
 # Every command of `weir ctl`, in words that work on the house. One that is not here fails the tests: add it.
 COMMANDS = {
     "status": [[]], "routes": [[]], "upstreams": [[]], "rollouts": [[]], "audit": [[], ["--verify"]], "events": [[]], "incidents": [[]],
-    "hygiene": [[]], "shadow": [["shop"], ["shop", "diffs"]], "reload": [["--reason", "test"]],
+    "hygiene": [[]], "slos": [[]], "shadow": [["shop"], ["shop", "diffs"]], "reload": [["--reason", "test"]],
     "config": [["versions"], ["diff", "1", "1"], ["restore", "1", "--reason", "test"]],
     "split": [["free", "s=1", "t=2", "--reason", "test"], ["free", "--reset", "--reason", "test"]],
     "rollout": [["r"], ["r", "plan"], ["r", "wait", "--for", "rolled_back"]],

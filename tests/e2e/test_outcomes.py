@@ -1,5 +1,6 @@
 # e2e/test_outcomes.py - what is told about releases from outside: business outcomes, deployments, and objectives.
 import json
+import sqlite3
 import subprocess
 import time
 
@@ -127,6 +128,16 @@ def test_an_id_counts_once_and_there_are_no_more_outcomes_than_requests(shop):
     assert refused(s.tell({**sale, "id": "order-3"})) == (409, "too_many")
     lines = [line for line in s.proxy.admin("GET", "/api/v1/audit")[1]["lines"] if line["action"] == "outcomes.tell"]
     assert [(line["target"], line["reason"]) for line in lines] == [("sale", "sales of the shop")], "one a minute"
+
+
+def test_outcomes_that_the_log_cannot_take_are_not_counted(shop):
+    s = shop(guardrails=PATIENT).start()
+    mark = s.send(10)["s"][0]
+    with sqlite3.connect(s.proxy.path("state/weir.db"), isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")
+        assert refused(s.one(exposure=mark, id="1")) == (503, "audit_unavailable")
+        db.execute("ROLLBACK")
+    assert s.one(exposure=mark, id="1")[1]["counted"] == 1
 
 
 def test_outcomes_of_another_revision_are_left_out(shop):

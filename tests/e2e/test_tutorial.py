@@ -9,7 +9,7 @@ from harness.proxy import ROOT, WEIR, free_port
 
 HEADINGS = {  # and how many steps there are
     "## Five minutes with it\n": 7,
-    "## Release with a safety net\n": 5,
+    "## Release with a safety net\n": 6,
     "## Dark-launch a rewrite\n": 4,
     "## Cookbook of hooks\n": 3,
 }
