@@ -13,8 +13,8 @@
 #define FRAMES_SHOWN      20            /* of a deep stack */
 #define COLLECT_STEP_KIB  256           /* after a call; some hundred microseconds */
 #define LOOK_INSTRUCTIONS 1000          /* between two looks of a call in stints: some microseconds */
-#define LEVELS_MAX        5000          /* of a coroutine, more or less: more are walked and freed for milliseconds */
-#define LEVELS_LOOK_BYTES (256u * 1024) /* that a call takes between two looks at that: some two thousand levels */
+#define LEVELS_MAX        2000          /* of a coroutine, more or less: more are walked and freed for milliseconds */
+#define LEVELS_LOOK_BYTES (128u * 1024) /* that a call takes between two looks at that: about a thousand levels */
 #define LEVELS_NEXT_BYTES (32u * 1024)  /* the same for one that had too many, and may have caught the error */
 #define LOOK_CHECKS       16            /* between two looks of a call in stints in our own functions' loops */
 

@@ -10,7 +10,7 @@
  *           Lua would first collect all its garbage, which takes longer than most calls may. What such a call leaves
  *           behind is collected bit by bit at the ends of the calls after it.
  *   depth   a function that calls itself without end has a hundred thousand levels before it is over its time, and each of them is
- *           walked and freed then: a call that takes much memory is looked at, and has some five thousand.
+ *           walked and freed then: a call that takes much memory is looked at, and has some two thousand.
  *   C code  sees no hook. What can run long there is ours (lua/library.h) and asks vm_check in its loops.
  *   stints  a call that is known to run long can be let run in stints: it then has a count hook from its beginning, which
  *           looks at the clock and, when the stint is over, leaves it where it is (VM_PAUSED) until vm_go_on. Inside a

@@ -95,7 +95,7 @@ Test(stints, a_call_that_was_left_goes_on_where_it_was)
         "local n = 0 for w in ('ab cd '):rep(4000):gmatch('%a+') do n = n + #w + w:byte() end return n",
         "local fs, n = {}, 0 for i = 1, 6000 do local k = i fs[i] = function() k = k + 1 return k end end "
         "for i = 1, 6000 do n = n + fs[i]() + fs[i]() end return n",
-        "local t = { } for i = 1, 6000 do t = { t, i, table.unpack({ i, i + 1 }) } if i % 100 == 0 then t = {} end "
+        "local t = { } for i = 1, 60000 do t = { t, i, table.unpack({ i, i + 1 }) } if i % 100 == 0 then t = {} end "
         "end return #t",
         "local a, b, c = (('a'):rep(16) .. 'b'):find(('a?'):rep(15) .. ('(a)'):rep(15) .. '()b') return a .. ',' .. b "
         ".. c",
@@ -103,7 +103,7 @@ Test(stints, a_call_that_was_left_goes_on_where_it_was)
         "local n = 0 for a, _, _, _, b in (('a'):rep(24) .. 'bcaacb'):rep(2):gmatch('(a-)(a-)(a-)(a-)cb()') do "
         "n = n + #a + b end return n",
         "return ('a'):rep(60):find('(.-)(.-)(.-)b')",
-        "local n = 0 for i = 1, 10 do local co = coroutine.wrap(function() for j = 1, 1000 do coroutine.yield(j) end "
+        "local n = 0 for i = 1, 100 do local co = coroutine.wrap(function() for j = 1, 1000 do coroutine.yield(j) end "
         "end) "
         "for j = 1, 1000 do n = n + co() end end return n",
     };

@@ -70,7 +70,7 @@ Test(vm, a_call_that_is_over_is_left_where_it_was)
         "local function f(n) if n == 0 then error('x') end pcall(f, n - 1) if n == 1 then return 1 + f(50) end end "
         "f(50) "
         "while true do end",
-        "local function f(n) if n == 0 then while true do end end return 1 + f(n - 1) end f(5000)",
+        "local function f(n) if n == 0 then while true do end end return 1 + f(n - 1) end f(1500)",
         "local function f(n) if n == 0 then while true do end end return coroutine.wrap(function() pcall(f, n - 1) "
         "end)() end "
         "f(30)",
@@ -109,7 +109,7 @@ Test(vm, inside_of_what_c_has_called_errors_lead_out)
         cr_expect_eq(script_test_run(&t, code), VM_ERROR);
         cr_expect_not_null(strstr(t.vm->message, "no protected call more than 200 calls deep here"), "%s",
                            t.vm->message);
-        snprintf(code, sizeof(code), "%sdeep(5000, function() %s end) return 'x'", nest, calls[i]);
+        snprintf(code, sizeof(code), "%sdeep(1500, function() %s end) return 'x'", nest, calls[i]);
         script_test_expect(&t, code, "x");
     }
 }
