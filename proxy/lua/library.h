@@ -10,16 +10,6 @@
 
 #include <lua.h>
 
-/* ThreadSanitizer's runtime crashes now and then when errors leave our pcall a million times a second: its builds have Lua's own, and
-   so no bound of depth. */
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_THREAD_SANITIZER 1
-#endif
-#endif
-
 int library_string_find(lua_State *L);
 int library_string_gmatch(lua_State *L);
 int library_string_gsub(lua_State *L);

@@ -1,6 +1,7 @@
 /* lua/library_base.c - coroutines, protected calls and metatables that leave no way around the limits. */
 #include "lua/library.h"
 
+#include <setjmp.h>
 #include <stdbool.h>
 
 #include <lauxlib.h>
@@ -102,6 +103,27 @@ int library_xpcall(lua_State *L)
     int status = call_protected(L, lua_gettop(L) - 2, xpcall_finish);
     return xpcall_finish(L, status, 0);
 }
+
+#if defined(__SANITIZE_THREAD__)
+#define FRAMES_ARE_COUNTED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FRAMES_ARE_COUNTED 1
+#endif
+#endif
+
+/* ThreadSanitizer keeps a stack of 65536 entries for each thread: our functions push theirs when they begin, and pop it when they
+   return. Lua's errors and yields jump over them. Its longjmp would take them off, but Debian's Lua is built with _FORTIFY_SOURCE
+   and calls __longjmp_chk, which it does not know: every jump left what it passed behind, until the stack's end was written over.
+   In its builds, and in no other, this takes the name, and sends the jump where it is seen. */
+#ifdef FRAMES_ARE_COUNTED
+_Noreturn __attribute__((visibility("default"))) void __longjmp_chk(jmp_buf env, int value);
+
+void __longjmp_chk(jmp_buf env, int value)
+{
+    longjmp(env, value);
+}
+#endif
 
 /* ---- coroutines ---------------------------------------------------------------------------------------------------- */
 
