@@ -3,12 +3,12 @@
 
 #include "base/text.h"
 #include "front/series.h"
+#include "server/prometheus.h"
 #include "server/publisher.h"
 #include "shadow/noise.h"
 #include "stats/stats.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define SECOND_US        1000000
 #define QUERY_TIMEOUT_MS 5000
@@ -83,32 +83,6 @@ static double mismatch_of(struct rollout *r, const struct guardrail_config *g, s
 
 /* ---- Prometheus --------------------------------------------------------------------------------------------------------- */
 
-/* {"status": "success", "data": {"result": [{"value": [time, "1.5"]}]}}, or a scalar's {"result": [time, "1.5"]}. One
-   number is asked for: several series are none. */
-static double value_of(struct slice body)
-{
-    struct text problem = { 0 };
-    struct json *answer = json_parse(body, &problem);
-    const struct json *data = json_get(answer, "data"), *result = json_get(data, "result"), *value = result;
-    struct slice type = SLICE(""), text;
-    double number = NAN;
-    json_as_string(json_get(data, "resultType"), &type);
-    if (!slice_equal(type, SLICE("scalar")))
-        value = json_count(result) == 1 ? json_get(json_at(result, 0), "value") : NULL;
-    if (json_as_string(json_at(value, 1), &text)) {
-        struct text copy = { 0 };
-        char *end;
-        text_add(&copy, text);
-        number = strtod(copy.bytes, &end);
-        if (*end != '\0')
-            number = NAN;
-        text_fini(&copy);
-    }
-    json_destroy(answer);
-    text_fini(&problem);
-    return number;
-}
-
 /* The ticket stays with its guardrail over reloads; that of one which is gone is nobody's. */
 static void on_prometheus(void *arg, uint64_t ticket, const struct courier_answer *answer)
 {
@@ -117,7 +91,7 @@ static void on_prometheus(void *arg, uint64_t ticket, const struct courier_answe
         if (r->samplers[i].ticket != ticket)
             continue;
         r->samplers[i].ticket = 0;
-        double value = answer->failure == NULL && answer->status == 200 ? value_of(answer->body) : NAN;
+        double value = answer->failure == NULL && answer->status == 200 ? prometheus_number(answer->body) : NAN;
         evidence_add_sample(&r->evidence, i, value, loop_now(r->all->loop));
     }
 }
