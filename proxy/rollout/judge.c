@@ -196,8 +196,8 @@ static const struct burn *worse_burn(const struct guardrail *g, const struct bur
 static void say_burn(const struct guardrail *g, const struct guardrail_state *s, struct mono_time now,
                      struct judgement *j)
 {
-    struct burn errors = burn_of(g, s, now), slow = slow_burn_of(g, s, now);
-    bool has_both = g->slow_objective > 0;
+    bool has_both = g->slow_objective > 0; /* else the slow windows were never begun */
+    struct burn errors = burn_of(g, s, now), slow = has_both ? slow_burn_of(g, s, now) : errors;
     const struct burn *b = worse_burn(g, &errors, has_both ? &slow : NULL);
     bool is_slow = b == &slow || (!has_both && g->limit_us > 0);
     j->progress = part_of(b->sum, g->max * b->budget, guardrail_minimum_count(g));

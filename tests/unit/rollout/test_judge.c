@@ -112,6 +112,35 @@ Test(judge, a_budget_that_burns_must_burn_in_both_windows)
     evidence_fini(&e);
 }
 
+/* Its reason, too, which is made at every look: of an objective about one alone there is one budget only. */
+Test(judge, an_objective_about_one_alone_is_judged_and_told_from_the_first_look_on)
+{
+    for (int is_slow = 0; is_slow < 2; is_slow++) {
+        struct guardrail g = { .kind = GUARDRAIL_BURN,
+                               .name = "slo checkout",
+                               .column = is_slow ? TALLY_SLOW : TALLY_ERRORS,
+                               .max = 10,
+                               .objective = 0.99,
+                               .limit_us = is_slow ? 300000 : 0,
+                               .window_us = 600000000,
+                               .short_window_us = 50000000 };
+        struct evidence e;
+        struct judge_result result;
+        evidence_init(&e, &g, 1, false);
+        evidence_begin_generation(&e, 1, 0.1);
+        judge(&e, second(0), &result);
+        cr_expect_eq(result.guardrails[0].verdict, JUDGE_INSUFFICIENT);
+        struct tally_counts counts = counts_of(1000, is_slow ? 0 : 200, 0, 0);
+        counts.columns[TALLY_CANARY][TALLY_SLOW] = is_slow ? 200 : 0;
+        evidence_add_counts(&e, 1, &counts, second(1));
+        judge(&e, second(1), &result);
+        cr_expect_eq(result.guardrails[0].verdict, JUDGE_BREACH);
+        const char *budget = is_slow ? "20 times the budget of latency" : "20 times the budget of availability";
+        cr_expect_not_null(strstr(result.guardrails[0].reason, budget), "%s", result.guardrails[0].reason);
+        evidence_fini(&e);
+    }
+}
+
 /* An objective about both: 99 % answered, 95 % in time. */
 static struct guardrail burn_of_both(void)
 {
