@@ -224,21 +224,31 @@ static void leave_out(struct rollout *r, uint64_t count, struct outcome_summary 
     out->left_out += count;
 }
 
+/* None is in the future, where its moment would wait to be complete for as long: the wall clock was put back since, or the
+   mark is not as it was given out. */
+static int64_t age_of(const struct mark *mark)
+{
+    int64_t age_ms = clock_wall().unix_ms - mark->at.unix_ms;
+    return age_ms > 0 ? age_ms : 0;
+}
+
 static void count_outcome(struct outcome_desk *d, const struct found_outcome *o, uint64_t count,
                           struct outcome_summary *out)
 {
     struct rollout *r = o->rollout;
-    if (o->id != 0 && !recent_add(&d->ids, o->id)) {
+    if (o->id != 0 && recent_has(&d->ids, o->id)) {
         r->outcomes.repeated += count;
         out->repeated += count;
         return;
     }
-    if (!has_requests_for(o, count)) { /* several in one call */
+    if (!has_requests_for(o, count)) { /* several in one call; told again later it may count */
         leave_out(r, count, out);
         return;
     }
+    if (o->id != 0)
+        (void)recent_add(&d->ids, o->id);
     struct mono_time now = loop_now(d->rollouts->loop);
-    int64_t age_ms = clock_wall().unix_ms - o->mark.at.unix_ms;
+    int64_t age_ms = age_of(&o->mark);
     const struct evidence_outcome outcome = { .arm = o->mark.arm,
                                               .column = o->column,
                                               .count = count,

@@ -126,8 +126,20 @@ def test_an_id_counts_once_and_there_are_no_more_outcomes_than_requests(shop):
     assert s.tell(sale, sale)[1] == {"counted": 0, "compared": 0, "repeated": 2, "left_out": 0}
     assert s.tell({**sale, "id": "order-2", "count": 9})[1]["counted"] == 9, "summed up by who tells"
     assert refused(s.tell({**sale, "id": "order-3"})) == (409, "too_many")
+    full = {**sale, "exposure": marks["s"][0], "count": 9}
+    assert s.tell({**full, "id": "order-4"}, {**full, "id": "order-5"})[1]["left_out"] == 9, "one of a call was too many"
+    s.send(18)
+    assert s.tell({**full, "id": "order-5"})[1]["counted"] == 9, "and is not taken for one that was counted"
     lines = [line for line in s.proxy.admin("GET", "/api/v1/audit")[1]["lines"] if line["action"] == "outcomes.tell"]
     assert [(line["target"], line["reason"]) for line in lines] == [("sale", "sales of the shop")], "one a minute"
+
+
+def test_a_mark_of_the_future_waits_no_longer_than_others(shop):
+    s = shop().start()
+    parts = s.send(4)["c"][0].split(".")
+    for ahead in (str(int(parts[6]) + 3600000), str(2**62 - 1)):
+        assert s.one(exposure=".".join([*parts[:6], ahead, parts[7]]))[1] == {"counted": 1, "compared": 1, "repeated": 0, "left_out": 0}
+    wait_for(lambda: "canary 2 of" in s.view["guardrails"][0].get("reason", ""), "they are compared")
 
 
 def test_outcomes_that_the_log_cannot_take_are_not_counted(shop):
