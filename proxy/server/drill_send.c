@@ -86,7 +86,7 @@ static void on_answer(void *arg, uint64_t ticket, const struct courier_answer *a
 /* ---- requests ------------------------------------------------------------------------------------------------------------- */
 
 /* OPTIONS that goes no further than to whom it is sent: were it not known for a drill's, it would not be forwarded either (RFC
-   9110 7.6.2). A connection each, so that the kernel spreads them over the workers. */
+   9110 7.6.2). A connection each, so that the kernel spreads them over the workers, and none waits for another inside libcurl. */
 static bool send_one(struct drill *d, struct slice value, uint64_t ticket)
 {
     static const struct http_tls tls = { .is_insecure = true };
@@ -103,6 +103,7 @@ static bool send_one(struct drill *d, struct slice value, uint64_t ticket)
         .timeout_ms = TIMEOUT_MS,
         .connect_to = d->connect_to,
         .tls = d->is_tls ? &tls : NULL,
+        .is_alone = true,
         .done = on_answer,
         .arg = d->all,
         .ticket = ticket,

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import DEADLINE_S, Origin, Proxy, reply, wait_for
+from harness import DEADLINE_S, Authority, Origin, Proxy, reply, wait_for
 from harness.proxy import WEIR
 
 WEAK = {"name": "weak", "metric": "error_rate", "max": "50%", "window": "1m", "min_requests": 1000000}
@@ -205,6 +205,23 @@ def test_who_does_not_know_the_token_is_nobody(proxy):
         assert {row[0] for row in database.execute("SELECT DISTINCT state FROM drills")} >= {"interrupted"}
     exported = ctl(proxy, "export").stdout
     assert f'"table":"drills","id":"{drill["id"]}"' in exported
+
+
+def test_over_tls_each_request_has_a_connection_and_none_waits_for_another(tmp_path):
+    origins = {"s": Origin(reply(b"stable")), "c": Origin(reply(b"canary"))}
+    shop = Authority(str(tmp_path)).make("shop", "DNS:shop.example.com")
+    proxy = Proxy(
+        listeners={"tls": {"bind": "127.0.0.1:0", "tls": {"certificates": [shop.pair()]}}},
+        upstreams={name: {"endpoints": [origin]} for name, origin in origins.items()},
+        routes=[{"name": "shop", "split": {"s": 100, "c": 0}}],
+        rollouts={"shop": {"route": "shop", "stable": "s", "canary": "c", "guardrails": GUARDRAILS[:1],
+                           "steps": [{"weight": "50%", "hold": "1h"}, {"weight": "100%"}]}},
+    )
+    with proxy:
+        drill = run(proxy, rate=100)
+        assert drill["state"] == "passed" and results(drill) == {"errors": "fired"}, drill
+        count = sum(line["why"] == "drill" for line in proxy.access_lines())
+        assert count > 20 and proxy.metric("weir_tls_handshakes_total") >= count
 
 
 # ---- live ------------------------------------------------------------------------------------------------------------
