@@ -20,16 +20,24 @@ static void put_duration(struct json *object, const char *key, int64_t us)
         json_put_null(object, key);
 }
 
-static void put_guardrail(const struct drill *d, uint32_t i, struct json *object)
+/* A rehearsal has one under trial; live, all that watch for errors are, at once and without a beginning that is good. */
+static const char *result_of(const struct drill *d, uint32_t i)
 {
     static const char *const stages[] = { "warming", "failing", "returning", "checking" };
     const struct drill_trial *t = &d->trials[i];
-    bool is_running =
-        i == d->at && d->is_wanted[i] && t->stage != DRILL_DONE && !d->is_ending && d->ended_at.unix_ms == 0;
+    bool is_live = d->wish.is_live, is_meant = is_live ? d->scripts[i].fault == DRILL_ERROR : i == d->at;
+    if (!is_meant || !d->is_wanted[i] || t->stage == DRILL_DONE || d->is_ending || d->ended_at.unix_ms != 0)
+        return drill_result_names[t->result];
+    return stages[is_live && t->stage == DRILL_WARMING ? DRILL_FAILING : t->stage];
+}
+
+static void put_guardrail(const struct drill *d, uint32_t i, struct json *object)
+{
+    const struct drill_trial *t = &d->trials[i];
     json_put_cstr(object, "name", d->specs.items[i].name);
     json_put_cstr(object, "fault", drill_fault_names[d->scripts[i].fault]);
     json_put_bool(object, "is_simulated", d->scripts[i].fault == DRILL_SAMPLE);
-    json_put_cstr(object, "result", is_running ? stages[t->stage] : drill_result_names[t->result]);
+    json_put_cstr(object, "result", result_of(d, i));
     json_put_bool(object, "is_paused", t->is_paused);
     put_duration(object, "detect_ms", drill_trial_detect_us(t));
     put_duration(object, "rollback_ms", drill_trial_rollback_us(t));

@@ -232,6 +232,7 @@ def test_live_the_real_canary_fails_until_it_is_taken_back(proxy):
     assert as_token(proxy, "ann", "/api/v1/drill/weak", {"live": True})[0] == 403, "an operator may rehearse"
     status, answer = as_token(proxy, "ben", "/api/v1/drill/weak", {"live": True, "timeout_ms": 600000})
     assert status == 202, answer
+    assert results(answer["drill"]) == {"weak": "failing", "errors": "failing"}, "all that watch for errors, from the first on"
     client, failed = proxy.client(), []
 
     def has_ended_meanwhile():
