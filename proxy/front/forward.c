@@ -312,8 +312,10 @@ static void on_head(struct exchange *x, struct message *response)
     }
     if (r->pairs != NULL)
         captures_head(&r->front->shadows, r->pairs, response);
-    if (r->exposure.sheet != NULL)
+    if (r->exposure.sheet != NULL) {
         exposure_on_head(r, response);
+        message_drop(response, FIELD_X_WEIR_EXPOSURE); /* an echo of the mark is not for clients */
+    }
     message_drop(response, FIELD_X_WEIR_EVENT); /* between the upstream and us */
     enum reason reason = respond_head(r, response);
     if (reason != REASON_NONE) {

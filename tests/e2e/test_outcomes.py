@@ -116,6 +116,9 @@ def test_only_requests_that_count_have_a_mark(shop):
     marks = s.send(20, forged)
     assert len(marks["s"]) == len(marks["c"]) == 10
     assert {mark.split(".")[1] for mark in marks["c"]} == {"c"} and {mark.split(".")[1] for mark in marks["s"]} == {"s"}
+    for origin in s.origins.values():
+        origin.answer = reply(b"echo", f"x-weir-exposure: {marks['c'][0]}")
+    assert s.client.get("/").get("x-weir-exposure") is None, "what an upstream echoes does not reach the client"
 
 
 def test_an_id_counts_once_and_there_are_no_more_outcomes_than_requests(shop):
