@@ -70,6 +70,9 @@ struct ctl_values {
         .offset = offsetof(struct ctl_values, reason), .doc = "why, for the audit log"                                 \
     }
 
+/* What to do where nobody, or somebody else, answers. */
+#define CTL_UNREACHABLE_HINT "Is weir running there? --state-dir or --admin choose another instance.\n"
+
 #define CTL_WIDTH 100 /* columns; what is longer goes on in the next line, where it is not the last of a table */
 
 /* One call of the admin API. */

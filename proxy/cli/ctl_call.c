@@ -108,7 +108,7 @@ static void print_unreachable(struct call *call, const struct target *target, co
 {
     command_failed(call, "could not reach %s: %s", target->shown, answer->error.bytes);
     if (answer->error_number == ENOENT || answer->error_number == ECONNREFUSED)
-        fprintf(stderr, "Is weir running there? --state-dir or --admin choose another instance.\n");
+        fputs(CTL_UNREACHABLE_HINT, stderr);
     if (answer->error_number == EACCES)
         fprintf(stderr, "The socket is open to the user that weir runs as, and to root.\n");
 }

@@ -86,29 +86,29 @@ void demo_proxy_print_rollout(FILE *file, int64_t hold_ms)
     char hold[24], long_hold[24];
     duration_text(hold_ms, hold);
     duration_text(3 * hold_ms, long_hold);
-    fprintf(
-        file,
-        "rollouts:\n"
-        "  demo:\n"
-        "    route: demo\n"
-        "    stable: stable\n"
-        "    canary: canary\n"
-        "    revision: \"2.0\"     # what is released; a new one may be started anew\n"
-        "    steps:              # the canary's share; releases take minutes and hours, this one somebody watches\n"
-        "      - { weight: 10%%, hold: %s, min_requests: 10 }\n"
-        "      - { weight: 30%%, hold: %s, min_requests: 200 }   # of the canary: no step ends by time alone\n"
-        "      - { weight: 60%%, hold: %s }\n"
-        "      - { weight: 100%% }\n"
-        "    bake: %s            # the guardrails stay on after 100 %%\n"
-        "    guardrails:\n"
-        "      # Errors more than 1.5 times as likely as on stable at the same time: no threshold that somebody has to "
-        "know.\n"
-        "      # One false alarm in 100 releases at most, however often one looks: a breach is evidence of 100 to 1.\n"
-        "      - { metric: error_rate, worse_than_stable: { ratio: 1.5 }, confidence: 99%% }\n"
-        "      # And whatever stable does: at most three in ten.\n"
-        "      - { metric: error_rate, max: 30%%, window: 10s }\n"
-        "    owner: demo\n",
-        hold, long_hold, hold, hold);
+    fprintf(file,
+            "rollouts:\n"
+            "  demo:\n"
+            "    route: demo\n"
+            "    stable: stable\n"
+            "    canary: canary\n"
+            "    revision: \"2.0\"     # what is released; a new one may be started anew\n"
+            "    steps:              # the canary's share; real releases take hours\n"
+            "      - { weight: 10%%, hold: %s, min_requests: 10 }\n"
+            "      - { weight: 30%%, hold: %s, min_requests: 200 }   # never by time alone\n"
+            "      - { weight: 60%%, hold: %s }\n"
+            "      - { weight: 100%% }\n"
+            "    bake: %s            # the guardrails stay on after 100 %%\n"
+            "    guardrails:\n"
+            "      # Errors more than 1.5 times as likely as on stable at the same time: no\n"
+            "      # threshold that somebody has to know. A breach is evidence of 100 to 1,\n"
+            "      # so one false alarm in 100 releases at most, however often one looks.\n"
+            "      - { metric: error_rate, worse_than_stable: { ratio: 1.5 },\n"
+            "          confidence: 99%% }\n"
+            "      # And whatever stable does: at most three in ten.\n"
+            "      - { metric: error_rate, max: 30%%, window: 10s }\n"
+            "    owner: demo\n",
+            hold, long_hold, hold, hold);
 }
 
 static void print_config(FILE *file, const struct demo_proxy *p, const struct demo_origin *origins, int64_t hold_ms)

@@ -6,7 +6,7 @@
 
 #define LINES_PER_TITLE 20
 #define COUNT_MS        1000 /* shares are of so long */
-#define BAR_CELLS       24
+#define BAR_CELLS       16   /* so that the longest line, a guardrail's, has 80 columns */
 
 void demo_view_init(struct demo_view *v)
 {
@@ -160,11 +160,11 @@ static void erase_block(struct demo_view *v)
     v->block_lines = 0;
 }
 
-/* Without wrapping, so that a narrow terminal cuts lines off and a block has as many as were counted. */
+/* Without wrapping, so that a block has as many lines as were counted, also when the terminal gets narrower meanwhile. */
 static void show_block(struct demo_view *v, const struct demo_traffic *traffic, const struct demo_story *story,
                        struct mono_time now)
 {
-    struct text out = { 0 };
+    struct text out = { 0 }, cut = { 0 };
     erase_block(v);
     text_printf(&out, "\n  %.0fs, %u requests a second", seconds_since_start(v, now), traffic->rate);
     if (v->recent.lost > 0)
@@ -174,7 +174,9 @@ static void show_block(struct demo_view *v, const struct demo_traffic *traffic, 
     block_add_upstreams(v, &out);
     if (story != NULL && story->seen.state[0] != '\0')
         block_add_release(v, &story->seen, &out);
-    printf(TERMINAL_CUTS_LINES "%s" TERMINAL_WRAPS_LINES, out.bytes);
+    terminal_add_cut(&cut, terminal_columns(stdout), text_slice(&out));
+    printf(TERMINAL_CUTS_LINES "%s" TERMINAL_WRAPS_LINES, cut.bytes);
+    text_fini(&cut);
     text_fini(&out);
 }
 
@@ -204,7 +206,10 @@ void demo_view_tell(struct demo_view *v, enum paint paint, const char *line, str
         erase_block(v);
     text_printf(&out, "%5.1fs  ", seconds_since_start(v, now));
     text_add_cstr(&out, v->is_live ? "" : "* ");
-    terminal_add(&out, v->is_coloured, paint, slice_from_cstr(line));
+    if (v->is_live)
+        terminal_add_wrapped(&out, v->is_coloured, paint, out.len, terminal_columns(stdout), slice_from_cstr(line));
+    else
+        terminal_add(&out, v->is_coloured, paint, slice_from_cstr(line));
     puts(out.bytes);
     fflush(stdout);
     text_fini(&out);

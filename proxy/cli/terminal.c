@@ -3,7 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#define COLUMNS_USUAL 80
+#define COLUMNS_MIN   20 /* below, the size is not believed */
 
 bool terminal_is_live(FILE *file)
 {
@@ -16,6 +20,13 @@ bool terminal_has_colour(FILE *file)
 {
     const char *no_colour = getenv("NO_COLOR");
     return (no_colour == NULL || no_colour[0] == '\0') && terminal_is_live(file);
+}
+
+size_t terminal_columns(FILE *file)
+{
+    struct winsize size;
+    bool is_known = ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_col >= COLUMNS_MIN;
+    return is_known ? size.ws_col : COLUMNS_USUAL;
 }
 
 const char *terminal_paint(enum paint paint)
@@ -90,5 +101,28 @@ void terminal_add_wrapped(struct text *out, bool coloured, enum paint paint, siz
             return;
         s = slice_after(s, length + 1);
         text_printf(out, "\n%*s", (int)indent, "");
+    }
+}
+
+/* Of "ESC [ ... m" at the front; 0: there is none. terminal_paint and TERMINAL_PLAIN write nothing else. */
+static size_t paint_length(struct slice s)
+{
+    if (s.len < 2 || s.ptr[0] != '\033' || s.ptr[1] != '[')
+        return 0;
+    const char *end = memchr(s.ptr, 'm', s.len);
+    return end != NULL ? (size_t)(end - s.ptr) + 1 : 0;
+}
+
+/* A column is a character: what UTF-8 goes on with begins none. */
+void terminal_add_cut(struct text *out, size_t columns, struct slice lines)
+{
+    size_t column = 0;
+    while (lines.len > 0) {
+        size_t length = paint_length(lines);
+        bool is_character = length == 0 && lines.ptr[0] != '\n' && ((unsigned char)lines.ptr[0] & 0xc0) != 0x80;
+        column = lines.ptr[0] == '\n' ? 0 : column + is_character;
+        if (length > 0 || column <= columns)
+            text_add(out, slice_first(lines, length > 0 ? length : 1));
+        lines = slice_after(lines, length > 0 ? length : 1);
     }
 }

@@ -18,7 +18,11 @@ bool terminal_has_colour(FILE *file);
 const char *terminal_paint(enum paint paint);
 #define TERMINAL_PLAIN "\033[0m"
 
-/* On a live terminal: lines that are too long are cut off, or go on in the next, as is usual. */
+/* Of a line; 80 where the terminal does not say, or says what no line would fit. */
+size_t terminal_columns(FILE *file);
+
+/* On a live terminal: lines that are too long are cut off, or go on in the next, as is usual. What is beyond the edge is written over its
+   last column, one character over the other: so cut lines with terminal_add_cut, too. */
 #define TERMINAL_CUTS_LINES  "\033[?7l"
 #define TERMINAL_WRAPS_LINES "\033[?7h"
 
@@ -32,5 +36,7 @@ void terminal_add(struct text *out, bool coloured, enum paint paint, struct slic
    others will. A word that is too long stays whole. */
 void terminal_add_wrapped(struct text *out, bool coloured, enum paint paint, size_t indent, size_t width,
                           struct slice s);
+/* Lines that may be painted, each with its first `columns` columns alone; all paints stay, so that each ends. */
+void terminal_add_cut(struct text *out, size_t columns, struct slice lines);
 
 #endif

@@ -144,26 +144,36 @@ static size_t terminal_rows(void)
 static void draw(const struct top *t)
 {
     char now[25];
+    struct text out = { 0 }, cut = { 0 };
     struct slice frame = text_slice(&t->frame), shown = t->is_live ? fitting(frame, terminal_rows() - 3) : frame;
     wall_format(clock_wall(), now);
-    if (t->is_live)
-        printf(SCREEN_HOME TERMINAL_CUTS_LINES);
-    printf("weir top, %s, the last %.1fs%s\n", now, (double)t->interval_ms / 1000,
-           t->is_live ? "; Ctrl-C ends it" : "");
+    text_printf(&out, "weir top, %s, the last %.1fs%s\n", now, (double)t->interval_ms / 1000,
+                t->is_live ? "; Ctrl-C ends it" : "");
     if (t->problem.len > 0)
-        printf("%s; asked again and again, these are the last figures\n", t->problem.bytes);
-    printf("%.*s%s", SLICE_ARG(shown), shown.len < frame.len ? "...\n" : "");
-    if (t->is_live)
-        printf(TERMINAL_WRAPS_LINES);
-    else
-        printf("\n");
+        text_printf(&out, "%s; asked again and again, these are the last figures\n", t->problem.bytes);
+    text_add(&out, shown);
+    text_add_cstr(&out, shown.len < frame.len ? "...\n" : "");
+    if (t->is_live) {
+        terminal_add_cut(&cut, terminal_columns(stdout), text_slice(&out));
+        printf(SCREEN_HOME TERMINAL_CUTS_LINES "%s" TERMINAL_WRAPS_LINES, cut.bytes);
+    } else {
+        printf("%s\n", out.bytes);
+    }
     fflush(stdout);
+    text_fini(&cut);
+    text_fini(&out);
 }
 
+/* Figures are of the time between two looks: behind the first one a screen says when they come, and files wait for them. */
 static void make_frame(struct top *t)
 {
     struct arena *arena = &t->call->arena;
     text_clear(&t->frame);
+    if (t->look_count == 1) {
+        if (t->is_live)
+            text_printf(&t->frame, "the first figures come in %.1fs\n", (double)t->interval_ms / 1000);
+        return;
+    }
     add_routes(t, arena, &t->frame);
     add_rollouts(t, &t->frame);
 }
@@ -188,6 +198,16 @@ static bool wait_for_next(struct top *t, const sigset_t *signals)
     }
 }
 
+/* Before anything could be shown. */
+static enum command_status fail(const struct top *t, enum command_status status)
+{
+    if (t->problem.len == 0)
+        return status;
+    command_failed(t->call, "%s", t->problem.bytes);
+    fputs(CTL_UNREACHABLE_HINT, stderr);
+    return COMMAND_FAILED;
+}
+
 /* Each turn gives back what it took from the call's arena: it may run for days. */
 static enum command_status turns(struct top *t, const sigset_t *signals, bool is_once)
 {
@@ -195,10 +215,10 @@ static enum command_status turns(struct top *t, const sigset_t *signals, bool is
         enum command_status status = look(t);
         bool is_vain = status != COMMAND_OK && (is_once || t->look_count == 0);
         if (is_vain)
-            return t->problem.len > 0 ? command_failed(t->call, "%s", t->problem.bytes) : status;
-        if (status == COMMAND_OK && t->look_count > 1)
+            return fail(t, status);
+        if (status == COMMAND_OK)
             make_frame(t);
-        if (t->look_count > 1)
+        if (t->frame.len > 0)
             draw(t);
         arena_reset(&t->call->arena);
         if ((is_once && t->look_count > 1) || !wait_for_next(t, signals))

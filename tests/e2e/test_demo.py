@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import termios
 import urllib.request
 
 import pytest
@@ -213,6 +214,7 @@ def test_the_story_gives_way_to_who_watches(demo):
 @pytest.mark.parametrize("no_colour", ["", "1"])
 def test_on_a_terminal_a_block_is_written_again_and_again(tmp_path, no_colour):
     near, far = pty.openpty()
+    termios.tcsetwinsize(far, (24, 40))
     process = subprocess.Popen(
         [WEIR, "demo", "--for", "1s", "--port", str(free_port())], stdin=far, stdout=far, stderr=far,
         env=dict(os.environ, TMPDIR=str(tmp_path), TERM="xterm", NO_COLOR=no_colour),
@@ -229,6 +231,7 @@ def test_on_a_terminal_a_block_is_written_again_and_again(tmp_path, no_colour):
     up = re.search(rb"\x1b\[(\d+)A\r\x1b\[J", said)
     block = said[said.rindex(b"\x1b[?7l") : said.rindex(b"\x1b[?7h")]
     assert int(up[1]) >= 5 and b"stable" in block and b"requests a second" in block
+    assert max(len(line) for line in re.sub(rb"\x1b\[[?\d]+[a-z]", b"", block).splitlines()) == 40, "cut off at the edge"
     assert bool(re.search(rb"\x1b\[\d+m", said)) == (no_colour == "")
 
 

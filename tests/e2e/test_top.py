@@ -1,7 +1,10 @@
 # e2e/test_top.py - `weir top`: shows what happens, outlives the instance it looks at, and ends when it is told to.
+import os
+import pty
 import re
 import signal
 import subprocess
+import termios
 
 import pytest
 
@@ -69,6 +72,30 @@ def test_once_is_one_interval_and_an_instance_that_is_not_there_is_status_1(shop
     done = top_once("--once", "--interval", "100ms", "--state-dir", shop.path("state"))
     assert done.returncode == 0 and done.stdout.count("weir top, ") == 1 and "upstream" in done.stdout, done.stderr
     done = top_once("--once", "--state-dir", str(tmp_path))
-    assert done.returncode == 1 and "could not reach unix:" in done.stderr and done.stdout == ""
+    assert done.returncode == 1 and "could not reach unix:" in done.stderr and "Is weir running there?" in done.stderr
+    assert done.stdout == ""
     assert top_once("--interval", "1ms").returncode == 2
     assert top_once("--admin", "ftp://x", "--once").returncode == 2
+
+
+def test_on_a_terminal_lines_end_at_its_edge_and_before_the_first_figures_it_says_when_they_come(shop):
+    near, far = pty.openpty()
+    termios.tcsetwinsize(far, (24, 30))
+    process = subprocess.Popen(
+        [WEIR, "top", "--state-dir", shop.path("state"), "--interval", "500ms"], stdin=far, stdout=far, stderr=far,
+        env=dict(os.environ, TERM="xterm"),
+    )
+    os.close(far)
+    said = b""
+    try:
+        while b"req/s" not in said and (more := os.read(near, 65536)):
+            said += more
+        process.send_signal(signal.SIGTERM)
+        while more := os.read(near, 65536):
+            said += more
+    except OSError:
+        pass  # how a terminal says that nobody writes any more
+    os.close(near)
+    assert process.wait(30) == 0, said
+    frames = re.sub(rb"\x1b\[[?\d]*[A-Za-z]", b"", said)
+    assert b"the first figures come in 0.5s" in frames and max(map(len, frames.splitlines())) == 30, frames
