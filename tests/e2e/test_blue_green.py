@@ -26,6 +26,7 @@ def test_the_old_side_stays_ready_and_is_back_at_once_also_after_success(make_or
     assert bodies(r) == {b"canary"}, "everybody at once"
     before = checks(r)
     wait_for(lambda: checks(r) > before, "who has no traffic is checked all the same")
+    wait_for(lambda: r.view("shop")["state"] == "baking", lambda: r.view("shop"))
     r.say("shop", "promote")
     assert r.view("shop")["state"] == "succeeded" and bodies(r) == {b"canary"}
     met = sum(request.target == "/shop" for request in r.stable["shop"].requests)
