@@ -18,9 +18,7 @@ static enum paint paint_of_result(const char *result)
 static const char *duration_text(struct call *call, const struct json *guardrail, const char *key)
 {
     double ms;
-    if (!json_as_real(json_get(guardrail, key), &ms))
-        return "";
-    return arena_printf(&call->arena, ms >= 10000 ? "%.1f s" : "%.0f ms", ms >= 10000 ? ms / 1000 : ms).ptr;
+    return json_as_real(json_get(guardrail, key), &ms) ? ctl_time_text(call, (int64_t)ms) : "";
 }
 
 static void add_guardrail(struct call *call, struct table *t, const struct json *guardrail)
@@ -33,7 +31,19 @@ static void add_guardrail(struct call *call, struct table *t, const struct json 
     table_add(t, PAINT_NONE, "%s", duration_text(call, guardrail, "detect_ms"));
     table_add(t, PAINT_NONE, "%lld", (long long)ctl_integer(guardrail, "requests"));
     table_add(t, PAINT_NONE, "%s", duration_text(call, guardrail, "rollback_ms"));
-    table_add(t, PAINT_NONE, "%s", ctl_text(call, guardrail, "reason"));
+}
+
+/* What each saw, below the table: a sentence is wider than what is left of a screen. It begins with the guardrail's name. */
+static void add_reasons(struct call *call, const struct json *guardrails, bool coloured, struct text *out)
+{
+    for (size_t i = 0; i < json_count(guardrails); i++) {
+        const char *reason = ctl_text(call, json_at(guardrails, i), "reason");
+        if (reason[0] == '\0')
+            continue;
+        text_add_cstr(out, "    ");
+        terminal_add_wrapped(out, coloured, PAINT_NONE, 4, CTL_WIDTH, slice_from_cstr(reason));
+        text_add_char(out, '\n');
+    }
 }
 
 static void add_heading(struct call *call, const struct json *drill, bool coloured, struct text *out)
@@ -49,10 +59,9 @@ static void add_heading(struct call *call, const struct json *drill, bool colour
 
 static enum ctl_verdict print_drill(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
-    static const struct table_column columns[] = { { "guardrail", ALIGN_LEFT },  { "fault", ALIGN_LEFT },
-                                                   { "result", ALIGN_LEFT },     { "noticed in", ALIGN_RIGHT },
-                                                   { "requests", ALIGN_RIGHT },  { "weight 0 in", ALIGN_RIGHT },
-                                                   { "what it saw", ALIGN_LEFT } };
+    static const struct table_column columns[] = { { "guardrail", ALIGN_LEFT }, { "fault", ALIGN_LEFT },
+                                                   { "result", ALIGN_LEFT },    { "noticed in", ALIGN_RIGHT },
+                                                   { "requests", ALIGN_RIGHT }, { "weight 0 in", ALIGN_RIGHT } };
     const struct json *drill = json_get(answer, "drill");
     const struct json *guardrails = json_get(json_get(drill, "detail"), "guardrails");
     struct table t;
@@ -64,6 +73,7 @@ static enum ctl_verdict print_drill(struct call *call, const struct json *answer
         add_guardrail(call, &t, json_at(guardrails, i));
     table_print(&t, coloured, out);
     table_fini(&t);
+    add_reasons(call, guardrails, coloured, out);
     return strcmp(ctl_text(call, drill, "state"), "passed") == 0 ? CTL_SHOWN : CTL_BAD_NEWS;
 }
 

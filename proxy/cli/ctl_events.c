@@ -117,13 +117,13 @@ static enum ctl_verdict print_incidents(struct call *call, const struct json *an
 
 /* ---- one of them --------------------------------------------------------------------------------------------------------- */
 
-/* "  detected in      840 ms" */
+/* "  detected in      840ms" */
 static void add_fact(const char *name, const char *text, struct text *out)
 {
     if (text[0] == '\0')
         return;
     text_printf(out, "  %-16s ", name);
-    terminal_add(out, false, PAINT_NONE, slice_from_cstr(text));
+    terminal_add_wrapped(out, false, PAINT_NONE, 19, CTL_WIDTH, slice_from_cstr(text));
     text_add_char(out, '\n');
 }
 

@@ -120,15 +120,39 @@ const char *ctl_shares(struct call *call, const struct json *split)
     return words;
 }
 
+/* Shares are compared, not numbers: a rollout makes weights as whole as it needs them. */
+static bool is_split_of_file(const struct json *split)
+{
+    int64_t total = 0, file_total = 0;
+    for (size_t i = 0; i < json_count(split); i++) {
+        total += ctl_integer(json_at(split, i), "weight");
+        file_total += ctl_integer(json_at(split, i), "file_weight");
+    }
+    for (size_t i = 0; i < json_count(split); i++) {
+        double weight = (double)ctl_integer(json_at(split, i), "weight");
+        double file_weight = (double)ctl_integer(json_at(split, i), "file_weight");
+        if (weight * (double)file_total != file_weight * (double)total)
+            return false;
+    }
+    return true;
+}
+
+/* Who is not a person and differs from the file is a rollout. */
+static const char *owner_of_weights(const struct json *route)
+{
+    if (ctl_flag(route, "overridden"))
+        return "overridden";
+    return is_split_of_file(json_get(route, "split")) ? "file" : "rollout";
+}
+
 /* A route without a split says what it does instead: "redirect", "respond". */
 static void add_route(struct call *call, const struct json *route, struct table *t)
 {
-    bool is_overridden = ctl_flag(route, "overridden");
     const char *shares = ctl_shares(call, json_get(route, "split"));
     table_add(t, PAINT_BOLD, "%s", ctl_text(call, route, "name"));
     table_add(t, PAINT_NONE, "%s", ctl_text(call, route, "match"));
     table_add(t, PAINT_NONE, "%s", shares[0] != '\0' ? shares : ctl_text(call, route, "action"));
-    table_add(t, PAINT_YELLOW, "%s", is_overridden ? "overridden" : "file");
+    table_add(t, PAINT_YELLOW, "%s", owner_of_weights(route));
     table_add(t, PAINT_NONE, "%s", ctl_text(call, route, "owner"));
 }
 

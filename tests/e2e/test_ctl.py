@@ -153,12 +153,17 @@ def test_routes_are_a_table(api):
     api.body = json.dumps({"routes": [
         route(),
         route(name="old", match="any request", action="redirect", split=[], overridden=False, owner=None),
+        *(route(name=name, overridden=False, split=[{"upstream": "a", "weight": 7, "file_weight": file},
+                                                    {"upstream": "b", "weight": 3, "file_weight": 100 - file}])
+          for name, file in (("released", 100), ("same", 70))),
     ]})
     lines = api.ctl("routes").stdout.splitlines()
     assert [re.split(" {2,}", line) for line in lines] == [
         ["route", "match", "goes to", "weights", "owner"],
         ["shop", "host shop.example.com", "stable 33.33%, canary 66.67%", "overridden", "team-a"],
         ["old", "any request", "redirect", "file", "-"],
+        ["released", "host shop.example.com", "a 70%, b 30%", "rollout", "team-a"],
+        ["same", "host shop.example.com", "a 70%, b 30%", "file", "team-a"],
     ]
     assert len({line.index(word) for line, word in zip(lines, ("weights", "overridden", "file"))}) == 1
 
@@ -222,6 +227,21 @@ def test_audit_lines_and_versions_are_tables(api):
     assert [re.split(" {2,}", text.strip()) for text in api.ctl("config", "versions").stdout.splitlines()] == [
         ["generation", "applied", "by", "source", "digest"], ["2", "T2", "file", "watch", "ab", "in force"],
     ]
+
+
+def test_a_drill_is_a_table_and_below_it_what_each_guardrail_saw_in_lines_that_fit(api):
+    guardrails = [{"name": "errors", "fault": "error", "result": "fired", "detect_ms": 294.2, "requests": 24, "rollback_ms": 9.0,
+                   "reason": "errors: " + "canary 5 of 7 requests, " * 5 + "2134 of 100"},
+                  {"name": "slow", "fault": "latency", "result": "silent", "detect_ms": None, "requests": 900, "rollback_ms": None, "reason": ""}]
+    api.body = json.dumps({"drill": {"rollout": "shop", "state": "failed", "begun_at": "T1", "who": "ci", "detail": {"guardrails": guardrails}}})
+    done = api.ctl("drill", "shop", "--last")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1 and lines[0] == "shop: drill failed, begun T1 by ci"
+    assert [re.split(" {2,}", line) for line in lines[1:4]] == [
+        ["guardrail", "fault", "result", "noticed in", "requests", "weight 0 in"],
+        ["errors", "error", "fired", "294ms", "24", "9ms"], ["slow", "latency", "silent", "-", "900", "-"],
+    ]
+    assert lines[4].startswith("    errors: canary") and lines[5].endswith("2134 of 100") and max(map(len, lines)) <= 100
 
 
 def test_incidents_are_told_in_full_and_events_are_lines(api):
