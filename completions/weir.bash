@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2207 # words of ours have no blanks
 
 _weir_ctl() { # WORDS AFTER "ctl"
-    local word action= common='--admin --state-dir --token-file --ca --insecure --json --timeout --help'
+    local word action= common='--admin --state-dir --token-file --ca -k --insecure --json --timeout --help'
     for word; do
         case $word in
         status | routes | upstreams | rollouts | rollout | split | shadow | reload | config | audit | events | incidents | drill | export | import | hygiene | slos | drain) action=$word ;;
@@ -45,12 +45,28 @@ _weir() {
         COMPREPLY=($(compgen -W 'release none' -- "$current"))
         return
         ;;
+    --fault)
+        COMPREPLY=($(compgen -W 'error connect latency event sample' -- "$current"))
+        return
+        ;;
+    --for)
+        [ "${COMP_WORDS[1]}" != ctl ] ||
+            COMPREPLY=($(compgen -W 'pending running holding awaiting_approval awaiting_webhook paused baking succeeded rolling_back rolled_back failed' -- "$current"))
+        return
+        ;;
+    import)
+        if [ "${current:0:1}" != - ]; then
+            compopt -o filenames 2>/dev/null
+            COMPREPLY=($(compgen -f -- "$current"))
+            return
+        fi
+        ;;
     --speed)
         COMPREPLY=($(compgen -W '1x 2x 0.5x 100/s max' -- "$current"))
         return
         ;;
-    --workers | -H | --header | --from | --client-cn | --client-san | --at | --admin | --reason | --timeout | --port | --rate | --for | --hold | --interval | --to | --concurrency | --limit | \
-        --only | --ignore-header | --show | --filter | --min-coverage | --budget)
+    --workers | -H | --header | --from | --client-cn | --client-san | --at | --admin | --reason | --timeout | --port | --rate | --hold | --interval | --to | --concurrency | --limit | \
+        --only | --ignore-header | --show | --filter | --min-coverage | --budget | --guardrail | --share | --delay | --step)
         return
         ;;
     esac
@@ -61,7 +77,7 @@ _weir() {
     *:run) words='-c --config --workers --state-dir --help' ;;
     *:check) words='-c --config --help' ;;
     *:explain) words='-c --config -X --method -H --header --from --client-cn --client-san --at --all --help' ;;
-    *:top) words='--admin --state-dir --token-file --ca -k --insecure --timeout --once --interval --help' ;;
+    *:top) words='--admin --state-dir --token-file --ca -k --insecure --once --interval --help' ;;
     *:demo) words='--port --rate --for --story --hold --help' ;;
     *:replay)
         words='--to --speed --concurrency --limit --only --unsafe-methods -H --header --ignore-header --show --timeout --ca --insecure --http2 --json --help'

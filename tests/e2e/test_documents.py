@@ -1,12 +1,18 @@
 # e2e/test_documents.py - the man page and the bash completion know what the binary's own --help knows.
+import functools
 import os
 import re
 import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.once
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "weir"))
 
 
+@functools.cache
 def help_section(path, title):
     """The first words of the lines under "commands:" or "options:" in the help of a command."""
     done = subprocess.run([WEIR, *path, "--help"], capture_output=True, text=True, timeout=30)
@@ -76,3 +82,23 @@ def test_the_completion_offers_no_command_that_a_group_lacks():
     for group in {path[:-1] for path in known if len(path) > 1}:
         offered = {(*group, word) for word in completions(group) if not word.startswith("-")}
         assert offered - known == set()
+
+
+def test_the_completion_offers_no_option_that_a_command_lacks():
+    groups = {path[:-1] for path in commands_below()}
+    for path in set(commands_below()) - groups:
+        offered = {word for word in completions(path, "--") if word.startswith("--")}
+        assert offered - options_of(path) == set(), path
+
+
+def test_a_command_of_ctl_begins_a_paragraph_of_the_man_page():
+    page = man_page()
+    topics = [path[1] for path in commands_below() if len(path) == 2 and path[0] == "ctl"]
+    assert "drill" in topics
+    assert [name for name in topics if not re.search(rf"^\.TP\n\.B[IR]? \"?{name}\b", page, re.MULTILINE)] == []
+
+
+def test_values_that_are_words_are_completed():
+    assert "succeeded" in completions(("ctl", "rollout", "shop", "wait", "--for"))
+    assert completions(("demo", "--for")) == set()
+    assert completions(("ctl", "drill", "shop", "--fault"), "l") == {"latency"}
