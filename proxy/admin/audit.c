@@ -6,13 +6,10 @@
 
 #include "admin/dispatch.h"
 
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX     1000
-
 static void put_line(struct json *object, const struct audit_line *line)
 {
     json_put_i64(object, "id", line->id);
-    put_time(object, "at", line->at);
+    json_put_time(object, "at", line->at);
     json_put_string(object, "who", line->who);
     json_put_string(object, "role", line->role);
     json_put_string(object, "action", line->action);
@@ -24,10 +21,10 @@ static void put_line(struct json *object, const struct audit_line *line)
 
 void api_audit(struct admin_call *call)
 {
-    uint64_t before = 0, limit = LIMIT_DEFAULT;
+    uint64_t before = 0, limit;
     struct audit_line *lines;
     size_t count;
-    if (!call_number(call, "before", 1, INT64_MAX, &before) || !call_number(call, "limit", 1, LIMIT_MAX, &limit))
+    if (!call_number(call, "before", 1, INT64_MAX, &before) || !call_limit(call, &limit))
         return;
     if (!audit_list(call->control->store, call->arena, (int64_t)before, limit, &lines, &count)) {
         reply_unreadable(call, "the audit log");

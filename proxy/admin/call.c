@@ -118,6 +118,12 @@ bool call_number(struct admin_call *call, const char *name, uint64_t lowest, uin
     return false;
 }
 
+bool call_limit(struct admin_call *call, uint64_t *limit)
+{
+    *limit = LIST_DEFAULT;
+    return call_number(call, "limit", 1, LIST_MAX, limit);
+}
+
 /* An object or array of the store's goes in as such; whatever else stands there, as text. */
 void put_document(struct json *object, const char *key, struct slice bytes)
 {
@@ -161,6 +167,21 @@ bool call_audit(struct admin_call *call, const char *action, struct slice target
     bool is_good = call_deed(call, &deed);
     text_fini(&text);
     return is_good;
+}
+
+void reply_no_rollout(struct admin_call *call)
+{
+    reply_error(call->reply, 404, "no_rollout", "there is no rollout \"%.*s\"", SLICE_ARG(call->params[0]));
+}
+
+void reply_not_done(struct admin_call *call, enum rollout_reply reply, const struct text *error)
+{
+    if (reply == ROLLOUT_REPLY_UNKNOWN)
+        reply_no_rollout(call);
+    else if (reply == ROLLOUT_REPLY_NOT_STORED)
+        reply_error(call->reply, 503, "store_unavailable", "%s", error->bytes);
+    else
+        reply_error(call->reply, 409, "refused", "%s", error->bytes);
 }
 
 void reply_unreadable(struct admin_call *call, const char *what)

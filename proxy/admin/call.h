@@ -11,6 +11,9 @@ struct deed;
 #define CALL_PARAMS_MAX   2
 #define CALL_REASON_BYTES 1000 /* longer ones are refused */
 
+#define LIST_DEFAULT 100 /* rows of the store in one answer */
+#define LIST_MAX     1000
+
 /* What goes back. Embedded in a session. */
 struct admin_reply {
     uint16_t status;
@@ -50,6 +53,8 @@ void reply_problems(struct admin_reply *r, uint16_t status, const char *code, co
 bool call_argument(const struct admin_call *call, const char *name, struct slice *out);
 /* A whole number of the query into *value, which keeps its default when absent; false with a 400 when it is none. */
 bool call_number(struct admin_call *call, const char *name, uint64_t lowest, uint64_t highest, uint64_t *value);
+/* ?limit=, of a list's rows: 1 to LIST_MAX, and LIST_DEFAULT when absent. False with a 400. */
+bool call_limit(struct admin_call *call, uint64_t *limit);
 /* %XX and nothing else ('+' stays); false when broken or when it holds a NUL. */
 bool percent_decode(struct slice raw, struct arena *arena, struct slice *out);
 
@@ -61,14 +66,13 @@ bool call_audit(struct admin_call *call, const char *action, struct slice target
    transaction. */
 bool call_deed(struct admin_call *call, struct deed *deed) MUST_CHECK;
 
+/* A 404 for the rollout that the path names. */
+void reply_no_rollout(struct admin_call *call);
+/* What was said to it is not done; `error` is the sentence, where there is one. */
+void reply_not_done(struct admin_call *call, enum rollout_reply reply, const struct text *error);
 /* A 503 for what the store does not give: `what` begins the sentence. */
 void reply_unreadable(struct admin_call *call, const char *what);
 
-/* Its name beside those below. */
-static inline void put_time(struct json *object, const char *key, struct wall_time t)
-{
-    json_put_time(object, key, t);
-}
 /* Adds a string, or null when it is empty. */
 void put_optional(struct json *object, const char *key, struct slice value);
 /* Adds JSON text as what it says, or null when it is empty. */

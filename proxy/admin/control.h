@@ -19,6 +19,8 @@
 #include "store/overrides.h"
 #include "store/store.h"
 
+struct drill_row; /* store/drills.h */
+
 enum reload_result { RELOAD_NONE, RELOAD_APPLIED, RELOAD_UNCHANGED, RELOAD_REJECTED };
 
 extern const char *const reload_result_names[];
@@ -159,10 +161,11 @@ struct admin_control {
     /* Counts them, all or none; false with a failure. It writes its audit lines itself, one a minute for who tells whom why. */
     bool (*outcomes)(void *arg, const struct outcome_item *items, size_t count, const struct actor *actor,
                      struct slice reason, struct outcome_summary *out, struct outcome_failure *failure);
-    /* Begins a drill of that rollout, as rollout_act; or describes the one of it that is under way, false: none is. */
+    /* Begins a drill of that rollout, as rollout_act; or tells of the one of it that is under way: false, none is. What
+       *row holds is in the arena or borrowed. */
     enum rollout_reply (*drill_start)(void *arg, struct slice name, const struct drill_asked *asked,
                                       const struct actor *actor, struct slice reason, struct text *error);
-    bool (*drill)(void *arg, struct slice name, struct json *object);
+    bool (*drill)(void *arg, struct slice name, struct arena *arena, struct drill_row *row);
     /* Accepts no more clients and lets the present ones finish; the process goes on until it is told to end. */
     void (*drain)(void *arg, const struct actor *actor);
     /* done(done_arg, ticket) runs once, not before this returns, when every worker uses what was published last. */

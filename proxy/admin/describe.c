@@ -148,7 +148,7 @@ void put_ownership(struct json *object, const struct ownership_config *ownership
                                          [RELEASE_EXPERIMENT] = "experiment" };
     put_optional(object, "owner", ownership->owner);
     json_put_cstr(object, "kind", kinds[ownership->kind]);
-    put_time(object, "expires", ownership->expires);
+    json_put_time(object, "expires", ownership->expires);
     put_optional(object, "doc", ownership->doc);
     put_optional(object, "runbook", ownership->runbook);
 }

@@ -3,9 +3,6 @@
 
 #include "admin/dispatch.h"
 
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX     1000
-
 static void put_row(struct json *object, const struct drill_row *row)
 {
     json_put_string(object, "id", row->id);
@@ -14,17 +11,17 @@ static void put_row(struct json *object, const struct drill_row *row)
     json_put_string(object, "who", row->who);
     json_put_string(object, "reason", row->reason);
     json_put_string(object, "state", row->state);
-    put_time(object, "begun_at", row->begun_at);
-    put_time(object, "ended_at", row->ended_at);
+    json_put_time(object, "begun_at", row->begun_at);
+    json_put_time(object, "ended_at", row->ended_at);
     put_document(object, "detail", row->detail);
 }
 
 void api_drills(struct admin_call *call)
 {
-    uint64_t limit = LIMIT_DEFAULT;
+    uint64_t limit;
     struct drill_row *rows;
     size_t count;
-    if (!call_number(call, "limit", 1, LIMIT_MAX, &limit))
+    if (!call_limit(call, &limit))
         return;
     if (!drills_list(call->control->store, call->arena, SLICE_NONE, limit, &rows, &count)) {
         reply_unreadable(call, "drills");
@@ -41,21 +38,17 @@ void api_drills(struct admin_call *call)
 static void reply_drill(struct admin_call *call, uint16_t status)
 {
     const struct admin_control *control = call->control;
-    struct json *root = json_create_object();
-    struct json *object = json_put_object(root, "drill");
-    struct drill_row *rows;
-    size_t count = 0;
-    bool is_running = control->drill(control->arg, call->params[0], object);
-    if (!is_running && !drills_list(control->store, call->arena, call->params[0], 1, &rows, &count)) {
-        json_destroy(root);
+    struct drill_row running, *rows = &running;
+    size_t count = 1;
+    if (!control->drill(control->arg, call->params[0], call->arena, &running) &&
+        !drills_list(control->store, call->arena, call->params[0], 1, &rows, &count)) {
         reply_unreadable(call, "drills");
-    } else if (!is_running && count == 0) {
-        json_destroy(root);
+    } else if (count == 0) {
         reply_error(call->reply, 404, "no_drill", "there was no drill of a rollout \"%.*s\"",
                     SLICE_ARG(call->params[0]));
     } else {
-        if (!is_running)
-            put_row(object, &rows[0]);
+        struct json *root = json_create_object();
+        put_row(json_put_object(root, "drill"), &rows[0]);
         reply_json(call->reply, status, root);
     }
 }
@@ -134,19 +127,11 @@ void api_drill_start(struct admin_call *call)
     struct text error = { 0 };
     if (!read_asked(call, &asked) || !may_be_live(call, &asked))
         return;
-    switch (control->drill_start(control->arg, call->params[0], &asked, &call->actor, call->reason, &error)) {
-    case ROLLOUT_REPLY_DONE:
+    enum rollout_reply begun =
+        control->drill_start(control->arg, call->params[0], &asked, &call->actor, call->reason, &error);
+    if (begun == ROLLOUT_REPLY_DONE)
         reply_drill(call, 202);
-        break;
-    case ROLLOUT_REPLY_REFUSED:
-        reply_error(call->reply, 409, "refused", "%s", error.bytes);
-        break;
-    case ROLLOUT_REPLY_NOT_STORED:
-        reply_error(call->reply, 503, "store_unavailable", "%s", error.bytes);
-        break;
-    case ROLLOUT_REPLY_UNKNOWN:
-        reply_error(call->reply, 404, "no_rollout", "there is no rollout \"%.*s\"", SLICE_ARG(call->params[0]));
-        break;
-    }
+    else
+        reply_not_done(call, begun, &error);
     text_fini(&error);
 }

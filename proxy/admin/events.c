@@ -5,9 +5,6 @@
 #include "admin/follow.h"
 #include "store/deed.h"
 
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX     1000
-
 #define KIND_BYTES    64
 #define SUBJECT_BYTES 256
 #define TEXT_BYTES    1000
@@ -49,13 +46,13 @@ static bool missed_write(struct admin_call *call, uint64_t seen, bool *is_all)
 {
     struct event_row *events;
     size_t count;
-    if (!events_since(call->control->store, call->arena, (int64_t)seen, LIMIT_MAX, &events, &count)) {
+    if (!events_since(call->control->store, call->arena, (int64_t)seen, LIST_MAX, &events, &count)) {
         reply_unreadable(call, "events");
         return false;
     }
     for (size_t i = 0; i < count; i++)
         follow_write(&call->reply->body, &events[i]);
-    *is_all = count < LIMIT_MAX;
+    *is_all = count < LIST_MAX;
     return true;
 }
 
@@ -77,12 +74,12 @@ static void reply_stream(struct admin_call *call)
 void api_events(struct admin_call *call)
 {
     struct slice follow;
-    uint64_t before = 0, limit = LIMIT_DEFAULT;
+    uint64_t before = 0, limit;
     if (!call_argument(call, "follow", &follow) || slice_equal(follow, SLICE("true")))
         reply_stream(call);
     else if (!slice_equal(follow, SLICE("false")))
         reply_error(call->reply, 400, "bad_argument", "follow is neither true nor false");
-    else if (call_number(call, "before", 1, INT64_MAX, &before) && call_number(call, "limit", 1, LIMIT_MAX, &limit))
+    else if (call_number(call, "before", 1, INT64_MAX, &before) && call_limit(call, &limit))
         reply_list(call, before, limit);
 }
 

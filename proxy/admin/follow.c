@@ -9,7 +9,7 @@ void put_event(struct json *object, const struct event_row *event)
         json_put_i64(object, "id", event->id);
     else
         json_put_null(object, "id");
-    put_time(object, "at", event->at);
+    json_put_time(object, "at", event->at);
     json_put_string(object, "kind", event->kind);
     json_put_string(object, "subject", event->subject);
     json_put_string(object, "text", event->text);

@@ -31,7 +31,7 @@ static void put_finding(const struct inspection *i, const struct subject *s, con
     json_put_string(finding, "place", text_slice(&place));
     text_fini(&place);
     put_optional(finding, "owner", s->ownership.owner);
-    put_time(finding, "expires", s->ownership.expires);
+    json_put_time(finding, "expires", s->ownership.expires);
     put_optional(finding, "doc", s->ownership.doc);
     put_optional(finding, "runbook", s->ownership.runbook);
 }

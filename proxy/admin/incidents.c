@@ -3,9 +3,6 @@
 
 #include "admin/dispatch.h"
 
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX     1000
-
 /* A duration, or null while it is not known. */
 static void put_duration(struct json *object, const char *key, int64_t ms)
 {
@@ -22,7 +19,7 @@ static void put_incident(struct json *object, const struct incident *i)
     json_put_string(object, "revision", i->revision);
     json_put_string(object, "guardrail", i->guardrail);
     json_put_string(object, "cause", i->cause);
-    put_time(object, "detected_at", i->detected_at);
+    json_put_time(object, "detected_at", i->detected_at);
     put_duration(object, "time_to_detect_ms", i->detect_ms);
     put_duration(object, "time_to_zero_exposure_ms", i->zero_exposure_ms);
     put_document(object, "evidence", i->evidence);
@@ -32,10 +29,10 @@ static void put_incident(struct json *object, const struct incident *i)
 
 void api_incidents(struct admin_call *call)
 {
-    uint64_t limit = LIMIT_DEFAULT;
+    uint64_t limit;
     struct incident *incidents;
     size_t count;
-    if (!call_number(call, "limit", 1, LIMIT_MAX, &limit))
+    if (!call_limit(call, &limit))
         return;
     if (!incidents_list(call->control->store, call->arena, (struct wall_time){ 0 }, limit, &incidents, &count)) {
         reply_unreadable(call, "incidents");

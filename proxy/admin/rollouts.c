@@ -19,7 +19,7 @@ static void reply_found(struct admin_call *call, struct json *root, bool is_foun
         return;
     }
     json_destroy(root);
-    reply_error(call->reply, 404, "no_rollout", "there is no rollout \"%.*s\"", SLICE_ARG(call->params[0]));
+    reply_no_rollout(call);
 }
 
 static void reply_rollout(struct admin_call *call)
@@ -45,20 +45,13 @@ static void say(struct admin_call *call, const char *action)
 {
     const struct admin_control *control = call->control;
     struct text error = { 0 };
-    switch (control->rollout_act(control->arg, call->params[0], action, &call->actor, call->reason, &error)) {
-    case ROLLOUT_REPLY_DONE:
+    enum rollout_reply done =
+        control->rollout_act(control->arg, call->params[0], action, &call->actor, call->reason, &error);
+    if (done == ROLLOUT_REPLY_DONE) {
         reply_rollout(call);
         call->reply->is_held = true;
-        break;
-    case ROLLOUT_REPLY_REFUSED:
-        reply_error(call->reply, 409, "refused", "%s", error.bytes);
-        break;
-    case ROLLOUT_REPLY_NOT_STORED:
-        reply_error(call->reply, 503, "store_unavailable", "%s", error.bytes);
-        break;
-    case ROLLOUT_REPLY_UNKNOWN:
-        reply_rollout(call); /* a 404 */
-        break;
+    } else {
+        reply_not_done(call, done, &error);
     }
     text_fini(&error);
 }

@@ -64,7 +64,7 @@ static void put_override(struct json *object, const struct override *o)
     struct json *override = json_put_object(object, "override");
     json_put_string(override, "set_by", o->set_by);
     json_put_string(override, "reason", o->reason);
-    put_time(override, "at", o->at);
+    json_put_time(override, "at", o->at);
 }
 
 static void put_rules(struct json *object, const struct route_config *route)

@@ -27,7 +27,7 @@ static void put_config(struct json *root, const struct admin_control *control, c
     json_put_string(config, "file", snapshot->config->file);
     json_put_u64(config, "generation", snapshot->generation);
     json_put_string(config, "digest", snapshot->config->digest);
-    put_time(config, "applied_at", status->applied_at);
+    json_put_time(config, "applied_at", status->applied_at);
     json_put_string(config, "source", status->source);
     json_put_string(config, "by", status->by);
     json_put_u64(config, "weights_generation", control->weights(control->arg)->generation);
@@ -45,7 +45,7 @@ static void put_last_reload(struct json *root, const struct reload_outcome *outc
     struct json *last = json_put_object(root, "last_reload");
     json_put_cstr(last, "result", reload_result_names[outcome->result]);
     json_put_u64(last, "generation", outcome->generation);
-    put_time(last, "at", outcome->at);
+    json_put_time(last, "at", outcome->at);
     json_put_string(last, "source", outcome->source);
     json_put_string(last, "by", outcome->by);
     put_list(last, "problems", outcome->problems, outcome->problem_count);
@@ -113,7 +113,7 @@ static void put_store(struct json *root, const struct store *store)
     put_optional(s, "problem", is_good ? SLICE_NONE : slice_from_cstr(store_message(store)));
     json_put_u64(s, "waiting_count", waiting.count);
     json_put_u64(s, "lost_count", waiting.lost_count);
-    put_time(s, "waiting_since", waiting.oldest_at);
+    json_put_time(s, "waiting_since", waiting.oldest_at);
 }
 
 void api_status(struct admin_call *call)
@@ -125,7 +125,7 @@ void api_status(struct admin_call *call)
     json_put_cstr(root, "version", status.version);
     json_put_i64(root, "pid", getpid());
     json_put_cstr(root, "state", state_names[status.state]);
-    put_time(root, "started_at", status.started);
+    json_put_time(root, "started_at", status.started);
     json_put_i64(root, "uptime_ms", status.uptime_ms);
     put_config(root, control, &status);
     put_last_reload(root, status.last_reload);

@@ -47,7 +47,7 @@ static void put_version(struct json *object, const struct admin_control *control
 {
     json_put_u64(object, "generation", v->generation);
     json_put_string(object, "digest", v->digest);
-    put_time(object, "at", v->applied_at);
+    json_put_time(object, "at", v->applied_at);
     json_put_string(object, "source", v->source);
     json_put_string(object, "by", v->applied_by);
     json_put_u64(object, "file_count", v->file_count);

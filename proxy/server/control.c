@@ -243,13 +243,13 @@ static enum rollout_reply do_drill(void *arg, struct slice name, const struct dr
     return ROLLOUT_REPLY_NOT_STORED;
 }
 
-static bool get_drill(void *arg, struct slice name, struct json *object)
+static bool get_drill(void *arg, struct slice name, struct arena *arena, struct drill_row *row)
 {
     struct server *s = arg;
     const struct drill *d = s->drills.current;
     if (d == NULL || !slice_equal(slice_from_cstr(d->rollout), name))
         return false;
-    drill_describe(d, object);
+    drill_row_of(d, arena, row);
     return true;
 }
 

@@ -1,16 +1,5 @@
-/* server/drill_describe.c - what a drill was asked for and what it has found, for the store and the admin API. */
+/* server/drill_describe.c - what a drill was asked for and what it has found, as its row has it. */
 #include "server/drills.h"
-
-static void put_time(struct json *object, const char *key, struct wall_time t)
-{
-    char at[25];
-    if (t.unix_ms == 0) {
-        json_put_null(object, key);
-        return;
-    }
-    wall_format(t, at);
-    json_put_cstr(object, key, at);
-}
 
 static void put_duration(struct json *object, const char *key, int64_t us)
 {
@@ -62,17 +51,4 @@ void drill_write_detail(const struct drill *d, struct json *object)
     struct json *guardrails = json_put_array(object, "guardrails");
     for (uint32_t i = 0; i < d->specs.count; i++)
         put_guardrail(d, i, json_push_object(guardrails));
-}
-
-void drill_describe(const struct drill *d, struct json *object)
-{
-    json_put_cstr(object, "id", d->id);
-    json_put_cstr(object, "rollout", d->rollout);
-    json_put_cstr(object, "revision", d->revision);
-    json_put_cstr(object, "who", d->who);
-    json_put_cstr(object, "reason", d->reason);
-    json_put_cstr(object, "state", d->state);
-    put_time(object, "begun_at", d->begun_at);
-    put_time(object, "ended_at", d->ended_at);
-    drill_write_detail(d, json_put_object(object, "detail"));
 }

@@ -27,6 +27,14 @@ static void detail_of(const struct drill *d, struct text *out)
     json_destroy(detail);
 }
 
+void drill_row_of(const struct drill *d, struct arena *arena, struct drill_row *row)
+{
+    struct text detail = { 0 };
+    detail_of(d, &detail);
+    *row = row_of(d, arena_copy(arena, text_slice(&detail)));
+    text_fini(&detail);
+}
+
 bool drill_record_begin(struct drill *d)
 {
     struct text detail = { 0 };

@@ -103,8 +103,8 @@ void drills_abort(struct drills *all, const char *cause);
 void drills_apply(struct drills *all, struct arena *arena, struct weights *weights);
 void drills_on_weights_unused(struct drills *all, uint64_t generation);
 
-/* Who, when, and what was found so far. */
-void drill_describe(const struct drill *d, struct json *object);
+/* drill_store.c: who, when, and what was found so far; the detail is in the arena, all else the drill's. */
+void drill_row_of(const struct drill *d, struct arena *arena, struct drill_row *row);
 
 /* ---- for the files of drills alone --------------------------------------------------------------------------------------- */
 
