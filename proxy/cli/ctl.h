@@ -120,6 +120,8 @@ void ctl_open_body(struct call *call, struct text *json);
 
 /* Members of the API's objects as text of the call's arena: "" when absent. */
 const char *ctl_text(struct call *call, const struct json *object, const char *key);
+/* Shows nothing: what state it is in goes to values->state. */
+enum ctl_verdict ctl_note_state(struct call *call, const struct json *object);
 int64_t ctl_integer(const struct json *object, const char *key);
 double ctl_real(const struct json *object, const char *key);
 bool ctl_flag(const struct json *object, const char *key);

@@ -218,18 +218,29 @@ static enum command_status show_answer(struct call *call, const struct http_answ
     return COMMAND_FAILED;
 }
 
-enum command_status ctl_show(struct call *call, const struct ctl_request *request, ctl_print_fn *print)
+/* COMMAND_OK: *is_answered, and the answer, which is the caller's to free, hold what came of it. Else nothing was sent. */
+static enum command_status ask(struct call *call, const struct ctl_request *request, struct target *target,
+                               struct http_answer *answer, bool *is_answered)
 {
-    struct target target;
     const char *token;
-    if (!find_target(call, &target))
+    if (!find_target(call, target))
         return COMMAND_USAGE;
     if (!read_token(call, &token))
         return COMMAND_FAILED;
+    *is_answered = send_request(call, request, target, token, answer);
+    return COMMAND_OK;
+}
+
+enum command_status ctl_show(struct call *call, const struct ctl_request *request, ctl_print_fn *print)
+{
     struct ctl_values *values = call->values;
+    struct target target;
     struct http_answer answer;
-    enum command_status status = COMMAND_FAILED;
-    bool is_answered = send_request(call, request, &target, token, &answer);
+    bool is_answered;
+    enum command_status status = ask(call, request, &target, &answer, &is_answered);
+    if (status != COMMAND_OK)
+        return status;
+    status = COMMAND_FAILED;
     values->answer_status = is_answered ? answer.status : 0;
     if (is_answered)
         status = show_answer(call, &answer, print);
@@ -244,12 +255,10 @@ enum command_status ctl_fetch(struct call *call, const char *path, struct text *
     struct ctl_request request = { .method = "GET", .path = path };
     struct target target;
     struct http_answer answer;
-    const char *token;
-    if (!find_target(call, &target))
-        return COMMAND_USAGE;
-    if (!read_token(call, &token))
-        return COMMAND_FAILED;
-    bool is_answered = send_request(call, &request, &target, token, &answer);
+    bool is_answered;
+    enum command_status status = ask(call, &request, &target, &answer, &is_answered);
+    if (status != COMMAND_OK)
+        return status;
     bool is_good = is_answered && answer.status >= 200 && answer.status < 300;
     if (is_good)
         text_add(body, text_slice(&answer.body));
@@ -313,17 +322,15 @@ static bool on_stream(void *arg, struct slice bytes)
 enum command_status ctl_follow(struct call *call, const struct ctl_request *request, ctl_event_fn *on_event)
 {
     struct target target;
-    const char *token;
-    if (!find_target(call, &target))
-        return COMMAND_USAGE;
-    if (!read_token(call, &token))
-        return COMMAND_FAILED;
     struct http_answer answer;
+    bool is_answered;
     struct follower follower = { .call = call, .on_event = on_event };
     struct ctl_request streamed = *request;
     streamed.on_bytes = on_stream;
     streamed.arg = &follower;
-    bool is_answered = send_request(call, &streamed, &target, token, &answer);
+    enum command_status status = ask(call, &streamed, &target, &answer, &is_answered);
+    if (status != COMMAND_OK)
+        return status;
     if (!is_answered)
         print_unreachable(call, &target, &answer);
     else if (answer.status >= 200 && answer.status < 300)
@@ -365,6 +372,13 @@ const char *ctl_text(struct call *call, const struct json *object, const char *k
     if (!json_as_string(json_get(object, key), &text))
         return "";
     return arena_copy(&call->arena, text).ptr;
+}
+
+enum ctl_verdict ctl_note_state(struct call *call, const struct json *object)
+{
+    struct ctl_values *values = call->values;
+    values->state = ctl_text(call, object, "state");
+    return values->state[0] != '\0' ? CTL_SHOWN : CTL_UNKNOWN;
 }
 
 int64_t ctl_integer(const struct json *object, const char *key)

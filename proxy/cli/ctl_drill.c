@@ -80,11 +80,8 @@ static enum ctl_verdict print_drill(struct call *call, const struct json *answer
 /* Shows nothing: only whether it still runs, and which it is. */
 static enum ctl_verdict note_drill(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
-    struct ctl_values *values = call->values;
-    (void)coloured;
-    (void)out;
-    values->state = ctl_text(call, json_get(answer, "drill"), "state");
-    return values->state[0] != '\0' ? CTL_SHOWN : CTL_UNKNOWN;
+    (void)coloured, (void)out;
+    return ctl_note_state(call, json_get(answer, "drill"));
 }
 
 static enum command_status look(struct call *call, const char *path, ctl_print_fn *print)

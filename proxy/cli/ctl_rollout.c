@@ -50,11 +50,8 @@ static enum command_status say(struct call *call, const char *action)
 /* Shows nothing: only what state it is in. */
 static enum ctl_verdict note_state(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
-    struct ctl_values *values = call->values;
-    (void)coloured;
-    (void)out;
-    values->state = ctl_text(call, json_get(answer, "rollout"), "state");
-    return values->state[0] != '\0' ? CTL_SHOWN : CTL_UNKNOWN;
+    (void)coloured, (void)out;
+    return ctl_note_state(call, json_get(answer, "rollout"));
 }
 
 /* From there it does not come to another state by itself. */

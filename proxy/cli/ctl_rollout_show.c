@@ -7,15 +7,6 @@
 
 #define LABEL_WIDTH 14
 
-static enum paint paint_of_state(const char *state)
-{
-    if (strcmp(state, "succeeded") == 0)
-        return PAINT_GREEN;
-    if (strcmp(state, "rolled_back") == 0 || strcmp(state, "rolling_back") == 0 || strcmp(state, "failed") == 0)
-        return PAINT_RED;
-    return strcmp(state, "pending") == 0 ? PAINT_DIM : PAINT_YELLOW;
-}
-
 static enum paint paint_of_verdict(const char *verdict)
 {
     if (strcmp(verdict, "breach") == 0)
@@ -215,7 +206,7 @@ static void add_rollout(struct call *call, struct table *t, const struct json *r
     const struct json *guardrail = nearest(rollout);
     table_add(t, PAINT_BOLD, "%s", ctl_text(call, rollout, "name"));
     table_add(t, PAINT_NONE, "%s", ctl_text(call, rollout, "revision"));
-    table_add(t, paint_of_state(state), "%s", state);
+    table_add(t, paint_of_rollout(state), "%s", state);
     table_add(t, PAINT_NONE, "%lld of %zu", (long long)ctl_integer(rollout, "step"),
               json_count(json_get(rollout, "steps")));
     table_add(t, PAINT_NONE, "%s", percent_text(call, rollout));
@@ -344,7 +335,7 @@ static void add_heading(struct call *call, const struct json *r, bool coloured, 
     text_add_cstr(out, revision[0] != '\0' ? " " : "");
     terminal_add(out, coloured, PAINT_NONE, slice_from_cstr(revision));
     text_add_cstr(out, ": ");
-    terminal_add(out, coloured, paint_of_state(state), slice_from_cstr(state));
+    terminal_add(out, coloured, paint_of_rollout(state), slice_from_cstr(state));
     text_printf(out, ", %s has %s of what it shares with %s\n", ctl_text(call, r, "canary"), percent_text(call, r),
                 ctl_text(call, r, "stable"));
 }

@@ -35,20 +35,11 @@ static struct demo_counts counts_since(const struct demo_counts *now, const stru
 
 /* ---- the release -------------------------------------------------------------------------------------------------------- */
 
-static enum paint paint_of_state(const char *state)
-{
-    if (strcmp(state, "succeeded") == 0)
-        return PAINT_GREEN;
-    if (strcmp(state, "rolled_back") == 0 || strcmp(state, "rolling_back") == 0 || strcmp(state, "failed") == 0)
-        return PAINT_RED;
-    return strcmp(state, "pending") == 0 ? PAINT_DIM : PAINT_YELLOW;
-}
-
 /* "2.0 holding, step 2 of 4: 30 %, 3.5s left". */
 static void add_release(const struct demo_release *r, bool coloured, struct text *out)
 {
     text_printf(out, "%s ", r->revision);
-    terminal_add(out, coloured, paint_of_state(r->state), slice_from_cstr(r->state));
+    terminal_add(out, coloured, paint_of_rollout(r->state), slice_from_cstr(r->state));
     if (strcmp(r->state, "holding") == 0)
         text_printf(out, ", step %lld of %lld: %g %%, %.1fs left", (long long)r->step, (long long)r->step_count,
                     100 * r->weight, (double)r->hold_left_ms / 1000);
@@ -89,7 +80,7 @@ static void add_release_column(const struct demo_view *v, const struct demo_stor
     if (r->state[0] == '\0')
         return;
     text_printf(out, "  %s ", r->revision);
-    terminal_add(out, v->is_coloured, paint_of_state(r->state), slice_from_cstr(r->state));
+    terminal_add(out, v->is_coloured, paint_of_rollout(r->state), slice_from_cstr(r->state));
     text_printf(out, " %g %%", 100 * r->weight);
     if (r->guardrail_count > 0 && r->guardrails[0].evidence > 0 && strcmp(r->state, "pending") != 0) {
         text_add_cstr(out, ", ");

@@ -104,6 +104,15 @@ void terminal_add_wrapped(struct text *out, bool coloured, enum paint paint, siz
     }
 }
 
+enum paint paint_of_rollout(const char *state)
+{
+    if (strcmp(state, "succeeded") == 0)
+        return PAINT_GREEN;
+    if (strcmp(state, "rolled_back") == 0 || strcmp(state, "rolling_back") == 0 || strcmp(state, "failed") == 0)
+        return PAINT_RED;
+    return strcmp(state, "pending") == 0 ? PAINT_DIM : PAINT_YELLOW;
+}
+
 /* Of "ESC [ ... m" at the front; 0: there is none. terminal_paint and TERMINAL_PLAIN write nothing else. */
 static size_t paint_length(struct slice s)
 {

@@ -14,6 +14,9 @@ bool terminal_is_live(FILE *file);
 /* That, and NO_COLOR is not set (no-color.org). */
 bool terminal_has_colour(FILE *file);
 
+/* Of the state of a rollout, by its name. */
+enum paint paint_of_rollout(const char *state);
+
 /* The bytes that switch a paint on; "" for PAINT_NONE. */
 const char *terminal_paint(enum paint paint);
 #define TERMINAL_PLAIN "\033[0m"
