@@ -158,6 +158,12 @@ static void restore(struct slos *all, struct slo *slo)
         log_warn("slo %s: what it counted before cannot be read: %s", slo->name, store_message(all->store));
 }
 
+static void read_objectives(struct slo *slo, const struct slo_config *config)
+{
+    slo->objectives[BUDGET_AVAILABILITY] = config->availability_ppm / 1e6;
+    slo->objectives[BUDGET_LATENCY] = config->latency.below_ms > 0 ? config->latency.for_ppm / 1e6 : 0;
+}
+
 static struct slo *slo_create(struct slos *all, const struct slo_config *config)
 {
     struct slo *slo = memory_zalloc(sizeof *slo);
@@ -165,8 +171,7 @@ static struct slo *slo_create(struct slos *all, const struct slo_config *config)
     slo->name = memory_copy_text(config->name.ptr, config->name.len);
     slo->route = memory_copy_text(config->route.ptr, config->route.len);
     slo->identity = identity_of(config);
-    slo->objectives[BUDGET_AVAILABILITY] = config->availability_ppm / 1e6;
-    slo->objectives[BUDGET_LATENCY] = config->latency.below_ms > 0 ? config->latency.for_ppm / 1e6 : 0;
+    read_objectives(slo, config);
     slo->below_us = config->latency.below_ms * MS;
     slo->window_ms = config->window_ms;
     slo->from.unix_ms = clock_wall().unix_ms / STRETCH_MS * STRETCH_MS;
@@ -194,10 +199,8 @@ static bool is_same(const struct slo *slo, const struct slo_config *config)
 /* Other objectives for what is counted already are other budgets of the same counts. */
 static void take_over(struct slo *slo, const struct slo_config *config)
 {
-    slo->objectives[BUDGET_AVAILABILITY] = config->availability_ppm / 1e6;
-    slo->objectives[BUDGET_LATENCY] = config->latency.below_ms > 0 ? config->latency.for_ppm / 1e6 : 0;
-    for (int kind = 0; kind < BUDGET_KIND_COUNT; kind++)
-        slo->budget.allowed[kind] = slo->objectives[kind] > 0 ? 1 - slo->objectives[kind] : 0;
+    read_objectives(slo, config);
+    budget_allow(&slo->budget, slo->objectives);
 }
 
 /* Before others begin: what it counted last is there for one that is the same but for its window. */
@@ -211,12 +214,6 @@ static void drop_strangers(struct slos *all, struct list *old, const struct conf
         if (!is_kept)
             slo_destroy(all, slo);
     }
-}
-
-static void slos_drop(struct slos *all, struct list *old)
-{
-    LIST_FOREACH_SAFE (link, old)
-        slo_destroy(all, LIST_ITEM(link, struct slo, link));
 }
 
 void slos_configure(struct slos *all, const struct snapshot *snapshot)
@@ -247,7 +244,8 @@ void slos_configure(struct slos *all, const struct snapshot *snapshot)
 void slos_fini(struct slos *all)
 {
     timer_stop(all->loop, &all->timer);
-    slos_drop(all, &all->items);
+    LIST_FOREACH_SAFE (link, &all->items)
+        slo_destroy(all, LIST_ITEM(link, struct slo, link));
 }
 
 /* ---- what people see ---------------------------------------------------------------------------------------------------- */

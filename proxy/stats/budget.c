@@ -12,12 +12,18 @@ static const int64_t lengths_us[BUDGET_WINDOW_COUNT] = { 5 * MINUTE_US, 30 * MIN
 void budget_init(struct budget *b, const double objectives[BUDGET_KIND_COUNT], int64_t objective_us)
 {
     *b = (struct budget){ .objective_us = objective_us };
+    budget_allow(b, objectives);
     for (int kind = 0; kind < BUDGET_KIND_COUNT; kind++) {
-        b->allowed[kind] = objectives[kind] > 0 ? 1 - objectives[kind] : 0;
         window_init(&b->whole[kind], objective_us);
         for (int w = 0; w < BUDGET_WINDOW_COUNT; w++)
             window_init(&b->windows[w][kind], lengths_us[w]);
     }
+}
+
+void budget_allow(struct budget *b, const double objectives[BUDGET_KIND_COUNT])
+{
+    for (int kind = 0; kind < BUDGET_KIND_COUNT; kind++)
+        b->allowed[kind] = objectives[kind] > 0 ? 1 - objectives[kind] : 0;
 }
 
 void budget_add(struct budget *b, struct mono_time at, const struct budget_counts *counts)

@@ -35,6 +35,8 @@ struct budget {
 
 /* objectives: 0.999; 0: not asked for. */
 void budget_init(struct budget *b, const double objectives[BUDGET_KIND_COUNT], int64_t objective_us);
+/* Other objectives for what was counted. */
+void budget_allow(struct budget *b, const double objectives[BUDGET_KIND_COUNT]);
 void budget_add(struct budget *b, struct mono_time at, const struct budget_counts *counts);
 /* Whether the objective is long enough for this window to say something. */
 bool budget_has_window(const struct budget *b, enum budget_window w);
