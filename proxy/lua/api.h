@@ -27,7 +27,7 @@
 #include "base/log.h"
 #include "base/pieces.h"
 #include "lua/fetch.h"
-#include "base/pieces.h"
+#include "lua/vm.h"
 #include "route/condition.h"
 
 /* What one call may do to heads, so that no script uses up a request's arena. */
@@ -50,11 +50,9 @@ struct script_run {
     lua_State *co;   /* that it runs in; NULL: no hook is under way */
     uint64_t serial; /* of this call of the hook: its objects are good for no other */
     uint32_t script;
-    uint8_t hook;                       /* enum script_hook */
-    int function;                       /* in the state's registry */
-    int64_t budget_us;                  /* of CPU time, for all parts between its waits together */
-    int64_t used_us;                    /* by the parts that are over */
-    size_t room_bytes, look_room_bytes; /* of a call in stints (lua/vm.h) */
+    uint8_t hook;          /* enum script_hook */
+    int function;          /* in the state's registry */
+    struct vm_stint stint; /* what is left for all parts together, whether they are stints or not */
     bool is_paused;
     struct mono_time pause_ends; /* when it is cut off for having been left so long; 0: it never was */
 };

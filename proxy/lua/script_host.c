@@ -337,30 +337,20 @@ static enum vm_result run_stint(struct script_host *h, struct script_call *call,
                                 struct script_fetch_answer *answer)
 {
     struct script_run *run = &call->run;
-    struct vm_stint s = { .left_us = run->budget_us - run->used_us,
-                          .room_bytes = run->room_bytes,
-                          .look_room_bytes = run->look_room_bytes };
     bool is_late = run->pause_ends.us != 0 && !mono_is_before(clock_mono(), run->pause_ends);
-    enum vm_result result;
     if (is_late)
-        s.left_us = 0;
+        run->stint.left_us = 0;
     if (part == PART_FIRST)
-        result = vm_start_stint(h->vm, run->co, hook_body, call, &s);
-    else if (part == PART_ANSWERED)
-        result = vm_continue_stint(h->vm, run->co, answer, &s);
-    else
-        result = vm_go_on(h->vm, run->co, &s);
-    run->used_us = run->budget_us - s.left_us;
-    run->room_bytes = s.room_bytes;
-    run->look_room_bytes = s.look_room_bytes;
-    return result;
+        return vm_start_stint(h->vm, run->co, hook_body, call, &run->stint);
+    return part == PART_ANSWERED ? vm_continue_stint(h->vm, run->co, answer, &run->stint)
+                                 : vm_go_on(h->vm, run->co, &run->stint);
 }
 
 static enum vm_result run_whole(struct script_host *h, struct script_call *call, enum part part,
                                 struct script_fetch_answer *answer)
 {
     struct script_run *run = &call->run;
-    int64_t left_us = run->budget_us - run->used_us;
+    int64_t left_us = run->stint.left_us;
     return part == PART_FIRST ? vm_start(h->vm, run->co, hook_body, call, left_us)
                               : vm_continue(h->vm, run->co, answer, left_us);
 }
@@ -375,7 +365,7 @@ static enum vm_result run_measured(struct script_host *h, struct script_call *ca
     int64_t begun_us = watch_cpu_us();
     enum vm_result result = run_whole(h, call, part, answer);
     if (result == VM_SUSPENDED)
-        call->run.used_us += watch_cpu_us() - begun_us;
+        call->run.stint.left_us -= watch_cpu_us() - begun_us;
     return result;
 }
 
@@ -406,7 +396,7 @@ enum vm_result script_host_call(struct script_host *h, uint32_t script, enum scr
                                      .script = script,
                                      .hook = (uint8_t)hook,
                                      .function = h->hooks[script * SCRIPT_HOOK_COUNT + (uint32_t)hook],
-                                     .budget_us = budget_us };
+                                     .stint = { .left_us = budget_us } };
     call->may_wait = hook == SCRIPT_ON_REQUEST;
     call->fetch_count = 0;
     if (call->run.co != NULL)
