@@ -75,3 +75,11 @@ def proxy(house):
     """The proxy that the tests of a module share: each module defines `house`. Between two tests nothing may be live."""
     yield house.revive()
     house.settle()
+
+
+@pytest.fixture
+def settled(house):
+    """The same for a module whose house has more than the proxy."""
+    house.proxy.revive()
+    yield
+    house.proxy.settle()

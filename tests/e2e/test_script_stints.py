@@ -5,6 +5,8 @@ import pytest
 
 from harness import Origin, Proxy, reply, request, wait_for
 
+pytestmark = pytest.mark.usefixtures("settled")
+
 # `spin` ends when another request's hook has said so: where a worker is held, that one comes too late.
 HOOKS = """
 local M = {}
@@ -91,13 +93,6 @@ def fixture_house():
     house = House()
     with house.proxy:
         yield house
-
-
-@pytest.fixture(autouse=True)
-def fixture_settled(house):
-    house.proxy.revive()
-    yield
-    house.proxy.settle()
 
 
 def test_a_hook_that_runs_long_lets_others_go_first(house):

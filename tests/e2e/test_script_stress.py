@@ -7,6 +7,8 @@ import pytest
 
 from harness import Origin, Proxy, reply, wait_for
 
+pytestmark = pytest.mark.usefixtures("settled")
+
 # Each way to be over a limit, or to fail.
 BAD = """
 local function deep() return 1 + deep() end
@@ -94,13 +96,6 @@ def fixture_house():
     house = House()
     with house.proxy:
         yield house
-
-
-@pytest.fixture(autouse=True)
-def fixture_settled(house):
-    house.proxy.revive()
-    yield
-    house.proxy.settle()
 
 
 def test_reloads_with_changed_scripts_lose_no_request_and_hold_at_once(house):
