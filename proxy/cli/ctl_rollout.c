@@ -169,20 +169,33 @@ static void add_notices(struct call *call, const struct json *notices, struct te
         i = add_guardrail_notices(call, notices, i, out);
 }
 
-static void add_planned_step(struct call *call, const struct json *step, struct text *out)
+/* " for 10m 00s", " for 40m 00s, by its min_requests"; nothing for one that ends at once. */
+static void add_duration(struct call *call, const struct json *step, struct text *out)
+{
+    int64_t ms;
+    if (!json_as_i64(json_get(step, "lasts_ms"), &ms))
+        text_add_cstr(out, " for ever: its min_requests never come");
+    else if (ms > 0)
+        text_printf(out, " for %s%s", ctl_time_text(call, ms),
+                    ctl_flag(step, "is_slowed_by_requests") ? ", by its min_requests" : "");
+}
+
+static void add_planned_step(struct call *call, const struct json *step, bool has_traffic, struct text *out)
 {
     const char *earliest = ctl_text(call, step, "earliest"), *waits_for = ctl_text(call, step, "waits_for");
-    text_printf(out, "  %s  ", earliest[0] != '\0' ? earliest : "never");
+    bool is_never = earliest[0] == '\0';
+    text_printf(out, "  %s  ", is_never ? "never" : earliest);
     if (json_get(step, "weight") == NULL)
         text_add_cstr(out, ctl_text(call, step, "kind"));
     else
-        text_printf(out, "%g%% for %s%s", 100 * ctl_real(step, "weight"),
-                    ctl_time_text(call, ctl_integer(step, "lasts_ms")),
-                    ctl_flag(step, "is_slowed_by_requests") ? ", by its min_requests" : "");
-    if (waits_for[0] != '\0')
+        text_printf(out, "%g%%", 100 * ctl_real(step, "weight"));
+    if (!is_never && json_get(step, "weight") != NULL)
+        add_duration(call, step, out);
+    if (!is_never && waits_for[0] != '\0')
         text_printf(out, ", after waiting for: %s", waits_for);
     text_add_char(out, '\n');
-    add_notices(call, json_get(step, "notices"), out);
+    if (has_traffic)
+        add_notices(call, json_get(step, "notices"), out);
 }
 
 static enum ctl_verdict print_plan(struct call *call, const struct json *answer, bool coloured, struct text *out)
@@ -197,8 +210,10 @@ static enum ctl_verdict print_plan(struct call *call, const struct json *answer,
                 ctl_real(traffic, "requests_per_s"), 100 * ctl_real(traffic, "error_rate"),
                 ctl_time_text(call, (int64_t)(1000 * ctl_real(traffic, "measured_s"))));
     for (size_t i = 0; i < json_count(steps); i++)
-        add_planned_step(call, json_at(steps, i), out);
+        add_planned_step(call, json_at(steps, i), ctl_real(traffic, "requests_per_s") > 0, out);
     text_printf(out, "  %s  the end\n", ends_at[0] != '\0' ? ends_at : "never");
+    if (ctl_real(traffic, "requests_per_s") <= 0)
+        text_add_cstr(out, "Without traffic no guardrail notices anything.\n");
     return CTL_SHOWN;
 }
 

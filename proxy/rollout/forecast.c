@@ -27,12 +27,14 @@ static enum forecast_wait wait_of(const struct rollout_config *config, struct wa
     return FORECAST_NO_WAIT;
 }
 
-/* Of a rate of 0 there is no time: a hundred years stand for it. */
+/* INT64_MAX: they never come; a hundred years count as that. */
 static int64_t requests_ms(double requests, double per_s)
 {
     const double most_ms = 3.2e12;
-    double ms = per_s > 0 ? requests / per_s * 1000 : requests > 0 ? most_ms : 0;
-    return (int64_t)fmin(ceil(ms), most_ms);
+    if (requests <= 0)
+        return 0;
+    double ms = per_s > 0 ? ceil(requests / per_s * 1000) : most_ms;
+    return ms < most_ms ? (int64_t)ms : INT64_MAX;
 }
 
 static void forecast_weight(const struct rollout_config *config, const struct forecast_traffic *traffic,
@@ -48,7 +50,7 @@ static void forecast_weight(const struct rollout_config *config, const struct fo
     *at = (struct wall_time){ INT64_MAX };
     if (out->earliest.unix_ms == INT64_MAX)
         out->wait = FORECAST_NEVER;
-    else
+    else if (out->lasts_ms != INT64_MAX)
         at->unix_ms = out->earliest.unix_ms + out->lasts_ms;
 }
 

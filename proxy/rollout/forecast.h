@@ -23,7 +23,7 @@ struct forecast_step {
     struct wall_time
         earliest;            /* it begins then, if every gate opens at once and nothing is breached; INT64_MAX: never */
     enum forecast_wait wait; /* what it waits for before that */
-    int64_t lasts_ms;        /* its hold, or what its requests take if that is longer; gates: 0 */
+    int64_t lasts_ms;        /* its hold, or what its requests take if that is longer; gates: 0; INT64_MAX: for ever */
     bool is_slowed_by_requests; /* min_requests take longer than the hold */
 };
 

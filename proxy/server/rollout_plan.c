@@ -121,7 +121,8 @@ static void describe_step(struct rollout *r, const struct config *config, const 
     if (f->step->kind != STEP_WEIGHT)
         return;
     json_put_real(object, "weight", f->step->weight_ppm / 1e6);
-    json_put_i64(object, "lasts_ms", f->lasts_ms);
+    if (f->lasts_ms != INT64_MAX)
+        json_put_i64(object, "lasts_ms", f->lasts_ms);
     json_put_bool(object, "is_slowed_by_requests", f->is_slowed_by_requests);
     describe_notices(r, config, f->step, traffic, json_put_array(object, "notices"));
 }

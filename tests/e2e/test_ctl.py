@@ -244,6 +244,18 @@ def test_a_drill_is_a_table_and_below_it_what_each_guardrail_saw_in_lines_that_f
     assert lines[4].startswith("    errors: canary") and lines[5].endswith("2134 of 100") and max(map(len, lines)) <= 100
 
 
+def test_a_plan_without_traffic_never_ends_and_lists_no_guardrail(api):
+    steps = [{"kind": "weight", "earliest": "T1", "weight": 0.2, "is_slowed_by_requests": True,
+              "notices": [{"guardrail": "errors", "is_all_bad": True, "seconds": None}]},
+             {"kind": "weight", "earliest": None, "waits_for": "never", "weight": 1, "lasts_ms": 0}]
+    traffic = {"requests_per_s": 0, "error_rate": 0, "measured_s": 2}
+    api.body = json.dumps({"plan": {"name": "shop", "traffic": traffic, "ends_at": None, "steps": steps}})
+    assert api.ctl("rollout", "shop", "plan").stdout.splitlines()[1:] == [
+        "  T1  20% for ever: its min_requests never come", "  never  100%", "  never  the end",
+        "Without traffic no guardrail notices anything.",
+    ]
+
+
 def test_incidents_are_told_in_full_and_events_are_lines(api):
     incident = {"detected_at": "T1", "rollout": "checkout-v2", "revision": "2.4.1", "guardrail": "error_rate",
                 "cause": "4.1 % errors", "time_to_detect_ms": 840, "time_to_zero_exposure_ms": None, "id": "v2-1"}

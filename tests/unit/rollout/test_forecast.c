@@ -52,7 +52,9 @@ Test(forecast, requests_that_take_longer_than_the_hold_are_said)
     cr_expect(f.steps[0].is_slowed_by_requests);
     cr_expect_eq(f.steps[0].lasts_ms, 10 * MINUTE_MS);
     forecast_make(&m.config, &(struct forecast_traffic){ 0 }, (struct wall_time){ NOON_UNIX_MS }, &f);
-    cr_expect_gt(f.steps[0].lasts_ms, 90LL * 365 * 24 * HOUR_MS, "without traffic it takes for ever");
+    cr_expect_eq(f.steps[0].lasts_ms, INT64_MAX, "without traffic it takes for ever");
+    cr_expect_eq(f.steps[0].earliest.unix_ms, NOON_UNIX_MS);
+    cr_expect(f.steps[1].wait == FORECAST_NEVER && f.ends.unix_ms == INT64_MAX, "and what follows never comes");
 }
 
 Test(forecast, what_never_opens_is_never)
