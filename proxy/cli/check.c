@@ -58,8 +58,8 @@ const struct command command_check = {
     .synopsis = "-c FILE",
     .summary = "validates a configuration without binding anything",
     .details = "Reads FILE and everything it includes, compiles its conditions and routes, looks into its\n"
-               "certificates, runs its scripts once without a request, and prints each problem as FILE:LINE:COL: "
-               "message, all of them in one run.\n"
+               "certificates, runs its scripts once without a request, and prints each problem as\n"
+               "FILE:LINE:COL: message, all of them in one run.\n"
                "Warnings do not fail it.\n",
     .options = options,
     .option_count = ARRAY_COUNT(options),

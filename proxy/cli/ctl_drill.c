@@ -201,9 +201,10 @@ const struct command ctl_drill = {
                 "       weir ctl drill NAME --last",
     .summary = "rehearses a failing release: does each guardrail fire, and how soon is the weight 0?",
     .details =
-        "A copy of the rollout is started with marked synthetic traffic, which no upstream sees and no real user's\n"
-        "numbers contain, and its canary fails in the way that each guardrail watches, one after the other.\n"
-        "Each has --timeout (default 30s) to fire. The exit status is 1 when one that was drilled did not.\n\n"
+        "A copy of the rollout is started with marked synthetic traffic, which no upstream sees and no\n"
+        "numbers of real users contain, and its canary fails in the way that each guardrail watches, one\n"
+        "after the other. Each has --timeout (default 30s) to fire. The exit status is 1 when one that was\n"
+        "drilled did not.\n\n"
         "  weir ctl drill checkout --reason 'before the release'\n"
         "  weir ctl drill checkout --guardrail error_rate --share 5% --reason 'would one in twenty be noticed?'\n",
     .options = options,

@@ -252,7 +252,7 @@ const struct command ctl_rollout = {
                 "       weir ctl rollout NAME wait --for STATE [--timeout TIME]",
     .summary = "shows a rollout or what it would do, says something to it, or waits for it",
     .details = "`plan` is a dry run: when each step could begin, and how soon each guardrail would notice what,\n"
-               "at the traffic of the last minutes.\n\n"
+               "at the traffic of the last one to two minutes.\n\n"
                "A word takes effect when it is answered: after `rollback` nobody meets the canary any more.\n\n"
                "`wait` ends with 0 when the rollout is in that state, with 3 when it came to another end,\n"
                "with 4 when --timeout is over, with 5 when there is no such rollout, with 2 for a wrong\n"

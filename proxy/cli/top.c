@@ -273,7 +273,7 @@ const struct command command_top = {
     .details = "Once a second, of each route and upstream: the share, requests a second, errors (5xx), what is\n"
                "in flight, the median and the 99th percentile of latency, all of the last interval; and where\n"
                "each rollout stands. Without a terminal one block of lines follows the other. An instance that\n"
-               "does not answer is asked again until it does.\n",
+               "stops answering is asked again until it does.\n",
     .options = options,
     .option_count = ARRAY_COUNT(options),
     .values_bytes = sizeof(struct ctl_values),

@@ -258,7 +258,7 @@ static bool choose_step(struct drill *d, struct text *error)
     while (d->wish.step == 0 && source->steps[at].kind != STEP_WEIGHT)
         at++; /* the last one is a weight */
     if (at >= source->step_count || source->steps[at].kind != STEP_WEIGHT) {
-        text_printf(error, "step %u is none with a weight", d->wish.step);
+        text_printf(error, "no step %u has a weight", d->wish.step);
         return false;
     }
     d->steps[0] =
