@@ -1,6 +1,6 @@
 /* lua/api.h - what weir gives to scripts: the table `weir`, and the objects that hooks are called with.
  *
- * The reference for people is README.md, "Lua hooks"; names are the glossary's. Everything here runs inside a call
+ * The reference for people is docs/hooks.md; names are the glossary's. Everything here runs inside a call
  * (lua/vm.h): each function may raise. What a script hands over is checked before it touches a message, since a message
  * that breaks the rules of HTTP would be the proxy's own fault.
  *
