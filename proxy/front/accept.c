@@ -54,14 +54,15 @@ static void record_refusal(struct front_listener *l, const struct ip_address *so
         access_add_refusal(&f->access, l, source, status, reason);
 }
 
-/* Whoever is refused gets a reason if that costs nothing. By TLS it would cost a handshake. */
+/* Whoever is refused gets a reason if that costs nothing. By TLS it would cost a handshake. Counted first: who has read the
+ * answer finds it in the metrics. */
 void accept_refuse(struct front_listener *l, int fd, const struct ip_address *source, enum reason reason)
 {
     uint16_t status = l->tls == NULL ? reason_rows[reason].status : 0;
+    record_refusal(l, source, status, reason);
     if (status != 0)
         accept_answer(l->front, fd, reason, reason_rows[reason].sentence);
     close(fd);
-    record_refusal(l, source, status, reason);
 }
 
 static void on_accept(struct listener *listener, int fd, const struct sockaddr *peer, socklen_t peer_length)
