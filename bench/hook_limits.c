@@ -31,6 +31,11 @@ static const struct kind {
     { "pattern, find", "return (('a'):rep(60)):find(('(a*)'):rep(20) .. 'b')" },
     { "pattern, gsub", "return (('a'):rep(60)):gsub(('a*'):rep(60) .. 'b', '')" },
     { "recursion", "local function deep() return 1 + deep() end while true do pcall(deep) end" },
+    { "recursion in coroutines",
+      "local function deep() return 1 + deep() end while true do coroutine.resume(coroutine.create(deep)) end" },
+    { "deep coroutines",
+      "local function deep(n) if n == 0 then coroutine.yield() end return 1 + deep(n - 1) end "
+      "while true do coroutine.resume(coroutine.create(deep), 1500) end" },
     { "metamethods", "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) while true do "
                      "pcall(function() return t[1] end) end" },
     { "string.rep", "while true do local s = ('x'):rep(100000) end" },
@@ -115,10 +120,9 @@ static int64_t measure(struct bench *b, enum way way, uint32_t results[])
     enum vm_result result = script_host_call(b->host, 0, SCRIPT_ON_REQUEST, b->budget_us, &call);
     while (result == VM_PAUSED)
         result = script_host_go_on(b->host, &call);
-    int64_t used_us = watch_cpu_us() - begun_us;
     script_host_forget(b->host, &call);
     results[result]++;
-    return used_us;
+    return watch_cpu_us() - begun_us;
 }
 
 static int compare(const void *a, const void *b)

@@ -16,6 +16,7 @@
 #define LEVELS_MAX        2000          /* of a coroutine, more or less: more are walked and freed for milliseconds */
 #define LEVELS_LOOK_BYTES (128u * 1024) /* that a call takes between two looks at that: about a thousand levels */
 #define LEVELS_NEXT_BYTES (32u * 1024)  /* the same for one that had too many, and may have caught the error */
+#define SHRINK_ROUNDS     12            /* each halves what a thread keeps of its levels */
 #define LOOK_CHECKS       16            /* between two looks of a call in stints in our own functions' loops */
 
 const char *const vm_result_names[] = { [VM_OK] = "ok",       [VM_SUSPENDED] = "suspended", [VM_PAUSED] = "paused",
@@ -380,6 +381,21 @@ bool vm_is_call(lua_State *L, int index)
     return is_call;
 }
 
+/* A thread keeps the levels of its deepest recursion, and Lua's collector frees those of a hundred dead threads in one step: milliseconds
+ * of some later call. Each error that is caught gives half of the unused ones back, so they go here, at the cost of the call
+ * that made them. */
+static void drop_levels(lua_State *co)
+{
+    lua_resetthread(co);
+    lua_settop(co, 0);
+    for (int i = 0; i < SHRINK_ROUNDS; i++) {
+        lua_pushcfunction(co, lua_error);
+        lua_pushnil(co);
+        lua_pcall(co, 1, 0, 0);
+        lua_settop(co, 0);
+    }
+}
+
 void vm_release(struct vm *vm, lua_State *co)
 {
     CHECK(vm->calling != co);
@@ -388,6 +404,7 @@ void vm_release(struct vm *vm, lua_State *co)
         vm->spares[vm->spare_count++] = co;
         return;
     }
+    drop_levels(co);
     if (!run_protected(vm, drop_coroutine, co))
         CHECK(!"taking a key out of a table needs no memory");
 }

@@ -87,6 +87,27 @@ Test(vm, a_call_that_is_over_is_left_where_it_was)
     }
 }
 
+/* What a coroutine's deepest recursion took does not wait for the collector, which would free that of many in one step. */
+Test(vm, levels_go_with_the_call_that_made_them)
+{
+    static const char *const deep[] = {
+        "local function f(n) if n == 0 then while true do end end return 1 + f(n - 1) end f(1500)",
+        "local function f() return 1 + f() end f()",
+        "local function f() return 1 + f() end while true do pcall(f) end",
+    };
+    enum { ROUNDS = 20, ROUND_MAX_BYTES = 48 * 1024 }; /* traceback and all; 1,500 levels are twice that */
+    for (size_t i = 0; i < ARRAY_COUNT(deep); i++) {
+        lua_gc(t.vm->state, LUA_GCCOLLECT);
+        size_t before_bytes = t.vm->used_bytes;
+        lua_gc(t.vm->state, LUA_GCSTOP);
+        for (int round = 0; round < ROUNDS; round++)
+            cr_assert_neq(script_test_run(&t, deep[i]), VM_OK, "%s", deep[i]);
+        cr_expect_lt(t.vm->used_bytes, before_bytes + ROUNDS * ROUND_MAX_BYTES, "%s: %zu bytes before, %zu after",
+                     deep[i], before_bytes, t.vm->used_bytes);
+        lua_gc(t.vm->state, LUA_GCRESTART);
+    }
+}
+
 /* No function that C has called can be left. There are few frames then when errors are caught. */
 Test(vm, inside_of_what_c_has_called_errors_lead_out)
 {
