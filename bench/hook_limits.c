@@ -33,9 +33,8 @@ static const struct kind {
     { "recursion", "local function deep() return 1 + deep() end while true do pcall(deep) end" },
     { "recursion in coroutines",
       "local function deep() return 1 + deep() end while true do coroutine.resume(coroutine.create(deep)) end" },
-    { "deep coroutines",
-      "local function deep(n) if n == 0 then coroutine.yield() end return 1 + deep(n - 1) end "
-      "while true do coroutine.resume(coroutine.create(deep), 1500) end" },
+    { "deep coroutines", "local function deep(n) if n == 0 then coroutine.yield() end return 1 + deep(n - 1) end "
+                         "while true do coroutine.resume(coroutine.create(deep), 1500) end" },
     { "metamethods", "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) while true do "
                      "pcall(function() return t[1] end) end" },
     { "string.rep", "while true do local s = ('x'):rep(100000) end" },

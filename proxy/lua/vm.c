@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "lua/traceback.h"
 
 #define FREE_BLOCKS_BYTES (256u * 1024) /* kept for reuse by one state */
-#define FRAMES_SHOWN      20            /* of a deep stack */
 #define COLLECT_STEP_KIB  256           /* after a call; some hundred microseconds */
 #define LOOK_INSTRUCTIONS 1000          /* between two looks of a call in stints: some microseconds */
 #define LEVELS_MAX        2000          /* of a coroutine, more or less: more are walked and freed for milliseconds */
@@ -416,47 +416,11 @@ struct failure {
     lua_State *co;
 };
 
-static const char *name_of(lua_State *L, const lua_Debug *frame)
-{
-    if (strcmp(frame->namewhat, "global") == 0)
-        return lua_pushfstring(L, "function '%s'", frame->name);
-    if (*frame->namewhat != '\0')
-        return lua_pushfstring(L, "%s '%s'", frame->namewhat, frame->name);
-    if (*frame->what == 'm')
-        return "main chunk";
-    return *frame->what == 'C' ? "?" : lua_pushfstring(L, "function <%s:%d>", frame->short_src, frame->linedefined);
-}
-
-/* luaL_traceback looks for the outermost frames, too, and passes all of them again and again: milliseconds for a deep recursion.
-   There the innermost ones are shown in its form. */
-static void push_traceback(lua_State *L, lua_State *co, const char *message)
-{
-    lua_Debug frame;
-    if (lua_getstack(co, FRAMES_SHOWN, &frame) == 0) {
-        luaL_traceback(L, co, message, 0);
-        return;
-    }
-    lua_pushfstring(L, "%s\nstack traceback:", message);
-    for (int level = 0; level < FRAMES_SHOWN && lua_getstack(co, level, &frame) != 0; level++) {
-        int top = lua_gettop(L);
-        lua_getinfo(co, "Sln", &frame);
-        const char *name = name_of(L, &frame);
-        if (frame.currentline > 0)
-            lua_pushfstring(L, "%s\n\t%s:%d: in %s", lua_tostring(L, top), frame.short_src, frame.currentline, name);
-        else
-            lua_pushfstring(L, "%s\n\t%s: in %s", lua_tostring(L, top), frame.short_src, name);
-        lua_replace(L, top);
-        lua_settop(L, top);
-    }
-    lua_pushliteral(L, "\n\t...");
-    lua_concat(L, 2);
-}
-
 static int describe_failure(lua_State *L)
 {
     struct failure *f = lua_touserdata(L, 1);
     const char *message = f->vm->is_left ? f->vm->message : lua_tostring(f->co, -1);
-    push_traceback(L, f->co, message != NULL ? message : "an error that is no text");
+    traceback_push(L, f->co, message != NULL ? message : "an error that is no text");
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
     if (length >= VM_MESSAGE_BYTES)
