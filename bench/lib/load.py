@@ -133,6 +133,11 @@ def h2load_argv(port, rate, seconds, log):
 def run_h2load(bench, port, rate, seconds):
     """A fixed rate; latencies of what started after the warm-up (0.5 s, in which the connections
     are opened) come from h2load's log of each request."""
+    return load_of(*run_h2load_log(bench, port, rate, seconds), seconds)
+
+
+def run_h2load_log(bench, port, rate, seconds):
+    """The same, as (start in µs since the epoch, µs until the end of the response) of each request, and how many failed."""
     log = bench.path("h2load.tsv")
     if os.path.exists(log):
         os.unlink(log)
@@ -154,9 +159,14 @@ def parse_h2load_log(text, failed, seconds):
     failed += sum(not 200 <= row[1] < 300 for row in rows)
     begin = min((row[0] for row in rows), default=0) + WARMUP_S * 1_000_000
     end = begin + seconds * 1_000_000
-    latencies = sorted(row[2] for row in rows if begin <= row[0] < end)
-    if not latencies:
+    counted = [(row[0], row[2]) for row in rows if begin <= row[0] < end]
+    if not counted:
         raise Failure("h2load completed no request")
+    return counted, failed
+
+
+def load_of(counted, failed, seconds):
+    latencies = sorted(latency_us for _, latency_us in counted)
     return Load(
         requests=len(latencies),
         failed=failed,
