@@ -28,7 +28,7 @@ extern const char *const demo_upstream_names[DEMO_UPSTREAM_COUNT];
 
 /* ---- one HTTP/1.1 connection, either side ------------------------------------------------------------------------------ */
 
-/* Embedded in an origin's connection and in a visit. One chunk is its whole input:
+/* Embedded in an origin's connection and in an exchange. One chunk is its whole input:
 
      bytes   0 ......... start ........... used ......... end of the chunk
              parsed      read, not parsed  room for the next read
@@ -50,6 +50,35 @@ enum stream_status demo_peer_read(struct demo_peer *p);
 /* The next event of what was read; H1_MORE: nothing complete is left. */
 enum h1_event demo_peer_next(struct demo_peer *p);
 void demo_peer_finish_message(struct demo_peer *p);
+
+/* ---- one request and its answer ---------------------------------------------------------------------------------------- */
+
+#define DEMO_REQUEST_MAX 1024
+
+struct demo_exchange;
+struct demo_exchange_events {
+    void (*on_head)(struct demo_exchange *e);                    /* may be NULL, as on_data */
+    bool (*on_data)(struct demo_exchange *e, struct slice data); /* false: too much, it is over */
+    /* Once, unless it is closed before; closed by then. The tail: it may stop everything. */
+    void (*on_over)(struct demo_exchange *e, bool is_complete);
+    void (*destroy)(struct demo_exchange *e); /* at the end of the turn in which it was closed */
+};
+
+/* On a connection of its own. Embedded in a visit and in a call, which fill in events and request. */
+struct demo_exchange {
+    struct demo_peer peer;
+    struct deferred deferred;
+    struct timer timer;
+    struct loop *loop;
+    const struct demo_exchange_events *events;
+    char request[DEMO_REQUEST_MAX];
+    uint16_t status; /* 0: no head yet */
+};
+
+/* Over after most_ms at the latest. */
+void demo_exchange_start(struct demo_exchange *e, struct loop *loop, const struct sockaddr *to, socklen_t to_length,
+                         enum method method, uint32_t most_ms);
+void demo_exchange_close(struct demo_exchange *e);
 
 /* ---- origins ------------------------------------------------------------------------------------------------------------ */
 

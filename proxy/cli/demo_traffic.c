@@ -6,63 +6,52 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#define LIVE_MAX          64   /* visits at once: a proxy that hangs is not flooded */
-#define BURST_MAX         10   /* visits started in one tick, to catch up */
-#define PROBE_PAUSE_MS    50   /* until the first answer */
-#define VISIT_MAX_MS      5000 /* for a whole visit; beyond: lost */
-#define DARK_EVERY        10   /* requests; one of them asks for the dark launch */
-#define REQUEST_MAX_BYTES 256
+#define LIVE_MAX       64   /* visits at once: a proxy that hangs is not flooded */
+#define BURST_MAX      10   /* visits started in one tick, to catch up */
+#define PROBE_PAUSE_MS 50   /* until the first answer */
+#define VISIT_MAX_MS   5000 /* for a whole visit; beyond: lost */
+#define DARK_EVERY     10   /* requests; one of them asks for the dark launch */
 
-static const struct h1_limits limits = { .request_line_bytes = 8192, .head_bytes = 12 * 1024, .field_count = 100 };
-
-/* One request on a connection of its own. On the traffic's list while it is open. */
+/* On the traffic's list while it is open. */
 struct visit {
-    struct demo_peer peer;
-    struct deferred deferred;
+    struct demo_exchange exchange;
     struct list link;
-    struct timer timer;
     struct demo_traffic *traffic;
-    bool is_dark;
-    uint16_t status; /* 0: no head yet */
-    int upstream;    /* enum demo_upstream; -1: the answer names none */
+    int upstream; /* enum demo_upstream; -1: the answer names none */
 };
 
-static void destroy(struct deferred *d)
+static struct visit *visit_of(struct demo_exchange *e)
 {
-    memory_free(CONTAINER_OF(d, struct visit, deferred));
+    return CONTAINER_OF(e, struct visit, exchange);
 }
 
-static void visit_close(struct visit *v)
+static void destroy(struct demo_exchange *e)
 {
-    struct demo_traffic *t = v->traffic;
+    memory_free(visit_of(e));
+}
+
+static void visit_forget(struct visit *v)
+{
     list_remove(&v->link);
-    timer_stop(t->loop, &v->timer);
-    t->live_count--;
-    loop_after_turn(t->loop, &v->deferred);
-    demo_peer_close(&v->peer);
+    v->traffic->live_count--;
 }
 
-/* Counts the visit, ends it, and may tell the owner that the proxy answers. */
-/* The tail may call the owner, which may stop everything: nothing of the visit is touched behind it. */
-static void visit_finish(struct visit *v, bool is_complete)
+/* Counts the visit, and may tell the owner that the proxy answers, which may stop everything. */
+static void on_over(struct demo_exchange *e, bool is_complete)
 {
+    struct visit *v = visit_of(e);
     struct demo_traffic *t = v->traffic;
+    visit_forget(v);
     if (is_complete && v->upstream >= 0) {
         t->counts.answered[v->upstream]++;
-        t->counts.failed[v->upstream] += v->status >= 500;
+        t->counts.failed[v->upstream] += e->status >= 500;
     } else {
         t->counts.lost++;
     }
-    visit_close(v);
     if (is_complete && !t->has_answered) {
         t->has_answered = true;
         t->on_first_answer(t->arg);
     }
-}
-
-static void on_timeout(void *arg)
-{
-    visit_finish(arg, false);
 }
 
 /* The upstream that the proxy says it chose: the route has expose_variant. */
@@ -76,78 +65,29 @@ static int named_upstream(const struct message *m)
     return -1;
 }
 
-static void visit_on_connected(struct stream *s, int error)
+static void on_head(struct demo_exchange *e)
 {
-    struct visit *v = CONTAINER_OF(s, struct visit, peer.stream);
-    if (error != 0) {
-        visit_finish(v, false);
-        return;
-    }
-    char *out = stream_reserve(s, REQUEST_MAX_BYTES);
-    int length = snprintf(out, REQUEST_MAX_BYTES,
-                          "GET / HTTP/1.1\r\nHost: demo.localhost\r\nUser-Agent: weir-demo\r\n%s"
-                          "Connection: close\r\n\r\n",
-                          v->is_dark ? "x-dark-launch: on\r\n" : "");
-    stream_commit(s, (uint32_t)length);
-    if (stream_flush(s) == STREAM_ERROR)
-        visit_finish(v, false);
+    visit_of(e)->upstream = named_upstream(&e->peer.message);
 }
 
-static void visit_on_readable(struct stream *s)
-{
-    struct visit *v = CONTAINER_OF(s, struct visit, peer.stream);
-    enum stream_status status = demo_peer_read(&v->peer);
-    if (status == STREAM_EOF || status == STREAM_ERROR) {
-        visit_finish(v, false);
-        return;
-    }
-    for (;;) {
-        switch (demo_peer_next(&v->peer)) {
-        case H1_HEAD:
-            v->status = v->peer.message.status;
-            v->upstream = named_upstream(&v->peer.message);
-            break;
-        case H1_END:
-            visit_finish(v, true);
-            return;
-        case H1_ERROR:
-            visit_finish(v, false);
-            return;
-        case H1_MORE:
-            return;
-        case H1_DATA:
-        case H1_TRAILERS:
-            break;
-        }
-    }
-}
-
-static void visit_on_drained(struct stream *s)
-{
-    if (s->has_failed)
-        visit_finish(CONTAINER_OF(s, struct visit, peer.stream), false);
-}
-
-static const struct stream_events visit_events = { .on_readable = visit_on_readable,
-                                                   .on_drained = visit_on_drained,
-                                                   .on_connected = visit_on_connected };
+static const struct demo_exchange_events events = { .on_head = on_head, .on_over = on_over, .destroy = destroy };
 
 static void visit_start(struct demo_traffic *t)
 {
     struct visit *v = memory_zalloc(sizeof(*v));
+    bool is_dark = t->sent_count % DARK_EVERY == DARK_EVERY - 1;
     v->traffic = t;
     v->upstream = -1;
-    v->deferred.destroy = destroy;
-    v->is_dark = t->sent_count % DARK_EVERY == DARK_EVERY - 1;
+    v->exchange.events = &events;
+    snprintf(v->exchange.request, sizeof(v->exchange.request),
+             "GET / HTTP/1.1\r\nHost: demo.localhost\r\nUser-Agent: weir-demo\r\n%sConnection: close\r\n\r\n",
+             is_dark ? "x-dark-launch: on\r\n" : "");
     t->sent_count++;
     t->live_count++;
     list_init(&v->link);
     list_append(&t->visits, &v->link);
-    timer_init(&v->timer, on_timeout, v);
-    timer_start(t->loop, &v->timer, VISIT_MAX_MS);
-    demo_peer_init(&v->peer, t->loop);
-    h1_reader_init_response(&v->peer.reader, &limits, METHOD_GET);
-    stream_connect(&v->peer.stream, t->loop, (const struct sockaddr *)&t->proxy, sizeof(t->proxy), &visit_events);
+    demo_exchange_start(&v->exchange, t->loop, (const struct sockaddr *)&t->proxy, sizeof(t->proxy), METHOD_GET,
+                        VISIT_MAX_MS);
 }
 
 /* As many as the clock says are due: a timer that comes late changes no rate. What LIVE_MAX holds back stays due, and is caught up
@@ -190,6 +130,9 @@ void demo_traffic_set_rate(struct demo_traffic *t, uint32_t rate)
 void demo_traffic_stop(struct demo_traffic *t)
 {
     timer_stop(t->loop, &t->timer);
-    LIST_FOREACH_SAFE (link, &t->visits)
-        visit_close(LIST_ITEM(link, struct visit, link));
+    LIST_FOREACH_SAFE (link, &t->visits) {
+        struct visit *v = LIST_ITEM(link, struct visit, link);
+        visit_forget(v);
+        demo_exchange_close(&v->exchange);
+    }
 }
