@@ -154,9 +154,9 @@ bool audit_append(struct store *s, struct audit_line *line)
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------- */
 
-static struct audit_line line_read(struct statement *st, struct arena *arena)
+static void line_read(struct statement *st, struct arena *arena, void *row)
 {
-    return (struct audit_line){
+    *(struct audit_line *)row = (struct audit_line){
         .id = statement_i64(st, 0),
         .at = { statement_i64(st, 1) },
         .who = statement_text(st, 2, arena),
@@ -174,13 +174,9 @@ bool audit_list(struct store *s, struct arena *arena, int64_t before_id, size_t 
                 size_t *count)
 {
     struct statement st;
-    *count = 0;
-    *out = arena_zalloc_array(arena, limit, sizeof **out);
     statement_begin(&st, s, "SELECT " COLUMNS " FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?");
     statement_bind_i64(&st, before_id > 0 ? before_id : INT64_MAX);
-    statement_bind_i64(&st, (int64_t)limit);
-    while (*count < limit && statement_step(&st))
-        (*out)[(*count)++] = line_read(&st, arena);
+    *out = statement_rows(&st, arena, limit, sizeof **out, line_read, count);
     return statement_end(&st);
 }
 
@@ -239,7 +235,8 @@ static bool lines_verify(struct store *s, struct audit_verdict *out, int64_t kno
     arena_init(&arena, NULL, 0);
     statement_begin(&st, s, "SELECT " COLUMNS " FROM audit ORDER BY id");
     while (out->bad_id == 0 && statement_step(&st)) {
-        struct audit_line line = line_read(&st, &arena);
+        struct audit_line line;
+        line_read(&st, &arena, &line);
         line_verify(&line, out);
         if (line.id == known_id)
             hash_copy(in_log, line.hash);

@@ -5,16 +5,9 @@
 
 #define COLUMNS "id, rollout, revision, who, reason, state, begun_at_unix_ms, ended_at_unix_ms, detail"
 
-static bool old_delete(struct store *s)
-{
-    struct statement st;
-    statement_begin(&st, s,
-                    "DELETE FROM drills WHERE id IN"
-                    " (SELECT id FROM drills ORDER BY begun_at_unix_ms DESC, id DESC LIMIT -1 OFFSET ?)");
-    statement_bind_i64(&st, DRILLS_KEPT);
-    statement_step(&st);
-    return statement_end(&st);
-}
+#define OLD_DELETE                                                                                                     \
+    "DELETE FROM drills WHERE id IN"                                                                                   \
+    " (SELECT id FROM drills ORDER BY begun_at_unix_ms DESC, id DESC LIMIT -1 OFFSET ?)"
 
 bool drill_put(struct store *s, const struct drill_row *d)
 {
@@ -30,12 +23,12 @@ bool drill_put(struct store *s, const struct drill_row *d)
     statement_bind_i64(&st, d->ended_at.unix_ms);
     statement_bind_text(&st, d->detail);
     statement_step(&st);
-    return statement_end(&st) && old_delete(s);
+    return statement_end(&st) && statement_run_i64(s, OLD_DELETE, DRILLS_KEPT);
 }
 
-static struct drill_row row_read(struct statement *st, struct arena *arena)
+static void row_read(struct statement *st, struct arena *arena, void *row)
 {
-    return (struct drill_row){
+    *(struct drill_row *)row = (struct drill_row){
         .id = statement_text(st, 0, arena),
         .rollout = statement_text(st, 1, arena),
         .revision = statement_text(st, 2, arena),
@@ -48,17 +41,6 @@ static struct drill_row row_read(struct statement *st, struct arena *arena)
     };
 }
 
-/* The statement was begun with everything bound but the limit, which comes last. */
-static bool rows_read(struct statement *st, struct arena *arena, size_t limit, struct drill_row **out, size_t *count)
-{
-    *count = 0;
-    *out = arena_zalloc_array(arena, limit, sizeof **out);
-    statement_bind_i64(st, (int64_t)limit);
-    while (*count < limit && statement_step(st))
-        (*out)[(*count)++] = row_read(st, arena);
-    return statement_end(st);
-}
-
 bool drills_list(struct store *s, struct arena *arena, struct slice rollout, size_t limit, struct drill_row **out,
                  size_t *count)
 {
@@ -68,12 +50,14 @@ bool drills_list(struct store *s, struct arena *arena, struct slice rollout, siz
                     " ORDER BY begun_at_unix_ms DESC, id DESC LIMIT ?");
     statement_bind_text(&st, rollout);
     statement_bind_text(&st, rollout);
-    return rows_read(&st, arena, limit, out, count);
+    *out = statement_rows(&st, arena, limit, sizeof **out, row_read, count);
+    return statement_end(&st);
 }
 
 bool drills_running(struct store *s, struct arena *arena, size_t limit, struct drill_row **out, size_t *count)
 {
     struct statement st;
     statement_begin(&st, s, "SELECT " COLUMNS " FROM drills WHERE state = 'running' ORDER BY begun_at_unix_ms LIMIT ?");
-    return rows_read(&st, arena, limit, out, count);
+    *out = statement_rows(&st, arena, limit, sizeof **out, row_read, count);
+    return statement_end(&st);
 }

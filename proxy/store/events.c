@@ -5,15 +5,6 @@
 
 #define COLUMNS "id, at_unix_ms, kind, subject, text, who, detail"
 
-static bool old_delete(struct store *s, int64_t newest_id)
-{
-    struct statement st;
-    statement_begin(&st, s, "DELETE FROM events WHERE id <= ?");
-    statement_bind_i64(&st, newest_id - EVENTS_KEPT);
-    statement_step(&st);
-    return statement_end(&st);
-}
-
 bool event_put(struct store *s, struct event_row *e)
 {
     struct statement st;
@@ -27,7 +18,7 @@ bool event_put(struct store *s, struct event_row *e)
     statement_bind_text(&st, e->who);
     statement_bind_text(&st, e->detail);
     e->id = statement_step(&st) ? statement_i64(&st, 0) : 0;
-    return statement_end(&st) && old_delete(s, e->id);
+    return statement_end(&st) && statement_run_i64(s, "DELETE FROM events WHERE id <= ?", e->id - EVENTS_KEPT);
 }
 
 bool events_append(struct store *s, struct event_row *e)
@@ -40,21 +31,17 @@ bool events_append(struct store *s, struct event_row *e)
     return is_good;
 }
 
-static bool rows_read(struct statement *st, struct arena *arena, size_t limit, struct event_row **out, size_t *count)
+static void row_read(struct statement *st, struct arena *arena, void *row)
 {
-    *count = 0;
-    *out = arena_zalloc_array(arena, limit, sizeof **out);
-    while (*count < limit && statement_step(st))
-        (*out)[(*count)++] = (struct event_row){
-            .id = statement_i64(st, 0),
-            .at = { statement_i64(st, 1) },
-            .kind = statement_text(st, 2, arena),
-            .subject = statement_text(st, 3, arena),
-            .text = statement_text(st, 4, arena),
-            .who = statement_text(st, 5, arena),
-            .detail = statement_text(st, 6, arena),
-        };
-    return statement_end(st);
+    *(struct event_row *)row = (struct event_row){
+        .id = statement_i64(st, 0),
+        .at = { statement_i64(st, 1) },
+        .kind = statement_text(st, 2, arena),
+        .subject = statement_text(st, 3, arena),
+        .text = statement_text(st, 4, arena),
+        .who = statement_text(st, 5, arena),
+        .detail = statement_text(st, 6, arena),
+    };
 }
 
 bool events_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit, struct event_row **out,
@@ -63,8 +50,8 @@ bool events_list(struct store *s, struct arena *arena, int64_t before_id, size_t
     struct statement st;
     statement_begin(&st, s, "SELECT " COLUMNS " FROM events WHERE id < ? ORDER BY id DESC LIMIT ?");
     statement_bind_i64(&st, before_id > 0 ? before_id : INT64_MAX);
-    statement_bind_i64(&st, (int64_t)limit);
-    return rows_read(&st, arena, limit, out, count);
+    *out = statement_rows(&st, arena, limit, sizeof **out, row_read, count);
+    return statement_end(&st);
 }
 
 bool events_since(struct store *s, struct arena *arena, int64_t after_id, size_t limit, struct event_row **out,
@@ -73,6 +60,6 @@ bool events_since(struct store *s, struct arena *arena, int64_t after_id, size_t
     struct statement st;
     statement_begin(&st, s, "SELECT " COLUMNS " FROM events WHERE id > ? ORDER BY id LIMIT ?");
     statement_bind_i64(&st, after_id);
-    statement_bind_i64(&st, (int64_t)limit);
-    return rows_read(&st, arena, limit, out, count);
+    *out = statement_rows(&st, arena, limit, sizeof **out, row_read, count);
+    return statement_end(&st);
 }

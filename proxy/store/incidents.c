@@ -7,16 +7,9 @@
     "id, rollout, revision, guardrail, cause, detected_at_unix_ms, detect_ms, zero_exposure_ms, evidence, timeline,"   \
     " told"
 
-static bool old_delete(struct store *s)
-{
-    struct statement st;
-    statement_begin(&st, s,
-                    "DELETE FROM incidents WHERE id IN"
-                    " (SELECT id FROM incidents ORDER BY detected_at_unix_ms DESC, id DESC LIMIT -1 OFFSET ?)");
-    statement_bind_i64(&st, INCIDENTS_KEPT);
-    statement_step(&st);
-    return statement_end(&st);
-}
+#define OLD_DELETE                                                                                                     \
+    "DELETE FROM incidents WHERE id IN"                                                                                \
+    " (SELECT id FROM incidents ORDER BY detected_at_unix_ms DESC, id DESC LIMIT -1 OFFSET ?)"
 
 bool incident_put(struct store *s, const struct incident *i)
 {
@@ -34,12 +27,12 @@ bool incident_put(struct store *s, const struct incident *i)
     statement_bind_text(&st, i->timeline);
     statement_bind_text(&st, i->told);
     statement_step(&st);
-    return statement_end(&st) && old_delete(s);
+    return statement_end(&st) && statement_run_i64(s, OLD_DELETE, INCIDENTS_KEPT);
 }
 
-static struct incident row_read(struct statement *st, struct arena *arena)
+static void row_read(struct statement *st, struct arena *arena, void *row)
 {
-    return (struct incident){
+    *(struct incident *)row = (struct incident){
         .id = statement_text(st, 0, arena),
         .rollout = statement_text(st, 1, arena),
         .revision = statement_text(st, 2, arena),
@@ -58,15 +51,11 @@ bool incidents_list(struct store *s, struct arena *arena, struct wall_time befor
                     size_t *count)
 {
     struct statement st;
-    *count = 0;
-    *out = arena_zalloc_array(arena, limit, sizeof **out);
     statement_begin(&st, s,
                     "SELECT " COLUMNS " FROM incidents WHERE detected_at_unix_ms < ?"
                     " ORDER BY detected_at_unix_ms DESC, id DESC LIMIT ?");
     statement_bind_i64(&st, before.unix_ms > 0 ? before.unix_ms : INT64_MAX);
-    statement_bind_i64(&st, (int64_t)limit);
-    while (*count < limit && statement_step(&st))
-        (*out)[(*count)++] = row_read(&st, arena);
+    *out = statement_rows(&st, arena, limit, sizeof **out, row_read, count);
     return statement_end(&st);
 }
 
@@ -78,7 +67,7 @@ bool incidents_find(struct store *s, struct arena *arena, struct slice id, struc
     statement_bind_text(&st, id);
     if (statement_step(&st)) {
         *out = arena_alloc(arena, sizeof **out);
-        **out = row_read(&st, arena);
+        row_read(&st, arena, *out);
     }
     return statement_end(&st);
 }

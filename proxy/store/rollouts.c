@@ -73,12 +73,9 @@ bool transition_put(struct store *s, const struct transition_row *t, int64_t aud
     statement_bind_i64(&st, audit_id);
     statement_bind_i64(&st, clock_wall().unix_ms);
     statement_step(&st);
-    if (!statement_end(&st))
-        return false;
-    statement_begin(&st, s, "DELETE FROM transitions WHERE id <= (SELECT max(id) FROM transitions) - ?");
-    statement_bind_i64(&st, TRANSITIONS_KEPT);
-    statement_step(&st);
-    return statement_end(&st);
+    return statement_end(&st) &&
+           statement_run_i64(s, "DELETE FROM transitions WHERE id <= (SELECT max(id) FROM transitions) - ?",
+                             TRANSITIONS_KEPT);
 }
 
 bool approval_put(struct store *s, const struct approval_row *a)
@@ -215,9 +212,9 @@ bool rollouts_load_all(struct store *s, struct arena *arena, struct rollout_stor
     return is_good;
 }
 
-static struct transition_row transition_read(struct statement *st, struct arena *arena)
+static void transition_read(struct statement *st, struct arena *arena, void *row)
 {
-    return (struct transition_row){
+    *(struct transition_row *)row = (struct transition_row){
         .id = statement_i64(st, 0),
         .audit_id = statement_i64(st, 1),
         .rollout = statement_text(st, 2, arena),
@@ -238,15 +235,11 @@ bool transitions_list(struct store *s, struct arena *arena, struct slice rollout
                       struct transition_row **out, size_t *count)
 {
     struct statement st;
-    *count = 0;
-    *out = arena_zalloc_array(arena, limit, sizeof **out);
     statement_begin(&st, s,
                     "SELECT id, audit_id, rollout, revision, at_unix_ms, recorded_at_unix_ms, from_state, to_state,"
                     " step, weight_ppm, who, reason, detail FROM transitions WHERE rollout = ?"
                     " ORDER BY id DESC LIMIT ?");
     statement_bind_text(&st, rollout);
-    statement_bind_i64(&st, (int64_t)limit);
-    while (*count < limit && statement_step(&st))
-        (*out)[(*count)++] = transition_read(&st, arena);
+    *out = statement_rows(&st, arena, limit, sizeof **out, transition_read, count);
     return statement_end(&st);
 }

@@ -3,15 +3,6 @@
 
 #include "store/statement.h"
 
-static bool old_delete(struct store *s, struct wall_time forget)
-{
-    struct statement st;
-    statement_begin(&st, s, "DELETE FROM slo_counts WHERE from_unix_ms < ?");
-    statement_bind_i64(&st, forget.unix_ms);
-    statement_step(&st);
-    return statement_end(&st);
-}
-
 static bool row_put(struct store *s, const struct slo_row *row)
 {
     struct statement st;
@@ -34,7 +25,8 @@ bool slo_row_add(struct store *s, const struct slo_row *row, struct wall_time fo
 {
     if (!transaction_begin(s))
         return false;
-    return transaction_finish(s, row_put(s, row) && old_delete(s, forget));
+    return transaction_finish(
+        s, row_put(s, row) && statement_run_i64(s, "DELETE FROM slo_counts WHERE from_unix_ms < ?", forget.unix_ms));
 }
 
 bool slo_rows_each(struct store *s, struct slice slo, int64_t identity, struct wall_time from,

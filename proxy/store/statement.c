@@ -161,6 +161,26 @@ bool statement_run(struct store *store, const char *sql)
     return statement_end(&st);
 }
 
+bool statement_run_i64(struct store *store, const char *sql, int64_t value)
+{
+    struct statement st;
+    statement_begin(&st, store, sql);
+    statement_bind_i64(&st, value);
+    statement_step(&st);
+    return statement_end(&st);
+}
+
+void *statement_rows(struct statement *st, struct arena *arena, size_t limit, size_t row_bytes, statement_read_fn *read,
+                     size_t *count)
+{
+    char *rows = arena_zalloc_array(arena, limit, row_bytes);
+    *count = 0;
+    statement_bind_i64(st, (int64_t)limit);
+    while (*count < limit && statement_step(st))
+        read(st, arena, rows + (*count)++ * row_bytes);
+    return rows;
+}
+
 /* IMMEDIATE takes the write lock at once: what is read inside (the newest audit line) cannot change before the
    insert. */
 bool transaction_begin(struct store *store)

@@ -74,6 +74,15 @@ bool statement_end(struct statement *st) MUST_CHECK;
 
 /* Begin, step once, end: for statements without rows. */
 bool statement_run(struct store *store, const char *sql);
+/* The same with one number: what "forget all beyond the newest N" and "forget what is older" look like. */
+bool statement_run_i64(struct store *store, const char *sql, int64_t value);
+
+/* A row at hand into *row, which is zero. */
+typedef void statement_read_fn(struct statement *st, struct arena *arena, void *row);
+/* The end of a query whose last parameter is its LIMIT, all others bound: at most so many rows into an array in the arena.
+   Returns the array, of *count rows; whether all went well is what statement_end says. */
+void *statement_rows(struct statement *st, struct arena *arena, size_t limit, size_t row_bytes, statement_read_fn *read,
+                     size_t *count);
 
 /* BEGIN IMMEDIATE; commit or roll back with finish. Transactions do not nest. */
 bool transaction_begin(struct store *store) MUST_CHECK;
