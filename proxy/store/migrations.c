@@ -1,6 +1,7 @@
 /* store/migrations.c - the tables, as the list of steps that made them. A step that was released is never edited. */
 #include "store/migrations.h"
 
+#include "store/shape.h"
 #include "store/statement.h"
 
 /* STRICT: a column holds the type it was declared with. Times are Unix milliseconds, as struct wall_time.
@@ -178,20 +179,31 @@ int64_t migrations_newest(void)
     return (int64_t)ARRAY_COUNT(steps);
 }
 
-/* schema_version holds a row for every step that was ever made, so the highest is the database's version. A file without the
-   table is a new one. */
-static bool version_read(struct store *s, int64_t *out)
+const char *migrations_step(int64_t i)
+{
+    return steps[i];
+}
+
+/* schema_version holds a row for every step that was ever made, so the highest is the database's version, and also their
+   number. A file without the table is a new one. */
+static bool version_read(struct store *s, int64_t *out, bool *has_gaps)
 {
     struct statement st;
     *out = 0;
+    *has_gaps = false;
     statement_begin(&st, s, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'");
     bool is_there = statement_step(&st) && statement_i64(&st, 0) > 0;
     if (!statement_end(&st))
         return false;
     if (!is_there)
         return true;
-    statement_begin(&st, s, "SELECT coalesce(max(version), 0) FROM schema_version");
-    *out = statement_step(&st) ? statement_i64(&st, 0) : 0;
+    statement_begin(&st, s,
+                    "SELECT coalesce(max(version), 0), count(*) <> coalesce(max(version), 0)"
+                    " OR coalesce(min(version), 1) <> 1 FROM schema_version");
+    if (statement_step(&st)) {
+        *out = statement_i64(&st, 0);
+        *has_gaps = statement_i64(&st, 1) != 0;
+    }
     return statement_end(&st);
 }
 
@@ -204,20 +216,33 @@ static bool version_write(struct store *s, int64_t version)
     return statement_end(&st);
 }
 
+/* The version of a database that is whole and not newer. */
+static bool version_look(struct store *s, int64_t *version)
+{
+    bool has_gaps;
+    if (!version_read(s, version, &has_gaps))
+        return false;
+    if (*version > migrations_newest())
+        return store_fail(s, STORE_NEWER, "it was written by a newer weir (tables %lld, this one knows %lld)",
+                          (long long)*version, (long long)migrations_newest());
+    if (has_gaps)
+        return store_fail(s, STORE_DAMAGED,
+                          "it is not whole: schema_version does not name each version up to %lld once;"
+                          " put a copy back that is",
+                          (long long)*version);
+    return shape_check(s, *version);
+}
+
 bool migrations_look(struct store *s)
 {
     int64_t version;
-    if (!version_read(s, &version))
-        return false;
-    return version <= migrations_newest() ||
-           store_fail(s, STORE_NEWER, "it was written by a newer weir (tables %lld, this one knows %lld)",
-                      (long long)version, (long long)migrations_newest());
+    return version_look(s, &version);
 }
 
 bool migrations_are_ours(struct store *s)
 {
     int64_t version;
-    if (!migrations_look(s) || !version_read(s, &version))
+    if (!version_look(s, &version))
         return false;
     return version == migrations_newest() ||
            store_fail(s, STORE_FAILED,
@@ -236,8 +261,9 @@ static bool step_run(struct store *s, const char *sql)
 bool migrations_apply(struct store *s)
 {
     int64_t version;
+    bool has_gaps;
     if (!statement_run(s, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)") ||
-        !version_read(s, &version))
+        !version_read(s, &version, &has_gaps))
         return false;
     for (; version < migrations_newest(); version++) {
         if (!transaction_begin(s))

@@ -8,7 +8,9 @@
 
 /* The version of the tables that this weir makes and knows. */
 int64_t migrations_newest(void);
-/* Reads only. False when the database is of a newer weir, or cannot be read. */
+/* The SQL that takes a database from version `i` to the next. */
+const char *migrations_step(int64_t i);
+/* Reads only. False when the database is of a newer weir, is not whole (store/shape.h), or cannot be read. */
 bool migrations_look(struct store *s) MUST_CHECK;
 /* Reads only. False when its tables are not exactly ours. */
 bool migrations_are_ours(struct store *s) MUST_CHECK;
