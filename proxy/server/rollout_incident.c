@@ -169,14 +169,98 @@ static void keep_incident(struct rollout *r, struct slice action, struct slice w
     incident_form_fini(&form);
 }
 
+/* Of a breach in an earlier process the wall clock alone knows when it was: put back since, it says 0. */
+static int64_t since_breach_us(const struct rollout *r, bool is_of_before)
+{
+    int64_t wall_us = (rollouts_wall(r->all).unix_ms - r->breach.at.unix_ms) * 1000;
+    if (!is_of_before)
+        return mono_diff_us(clock_mono(), r->breach.mono);
+    return wall_us > 0 ? wall_us : 0;
+}
+
 void rollout_record_end_of_exposure(struct rollout *r)
 {
-    r->breach.zero_exposure_us = mono_diff_us(clock_mono(), r->breach.mono);
-    log_info("rollout %s: no worker sends anybody to the canary any more, %lld ms after the breach", r->name,
-             (long long)(r->breach.zero_exposure_us / 1000));
+    bool is_of_before = r->breach.mono.us == 0;
+    r->breach.zero_exposure_us = since_breach_us(r, is_of_before);
+    log_info("rollout %s: no worker sends anybody to the canary any more, %lld ms after the breach%s", r->name,
+             (long long)(r->breach.zero_exposure_us / 1000), is_of_before ? " and a restart" : "");
     struct rollout_moment *moment = moment_add(r, rollouts_wall(r->all));
-    snprintf(moment->what, sizeof moment->what, "no exposure in any worker");
-    keep_incident(r, SLICE("rollout.unexposed"), SLICE("weight 0 is in force in every worker"));
+    snprintf(moment->what, sizeof moment->what, "no exposure in any worker%s", is_of_before ? ", after a restart" : "");
+    keep_incident(r, SLICE("rollout.unexposed"),
+                  is_of_before ? SLICE("weight 0 is in force in every worker, after a restart")
+                               : SLICE("weight 0 is in force in every worker"));
+}
+
+/* ---- after a restart ----------------------------------------------------------------------------------------------------- */
+
+/* An array that was written into a text; an empty one where it cannot be read. */
+static struct json *read_array(struct slice text)
+{
+    struct text problem = { 0 };
+    struct json *array = json_parse(text, &problem);
+    text_fini(&problem);
+    if (json_kind(array) == JSON_KIND_ARRAY)
+        return array;
+    json_destroy(array);
+    return json_create_array();
+}
+
+static void read_line(struct rollout *r, const struct json *line)
+{
+    struct slice at, what;
+    struct wall_time time;
+    if (!json_as_string(json_get(line, "at"), &at) || !wall_parse(at.ptr, at.len, &time) ||
+        !json_as_string(json_get(line, "what"), &what))
+        return;
+    struct rollout_moment *moment = moment_add(r, time);
+    snprintf(moment->what, sizeof moment->what, "%.*s", SLICE_ARG(what));
+}
+
+/* The timeline as it was written last, and behind it the transitions since, which are known already. */
+static void read_timeline(struct rollout *r, struct slice text)
+{
+    struct rollout_moment transitions[ROLLOUT_MOMENTS_MAX];
+    struct json *timeline = read_array(text);
+    uint32_t count = r->moment_count;
+    memcpy(transitions, r->moments, sizeof transitions);
+    r->moment_count = 0;
+    for (size_t i = 0; i < json_count(timeline); i++)
+        read_line(r, json_at(timeline, i));
+    struct wall_time written =
+        r->moment_count > 0 ? r->moments[r->moment_count - 1].at : (struct wall_time){ INT64_MIN };
+    for (uint32_t i = 0; i < count; i++)
+        if (transitions[i].at.unix_ms > written.unix_ms)
+            *moment_add(r, transitions[i].at) = transitions[i];
+    json_destroy(timeline);
+}
+
+static char *copy(struct slice text)
+{
+    return memory_copy_text(text.ptr, text.len);
+}
+
+static int64_t us_of(int64_t ms)
+{
+    return ms >= 0 ? ms * 1000 : -1;
+}
+
+void rollout_take_up_incident(struct rollout *r, struct arena *arena)
+{
+    struct incident *i;
+    if (!incidents_newest(r->all->store, arena, slice_from_cstr(r->name), &i) || i == NULL ||
+        !slice_equal(i->revision, slice_from_cstr(r->progress.revision)))
+        return;
+    rollout_breach_fini(&r->breach);
+    r->breach = (struct rollout_breach){ .at = i->detected_at,
+                                         .detect_us = us_of(i->detect_ms),
+                                         .zero_exposure_us = us_of(i->zero_exposure_ms),
+                                         .id = copy(i->id),
+                                         .revision = copy(i->revision),
+                                         .guardrail = copy(i->guardrail),
+                                         .reason = copy(i->cause),
+                                         .evidence = copy(i->evidence),
+                                         .told = read_array(i->told) };
+    read_timeline(r, i->timeline);
 }
 
 /* ---- who was told -------------------------------------------------------------------------------------------------------- */

@@ -247,6 +247,7 @@ static void restore(struct rollout *r, const struct rollout_stored *stored, stru
         r->changed_at = stored->row.changed_at;
         bool has_evidence = read_evidence(r, detail, arena);
         read_moments(r, arena);
+        rollout_take_up_incident(r, arena);
         log_info("rollout %s: goes on as %s, the canary with %g %%%s", r->name, rollout_state_names[p.state],
                  p.weight_ppm / 1e4, has_evidence ? "" : "; its evidence begins anew");
     }

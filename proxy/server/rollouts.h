@@ -44,10 +44,10 @@ struct rollout_sampler {
 
 /* What an incident tells, as far as it is known. */
 struct rollout_breach {
-    struct wall_time at; /* 0: there was none since the start of the process */
-    struct mono_time mono;
-    int64_t detect_us;                                   /* since the guardrail's clear_at */
-    int64_t zero_exposure_us;                            /* it took until no worker used the old weights; -1: not yet */
+    struct wall_time at;      /* 0: there was none of this revision, and none since the start of the process */
+    struct mono_time mono;    /* 0: it was in an earlier process */
+    int64_t detect_us;        /* since the guardrail's clear_at */
+    int64_t zero_exposure_us; /* it took until no worker used the old weights; -1: not yet */
     char *id, *revision, *guardrail, *reason, *evidence; /* owned; evidence is JSON */
     struct json *told;                                   /* owned: an array, of notices that have ended */
 };
@@ -241,6 +241,8 @@ bool rollout_is_of_incident(const struct rollout *r, const struct plan_transitio
 /* All zero without a breach. Borrows from the rollout. */
 void incident_form_init(struct incident_form *form, const struct rollout *r);
 void incident_form_fini(struct incident_form *form);
+/* After a restart: the newest incident of the revision, which the process before may not have told to its end. */
+void rollout_take_up_incident(struct rollout *r, struct arena *arena);
 /* No worker uses weights of before the breach any more. */
 void rollout_record_end_of_exposure(struct rollout *r);
 void rollouts_on_told(void *arg, const struct notice *notice, enum notice_end end, const char *result);

@@ -59,15 +59,30 @@ bool incidents_list(struct store *s, struct arena *arena, struct wall_time befor
     return statement_end(&st);
 }
 
+/* The statement was begun and wants one text: the only row, or NULL. */
+static bool one_read(struct statement *st, struct arena *arena, struct slice key, struct incident **out)
+{
+    *out = NULL;
+    statement_bind_text(st, key);
+    if (statement_step(st)) {
+        *out = arena_zalloc(arena, sizeof **out);
+        row_read(st, arena, *out);
+    }
+    return statement_end(st);
+}
+
 bool incidents_find(struct store *s, struct arena *arena, struct slice id, struct incident **out)
 {
     struct statement st;
-    *out = NULL;
     statement_begin(&st, s, "SELECT " COLUMNS " FROM incidents WHERE id = ?");
-    statement_bind_text(&st, id);
-    if (statement_step(&st)) {
-        *out = arena_alloc(arena, sizeof **out);
-        row_read(&st, arena, *out);
-    }
-    return statement_end(&st);
+    return one_read(&st, arena, id, out);
+}
+
+bool incidents_newest(struct store *s, struct arena *arena, struct slice rollout, struct incident **out)
+{
+    struct statement st;
+    statement_begin(&st, s,
+                    "SELECT " COLUMNS " FROM incidents WHERE rollout = ?"
+                    " ORDER BY detected_at_unix_ms DESC, id DESC LIMIT 1");
+    return one_read(&st, arena, rollout, out);
 }

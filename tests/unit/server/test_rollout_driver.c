@@ -216,3 +216,68 @@ Test(rollout_driver, a_split_without_its_share_is_told_loudly_and_once)
     cr_assert_not_null(strstr(w.notice.bytes, "sample_ratio_mismatch"), "%s", w.notice.bytes);
     cr_assert_eq(world_query(&w, "SELECT count(*) FROM audit WHERE action = 'rollout.sample_ratio_mismatch'"), 1);
 }
+
+/* ---- a kill between a breach and its end ---------------------------------------------------------------------------------- */
+
+#define OF_INCIDENT(what) "SELECT " what " FROM incidents"
+
+/* Taken back, and no worker has the new weights yet. */
+static void breach(void)
+{
+    start("{ weight: 50%, hold: 1h }", ERROR_RATE);
+    world_burst(&w, 20);
+    world_pass(&w, 100);
+    cr_assert(world_look(&w));
+    cr_assert_eq(progress()->state, ROLLOUT_ROLLING_BACK);
+    cr_assert_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), -1);
+}
+
+static void restart_after(int64_t ms)
+{
+    world_kill(&w);
+    world_pass(&w, ms);
+    world_boot(&w, WORLD_WELL);
+    world_begin(&w);
+    world_take_all(&w);
+    cr_assert(world_look(&w));
+}
+
+Test(rollout_driver, an_incident_that_a_kill_left_open_is_closed_by_the_next_process)
+{
+    breach();
+    int64_t lines = world_query(&w, OF_INCIDENT("json_array_length(timeline)"));
+    restart_after(1500);
+    cr_assert_eq(progress()->state, ROLLOUT_ROLLED_BACK);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("count(*)")), 1);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), 1500);
+    /* What was there before, exposure at its end, and the transition behind that. */
+    cr_expect_eq(world_query(&w, OF_INCIDENT("json_array_length(timeline)")), lines + 2);
+    cr_expect_eq(world_query(&w, "SELECT count(*) FROM incidents, json_each(timeline) WHERE"
+                                 " json_extract(value, '$.what') = 'no exposure in any worker, after a restart'"),
+                 1);
+    cr_expect_eq(world_query(&w, "SELECT count(*) FROM audit WHERE action = 'rollout.unexposed'"
+                                 " AND reason = 'weight 0 is in force in every worker, after a restart'"),
+                 1);
+    restart_after(1000);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), 1500, "it is closed once");
+    cr_expect_eq(world_query(&w, OF_INCIDENT("json_array_length(timeline)")), lines + 2);
+}
+
+Test(rollout_driver, a_clock_that_was_put_back_makes_no_time_below_zero)
+{
+    breach();
+    w.wall.unix_ms -= 3600 * 1000;
+    restart_after(0);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), 0);
+}
+
+Test(rollout_driver, an_incident_is_closed_though_the_next_process_has_a_new_revision)
+{
+    breach();
+    for (char *at = strstr(w.yaml.bytes, "revision: \"1\""); at != NULL; at = NULL)
+        at[strlen("revision: \"")] = '2';
+    restart_after(0);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("count(*)")), 1);
+    cr_expect_geq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), 0,
+                  "what was exposed is of it, and is not any more");
+}
