@@ -79,7 +79,7 @@ struct guardrail_state {
     double sample;                                /* the last one that was known */
     struct mono_time sampled;                     /* when it came */
     uint64_t sample_count;                        /* known ones so far */
-    struct outcome_slots outcomes;                /* RATIO: that were told, and are not compared yet. Not stored */
+    struct outcome_slots outcomes;                /* RATIO: that were told, and are not compared yet */
 };
 
 struct evidence_generation {

@@ -181,7 +181,44 @@ static void get_window(struct reader *in, struct window *w, struct mono_time the
     window_resize(w, slice_us * (WINDOW_SLICE_COUNT - 1));
 }
 
-static void put_state(struct text *out, const struct guardrail_state *s, struct mono_time now)
+/* By their age: on another clock they keep their distances. */
+static void put_slots(struct text *out, const struct outcome_slots *s, int64_t told_us, struct mono_time now)
+{
+    put_u64(out, s->count);
+    for (uint32_t i = 0; i < s->count; i++) {
+        put_u64(out, (uint64_t)(now.us - outcome_slot_middle(&s->items[i], told_us).us));
+        put_u64(out, s->items[i].share_ppm);
+        put_u64(out, s->items[i].fresh_from_ppm);
+        put_words(out, s->items[i].counts, TALLY_ARM_COUNT);
+    }
+}
+
+#define PPM_MOST   1000000u
+#define COUNT_MOST (UINT64_C(1) << 52) /* sums of them are exact as reals */
+
+static void get_slot(struct reader *in, struct outcome_slots *s, int64_t told_us, struct mono_time then)
+{
+    int64_t age_us = (int64_t)get_u64(in);
+    uint64_t share_ppm = get_u64(in), fresh_from_ppm = get_u64(in);
+    struct outcome_slot slot = { .share_ppm = (uint32_t)share_ppm, .fresh_from_ppm = (uint32_t)fresh_from_ppm };
+    get_words(in, slot.counts, TALLY_ARM_COUNT);
+    in->is_ok = in->is_ok && is_age(age_us) && share_ppm <= PPM_MOST && fresh_from_ppm <= PPM_MOST &&
+                slot.counts[TALLY_STABLE] <= COUNT_MOST && slot.counts[TALLY_CANARY] <= COUNT_MOST;
+    if (in->is_ok)
+        in->is_ok = outcome_slots_put_back(s, told_us, (struct mono_time){ then.us - age_us }, &slot);
+}
+
+/* There are none behind evidence of before they were stored. */
+static void get_slots(struct reader *in, struct outcome_slots *s, int64_t told_us, struct mono_time then)
+{
+    uint64_t count = in->left > 0 ? get_u64(in) : 0;
+    in->is_ok = in->is_ok && count <= OUTCOME_SLOTS;
+    for (uint64_t i = 0; i < count && in->is_ok; i++)
+        get_slot(in, s, told_us, then);
+}
+
+static void put_state(struct text *out, const struct guardrail_state *s, const struct guardrail *g,
+                      struct mono_time now)
 {
     put_window(out, &s->window, now);
     put_window(out, &s->short_window, now);
@@ -195,9 +232,10 @@ static void put_state(struct text *out, const struct guardrail_state *s, struct 
     put_u64(out, s->sample_count);
     put_window(out, &s->slow_window, now);
     put_window(out, &s->slow_short_window, now);
+    put_slots(out, &s->outcomes, g->told_us, now);
 }
 
-static void get_state(struct reader *in, struct guardrail_state *s, struct mono_time then)
+static void get_state(struct reader *in, struct guardrail_state *s, const struct guardrail *g, struct mono_time then)
 {
     get_window(in, &s->window, then);
     get_window(in, &s->short_window, then);
@@ -213,6 +251,7 @@ static void get_state(struct reader *in, struct guardrail_state *s, struct mono_
     s->sample_count = get_u64(in);
     get_window(in, &s->slow_window, then);
     get_window(in, &s->slow_short_window, then);
+    get_slots(in, &s->outcomes, g->told_us, then);
 }
 
 static void put_seen(struct text *out, const struct seen *s)
@@ -290,7 +329,7 @@ void evidence_save(const struct evidence *e, struct mono_time now, struct text *
     put_u64(out, e->guardrail_count);
     for (uint32_t i = 0; i < e->guardrail_count; i++) {
         struct text state = { 0 };
-        put_state(&state, &e->states[i], now);
+        put_state(&state, &e->states[i], &e->guardrails[i], now);
         put_u64(out, e->guardrails[i].identity);
         put_u64(out, state.len);
         text_add(out, text_slice(&state));
@@ -321,7 +360,7 @@ static void get_states(struct reader *in, struct evidence *e, struct mono_time t
         }
         struct reader part = { in->bytes, (size_t)bytes, true };
         if (state != NULL)
-            get_state(&part, state, then);
+            get_state(&part, state, &e->guardrails[state - e->states], then);
         in->is_ok = in->is_ok && part.is_ok && (state == NULL || part.left == 0);
         in->bytes += bytes;
         in->left -= (size_t)bytes;

@@ -39,6 +39,22 @@ bool outcome_slots_add(struct outcome_slots *s, int64_t told_us, struct mono_tim
     return true;
 }
 
+struct mono_time outcome_slot_middle(const struct outcome_slot *slot, int64_t told_us)
+{
+    int64_t length = slot_us(told_us);
+    return (struct mono_time){ slot->number * length + length / 2 };
+}
+
+bool outcome_slots_put_back(struct outcome_slots *s, int64_t told_us, struct mono_time middle,
+                            const struct outcome_slot *what)
+{
+    if (s->count == OUTCOME_SLOTS)
+        return false;
+    s->items[s->count] = *what;
+    s->items[s->count++].number = number_of(middle, told_us);
+    return true;
+}
+
 bool outcome_slots_take(struct outcome_slots *s, int64_t told_us, struct mono_time now, struct outcome_slot *out)
 {
     for (uint32_t i = 0; i < s->count; i++) {

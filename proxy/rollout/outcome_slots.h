@@ -37,6 +37,11 @@ struct outcome_slots {
    or there is no room. */
 bool outcome_slots_add(struct outcome_slots *s, int64_t told_us, struct mono_time now, struct mono_time at,
                        const struct outcome_slot *what);
+/* The middle of a slot's time, and a slot that was taken out (or stored) back where that middle is: neighbours stay neighbours,
+   whatever clock they are moved to. False: there is no room. */
+struct mono_time outcome_slot_middle(const struct outcome_slot *slot, int64_t told_us);
+bool outcome_slots_put_back(struct outcome_slots *s, int64_t told_us, struct mono_time middle,
+                            const struct outcome_slot *what);
 /* Takes one out that is due. False: none is. */
 bool outcome_slots_take(struct outcome_slots *s, int64_t told_us, struct mono_time now, struct outcome_slot *out);
 

@@ -26,11 +26,6 @@ void outcome_desk_init(struct outcome_desk *d, struct rollouts *rollouts)
     *d = (struct outcome_desk){ .rollouts = rollouts };
 }
 
-void outcome_desk_fini(struct outcome_desk *d)
-{
-    recent_fini(&d->ids);
-}
-
 static bool fail(struct outcome_failure *f, uint16_t status, const char *code, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
@@ -167,7 +162,8 @@ static bool find(struct outcome_desk *d, const struct outcome_item *item, struct
     out->is_left_out |= !rollout_is_watched(r);
     if (item->id.len > 0)
         out->id = hash_of(slice_from_cstr(r->name), item->event, item->id);
-    if (out->is_left_out || (out->id != 0 && recent_has(&d->ids, out->id)) || has_requests_for(out, item->count))
+    if (out->is_left_out || (out->id != 0 && recent_has(&d->rollouts->told, out->id)) ||
+        has_requests_for(out, item->count))
         return true;
     return fail(f, 409, "too_many", "of the %s's %llu requests %llu had this event already: %llu more cannot be",
                 out->mark.arm == TALLY_CANARY ? "canary" : "stable version",
@@ -236,7 +232,7 @@ static void count_outcome(struct outcome_desk *d, const struct found_outcome *o,
                           struct outcome_summary *out)
 {
     struct rollout *r = o->rollout;
-    if (o->id != 0 && recent_has(&d->ids, o->id)) {
+    if (o->id != 0 && recent_has(&d->rollouts->told, o->id)) {
         r->outcomes.repeated += count;
         out->repeated += count;
         return;
@@ -246,7 +242,7 @@ static void count_outcome(struct outcome_desk *d, const struct found_outcome *o,
         return;
     }
     if (o->id != 0)
-        (void)recent_add(&d->ids, o->id);
+        outcome_memory_add(&d->rollouts->told, &r->outcomes.pending, o->id);
     struct mono_time now = loop_now(d->rollouts->loop);
     int64_t age_ms = age_of(&o->mark);
     const struct evidence_outcome outcome = { .arm = o->mark.arm,

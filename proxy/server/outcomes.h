@@ -11,7 +11,6 @@
 
 #include "admin/control.h"
 #include "base/clock.h"
-#include "stats/recent.h"
 
 struct rollouts;
 
@@ -34,12 +33,10 @@ struct outcome_teller {
 
 struct outcome_desk {
     struct rollouts *rollouts; /* borrowed */
-    struct recent ids;         /* of the latest outcomes, by rollout and event */
     struct outcome_interval intervals[OUTCOME_INTERVALS];
 };
 
 void outcome_desk_init(struct outcome_desk *d, struct rollouts *rollouts);
-void outcome_desk_fini(struct outcome_desk *d);
 /* As admin/control.h says. */
 bool outcome_desk_take(struct outcome_desk *d, const struct outcome_item *items, size_t count,
                        const struct outcome_teller *teller, struct outcome_summary *out,

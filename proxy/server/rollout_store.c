@@ -18,7 +18,22 @@ static void write_approvals(const struct progress *p, struct text *out)
     json_destroy(names);
 }
 
-/* {"progress": {...}, "approvals": [...], "saved_at": ms, "evidence": "base64"}; "" is read as none. Approvals are those of the
+/* By name: a column may be another one in the next process. */
+static void write_told(const struct rollout *r, struct text *out)
+{
+    struct json *told = json_create_array();
+    for (uint32_t i = 0; i < r->specs.event_count; i++) {
+        struct json *counts = json_push_object(told);
+        json_put_string(counts, "event", r->specs.events[i]);
+        json_put_u64(counts, "stable", r->outcomes.told[TALLY_STABLE][i]);
+        json_put_u64(counts, "canary", r->outcomes.told[TALLY_CANARY][i]);
+    }
+    json_write(told, out);
+    json_destroy(told);
+}
+
+/* {"progress": {...}, "approvals": [...], "saved_at": ms, "told": [...], "evidence": "base64"}; "" is
+   read as none. Approvals are those of the
    gate that it stands at: the table of them has also those of steps that were changed since, and is for people alone. */
 static void write_detail(const struct rollout *r, bool has_evidence, struct text *out)
 {
@@ -28,6 +43,10 @@ static void write_detail(const struct rollout *r, bool has_evidence, struct text
         evidence_save(&r->evidence, loop_now(r->all->loop), &evidence);
     text_printf(out, "{\"progress\": %s, \"approvals\": ", progress.bytes);
     write_approvals(&r->progress, out);
+    if (has_evidence) { /* they are of it */
+        text_add_cstr(out, ", \"told\": ");
+        write_told(r, out);
+    }
     text_printf(out, ", \"saved_at\": %lld, \"evidence\": \"", (long long)rollouts_wall(r->all).unix_ms);
     base64_add(out, text_slice(&evidence));
     text_add_cstr(out, "\"}");
@@ -139,8 +158,11 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
                          .rollout = &row,
                          .transition = &transition,
                          .approval = word != NULL && word->kind == PLAN_APPROVE ? &approval : NULL,
-                         .incident = rollout_is_of_incident(r, t) ? &incident.row : NULL };
+                         .incident = rollout_is_of_incident(r, t) ? &incident.row : NULL,
+                         .outcomes = outcome_pending_ids(&r->outcomes.pending) };
     bool is_written = write_deed(r->all->store, &deed, must_hold);
+    if (is_written)
+        outcome_pending_stored(&r->outcomes.pending);
     if (!is_written)
         log_error("rollout %s: it could not be stored: %s", r->name, store_message(r->all->store));
     record_texts_fini(&texts);
@@ -172,7 +194,10 @@ bool rollout_save(struct rollout *r)
     struct text stored = { 0 };
     write_detail(r, true, &stored);
     struct rollout_row row = row_of(r, text_slice(&stored));
-    bool is_saved = rollouts_save_progress(r->all->store, &row);
+    struct outcome_ids outcomes = outcome_pending_ids(&r->outcomes.pending);
+    bool is_saved = rollouts_save_progress(r->all->store, &row, &outcomes);
+    if (is_saved)
+        outcome_pending_stored(&r->outcomes.pending);
     text_fini(&stored);
     return is_saved;
 }
@@ -187,6 +212,19 @@ static bool read_evidence(struct rollout *r, const struct json *detail, struct a
     int64_t down_ms = rollouts_wall(r->all).unix_ms - saved_at;
     return json_as_string(json_get(detail, "evidence"), &text) && base64_read(arena, text, &bytes) &&
            evidence_load(&r->evidence, bytes, loop_now(r->all->loop), (down_ms > 0 ? down_ms : 0) * 1000);
+}
+
+static void read_told(struct rollout *r, const struct json *told)
+{
+    struct slice event;
+    for (size_t i = 0; i < json_count(told); i++) {
+        const struct json *counts = json_at(told, i);
+        for (uint32_t at = 0; at < r->specs.event_count; at++)
+            if (json_as_string(json_get(counts, "event"), &event) && slice_equal(event, r->specs.events[at])) {
+                json_as_u64(json_get(counts, "stable"), &r->outcomes.told[TALLY_STABLE][at]);
+                json_as_u64(json_get(counts, "canary"), &r->outcomes.told[TALLY_CANARY][at]);
+            }
+    }
 }
 
 static bool read_progress(struct progress *p, const struct rollout_row *row, const struct json *detail)
@@ -246,6 +284,8 @@ static void restore(struct rollout *r, const struct rollout_stored *stored, stru
         r->progress = p;
         r->changed_at = stored->row.changed_at;
         bool has_evidence = read_evidence(r, detail, arena);
+        if (has_evidence)
+            read_told(r, json_get(detail, "told"));
         read_moments(r, arena);
         rollout_take_up_incident(r, arena);
         log_info("rollout %s: goes on as %s, the canary with %g %%%s", r->name, rollout_state_names[p.state],

@@ -30,6 +30,7 @@ void rollouts_init(struct rollouts *all)
     list_init(&all->items);
     list_init(&all->ending);
     timer_init(&all->timer, on_timer, all);
+    outcome_memory_init(&all->told, all->store);
     notices_init(&all->notices);
     all->notices.send = send_notice;
     all->notices.told = rollouts_on_told;
@@ -130,6 +131,7 @@ static void rollout_destroy(struct rollout *r)
     guardrail_specs_fini(&r->specs);
     list_remove(&r->link);
     rollout_breach_fini(&r->breach);
+    outcome_pending_fini(&r->outcomes.pending);
     memory_free(r->name);
     r->magic = 0;
     memory_free(r);
@@ -412,6 +414,7 @@ void rollouts_fini(struct rollouts *all)
 {
     timer_stop(all->loop, &all->timer);
     notices_fini(&all->notices);
+    recent_fini(&all->told);
     LIST_FOREACH_SAFE (link, &all->items)
         rollout_destroy(LIST_ITEM(link, struct rollout, link));
     LIST_FOREACH_SAFE (link, &all->ending)

@@ -25,6 +25,7 @@
 #include "server/guardrail_specs.h"
 #include "server/monitors.h"
 #include "server/notices.h"
+#include "server/outcome_memory.h"
 #include "store/incidents.h"
 #include "store/store.h"
 
@@ -73,10 +74,11 @@ struct rollout_traffic {
     uint64_t stable_requests, stable_errors, canary_requests;
 };
 
-/* What POST /api/v1/outcomes told of it since the process began, for /metrics. */
+/* What POST /api/v1/outcomes told of it: since the process began, for /metrics, ... */
 struct rollout_outcomes {
     uint64_t counted, repeated, left_out;
     uint64_t told[TALLY_ARM_COUNT][TALLY_EVENT_COUNT]; /* of this evidence and its columns: never more than requests */
+    struct outcome_pending pending;                    /* ... and since the evidence was stored */
 };
 
 struct rollout {
@@ -124,6 +126,7 @@ struct rollouts {
     uint64_t newest_ticket; /* never used again: an answer that comes late is nobody's */
     struct timer timer;
     struct notices notices;
+    struct recent told; /* ids of outcomes, of all rollouts: server/outcome_memory.h */
     /* The rest of the world: the server's, or a test's own. */
     void (*publish)(void *arg);                                   /* weights of the current snapshot, anew */
     bool (*send)(void *arg, const struct courier_errand *errand); /* courier_send */

@@ -65,7 +65,6 @@ void server_rollouts_end(struct server *s)
     courier_stop(s->courier);
     monitors_destroy(s->monitors);
     rollouts_fini(&s->rollouts);
-    outcome_desk_fini(&s->outcomes);
     slos_fini(&s->slos);
 }
 

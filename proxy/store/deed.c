@@ -9,7 +9,7 @@ bool deed_put(struct store *s, struct deed *d, struct audit_head *end)
            (d->transition == NULL || transition_put(s, d->transition, d->audit.id)) &&
            (d->approval == NULL || approval_put(s, d->approval)) &&
            (d->incident == NULL || incident_put(s, d->incident)) && (d->drill == NULL || drill_put(s, d->drill)) &&
-           (d->event == NULL || event_put(s, d->event));
+           (d->event == NULL || event_put(s, d->event)) && outcome_ids_put(s, &d->outcomes);
 }
 
 bool deed_write(struct store *s, struct deed *d)

@@ -16,6 +16,7 @@
 #include "store/drills.h"
 #include "store/events.h"
 #include "store/incidents.h"
+#include "store/outcome_ids.h"
 #include "store/rollouts.h"
 
 /* Everything is borrowed for the time of the call. NULL: no such row. */
@@ -27,6 +28,8 @@ struct deed {
     const struct incident *incident;
     const struct drill_row *drill;
     struct event_row *event; /* gets its id */
+    /* Counted in the evidence of `rollout`. Written with it; the journal does not keep them: who has them keeps them. */
+    struct outcome_ids outcomes;
 };
 
 /* What waits in the journal is written before it; when that fails, so does this. Sets audit.id. */

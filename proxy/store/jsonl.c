@@ -63,6 +63,7 @@ const struct jsonl_table jsonl_tables[] = {
             "?, ?, ?, ?, ?, ?, ?, ?, ?"),
       .columns = { "id", "rollout", "revision", "who", "reason", "state", "begun_at_unix_ms", "ended_at_unix_ms",
                    "detail" } },
+    { TABLE("outcome_ids", "place", "ii", "place, hash", "?, ?"), .columns = { "place", "hash" } },
 };
 
 const size_t jsonl_table_count = ARRAY_COUNT(jsonl_tables);

@@ -1,6 +1,6 @@
 /* store/jsonl.h - all that the store keeps as JSON Lines, and back: for backups, other machines and other programs.
  *
- *   {"weir_export":1,"tables":5}                        the form of the lines, and the version of the tables
+ *   {"weir_export":1,"tables":6}                        the form of the lines, and the version of the tables
  *   {"table":"audit","id":1,"at_unix_ms":...}           a row: every column of its table, in the order of the table
  *   ...                                                 tables in the order of jsonl_tables, rows by their keys
  *   {"end":true,"rows":42}                              so that a file that was cut off shows

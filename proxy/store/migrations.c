@@ -172,6 +172,12 @@ static const char *const steps[] = {
     "  detail TEXT NOT NULL"
     ") STRICT;"
     "CREATE INDEX drills_by_time ON drills(begun_at_unix_ms);",
+
+    /* Which business outcomes were counted: `hash` is of rollout, event and id. */
+    "CREATE TABLE outcome_ids ("
+    "  place INTEGER PRIMARY KEY,"
+    "  hash INTEGER NOT NULL"
+    ") STRICT;",
 };
 
 int64_t migrations_newest(void)

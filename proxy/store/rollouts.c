@@ -37,7 +37,7 @@ bool rollout_put(struct store *s, const struct rollout_row *row)
     return statement_end(&st) && stale_approvals_delete(s, row);
 }
 
-bool rollouts_save_progress(struct store *s, const struct rollout_row *row)
+static bool progress_put(struct store *s, const struct rollout_row *row)
 {
     struct statement st;
     statement_begin(&st, s,
@@ -51,6 +51,13 @@ bool rollouts_save_progress(struct store *s, const struct rollout_row *row)
     statement_bind_i64(&st, row->step);
     statement_step(&st);
     return statement_end(&st);
+}
+
+bool rollouts_save_progress(struct store *s, const struct rollout_row *row, const struct outcome_ids *outcomes)
+{
+    if (!transaction_begin(s))
+        return false;
+    return transaction_finish(s, progress_put(s, row) && outcome_ids_put(s, outcomes));
 }
 
 bool transition_put(struct store *s, const struct transition_row *t, int64_t audit_id)

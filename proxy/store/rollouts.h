@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "store/outcome_ids.h"
 #include "store/store.h"
 
 #define TRANSITIONS_KEPT 20000 /* of all rollouts; older ones are forgotten, their audit lines stay */
@@ -57,7 +58,8 @@ struct rollout_stored {
 bool rollouts_load_all(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count) MUST_CHECK;
 /* Replaces the row, which was saved by a deed before, without a word in the audit log: for hold_left_ms and detail, now and
    then. When it fails, or has nothing to replace, the next one tells more. */
-bool rollouts_save_progress(struct store *s, const struct rollout_row *row) MUST_CHECK;
+bool rollouts_save_progress(struct store *s, const struct rollout_row *row,
+                            const struct outcome_ids *outcomes) MUST_CHECK;
 /* Forgets a rollout that the configuration has no more, with its approvals; its transitions stay. */
 bool rollouts_forget(struct store *s, struct slice name) MUST_CHECK;
 /* Of one rollout, newest first, at most `limit`. */

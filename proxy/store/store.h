@@ -10,6 +10,7 @@
  *   store/events.h      deployments and changes, to be shown beside metrics
  *   store/incidents.h   breaches, with their timeline and evidence
  *   store/drills.h      rehearsals of failing releases
+ *   store/outcome_ids.h which business outcomes were counted
  *   store/versions.h    configurations that were in force
  *   store/overrides.h   weights set at run time
  *   store/jsonl.h    all of it as JSON Lines, and back

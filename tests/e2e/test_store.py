@@ -291,7 +291,7 @@ def test_export_and_import_are_each_others_reverse(proxy, tmp_path):
     post(proxy, subject="v2", text="to be exported")
     exported = said(proxy, "export")
     lines = [json.loads(line) for line in exported.splitlines()]
-    assert lines[0] == {"weir_export": 1, "tables": 5} and lines[-1] == {"end": True, "rows": len(lines) - 2}
+    assert lines[0] == {"weir_export": 1, "tables": 6} and lines[-1] == {"end": True, "rows": len(lines) - 2}
     assert {"audit", "config_versions", "config_texts", "config_files", "events"} <= {line.get("table") for line in lines}
     file = tmp_path / "export.jsonl"
     file.write_text(exported)
@@ -318,7 +318,7 @@ def test_an_import_is_whole_or_nothing(proxy, tmp_path):
         "there is no such table": [*lines[:-1], '{"table":"nothing"}\n', lines[-1]],
         "it does not have the columns of its table": [lines[0], lines[first].replace('"who"', '"whom"')],
         "this is not an export of weir": lines[1:],
-        "with other tables": [lines[0].replace("5", "6"), *lines[1:]],
+        "with other tables": [lines[0].replace("6", "7"), *lines[1:]],
         "something follows the end": [*lines, lines[-1]],
     }
     for number, (message, text) in enumerate(broken.items()):

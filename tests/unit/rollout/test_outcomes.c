@@ -116,6 +116,72 @@ Test(outcomes, that_are_told_too_late_are_compared_on_neither_side)
     evidence_fini(&e);
 }
 
+/* ---- over a restart ------------------------------------------------------------------------------------------------------ */
+
+/* Told so many seconds late, half of it of one share and half of another. */
+static void tell(struct evidence *e, int64_t i, int64_t ahead_us)
+{
+    struct evidence_outcome s = outcome_of(TALLY_STABLE, 3 + (uint64_t)i % 5, i % 2 ? 500000 : 400000);
+    struct evidence_outcome c = outcome_of(TALLY_CANARY, 2 + (uint64_t)i % 4, s.share_ppm);
+    struct mono_time now = { second(i).us + ahead_us };
+    s.at.us = now.us - i % 3 * 900000;
+    c.at.us = now.us - i % 7 * 1100000;
+    outcomes_add(e, &s, now);
+    outcomes_add(e, &c, now);
+    outcomes_settle(e, now);
+}
+
+static void restart(struct evidence *from, struct mono_time then, struct evidence *to, struct mono_time now,
+                    int64_t down_us)
+{
+    struct text bytes = { 0 };
+    evidence_save(from, then, &bytes);
+    evidence_fini(from);
+    evidence_init(to, &fewer, 1, false);
+    cr_assert(evidence_load(to, text_slice(&bytes), now, down_us));
+    evidence_begin_generation(to, 1, 0.5);
+    text_fini(&bytes);
+}
+
+/* The new process's clock is another, and not by whole slots. */
+Test(outcomes, that_wait_go_on_waiting_over_a_restart)
+{
+    const int64_t ahead_us = -23456789;
+    struct evidence whole, before, after;
+    evidence_init(&whole, &fewer, 1, false);
+    evidence_init(&before, &fewer, 1, false);
+    evidence_begin_generation(&whole, 1, 0.5);
+    evidence_begin_generation(&before, 1, 0.5);
+    for (int64_t i = 0; i < 30; i++) {
+        tell(&whole, i, 0);
+        tell(&before, i, 0);
+    }
+    cr_assert_gt(before.states[0].outcomes.count, 4);
+    restart(&before, second(30), &after, (struct mono_time){ second(30).us + ahead_us }, 0);
+    cr_expect_eq(after.states[0].outcomes.count, whole.states[0].outcomes.count);
+    outcomes_settle(&whole, second(60));
+    outcomes_settle(&after, (struct mono_time){ second(60).us + ahead_us });
+    cr_expect_eq(after.states[0].events[TALLY_STABLE], whole.states[0].events[TALLY_STABLE]);
+    cr_expect_eq(after.states[0].events[TALLY_CANARY], whole.states[0].events[TALLY_CANARY]);
+    cr_expect_float_eq(after.states[0].worse.log_e, whole.states[0].worse.log_e, 1e-9);
+    evidence_fini(&whole);
+    evidence_fini(&after);
+}
+
+Test(outcomes, that_became_due_while_the_process_was_down_are_compared_at_once)
+{
+    struct evidence before, after;
+    evidence_init(&before, &fewer, 1, false);
+    evidence_begin_generation(&before, 1, 0.5);
+    struct evidence_outcome c = outcome_of(TALLY_CANARY, 7, 500000);
+    c.at = second(100);
+    cr_assert(outcomes_add(&before, &c, second(101)));
+    restart(&before, second(101), &after, second(5), INT64_C(3600) * 1000000);
+    outcomes_settle(&after, second(5));
+    cr_expect_eq(after.states[0].events[TALLY_CANARY], 7);
+    evidence_fini(&after);
+}
+
 /* Nobody may make it grow: shares that come and go find no room any more, and what was told before stays. */
 Test(outcomes, wait_in_bounded_memory)
 {

@@ -195,7 +195,16 @@ static const char old_tables_5[] =
     "INSERT INTO drills VALUES ('d-1', 'checkout-v2', '2.4.1', 'ci', 'weekly', 'passed', 1700000000007, 0, '{}');"
     "INSERT INTO schema_version VALUES (5);";
 
+/* From old_tables_5. */
+static const char old_tables_6[] = "CREATE TABLE outcome_ids ("
+                                   "  place INTEGER PRIMARY KEY,"
+                                   "  hash INTEGER NOT NULL"
+                                   ") STRICT;"
+                                   "INSERT INTO outcome_ids VALUES (1, -1), (2, 9223372036854775807);"
+                                   "INSERT INTO schema_version VALUES (6);";
+
 /* Each version that ever was, by the one before. Who adds a step adds its copy, and a row of each new kind. */
-static const char *const old_tables[] = { old_tables_1, old_tables_2, old_tables_3, old_tables_4, old_tables_5 };
+static const char *const old_tables[] = { old_tables_1, old_tables_2, old_tables_3,
+                                          old_tables_4, old_tables_5, old_tables_6 };
 
 #endif

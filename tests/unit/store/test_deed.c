@@ -161,12 +161,12 @@ Test(deed, progress_needs_no_audit_line_and_changes_no_other_step)
     struct rollout_row row = a_row(0);
     row.hold_left_ms = 1234;
     row.detail = SLICE("{\"looks\":8}");
-    cr_assert(rollouts_save_progress(s, &row));
+    cr_assert(rollouts_save_progress(s, &row, &(struct outcome_ids){ 0 }));
     cr_expect_eq(the_rollout().row.hold_left_ms, 1234);
     cr_expect(slice_equal(the_rollout().row.detail, SLICE("{\"looks\":8}")));
     row.step = 5;
     row.hold_left_ms = 99;
-    cr_assert(rollouts_save_progress(s, &row));
+    cr_assert(rollouts_save_progress(s, &row, &(struct outcome_ids){ 0 }));
     cr_expect_eq(the_rollout().row.hold_left_ms, 1234);
     assert_chain(1);
 }

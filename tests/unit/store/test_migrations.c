@@ -278,16 +278,16 @@ Test(migrations, a_database_that_is_not_whole_is_refused_with_what_it_lacks)
     static const struct {
         const char *meddling, *why;
     } cases[] = {
-        { "DROP TABLE transitions", "it is not whole: table transitions of version 5 is missing" },
-        { "DROP TABLE drills", "table drills of version 5 is missing" },
-        { "ALTER TABLE config_texts DROP COLUMN text_bytes", "table config_texts of version 5 has other columns" },
-        { "ALTER TABLE events ADD COLUMN more TEXT", "table events of version 5 has other columns" },
-        { "DELETE FROM schema_version WHERE version = 3", "schema_version does not name each version up to 5 once" },
-        { "INSERT INTO schema_version VALUES (5)", "schema_version does not name each version up to 5 once" },
+        { "DROP TABLE transitions", "it is not whole: table transitions of version 6 is missing" },
+        { "DROP TABLE drills", "table drills of version 6 is missing" },
+        { "ALTER TABLE config_texts DROP COLUMN text_bytes", "table config_texts of version 6 has other columns" },
+        { "ALTER TABLE events ADD COLUMN more TEXT", "table events of version 6 has other columns" },
+        { "DELETE FROM schema_version WHERE version = 3", "schema_version does not name each version up to 6 once" },
+        { "INSERT INTO schema_version VALUES (6)", "schema_version does not name each version up to 6 once" },
         { "DELETE FROM schema_version", "it has tables (approvals, ...) and no version of them" },
         { "DROP TABLE schema_version", "it has tables (approvals, ...) and no version of them" },
-        { "INSERT INTO schema_version VALUES (6)", "it was written by a newer weir (tables 6, this one knows 5)" },
-        { "DELETE FROM schema_version WHERE version = 5", "table drills already exists" },
+        { "INSERT INTO schema_version VALUES (7)", "it was written by a newer weir (tables 7, this one knows 6)" },
+        { "DELETE FROM schema_version WHERE version = 6", "table outcome_ids already exists" },
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         make_old(VERSION_COUNT);
