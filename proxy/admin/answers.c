@@ -37,6 +37,7 @@ static const struct answer_row answers[] = {
     JSON_ANSWER("GET", "/api/v1/drills", "drills"),
     JSON_ANSWER("GET", "/api/v1/drill/{name}", "one_drill"),
     JSON_ANSWER("POST", "/api/v1/drill/{name}", "one_drill"),
+    JSON_ANSWER("POST", "/api/v1/drill/{name}/abort", "one_drill"),
     JSON_ANSWER("GET", "/api/v1/shadow/{route}", "shadow"),
     JSON_ANSWER("GET", "/api/v1/shadow/{route}/diffs", "shadow_diffs"),
     JSON_ANSWER("GET", "/api/v1/config", "config"),

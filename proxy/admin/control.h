@@ -166,6 +166,9 @@ struct admin_control {
     enum rollout_reply (*drill_start)(void *arg, struct slice name, const struct drill_asked *asked,
                                       const struct actor *actor, struct slice reason, struct text *error);
     bool (*drill)(void *arg, struct slice name, struct arena *arena, struct drill_row *row);
+    /* Ends the one of that rollout that is under way. It writes its audit line itself. */
+    enum rollout_reply (*drill_stop)(void *arg, struct slice name, const struct actor *actor, struct slice reason,
+                                     struct text *error);
     /* Accepts no more clients and lets the present ones finish; the process goes on until it is told to end. */
     void (*drain)(void *arg, const struct actor *actor);
     /* done(done_arg, ticket) runs once, not before this returns, when every worker uses what was published last. */

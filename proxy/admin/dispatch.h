@@ -51,6 +51,7 @@ void api_status(struct admin_call *call); /* status.c */
 void api_drills(struct admin_call *call); /* drills.c */
 void api_drill(struct admin_call *call);
 void api_drill_start(struct admin_call *call);
+void api_drill_abort(struct admin_call *call);
 void api_routes(struct admin_call *call); /* routes.c */
 void api_route(struct admin_call *call);
 void api_upstreams(struct admin_call *call); /* upstreams.c */

@@ -135,3 +135,15 @@ void api_drill_start(struct admin_call *call)
         reply_not_done(call, begun, &error);
     text_fini(&error);
 }
+
+void api_drill_abort(struct admin_call *call)
+{
+    const struct admin_control *control = call->control;
+    struct text error = { 0 };
+    enum rollout_reply done = control->drill_stop(control->arg, call->params[0], &call->actor, call->reason, &error);
+    if (done == ROLLOUT_REPLY_DONE)
+        reply_drill(call, 202);
+    else
+        reply_not_done(call, done, &error);
+    text_fini(&error);
+}

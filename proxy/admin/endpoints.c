@@ -72,6 +72,8 @@ const struct endpoint_row endpoint_rows[] = {
           "rehearses a failing release on a copy of the rollout, with synthetic traffic; live (approver) it makes the "
           "real canary fail",
           "202", .body = api_drill_body),
+    WRITE("POST", "/api/v1/drill/{name}/abort", ROLE_OPERATOR, api_drill_abort,
+          "ends the drill that is under way; of a live one the canary fails no more from then on", "202"),
     GET("/api/v1/shadow/{route}", ACCESS_ROLE, api_shadow,
         "what comparing a route's shadows has found: a verdict for each field, pairs, latencies side by side"),
     GET("/api/v1/shadow/{route}/diffs", ACCESS_ROLE, api_shadow_diffs,

@@ -13,7 +13,7 @@ enum command_status {
     COMMAND_USAGE = 2,  /* the command line is wrong: nothing was tried */
     /* Of commands that wait for something. */
     COMMAND_OTHER_END = 3, /* it came to another end */
-    COMMAND_TIMED_OUT = 4, /* it has not come in time */
+    COMMAND_TIMED_OUT = 4, /* it has not come in time, or was cut short */
     COMMAND_NO_SUCH = 5    /* there is nothing of that name to wait for */
 };
 

@@ -3,8 +3,9 @@
 
 #include "base/units.h"
 
+#include <signal.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #define POLL_MS 250
 
@@ -63,10 +64,11 @@ static enum ctl_verdict print_drill(struct call *call, const struct json *answer
                                                    { "result", ALIGN_LEFT },    { "noticed in", ALIGN_RIGHT },
                                                    { "requests", ALIGN_RIGHT }, { "weight 0 in", ALIGN_RIGHT } };
     const struct json *drill = json_get(answer, "drill");
+    enum ctl_verdict verdict = ctl_note_state(call, drill);
     const struct json *guardrails = json_get(json_get(drill, "detail"), "guardrails");
     struct table t;
-    if (json_kind(drill) != JSON_KIND_OBJECT)
-        return CTL_UNKNOWN;
+    if (verdict != CTL_SHOWN)
+        return verdict;
     add_heading(call, drill, coloured, out);
     table_init(&t, &call->arena, columns, ARRAY_COUNT(columns));
     for (size_t i = 0; i < json_count(guardrails); i++)
@@ -74,7 +76,7 @@ static enum ctl_verdict print_drill(struct call *call, const struct json *answer
     table_print(&t, coloured, out);
     table_fini(&t);
     add_reasons(call, guardrails, coloured, out);
-    return strcmp(ctl_text(call, drill, "state"), "passed") == 0 ? CTL_SHOWN : CTL_BAD_NEWS;
+    return CTL_SHOWN;
 }
 
 /* Shows nothing: only whether it still runs, and which it is. */
@@ -84,10 +86,26 @@ static enum ctl_verdict note_drill(struct call *call, const struct json *answer,
     return ctl_note_state(call, json_get(answer, "drill"));
 }
 
+static enum command_status no_such(const struct call *call, enum command_status status)
+{
+    const struct ctl_values *values = call->values;
+    return status != COMMAND_OK && values->answer_status == 404 ? COMMAND_NO_SUCH : status;
+}
+
 static enum command_status look(struct call *call, const char *path, ctl_print_fn *print)
 {
     struct ctl_request request = { .method = "GET", .path = path };
-    return ctl_show(call, &request, print);
+    return no_such(call, ctl_show(call, &request, print));
+}
+
+/* How it ended, for pipelines. */
+static enum command_status show(struct call *call, const char *path)
+{
+    const struct ctl_values *values = call->values;
+    enum command_status status = look(call, path, print_drill);
+    if (status != COMMAND_OK || strcmp(values->state, "passed") == 0)
+        return status;
+    return strcmp(values->state, "failed") == 0 ? COMMAND_OTHER_END : COMMAND_TIMED_OUT;
 }
 
 /* ---- asked for ------------------------------------------------------------------------------------------------------------ */
@@ -143,9 +161,53 @@ static enum command_status begin(struct call *call, const char *path)
     }
     values->timeout_ms = 0;
     values->is_json = false;
-    status = ctl_show(call, &request, note_drill);
+    status = no_such(call, ctl_show(call, &request, note_drill));
     values->is_json = is_json;
     text_fini(&json);
+    return status;
+}
+
+/* The drill is ended; for good when this has been answered, or soon. */
+static enum command_status stop(struct call *call, const char *path)
+{
+    const struct ctl_values *values = call->values;
+    struct text json = { 0 }, whole = { 0 };
+    if (values->reason == NULL)
+        return command_misused(call, "--reason is missing: it goes into the audit log");
+    text_printf(&whole, "%s/abort", path);
+    ctl_open_body(call, &json);
+    text_add_char(&json, '}');
+    struct ctl_request request = { .method = "POST", .path = whole.bytes, .json = &json };
+    enum command_status status = no_such(call, ctl_show(call, &request, note_drill));
+    text_fini(&json);
+    text_fini(&whole);
+    return status;
+}
+
+/* ---- waiting -------------------------------------------------------------------------------------------------------------- */
+
+static void interruption_init(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+}
+
+/* Ctrl-c ends the drill, not only the waiting for it; the second one that. */
+static enum command_status wait_for_end(struct call *call, const char *path, const sigset_t *interruption)
+{
+    static const struct timespec poll = { 0, POLL_MS * 1000000 };
+    struct ctl_values *values = call->values;
+    enum command_status status = COMMAND_OK;
+    while (status == COMMAND_OK && strcmp(values->state, "running") == 0) {
+        if (sigtimedwait(interruption, NULL, &poll) > 0) {
+            sigprocmask(SIG_UNBLOCK, interruption, NULL);
+            values->reason = "interrupted where it was asked for";
+            status = stop(call, path);
+        } else {
+            status = look(call, path, note_drill);
+        }
+    }
     return status;
 }
 
@@ -153,25 +215,35 @@ static enum command_status drill(struct call *call, const char *path)
 {
     struct ctl_values *values = call->values;
     bool is_json = values->is_json;
+    sigset_t interruption;
+    interruption_init(&interruption);
+    sigprocmask(SIG_BLOCK, &interruption, NULL);
     enum command_status status = begin(call, path);
     if (status != COMMAND_OK)
         return status;
     values->is_json = false;
-    while (status == COMMAND_OK && strcmp(values->state, "running") == 0) {
-        usleep(POLL_MS * 1000);
-        status = look(call, path, note_drill);
-    }
+    status = wait_for_end(call, path, &interruption);
     values->is_json = is_json;
-    return status == COMMAND_OK ? look(call, path, print_drill) : status;
+    return status == COMMAND_OK ? show(call, path) : status;
+}
+
+static enum command_status act(struct call *call, const char *path)
+{
+    const struct ctl_values *values = call->values;
+    if (call->argument_count == 1)
+        return values->is_last ? show(call, path) : drill(call, path);
+    if (strcmp(call->arguments[1], "abort") != 0)
+        return command_misused(call, "\"%s\" is not abort", call->arguments[1]);
+    enum command_status status = stop(call, path);
+    return status == COMMAND_OK && !values->is_json ? look(call, path, print_drill) : status;
 }
 
 static enum command_status run(struct call *call)
 {
-    const struct ctl_values *values = call->values;
     struct text path = { 0 };
     text_add_cstr(&path, "drill/");
     ctl_add_segment(&path, call->arguments[0]);
-    enum command_status status = values->is_last ? look(call, path.bytes, print_drill) : drill(call, path.bytes);
+    enum command_status status = act(call, path.bytes);
     text_fini(&path);
     return status;
 }
@@ -198,18 +270,21 @@ static const struct option_row options[] = {
 const struct command ctl_drill = {
     .name = "drill",
     .synopsis = "NAME --reason TEXT [--guardrail G] [--fault FAULT] [--share SHARE] [--live]\n"
+                "       weir ctl drill NAME abort --reason TEXT\n"
                 "       weir ctl drill NAME --last",
     .summary = "rehearses a failing release: does each guardrail fire, and how soon is the weight 0?",
     .details =
         "A copy of the rollout is started with marked synthetic traffic, which no upstream sees and no\n"
         "numbers of real users contain, and its canary fails in the way that each guardrail watches, one\n"
-        "after the other. Each has --timeout (default 30s) to fire. The exit status is 1 when one that was\n"
-        "drilled did not.\n\n"
+        "after the other. Each has --timeout (default 30s) to fire. Ctrl-c ends the drill.\n\n"
+        "The exit status is 0 when all that were drilled fired, 3 when one did not, 4 when the drill was\n"
+        "aborted or interrupted, 5 when there is no such rollout or no drill of it, 2 for a wrong command\n"
+        "line, and 1 when weir refused or could not be asked.\n\n"
         "  weir ctl drill checkout --reason 'before the release'\n"
         "  weir ctl drill checkout --guardrail error_rate --share 5% --reason 'would one in twenty be noticed?'\n",
     .options = options,
     .option_count = ARRAY_COUNT(options),
     .arguments_min = 1,
-    .arguments_max = 1,
+    .arguments_max = 2,
     .run = run,
 };

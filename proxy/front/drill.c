@@ -52,5 +52,7 @@ bool drill_fails(struct request *r)
 {
     const struct drill_order *order = order_of(r);
     return order != NULL && order->live_ppm > 0 && r->exposure.sheet != NULL && r->exposure.arm == TALLY_CANARY &&
-           r->decision.route->index == order->live_route && rng_below(&r->front->loop->rng, PPM) < order->live_ppm;
+           r->decision.route->index == order->live_route &&
+           mono_diff_us(order->live_until, loop_now(r->front->loop)) > 0 &&
+           rng_below(&r->front->loop->rng, PPM) < order->live_ppm;
 }

@@ -243,6 +243,18 @@ static enum rollout_reply do_drill(void *arg, struct slice name, const struct dr
     return ROLLOUT_REPLY_NOT_STORED;
 }
 
+static enum rollout_reply stop_drill(void *arg, struct slice name, const struct actor *actor, struct slice reason,
+                                     struct text *error)
+{
+    struct server *s = arg;
+    const struct rollout *r = rollouts_find(&s->rollouts, name);
+    if (r == NULL)
+        return ROLLOUT_REPLY_UNKNOWN;
+    if (!drills_stop(&s->drills, r, actor->who, role_names[actor->role], reason, error))
+        return ROLLOUT_REPLY_REFUSED;
+    return ROLLOUT_REPLY_DONE;
+}
+
 static bool get_drill(void *arg, struct slice name, struct arena *arena, struct drill_row *row)
 {
     struct server *s = arg;
@@ -350,6 +362,7 @@ struct admin_control server_control(struct server *s)
         .outcomes = do_outcomes,
         .slos = get_slos,
         .drill_start = do_drill,
+        .drill_stop = stop_drill,
         .drill = get_drill,
         .drain = do_drain,
         .when_settled = when_settled,

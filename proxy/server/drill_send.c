@@ -63,14 +63,16 @@ static struct drill_errand *errand_of(struct drill *d, uint64_t ticket)
     return NULL;
 }
 
-/* Of an earlier trial: nobody's any more. Of an earlier drill: not even counted. */
+/* Of an earlier trial: nobody's any more. Of an earlier drill: it was cut short. */
 static void on_answer(void *arg, uint64_t ticket, const struct courier_answer *answer)
 {
     struct drills *all = arg;
     struct drill *d = all->current;
     struct slice arm;
-    if (d == NULL || ticket <= d->first_ticket)
+    if (d == NULL || ticket <= d->first_ticket) {
+        all->straggling--;
         return;
+    }
     d->under_way--;
     struct drill_errand *errand = errand_of(d, ticket);
     if (errand == NULL || d->is_ending)
@@ -118,7 +120,7 @@ static bool send_next(struct drill *d, struct drill_errand *errand)
     struct text value = { 0 };
     bool is_bad = drill_trial_is_failing(&d->trials[d->at]) && rng_below(rng, PPM) < d->wish.settings.share_ppm;
     drill_script_request(&d->scripts[d->at], is_bad, (uint32_t)rng_next(rng), &request);
-    drill_request_write(d->token, &request, &value);
+    drill_request_write(d->all->token, &request, &value);
     *errand = (struct drill_errand){ ++d->all->newest_ticket, clock_mono(), is_bad };
     bool is_sent = send_one(d, text_slice(&value), errand->ticket);
     text_fini(&value);

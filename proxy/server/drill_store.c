@@ -82,6 +82,18 @@ void drill_record_end(struct drill *d)
     text_fini(&told);
 }
 
+/* Stopping is not held up by a store that fails: as a way back, it is written down as soon as it can be. */
+void drill_record_stop(struct drill *d, struct slice who, const char *role, struct slice reason)
+{
+    struct deed deed = { .audit = { .at = clock_wall(),
+                                    .who = who,
+                                    .role = slice_from_cstr(role),
+                                    .action = SLICE("drill.abort"),
+                                    .target = slice_from_cstr(d->rollout),
+                                    .reason = reason } };
+    deed_keep(d->all->rollouts->store, &deed);
+}
+
 static void settle(struct store *store, struct drill_row *row)
 {
     row->state = SLICE("interrupted");

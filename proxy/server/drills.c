@@ -7,10 +7,11 @@
 #include "crypto/random.h"
 #include "server/publisher.h"
 
-#define TURN_MS      20 /* between two looks for requests that are due */
-#define LOOK_US      100000
-#define HOLD_MS      3600000 /* nothing but a breach ends the rehearsal's step */
-#define SEED_ANSWERS 1000    /* stable's durations from before: thresholds are known at the first request */
+#define TURN_MS       20 /* between two looks for requests that are due */
+#define LOOK_US       100000
+#define HOLD_MS       3600000 /* nothing but a breach ends the rehearsal's step */
+#define LIVE_GRACE_MS 1000    /* for the weights to be in force */
+#define SEED_ANSWERS  1000    /* stable's durations from before: thresholds are known at the first request */
 
 static void on_timer(void *arg);
 
@@ -194,6 +195,7 @@ static void finish(struct drill *d)
 {
     struct drills *all = d->all;
     all->current = NULL;
+    all->straggling += d->under_way;
     timer_stop(all->rollouts->loop, &all->timer);
     d->state = d->cause != NULL ? "aborted" : drill_is_passed(d->trials, d->specs.count) ? "passed" : "failed";
     d->ended_at = clock_wall();
@@ -202,13 +204,40 @@ static void finish(struct drill *d)
     drill_destroy(d);
 }
 
+/* It ends as soon as its requests are back. */
+static void cut_short(struct drill *d, const char *cause)
+{
+    if (d->cause == NULL)
+        d->cause = memory_strdup(cause);
+    d->is_ending = true;
+}
+
 void drills_abort(struct drills *all, const char *cause)
 {
     if (all->current == NULL)
         return;
-    if (all->current->cause == NULL)
-        all->current->cause = memory_strdup(cause);
+    cut_short(all->current, cause);
     finish(all->current);
+}
+
+bool drills_stop(struct drills *all, const struct rollout *r, struct slice who, const char *role, struct slice reason,
+                 struct text *error)
+{
+    struct drill *d = all->current;
+    if (d == NULL || strcmp(d->rollout, r->name) != 0) {
+        text_printf(error, "no drill of \"%s\" is under way", r->name);
+        return false;
+    }
+    drill_record_stop(d, who, role, reason);
+    struct text cause = { 0 };
+    text_printf(&cause, "%.*s: %.*s", SLICE_ARG(who), SLICE_ARG(reason));
+    cut_short(d, cause.bytes);
+    if (d->wish.is_live) {
+        finish(d);
+        all->rollouts->publish(all->rollouts->arg);
+    }
+    text_fini(&cause);
+    return true;
 }
 
 void drills_fini(struct drills *all)
@@ -216,10 +245,21 @@ void drills_fini(struct drills *all)
     drills_abort(all, "weir ended");
 }
 
+/* Then the release itself is what is watched, and a rehearsal beside it would only confuse who looks. */
+static bool is_released(const struct rollout *r)
+{
+    return r != NULL && r->progress.state != ROLLOUT_PENDING && r->progress.state != ROLLOUT_SUCCEEDED &&
+           !rollout_state_is_over(r->progress.state);
+}
+
 static void turn(struct drill *d, struct mono_time now)
 {
     if (d->wish.is_live) {
         d->is_ending = drill_live_look(d, now);
+        return;
+    }
+    if (is_released(rollouts_find(d->all->rollouts, slice_from_cstr(d->rollout)))) {
+        cut_short(d, "the rollout was started");
         return;
     }
     drill_send(d, now);
@@ -338,13 +378,22 @@ static struct drill *drill_create(struct drills *all, const struct rollout *r, c
     d->reason = copy_of(reason);
     d->state = "running";
     guardrail_specs_init(&d->specs, snapshot->config, r->config);
-    make_token(d->token);
+    if (all->straggling == 0)
+        make_token(all->token);
     return d;
 }
 
 static bool is_possible(struct drill *d, const struct rollout *r, struct text *error)
 {
     const struct config *config = publisher_snapshot(d->all->rollouts->publisher)->config;
+    if (!d->wish.is_live && is_released(r)) {
+        text_printf(
+            error,
+            "rollout \"%s\" is %s: a rehearsal is for before the release or after it; --live makes the canary of "
+            "this release fail",
+            r->name, rollout_state_names[r->progress.state]);
+        return false;
+    }
     bool is_so = choose_step(d, error) && choose_guardrails(d, config, error) &&
                  (d->wish.is_live ? drill_live_is_possible(d, r, error) : drill_find_listener(d, error));
     d->wish.guardrail = SLICE_NONE; /* borrowed; what it meant is in is_wanted */
@@ -357,6 +406,8 @@ static void begin(struct drill *d)
     all->current = d;
     log_info("drill %s: begun by %s: %s", d->id, d->who, d->reason);
     if (d->wish.is_live) {
+        int64_t us = (d->wish.settings.timeout_ms + LIVE_GRACE_MS) * 1000;
+        d->live_until = (struct mono_time){ clock_mono().us + us };
         publish(d);
     } else {
         trial_find(d);
@@ -391,16 +442,20 @@ enum drill_answer drills_start(struct drills *all, struct rollout *r, const stru
 void drills_apply(struct drills *all, struct arena *arena, struct weights *weights)
 {
     struct drill *d = all->current;
-    if (d == NULL || (d->is_ending && d->wish.is_live))
+    bool is_live = d != NULL && d->wish.is_live && !d->is_ending, is_rehearsal = d != NULL && !d->wish.is_live;
+    if (!is_live && !is_rehearsal && all->straggling == 0)
         return;
     struct drill_order *order = arena_zalloc(arena, sizeof *order);
     weights->drill = order;
-    if (d->wish.is_live) {
+    if (is_rehearsal || all->straggling > 0)
+        memcpy(order->token, all->token, sizeof order->token);
+    if (is_live) {
         order->live_route = d->source->route_index;
         order->live_ppm = d->wish.settings.share_ppm;
-        return;
+        order->live_until = d->live_until;
     }
-    memcpy(order->token, d->token, sizeof order->token);
+    if (!is_rehearsal)
+        return;
     order->canary_ppm = d->progress.weight_ppm;
     if (!rollout_state_is_active(d->progress.state) || d->feed == NULL)
         return;

@@ -64,10 +64,10 @@ struct drill {
     struct judge_result judged;
     struct mono_time begun, looked, sampled;
     uint64_t sent_count;
+    struct mono_time live_until;               /* live: workers let nothing fail from then on */
     struct mono_time failing_since;            /* live: in force in every worker; 0: not yet */
     uint64_t requests_before[TALLY_ARM_COUNT]; /* live: of the rollout, then */
 
-    char token[DRILL_TOKEN_BYTES + 1];
     char connect_to[80];
     bool is_tls;
     uint64_t first_ticket; /* those of its requests are greater */
@@ -82,6 +82,9 @@ struct drills {
     void *arg;
     struct drill *current; /* NULL: none */
     uint64_t newest_ticket;
+    char token[DRILL_TOKEN_BYTES + 1]; /* of the current drill, or of the last one */
+    uint32_t
+        straggling; /* requests of drills that were cut short, still under way: workers know the token until then */
     struct timer timer;
     struct rng rng;
 };
@@ -98,6 +101,10 @@ enum drill_answer drills_start(struct drills *all, struct rollout *r, const stru
                                const char *role, struct slice reason, struct text *error);
 /* The one under way ends here, for this cause; harmless when there is none. Nothing is published. */
 void drills_abort(struct drills *all, const char *cause);
+/* A person's word: a live one is over when this returns, a rehearsal when its requests are back. False with a sentence: none
+   of this rollout is under way. */
+bool drills_stop(struct drills *all, const struct rollout *r, struct slice who, const char *role, struct slice reason,
+                 struct text *error) MUST_CHECK;
 
 /* Weights are about to be published: what workers need to know of a drill. */
 void drills_apply(struct drills *all, struct arena *arena, struct weights *weights);
@@ -111,6 +118,7 @@ void drill_row_of(const struct drill *d, struct arena *arena, struct drill_row *
 /* drill_store.c: with the audit line. False: nothing is written. */
 bool drill_record_begin(struct drill *d) MUST_CHECK;
 void drill_record_end(struct drill *d);
+void drill_record_stop(struct drill *d, struct slice who, const char *role, struct slice reason);
 /* drill_describe.c: what was asked for and found. */
 void drill_write_detail(const struct drill *d, struct json *object);
 

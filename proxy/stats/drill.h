@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/slice.h"
 #include "base/text.h"
 #include "stats/sheet.h"
@@ -34,11 +35,13 @@ struct drill_request {
 };
 
 struct drill_order {
-    char token[DRILL_TOKEN_BYTES + 1]; /* "": no request is a drill's, only real ones fail */
-    struct tally_sheet *sheet;         /* the rehearsal's; NULL: nobody judges it now */
-    uint32_t canary_ppm;               /* the rehearsal's weight */
-    uint32_t live_route;               /* index of the route whose real canary fails, ... */
-    uint32_t live_ppm;                 /* ... for so many of its requests; 0: for none */
+    char token[DRILL_TOKEN_BYTES +
+               1]; /* "": no request is a drill's; of one that was cut short: until its last request is back */
+    struct tally_sheet *sheet;   /* the rehearsal's; NULL: nobody judges it now */
+    uint32_t canary_ppm;         /* the rehearsal's weight */
+    uint32_t live_route;         /* index of the route whose real canary fails, ... */
+    uint32_t live_ppm;           /* ... for so many of its requests; 0: for none; ... */
+    struct mono_time live_until; /* ... and until then, whether or not main comes to take it off */
 };
 
 /* The value of the field. */

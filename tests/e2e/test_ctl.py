@@ -236,7 +236,7 @@ def test_a_drill_is_a_table_and_below_it_what_each_guardrail_saw_in_lines_that_f
     api.body = json.dumps({"drill": {"rollout": "shop", "state": "failed", "begun_at": "T1", "who": "ci", "detail": {"guardrails": guardrails}}})
     done = api.ctl("drill", "shop", "--last")
     lines = done.stdout.splitlines()
-    assert done.returncode == 1 and lines[0] == "shop: drill failed, begun T1 by ci"
+    assert done.returncode == 3 and lines[0] == "shop: drill failed, begun T1 by ci"
     assert [re.split(" {2,}", line) for line in lines[1:4]] == [
         ["guardrail", "fault", "result", "noticed in", "requests", "weight 0 in"],
         ["errors", "error", "fired", "294ms", "24", "9ms"], ["slow", "latency", "silent", "-", "900", "-"],

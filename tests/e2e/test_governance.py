@@ -57,6 +57,7 @@ ACCESS = {
     "GET /api/v1/incidents/{id}": "viewer",
     "GET /api/v1/hygiene": "viewer",
     "POST /api/v1/drill/{name}": "operator",  # with `live` an approver: tests/e2e/test_drill.py
+    "POST /api/v1/drill/{name}/abort": "operator",
     "GET /api/v1/drills": "viewer",
     "GET /api/v1/drill/{name}": "viewer",
     "GET /api/v1/openapi.json": "viewer",
@@ -238,7 +239,7 @@ def test_what_the_log_cannot_take_is_not_done_but_the_way_back_is(proxy):
                 continue  # the way back, and what cannot be said now anyway
             if name.endswith("/outcomes"):
                 continue  # there is no event to tell of: test_outcomes_that_the_log_cannot_take_are_not_counted
-            status, answer = proxy.admin(method, path, {"weights": {"s": 0, "t": 1}, "reason": "test"})
+            status, answer = proxy.admin(method, path, {"weights": {"s": 0, "t": 1}, "live": True, "reason": "test"})
             assert status == 503 and answer["error"]["code"] in ("audit_unavailable", "store_unavailable"), (name, answer)
             assert "locked" in answer["error"]["message"], (name, answer)
         assert weight() == 0.1 and proxy.status()["state"] == "serving"

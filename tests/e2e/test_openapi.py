@@ -173,6 +173,10 @@ def test_answers_in_every_state_are_as_described(proxy):
     assert ask(proxy, "POST", "/api/v1/drill/r", {"reason": "test", "fault": "error", "rate": 200})[0] == 202
     look(proxy)
     wait_for(lambda: ask(proxy, "GET", "/api/v1/drill/r")[1]["drill"]["state"] == "passed", "the drill passes")
+    assert ask(proxy, "POST", "/api/v1/drill/r/abort", {"reason": "test"})[0] == 409
+    assert ask(proxy, "POST", "/api/v1/drill/r", {"reason": "test", "fault": "error", "share_ppm": 1})[0] == 202
+    assert ask(proxy, "POST", "/api/v1/drill/r/abort", {"reason": "test"})[0] == 202
+    wait_for(lambda: ask(proxy, "GET", "/api/v1/drill/r")[1]["drill"]["state"] == "aborted", "the drill ends")
     assert ask(proxy, "POST", "/api/v1/rollouts/r/start", {"reason": "test"})[0] == 200
     assert ask(proxy, "POST", "/api/v1/rollouts/r/pause", {"reason": "test"})[0] == 200
     assert ask(proxy, "POST", "/api/v1/rollouts/r/resume", {"reason": "test"})[0] == 200
