@@ -45,6 +45,10 @@ _weir() {
         COMPREPLY=($(compgen -W 'release none' -- "$current"))
         return
         ;;
+    --step)
+        COMPREPLY=($(compgen -W 'all' -- "$current"))
+        return
+        ;;
     --fault)
         COMPREPLY=($(compgen -W 'error connect latency event sample' -- "$current"))
         return
@@ -66,7 +70,7 @@ _weir() {
         return
         ;;
     --workers | -H | --header | --from | --client-cn | --client-san | --at | --admin | --reason | --timeout | --port | --rate | --hold | --interval | --to | --concurrency | --limit | \
-        --only | --ignore-header | --show | --filter | --min-coverage | --budget | --guardrail | --share | --delay | --step)
+        --only | --ignore-header | --show | --filter | --min-coverage | --budget | --guardrail | --share | --delay)
         return
         ;;
     esac

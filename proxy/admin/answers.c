@@ -122,10 +122,10 @@ static const struct {
     { "drill_detail", "live:boolean listener:string weight:number rate:integer share:number delay_ms:integer"
                       " timeout_ms:integer cause?:string guardrails:[@drilled]" },
     { "drilled",
-      "name:string fault:error/connect/latency/event/sample is_simulated:boolean"
-      " result:not_drilled/fired/silent/false_alarm/exposed/stuck/unreached/warming/failing/returning/checking"
-      " is_paused:boolean detect_ms:number? rollback_ms:number? requests:integer bad_requests:integer"
-      " exposed_after:integer reason:string" },
+      "step:integer weight:number name:string fault:error/connect/latency/event/sample is_simulated:boolean"
+      " result:not_drilled/not_rehearsed/fired/silent/false_alarm/exposed/stuck/unreached/warming/failing/returning"
+      "/checking is_paused:boolean planned_ms:number? detect_ms:number? is_late:boolean rollback_ms:number?"
+      " requests:integer bad_requests:integer exposed_after:integer reason:string why:string" },
     { "shadow", "route:string compares_dropped:integer shadows:[@shadow_findings]" },
     { "shadow_findings", "upstream:string control:string? since:time verdict:string"
                          " pairs:{same:integer different:integer noise:integer checked:integer skipped:integer}"

@@ -108,8 +108,8 @@ struct outcome_failure {
 /* A drill as it is asked for: server/drills.h. Slices "" and numbers 0 where nothing is said. */
 struct drill_asked {
     struct slice guardrail, fault;
-    bool is_live;
-    uint32_t step, rate, share_ppm;
+    bool is_live, is_all_steps;
+    uint32_t step, weight_ppm, rate, share_ppm;
     int64_t delay_ms, timeout_ms;
 };
 

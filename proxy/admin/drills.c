@@ -96,15 +96,17 @@ static bool take_flag(struct admin_call *call, const char *key, bool *out)
 
 static bool read_asked(struct admin_call *call, struct drill_asked *asked)
 {
-    int64_t step = 0, rate = 50, share_ppm = 1000000;
+    int64_t step = 0, weight_ppm = 0, rate = 50, share_ppm = 1000000;
     *asked = (struct drill_asked){ .timeout_ms = 30000 };
     if (!take_text(call, "guardrail", &asked->guardrail) || !take_text(call, "fault", &asked->fault) ||
-        !take_flag(call, "live", &asked->is_live) || !take_number(call, "step", 1, 64, &step) ||
+        !take_flag(call, "live", &asked->is_live) || !take_flag(call, "all_steps", &asked->is_all_steps) ||
+        !take_number(call, "step", 1, 64, &step) || !take_number(call, "weight_ppm", 1, 1000000, &weight_ppm) ||
         !take_number(call, "rate", 1, 500, &rate) || !take_number(call, "share_ppm", 1, 1000000, &share_ppm) ||
         !take_number(call, "delay_ms", 1, 300000, &asked->delay_ms) ||
         !take_number(call, "timeout_ms", 1000, 600000, &asked->timeout_ms))
         return false;
     asked->step = (uint32_t)step;
+    asked->weight_ppm = (uint32_t)weight_ppm;
     asked->rate = (uint32_t)rate;
     asked->share_ppm = (uint32_t)share_ppm;
     return true;

@@ -27,7 +27,8 @@ struct ctl_values {
     bool is_followed;                      /* events */
     const char *wanted_state;              /* rollout NAME wait */
     const char *guardrail, *fault, *share; /* drill */
-    uint32_t step, rate;                   /* drill */
+    const char *step;                      /* drill */
+    uint32_t rate;                         /* drill */
     int64_t delay_ms;                      /* drill */
     bool is_live, is_last;                 /* drill */
     const char *state;                     /* likewise: the last one seen; no option */

@@ -2,6 +2,7 @@
 #include "cli/ctl.h"
 
 #include "base/units.h"
+#include "config/model_rollout.h"
 
 #include <signal.h>
 #include <string.h>
@@ -9,11 +10,11 @@
 
 #define POLL_MS 250
 
-static enum paint paint_of_result(const char *result)
+static enum paint paint_of_result(const char *result, bool is_late)
 {
     if (strcmp(result, "fired") == 0)
-        return PAINT_GREEN;
-    return strcmp(result, "not_drilled") == 0 ? PAINT_DIM : PAINT_RED;
+        return is_late ? PAINT_YELLOW : PAINT_GREEN;
+    return strncmp(result, "not_", 4) == 0 ? PAINT_DIM : PAINT_RED;
 }
 
 static const char *duration_text(struct call *call, const struct json *guardrail, const char *key)
@@ -25,25 +26,41 @@ static const char *duration_text(struct call *call, const struct json *guardrail
 static void add_guardrail(struct call *call, struct table *t, const struct json *guardrail)
 {
     const char *result = ctl_text(call, guardrail, "result");
+    bool is_late = ctl_flag(guardrail, "is_late");
+    table_add(t, PAINT_NONE, "%lld", (long long)ctl_integer(guardrail, "step"));
+    table_add(t, PAINT_NONE, "%g%%", 100 * ctl_real(guardrail, "weight"));
     table_add(t, PAINT_BOLD, "%s", ctl_text(call, guardrail, "name"));
     table_add(t, PAINT_NONE, "%s%s", ctl_text(call, guardrail, "fault"),
               ctl_flag(guardrail, "is_simulated") ? " (simulated)" : "");
-    table_add(t, paint_of_result(result), "%s%s", result, ctl_flag(guardrail, "is_paused") ? ", paused" : "");
+    table_add(t, paint_of_result(result, is_late), "%s%s%s", result, ctl_flag(guardrail, "is_paused") ? ", paused" : "",
+              is_late ? ", late" : "");
+    table_add(t, PAINT_NONE, "%s", duration_text(call, guardrail, "planned_ms"));
     table_add(t, PAINT_NONE, "%s", duration_text(call, guardrail, "detect_ms"));
     table_add(t, PAINT_NONE, "%lld", (long long)ctl_integer(guardrail, "requests"));
     table_add(t, PAINT_NONE, "%s", duration_text(call, guardrail, "rollback_ms"));
 }
 
-/* What each saw, below the table: a sentence is wider than what is left of a screen. It begins with the guardrail's name. */
+static void add_sentence(const char *sentence, bool coloured, struct text *out)
+{
+    text_add_cstr(out, "    ");
+    terminal_add_wrapped(out, coloured, PAINT_NONE, 4, CTL_WIDTH, slice_from_cstr(sentence));
+    text_add_char(out, '\n');
+}
+
+/* What each saw, and why it did not fire, below the table: a sentence is wider than what is left of a screen. What it saw begins
+   with the guardrail's name. */
 static void add_reasons(struct call *call, const struct json *guardrails, bool coloured, struct text *out)
 {
     for (size_t i = 0; i < json_count(guardrails); i++) {
-        const char *reason = ctl_text(call, json_at(guardrails, i), "reason");
-        if (reason[0] == '\0')
-            continue;
-        text_add_cstr(out, "    ");
-        terminal_add_wrapped(out, coloured, PAINT_NONE, 4, CTL_WIDTH, slice_from_cstr(reason));
-        text_add_char(out, '\n');
+        const struct json *guardrail = json_at(guardrails, i);
+        const char *reason = ctl_text(call, guardrail, "reason"), *why = ctl_text(call, guardrail, "why");
+        if (reason[0] != '\0')
+            add_sentence(reason, coloured, out);
+        if (why[0] != '\0')
+            add_sentence(arena_printf(&call->arena, "%s at %g%%, %s: %s", ctl_text(call, guardrail, "name"),
+                                      100 * ctl_real(guardrail, "weight"), ctl_text(call, guardrail, "result"), why)
+                             .ptr,
+                         coloured, out);
     }
 }
 
@@ -60,9 +77,11 @@ static void add_heading(struct call *call, const struct json *drill, bool colour
 
 static enum ctl_verdict print_drill(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
-    static const struct table_column columns[] = { { "guardrail", ALIGN_LEFT }, { "fault", ALIGN_LEFT },
-                                                   { "result", ALIGN_LEFT },    { "noticed in", ALIGN_RIGHT },
-                                                   { "requests", ALIGN_RIGHT }, { "weight 0 in", ALIGN_RIGHT } };
+    static const struct table_column columns[] = {
+        { "step", ALIGN_RIGHT },    { "weight", ALIGN_RIGHT },   { "guardrail", ALIGN_LEFT },
+        { "fault", ALIGN_LEFT },    { "result", ALIGN_LEFT },    { "planned", ALIGN_RIGHT },
+        { "noticed", ALIGN_RIGHT }, { "requests", ALIGN_RIGHT }, { "weight 0", ALIGN_RIGHT },
+    };
     const struct json *drill = json_get(answer, "drill");
     enum ctl_verdict verdict = ctl_note_state(call, drill);
     const struct json *guardrails = json_get(json_get(drill, "detail"), "guardrails");
@@ -125,10 +144,33 @@ static void add_number(struct text *json, const char *key, int64_t value)
         text_printf(json, ", \"%s\": %lld", key, (long long)value);
 }
 
+/* "2", "5%" or "all"; without it the first. */
+static bool read_step(struct call *call, uint32_t *step, uint32_t *weight_ppm)
+{
+    const struct ctl_values *values = call->values;
+    uint64_t number;
+    struct slice text = slice_from_cstr(values->step);
+    if (values->step == NULL || strcmp(values->step, "all") == 0)
+        return true;
+    if (slice_to_u64(text, &number) && number >= 1 && number <= STEPS_MAX)
+        *step = (uint32_t)number;
+    return *step > 0 || (units_parse_share(text, weight_ppm) && *weight_ppm > 0);
+}
+
+static void add_step(struct text *json, const char *word, uint32_t weight_ppm, uint32_t step)
+{
+    if (word != NULL && step == 0 && weight_ppm == 0)
+        text_add_cstr(json, ", \"all_steps\": true");
+    add_number(json, "step", step);
+    add_number(json, "weight_ppm", weight_ppm);
+}
+
 static bool write_body(struct call *call, struct text *json)
 {
     const struct ctl_values *values = call->values;
-    uint32_t share_ppm = 0;
+    uint32_t share_ppm = 0, weight_ppm = 0, step = 0;
+    if (!read_step(call, &step, &weight_ppm))
+        return false;
     if (values->share != NULL && !units_parse_share(slice_from_cstr(values->share), &share_ppm))
         return false;
     ctl_open_body(call, json);
@@ -136,7 +178,7 @@ static bool write_body(struct call *call, struct text *json)
     add_text(json, "fault", values->fault);
     if (values->is_live)
         text_add_cstr(json, ", \"live\": true");
-    add_number(json, "step", values->step);
+    add_step(json, values->step, weight_ppm, step);
     add_number(json, "rate", values->rate);
     add_number(json, "share_ppm", share_ppm);
     add_number(json, "delay_ms", values->delay_ms);
@@ -157,7 +199,8 @@ static enum command_status begin(struct call *call, const char *path)
         return command_misused(call, "--reason is missing: it goes into the audit log");
     if (!write_body(call, &json)) {
         text_fini(&json);
-        return command_misused(call, "--share is a share such as 20%%, not \"%s\"", values->share);
+        return command_misused(call,
+                               "--share is a share such as 20%%, and --step a number, a weight such as 5%%, or all");
     }
     values->timeout_ms = 0;
     values->is_json = false;
@@ -259,7 +302,7 @@ static const struct option_row options[] = {
     OPTION("guardrail", "G", OPTION_TEXT, guardrail, "this one alone"),
     OPTION("fault", "FAULT", OPTION_TEXT, fault,
            "those alone that watch for it: error, connect, latency, event or sample"),
-    OPTION("step", "N", OPTION_NUMBER, step, "at the weight of this step (default the first)", .low = 1, .high = 64),
+    OPTION("step", "N", OPTION_TEXT, step, "at the weight of this step (default the first); 5% or all"),
     OPTION("rate", "N", OPTION_NUMBER, rate, "synthetic requests a second (default 50)", .low = 1, .high = 500),
     OPTION("share", "SHARE", OPTION_TEXT, share, "so many of the canary's requests fail (default 100%)"),
     OPTION("delay", "TIME", OPTION_DURATION, delay_ms, "slow answers take so much longer"),

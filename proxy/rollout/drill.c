@@ -13,9 +13,10 @@ const char *const drill_fault_names[DRILL_FAULT_COUNT] = {
 };
 
 const char *const drill_result_names[DRILL_RESULT_COUNT] = {
-    [DRILL_NOT_DRILLED] = "not_drilled", [DRILL_FIRED] = "fired",     [DRILL_SILENT] = "silent",
-    [DRILL_FALSE_ALARM] = "false_alarm", [DRILL_EXPOSED] = "exposed", [DRILL_STUCK] = "stuck",
-    [DRILL_UNREACHED] = "unreached",
+    [DRILL_NOT_DRILLED] = "not_drilled", [DRILL_FIRED] = "fired",
+    [DRILL_SILENT] = "silent",           [DRILL_FALSE_ALARM] = "false_alarm",
+    [DRILL_EXPOSED] = "exposed",         [DRILL_STUCK] = "stuck",
+    [DRILL_UNREACHED] = "unreached",     [DRILL_NOT_REHEARSED] = "not_rehearsed",
 };
 
 bool drill_fault_read(struct slice name, enum drill_fault *out)
@@ -256,13 +257,9 @@ int64_t drill_trial_rollback_us(const struct drill_trial *t)
     return t->unexposed.us != 0 ? mono_diff_us(t->unexposed, t->breach) : -1;
 }
 
-bool drill_is_passed(const struct drill_trial *trials, uint32_t count)
+void drill_sum_add(struct drill_sum *sum, enum drill_result result)
 {
-    uint32_t fired = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (trials[i].result != DRILL_FIRED && trials[i].result != DRILL_NOT_DRILLED)
-            return false;
-        fired += trials[i].result == DRILL_FIRED;
-    }
-    return fired > 0;
+    sum->fired += result == DRILL_FIRED;
+    sum->not_rehearsed += result == DRILL_NOT_REHEARSED;
+    sum->failed += result != DRILL_FIRED && result != DRILL_NOT_REHEARSED && result != DRILL_NOT_DRILLED;
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "config/model_rollout.h"
 #include "rollout/guardrail.h"
 #include "stats/drill.h"
@@ -74,6 +75,7 @@ enum drill_stage { DRILL_WARMING, DRILL_FAILING, DRILL_RETURNING, DRILL_CHECKING
  *   exposed       somebody met the canary after weight 0 was in force
  *   stuck         weight 0 did not come into force, or could not be seen to
  *   unreached     requests did not come back
+ *   not_rehearsed a drill cannot make it fire: it has neither passed nor failed
  *   not_drilled   it was not asked for, or the drill ended before its turn */
 enum drill_result {
     DRILL_NOT_DRILLED,
@@ -83,6 +85,7 @@ enum drill_result {
     DRILL_EXPOSED,
     DRILL_STUCK,
     DRILL_UNREACHED,
+    DRILL_NOT_REHEARSED,
     DRILL_RESULT_COUNT
 };
 
@@ -128,7 +131,34 @@ static inline bool drill_trial_is_failing(const struct drill_trial *t)
 int64_t drill_trial_detect_us(const struct drill_trial *t);
 int64_t drill_trial_rollback_us(const struct drill_trial *t);
 
-/* All that were drilled have fired, and at least one was. */
-bool drill_is_passed(const struct drill_trial *trials, uint32_t count);
+/* Of all trials of a drill. */
+struct drill_sum {
+    uint32_t fired, failed, not_rehearsed;
+};
+
+void drill_sum_add(struct drill_sum *sum, enum drill_result result);
+/* All that were rehearsed have fired, and at least one was. */
+static inline bool drill_sum_is_passed(const struct drill_sum *sum)
+{
+    return sum->failed == 0 && sum->fired > 0;
+}
+
+/* ---- what is made of it --------------------------------------------------------------------------------------------------- */
+
+/* Where a trial was, and what was to be expected there. */
+struct drill_place {
+    uint32_t weight_ppm;
+    double planned_s; /* forecast_fault_seconds at the drill's rate; INFINITY: never */
+};
+
+/* What is done to the canary is worse than this guardrail allows, were all of its requests such. */
+bool drill_script_is_beyond(const struct drill_script *s, const struct guardrail *g);
+/* False: no drill can make it fire at this weight, and the sentence says why. */
+bool drill_can_rehearse(const struct guardrail *g, uint32_t weight_ppm, struct text *why);
+/* It fired, but only after more than twice the time that was planned (a median), beside what looking takes. */
+bool drill_trial_is_late(const struct drill_trial *t, double planned_s);
+/* A sentence for what did not fire: why, and what it would have needed. Nothing for what has. */
+void drill_explain(const struct drill_trial *t, const struct drill_script *s, const struct guardrail *g,
+                   const struct drill_settings *settings, const struct drill_place *place, struct text *out);
 
 #endif

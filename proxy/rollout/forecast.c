@@ -117,11 +117,11 @@ static size_t comparison_notices(const struct rollout_config *config, const stru
 
 /* Requests of the canary until more than max of a whole window are bad, when `rate` of them are: three bad ones at least, and
    the minimum; but what is bad beyond any doubt needs no full window (docs of guardrails). */
-static double window_seconds(const struct guardrail_config *g, double canary_per_s, double rate)
+static double window_seconds(const struct guardrail_config *g, double max, double canary_per_s, double rate)
 {
-    double minimum = g->min_requests > 0 ? g->min_requests : fmax(20, ceil(2 / fmax(g->max, 1e-6)));
+    double minimum = g->min_requests > 0 ? g->min_requests : fmax(20, ceil(2 / fmax(max, 1e-6)));
     double window_s = (double)g->window_ms / 1000, in_window = canary_per_s * window_s;
-    double bad_needed = fmax(3, floor(g->max * fmax(in_window, minimum)) + 1);
+    double bad_needed = fmax(3, floor(max * fmax(in_window, minimum)) + 1);
     double seconds = canary_per_s > 0 ? bad_needed / (rate * canary_per_s) : INFINITY;
     bool is_ever = in_window * rate >= bad_needed; /* else the first have left the window before the last come */
     return is_ever ? seconds : INFINITY;
@@ -134,8 +134,9 @@ static size_t window_notices(const struct guardrail_config *g, double canary_per
         if (g->max * multiples[i] < 1)
             out[count++] =
                 (struct forecast_notice){ .times = multiples[i],
-                                          .seconds = window_seconds(g, canary_per_s, g->max * multiples[i]) };
-    out[count++] = (struct forecast_notice){ .is_all_bad = true, .seconds = window_seconds(g, canary_per_s, 1) };
+                                          .seconds = window_seconds(g, g->max, canary_per_s, g->max * multiples[i]) };
+    out[count++] =
+        (struct forecast_notice){ .is_all_bad = true, .seconds = window_seconds(g, g->max, canary_per_s, 1) };
     return count;
 }
 
@@ -205,4 +206,62 @@ size_t forecast_notices(const struct config *config, const struct rollout_config
         return window_notices(g, canary_per_s, out);
     out[0] = notice_of(config, g, step->hold_ms, canary_per_s);
     return 1;
+}
+
+/* ---- a drill's fault ------------------------------------------------------------------------------------------------------ */
+
+/* Of stable, and how many times as likely on the canary. Where stable has no bad one at all, one in a thousand of what the
+   canary has stands for it: the bound is on a ratio. */
+static void fault_rates(const struct guardrail_config *g, double bad_share, double *base, double *theta)
+{
+    const double next_to_none = 1e-3;
+    *base = bad_share * next_to_none;
+    *theta = 1 / next_to_none;
+    if (g->kind == WATCH_LATENCY) {
+        *base = 1 - (g->quantile_permille > 0 ? g->quantile_permille / 1000.0 : 0.9);
+        *theta = (bad_share + (1 - bad_share) * *base) / *base;
+    } else if (g->kind == WATCH_EVENT && g->worse_than_stable.ratio < 1) {
+        *base = 1;
+        *theta = fmax(1 - bad_share, next_to_none);
+    }
+}
+
+static double comparison_fault_seconds(const struct guardrail_config *g, uint32_t guardrail, double share,
+                                       double requests_per_s, double bad_share, forecast_requests_fn *requests_needed,
+                                       void *arg)
+{
+    double base, theta;
+    fault_rates(g, bad_share, &base, &theta);
+    if (share >= 1 || !is_beyond_margin(g, base, theta))
+        return INFINITY;
+    return fmax(requests_needed(arg, guardrail, share, base, theta) / requests_per_s,
+                g->min_requests / (requests_per_s * share));
+}
+
+/* So many in a row, when each is one with that probability. */
+static double row_seconds(double in_a_row, double canary_per_s, double bad_share)
+{
+    double requests = bad_share >= 1 ? in_a_row : (pow(bad_share, -in_a_row) - 1) / (1 - bad_share);
+    return requests / canary_per_s;
+}
+
+double forecast_fault_seconds(const struct config *config, const struct rollout_config *rollout, uint32_t guardrail,
+                              const struct step_config *step, double requests_per_s, double bad_share,
+                              forecast_requests_fn *requests_needed, void *arg)
+{
+    const struct guardrail_config *g = &rollout->guardrails[guardrail];
+    double share = step->weight_ppm / WHOLE_PPM, canary_per_s = requests_per_s * share;
+    if (guardrail_config_compares(g))
+        return comparison_fault_seconds(g, guardrail, share, requests_per_s, bad_share, requests_needed, arg);
+    if (g->kind == WATCH_ERROR_RATE)
+        return bad_share > g->max ? window_seconds(g, g->max, canary_per_s, bad_share) : INFINITY;
+    if (g->kind == WATCH_LATENCY) {
+        double slow_max = 1 - g->quantile_permille / 1000.0;
+        return bad_share > slow_max ? window_seconds(g, slow_max, canary_per_s, bad_share) : INFINITY;
+    }
+    if (g->kind == WATCH_CONNECT_FAILURES)
+        return row_seconds(g->max, canary_per_s, bad_share);
+    if (g->kind == WATCH_SLO)
+        return burn_seconds(&config->slos[g->slo_index], g, step->hold_ms, canary_per_s * bad_share);
+    return notice_of(config, g, step->hold_ms, canary_per_s).seconds;
 }

@@ -60,4 +60,10 @@ size_t forecast_notices(const struct config *config, const struct rollout_config
                         forecast_requests_fn *requests_needed, void *arg,
                         struct forecast_notice out[FORECAST_NOTICES_MAX]);
 
+/* The same arithmetic for what a drill does: `bad_share` of the canary's requests are as bad as can be in what this guardrail
+   watches, and none of stable's. Seconds until that is noticed, in the median; INFINITY: never. */
+double forecast_fault_seconds(const struct config *config, const struct rollout_config *rollout, uint32_t guardrail,
+                              const struct step_config *step, double requests_per_s, double bad_share,
+                              forecast_requests_fn *requests_needed, void *arg);
+
 #endif

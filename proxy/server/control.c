@@ -221,6 +221,8 @@ static enum rollout_reply do_drill(void *arg, struct slice name, const struct dr
                                .guardrail = asked->guardrail,
                                .has_fault = asked->fault.len > 0,
                                .step = asked->step,
+                               .weight_ppm = asked->weight_ppm,
+                               .is_all_steps = asked->is_all_steps,
                                .is_live = asked->is_live };
     if (r == NULL)
         return ROLLOUT_REPLY_UNKNOWN;

@@ -12,10 +12,17 @@ static bool may_fail(const struct rollout *r)
            r->progress.weight_ppm > 0 && r->progress.is_in_force;
 }
 
+/* One that is meant, and could fire. */
+static bool is_watching(const struct drill *d, uint32_t i)
+{
+    return d->cases[i].is_wanted && d->scripts[i].fault == DRILL_ERROR &&
+           d->cases[i].trial.result != DRILL_NOT_REHEARSED;
+}
+
 static bool is_with_errors(const struct drill *d)
 {
     for (uint32_t i = 0; i < d->specs.count; i++)
-        if (d->is_wanted[i] && d->scripts[i].fault == DRILL_ERROR)
+        if (is_watching(d, i))
             return true;
     return false;
 }
@@ -38,7 +45,7 @@ bool drill_live_is_possible(const struct drill *d, const struct rollout *r, stru
 static void note_breach(struct drill *d, const struct rollout *r)
 {
     for (uint32_t i = 0; i < d->specs.count; i++) {
-        struct drill_trial *t = &d->trials[i];
+        struct drill_trial *t = &d->cases[i].trial;
         if (!slice_equal(slice_from_cstr(d->specs.items[i].name), slice_from_cstr(r->breach.guardrail)))
             continue;
         t->stage = DRILL_RETURNING;
@@ -48,7 +55,7 @@ static void note_breach(struct drill *d, const struct rollout *r)
         t->requests = (uint32_t)(r->evidence.requests[TALLY_STABLE] - d->requests_before[TALLY_STABLE]);
         t->bad_requests = (uint32_t)(r->evidence.requests[TALLY_CANARY] - d->requests_before[TALLY_CANARY]);
         t->requests += t->bad_requests;
-        snprintf(d->reasons[i], sizeof d->reasons[i], "%s", r->breach.reason);
+        snprintf(d->cases[i].reason, sizeof d->cases[i].reason, "%s", r->breach.reason);
         d->at = i;
     }
 }
@@ -60,8 +67,8 @@ static bool has_breach(const struct drill *d, const struct rollout *r)
 
 static bool end(struct drill *d, enum drill_result result)
 {
-    d->trials[d->at].stage = DRILL_DONE;
-    d->trials[d->at].result = result;
+    d->cases[d->at].trial.stage = DRILL_DONE;
+    d->cases[d->at].trial.result = result;
     return true;
 }
 
@@ -69,15 +76,15 @@ static bool end(struct drill *d, enum drill_result result)
 static bool silent(struct drill *d)
 {
     for (uint32_t i = 0; i < d->specs.count; i++)
-        if (d->is_wanted[i] && d->scripts[i].fault == DRILL_ERROR)
-            d->trials[i].result = DRILL_SILENT;
+        if (is_watching(d, i))
+            d->cases[i].trial.result = DRILL_SILENT;
     return true;
 }
 
 static bool look_at_return(struct drill *d, const struct rollout *r, struct mono_time now)
 {
-    struct drill_trial *t = &d->trials[d->at];
-    if (!d->is_wanted[d->at])
+    struct drill_trial *t = &d->cases[d->at].trial;
+    if (!d->cases[d->at].is_wanted)
         silent(d);
     if (!t->is_paused && r->breach.zero_exposure_us < 0)
         return mono_diff_us(now, t->breach) > DRILL_RETURN_MS * 1000 && end(d, DRILL_STUCK);
@@ -94,7 +101,7 @@ bool drill_live_look(struct drill *d, struct mono_time now)
             d->requests_before[arm] = r->evidence.requests[arm];
         return false;
     }
-    if (d->trials[d->at].stage == DRILL_RETURNING)
+    if (d->cases[d->at].trial.stage == DRILL_RETURNING)
         return look_at_return(d, r, now);
     if (has_breach(d, r)) {
         note_breach(d, r);

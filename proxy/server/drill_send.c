@@ -78,7 +78,7 @@ static void on_answer(void *arg, uint64_t ticket, const struct courier_answer *a
     if (errand == NULL || d->is_ending)
         return;
     errand->ticket = 0;
-    struct drill_trial *t = &d->trials[d->at];
+    struct drill_trial *t = &drill_case_now(d)->trial;
     if (answer->failure == NULL && courier_answer_header(answer, SLICE("x-weir-drill"), &arm))
         drill_trial_on_answer(t, slice_equal(arm, SLICE("canary")), errand->is_bad, errand->sent);
     else
@@ -118,8 +118,9 @@ static bool send_next(struct drill *d, struct drill_errand *errand)
     struct rng *rng = &d->all->rng;
     struct drill_request request;
     struct text value = { 0 };
-    bool is_bad = drill_trial_is_failing(&d->trials[d->at]) && rng_below(rng, PPM) < d->wish.settings.share_ppm;
-    drill_script_request(&d->scripts[d->at], is_bad, (uint32_t)rng_next(rng), &request);
+    const struct drill_case *c = drill_case_now(d);
+    bool is_bad = drill_trial_is_failing(&c->trial) && rng_below(rng, PPM) < d->wish.settings.share_ppm;
+    drill_script_request(&d->scripts[c->guardrail], is_bad, (uint32_t)rng_next(rng), &request);
     drill_request_write(d->all->token, &request, &value);
     *errand = (struct drill_errand){ ++d->all->newest_ticket, clock_mono(), is_bad };
     bool is_sent = send_one(d, text_slice(&value), errand->ticket);

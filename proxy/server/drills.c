@@ -79,7 +79,8 @@ static void seed(struct drill *d)
     struct histogram before = { 0 };
     for (unsigned i = 0; i < SEED_ANSWERS; i++) {
         struct drill_request request;
-        drill_script_request(&d->scripts[d->at], false, (uint32_t)rng_next(&d->all->rng), &request);
+        drill_script_request(&d->scripts[drill_case_now(d)->guardrail], false, (uint32_t)rng_next(&d->all->rng),
+                             &request);
         histogram_add(&before, request.arms[TALLY_STABLE].latency_us);
     }
     evidence_seed_durations(&d->evidence, &before);
@@ -95,6 +96,15 @@ static void feed_let_go(struct drill *d)
     evidence_fini(&d->evidence);
 }
 
+/* One step that nothing but a breach ends, and the rest of the way, which is never gone. */
+static void set_steps(struct drill *d)
+{
+    d->steps[0] = (struct step_config){ .kind = STEP_WEIGHT,
+                                        .weight_ppm = drill_case_now(d)->place.weight_ppm,
+                                        .hold_ms = HOLD_MS };
+    d->steps[1] = (struct step_config){ .kind = STEP_WEIGHT, .weight_ppm = 1000000 };
+}
+
 static void trial_begin(struct drill *d)
 {
     struct plan_event start = { .kind = PLAN_START, .who = slice_from_cstr(d->who) };
@@ -108,7 +118,8 @@ static void trial_begin(struct drill *d)
     d->sampled = d->looked = (struct mono_time){ 0 };
     d->sent_count = 0;
     memset(d->errands, 0, sizeof d->errands); /* what is under way belongs to nobody any more, and is counted on */
-    drill_trial_begin(&d->trials[d->at]);
+    drill_trial_begin(&drill_case_now(d)->trial);
+    set_steps(d);
     progress_init(&d->progress, &d->config);
     drill_event(d, &start);
 }
@@ -116,35 +127,37 @@ static void trial_begin(struct drill *d)
 /* Those to come; false: there is none. */
 static bool trial_find(struct drill *d)
 {
-    while (d->at < d->specs.count && !d->is_wanted[d->at])
+    while (d->at < d->case_count && (!d->cases[d->at].is_wanted || d->cases[d->at].trial.result == DRILL_NOT_REHEARSED))
         d->at++;
-    return d->at < d->specs.count;
+    return d->at < d->case_count;
 }
 
 static void sample(struct drill *d, struct mono_time now)
 {
-    const struct drill_script *script = &d->scripts[d->at];
+    struct drill_case *c = drill_case_now(d);
+    const struct drill_script *script = &d->scripts[c->guardrail];
     if (script->fault != DRILL_SAMPLE || (d->sampled.us != 0 && mono_diff_us(now, d->sampled) < DRILL_SAMPLE_MS * 1000))
         return;
-    bool is_bad = drill_trial_is_failing(&d->trials[d->at]);
+    bool is_bad = drill_trial_is_failing(&c->trial);
     d->sampled = now;
-    evidence_add_sample(&d->evidence, d->at, is_bad ? script->bad_sample : script->good_sample,
+    evidence_add_sample(&d->evidence, c->guardrail, is_bad ? script->bad_sample : script->good_sample,
                         loop_now(d->all->rollouts->loop));
-    drill_trial_on_sample(&d->trials[d->at], is_bad, now);
+    drill_trial_on_sample(&c->trial, is_bad, now);
 }
 
 /* The guardrail under trial alone, judged beside all others as in a release: they share what may be spent on false alarms. */
 static void judge_trial(struct drill *d)
 {
     struct mono_time now = loop_now(d->all->rollouts->loop);
+    struct drill_case *c = drill_case_now(d);
     feed_collect(d->feed, now);
     if (!rollout_state_is_active(d->progress.state))
         return;
     judge(&d->evidence, now, &d->judged);
     struct plan_event event = { .kind = PLAN_VERDICT };
-    if (d->judged.guardrails[d->at].verdict == JUDGE_BREACH)
-        event.verdict.breached = 1u << d->at;
-    memcpy(d->reasons[d->at], d->judged.guardrails[d->at].reason, sizeof d->reasons[d->at]);
+    if (d->judged.guardrails[c->guardrail].verdict == JUDGE_BREACH)
+        event.verdict.breached = 1u << c->guardrail;
+    memcpy(c->reason, d->judged.guardrails[c->guardrail].reason, sizeof c->reason);
     drill_event(d, &event);
     if (evidence_learn_thresholds(&d->evidence, now))
         publish(d);
@@ -152,8 +165,9 @@ static void judge_trial(struct drill *d)
 
 static void trial_end(struct drill *d)
 {
-    const struct drill_trial *t = &d->trials[d->at];
-    log_info("drill %s: guardrail %s: %s", d->id, d->specs.items[d->at].name, drill_result_names[t->result]);
+    const struct drill_case *c = drill_case_now(d);
+    log_info("drill %s: step %u, guardrail %s: %s", d->id, c->step, d->specs.items[c->guardrail].name,
+             drill_result_names[c->trial.result]);
     d->at++;
     if (trial_find(d))
         trial_begin(d);
@@ -163,7 +177,7 @@ static void trial_end(struct drill *d)
 
 static void trial_look(struct drill *d, struct mono_time now)
 {
-    struct drill_trial *t = &d->trials[d->at];
+    struct drill_trial *t = &drill_case_now(d)->trial;
     sample(d, now);
     judge_trial(d);
     enum rollout_state state = d->progress.state;
@@ -181,6 +195,7 @@ static void drill_destroy(struct drill *d)
 {
     feed_let_go(d);
     guardrail_specs_fini(&d->specs);
+    memory_free(d->cases);
     memory_free(d->id);
     memory_free(d->rollout);
     memory_free(d->revision);
@@ -190,6 +205,14 @@ static void drill_destroy(struct drill *d)
     memory_free(d);
 }
 
+static bool is_passed(const struct drill *d)
+{
+    struct drill_sum sum = { 0 };
+    for (uint32_t i = 0; i < d->case_count; i++)
+        drill_sum_add(&sum, d->cases[i].trial.result);
+    return drill_sum_is_passed(&sum);
+}
+
 /* Whoever publishes next takes the workers' order away. */
 static void finish(struct drill *d)
 {
@@ -197,7 +220,7 @@ static void finish(struct drill *d)
     all->current = NULL;
     all->straggling += d->under_way;
     timer_stop(all->rollouts->loop, &all->timer);
-    d->state = d->cause != NULL ? "aborted" : drill_is_passed(d->trials, d->specs.count) ? "passed" : "failed";
+    d->state = d->cause != NULL ? "aborted" : is_passed(d) ? "passed" : "failed";
     d->ended_at = clock_wall();
     drill_record_end(d);
     log_info("drill %s: %s%s%s", d->id, d->state, d->cause != NULL ? ": " : "", d->cause != NULL ? d->cause : "");
@@ -264,7 +287,7 @@ static void turn(struct drill *d, struct mono_time now)
     }
     drill_send(d, now);
     if (d->looked.us != 0 && mono_diff_us(now, d->looked) < LOOK_US &&
-        !(d->trials[d->at].stage == DRILL_RETURNING && d->progress.is_in_force))
+        !(drill_case_now(d)->trial.stage == DRILL_RETURNING && d->progress.is_in_force))
         return;
     d->looked = now;
     trial_look(d, now);
@@ -289,54 +312,6 @@ static void on_timer(void *arg)
 }
 
 /* ---- the beginning -------------------------------------------------------------------------------------------------------- */
-
-/* One step that nothing but a breach ends, without gates, calendar or anybody to tell. */
-static bool choose_step(struct drill *d, struct text *error)
-{
-    const struct rollout_config *source = d->source;
-    size_t at = d->wish.step > 0 ? d->wish.step - 1 : 0;
-    while (d->wish.step == 0 && source->steps[at].kind != STEP_WEIGHT)
-        at++; /* the last one is a weight */
-    if (at >= source->step_count || source->steps[at].kind != STEP_WEIGHT) {
-        text_printf(error, "no step %u has a weight", d->wish.step);
-        return false;
-    }
-    d->steps[0] =
-        (struct step_config){ .kind = STEP_WEIGHT, .weight_ppm = source->steps[at].weight_ppm, .hold_ms = HOLD_MS };
-    d->steps[1] = (struct step_config){ .kind = STEP_WEIGHT, .weight_ppm = 1000000 };
-    d->config = *source;
-    d->config.steps = d->steps;
-    d->config.step_count = 2;
-    d->config.start = ROLLOUT_START_MANUAL;
-    d->config.start_at = (struct wall_time){ 0 };
-    d->config.bake_ms = 0;
-    d->config.window_count = d->config.freeze_count = d->config.notify.count = 0;
-    return true;
-}
-
-static bool choose_guardrails(struct drill *d, const struct config *config, struct text *error)
-{
-    const struct drill_wish *wish = &d->wish;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < d->specs.count; i++) {
-        const struct guardrail_config *g = &d->source->guardrails[i];
-        const struct slo_config *slo = g->kind == WATCH_SLO ? &config->slos[g->slo_index] : NULL;
-        drill_script_init(&d->scripts[i], d->source, g, &d->specs.items[i], slo, wish->settings.delay_ms);
-        d->is_wanted[i] = (wish->guardrail.len == 0 || slice_equal(wish->guardrail, g->name)) &&
-                          (!wish->has_fault || wish->fault == d->scripts[i].fault);
-        count += d->is_wanted[i];
-    }
-    if (count > 0)
-        return true;
-    if (wish->has_fault)
-        text_printf(error, "no guardrail%s%.*s watches for the fault \"%s\"", wish->guardrail.len > 0 ? " " : "",
-                    SLICE_ARG(wish->guardrail), drill_fault_names[wish->fault]);
-    else if (wish->guardrail.len > 0)
-        text_printf(error, "there is no guardrail \"%.*s\"", SLICE_ARG(wish->guardrail));
-    else
-        text_add_cstr(error, "the rollout has no guardrail");
-    return false;
-}
 
 static void make_token(char out[DRILL_TOKEN_BYTES + 1])
 {
@@ -383,9 +358,8 @@ static struct drill *drill_create(struct drills *all, const struct rollout *r, c
     return d;
 }
 
-static bool is_possible(struct drill *d, const struct rollout *r, struct text *error)
+static bool is_possible(struct drill *d, struct rollout *r, struct text *error)
 {
-    const struct config *config = publisher_snapshot(d->all->rollouts->publisher)->config;
     if (!d->wish.is_live && is_released(r)) {
         text_printf(
             error,
@@ -394,7 +368,7 @@ static bool is_possible(struct drill *d, const struct rollout *r, struct text *e
             r->name, rollout_state_names[r->progress.state]);
         return false;
     }
-    bool is_so = choose_step(d, error) && choose_guardrails(d, config, error) &&
+    bool is_so = drill_choose(d, r, error) &&
                  (d->wish.is_live ? drill_live_is_possible(d, r, error) : drill_find_listener(d, error));
     d->wish.guardrail = SLICE_NONE; /* borrowed; what it meant is in is_wanted */
     return is_so;

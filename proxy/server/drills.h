@@ -26,8 +26,20 @@ struct drill_wish {
     struct slice guardrail; /* this one alone; "": all */
     bool has_fault;
     enum drill_fault fault; /* those alone that watch this */
-    uint32_t step;          /* from 1, at whose weight; 0: the first that has one */
+    uint32_t step;          /* from 1, at whose weight; ... */
+    uint32_t weight_ppm;    /* ... or of that weight; ... */
+    bool is_all_steps;      /* ... or one after the other; none of these: the first that has a weight */
     bool is_live;           /* the canary of the rollout fails for real users */
+};
+
+/* One guardrail at the weight of one step. Live: at the rollout's own. */
+struct drill_case {
+    uint32_t step; /* from 1 */
+    uint32_t guardrail;
+    bool is_wanted;
+    struct drill_trial trial;
+    struct drill_place place;
+    char reason[JUDGE_REASON_BYTES]; /* the judge's, when the trial ended */
 };
 
 /* A request under way. */
@@ -51,11 +63,10 @@ struct drill {
     struct step_config steps[2];
     struct guardrail_specs specs;
     struct drill_script scripts[GUARDRAILS_MAX];
-    struct drill_trial trials[GUARDRAILS_MAX];
-    bool is_wanted[GUARDRAILS_MAX];
-    char reasons[GUARDRAILS_MAX][JUDGE_REASON_BYTES]; /* the judge's, when the trial ended */
-    uint32_t at;                                      /* the guardrail under trial */
-    bool is_ending;                                   /* the last one is over; requests may be under way */
+    struct drill_case *cases; /* step by step, the guardrails of each in their order; live: one each */
+    uint32_t case_count;
+    uint32_t at;    /* the one under trial */
+    bool is_ending; /* the last one is over; requests may be under way */
 
     /* The trial under way. */
     struct progress progress;
@@ -121,6 +132,13 @@ void drill_record_end(struct drill *d);
 void drill_record_stop(struct drill *d, struct slice who, const char *role, struct slice reason);
 /* drill_describe.c: what was asked for and found. */
 void drill_write_detail(const struct drill *d, struct json *object);
+
+/* drill_cases.c: which guardrails at which steps; false with a sentence: there is none. */
+bool drill_choose(struct drill *d, struct rollout *r, struct text *error) MUST_CHECK;
+static inline struct drill_case *drill_case_now(struct drill *d)
+{
+    return &d->cases[d->at];
+}
 
 /* drill_send.c: a listener that takes its requests; false with a sentence: there is none. */
 bool drill_find_listener(struct drill *d, struct text *error) MUST_CHECK;

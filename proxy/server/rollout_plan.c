@@ -78,6 +78,13 @@ static double measure(struct rollout *r, struct forecast_traffic *out)
     return seconds;
 }
 
+double rollout_requests_per_s(struct rollout *r)
+{
+    struct forecast_traffic traffic;
+    measure(r, &traffic);
+    return traffic.requests_per_s;
+}
+
 /* ---- what would come ---------------------------------------------------------------------------------------------------- */
 
 static double requests_needed(void *arg, uint32_t guardrail, double share, double base, double theta)

@@ -258,6 +258,8 @@ bool rollout_is_stable_short(const struct rollout *r);
 
 /* rollout_plan.c: notes the traffic once a minute; to be called more often. */
 void rollout_note_traffic(struct rollout *r, struct mono_time now);
+/* Of the pair, today: as the plan takes it. */
+double rollout_requests_per_s(struct rollout *r);
 
 /* rollout_tell.c: those under `notify`, and the gate of a step. */
 void rollout_notify(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word);

@@ -230,18 +230,20 @@ def test_audit_lines_and_versions_are_tables(api):
 
 
 def test_a_drill_is_a_table_and_below_it_what_each_guardrail_saw_in_lines_that_fit(api):
-    guardrails = [{"name": "errors", "fault": "error", "result": "fired", "detect_ms": 294.2, "requests": 24, "rollback_ms": 9.0,
-                   "reason": "errors: " + "canary 5 of 7 requests, " * 5 + "2134 of 100"},
-                  {"name": "slow", "fault": "latency", "result": "silent", "detect_ms": None, "requests": 900, "rollback_ms": None, "reason": ""}]
+    guardrails = [{"step": 1, "weight": 0.05, "name": "errors", "fault": "error", "result": "fired", "planned_ms": 120, "detect_ms": 694.2,
+                   "is_late": True, "requests": 24, "rollback_ms": 9.0, "reason": "errors: " + "canary 5 of 7 requests, " * 5 + "2134 of 100"},
+                  {"step": 3, "weight": 1, "name": "slow", "fault": "latency", "result": "silent", "detect_ms": None, "requests": 900,
+                   "rollback_ms": None, "reason": "", "why": "too little traffic: " + "it looks at 200 or more " * 5}]
     api.body = json.dumps({"drill": {"rollout": "shop", "state": "failed", "begun_at": "T1", "who": "ci", "detail": {"guardrails": guardrails}}})
     done = api.ctl("drill", "shop", "--last")
     lines = done.stdout.splitlines()
     assert done.returncode == 3 and lines[0] == "shop: drill failed, begun T1 by ci"
-    assert [re.split(" {2,}", line) for line in lines[1:4]] == [
-        ["guardrail", "fault", "result", "noticed in", "requests", "weight 0 in"],
-        ["errors", "error", "fired", "294ms", "24", "9ms"], ["slow", "latency", "silent", "-", "900", "-"],
+    assert [re.split(" {2,}", line.strip()) for line in lines[1:4]] == [
+        ["step", "weight", "guardrail", "fault", "result", "planned", "noticed", "requests", "weight 0"],
+        ["1", "5%", "errors", "error", "fired, late", "120ms", "694ms", "24", "9ms"], ["3", "100%", "slow", "latency", "silent", "-", "-", "900", "-"],
     ]
     assert lines[4].startswith("    errors: canary") and lines[5].endswith("2134 of 100") and max(map(len, lines)) <= 100
+    assert lines[6].startswith("    slow at 100%, silent: too little traffic: it looks at 200 or more")
 
 
 def test_a_plan_without_traffic_never_ends_and_lists_no_guardrail(api):

@@ -2,6 +2,9 @@
 #include <criterion/criterion.h>
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "rollout/drill.h"
 
@@ -215,13 +218,113 @@ Test(drill, requests_that_never_come_back_end_it)
     cr_assert_eq(t.result, DRILL_UNREACHED);
 }
 
-Test(drill, passes_when_all_that_were_drilled_fired_and_one_was)
+static bool is_passed(const enum drill_result *results, unsigned count)
 {
-    struct drill_trial trials[3] = { { .result = DRILL_FIRED },
-                                     { .result = DRILL_NOT_DRILLED },
-                                     { .result = DRILL_FIRED } };
-    cr_assert(drill_is_passed(trials, 3));
-    trials[2].result = DRILL_SILENT;
-    cr_assert_not(drill_is_passed(trials, 3));
-    cr_assert_not(drill_is_passed(trials + 1, 1), "nothing was drilled");
+    struct drill_sum sum = { 0 };
+    for (unsigned i = 0; i < count; i++)
+        drill_sum_add(&sum, results[i]);
+    return drill_sum_is_passed(&sum);
+}
+
+Test(drill, passes_when_all_that_were_rehearsed_fired_and_one_was)
+{
+    enum drill_result results[] = { DRILL_FIRED, DRILL_NOT_DRILLED, DRILL_NOT_REHEARSED, DRILL_FIRED };
+    cr_assert(is_passed(results, 4));
+    cr_assert_not(is_passed(results + 1, 2), "nothing was rehearsed");
+    for (results[3] = DRILL_SILENT; results[3] <= DRILL_UNREACHED; results[3]++)
+        cr_assert_not(is_passed(results, 4), "%s", drill_result_names[results[3]]);
+}
+
+/* ---- what is made of it --------------------------------------------------------------------------------------------------- */
+
+static const char *explained(enum drill_result result, const struct drill_script *s, const struct guardrail *g,
+                             struct drill_settings asked, double planned_s)
+{
+    static char out[400];
+    const struct drill_trial t = { .result = result, .requests = 900, .bad_requests = 90, .checked = 20, .exposed = 3 };
+    const struct drill_place place = { 100000, planned_s };
+    struct text text = { 0 };
+    drill_explain(&t, s, g, &asked, &place, &text);
+    snprintf(out, sizeof out, "%.*s", SLICE_ARG(text_slice(&text)));
+    text_fini(&text);
+    return out;
+}
+
+Test(drill, silence_is_explained_by_what_would_have_been_needed)
+{
+    const struct guardrail rate = { .kind = GUARDRAIL_RATE,
+                                    .max = 0.02,
+                                    .min = -INFINITY,
+                                    .window_us = 60 * SECOND,
+                                    .minimum_count = 1000 },
+                           p95 = { .kind = GUARDRAIL_LATENCY,
+                                   .limit_us = 300000,
+                                   .quantile = 0.95,
+                                   .window_us = 60 * SECOND },
+                           ratio = { .kind = GUARDRAIL_RATIO, .margin = 20 },
+                           burn = { .kind = GUARDRAIL_BURN, .max = 200 };
+    struct drill_script errors = script_of(WATCH_ERROR_RATE, rate, 0), slow = script_of(WATCH_LATENCY, p95, 20);
+    struct drill_settings few = settings;
+    few.share_ppm = 10000;
+    const struct {
+        const char *part, *said;
+    } cases[] = {
+        { "looks at 1000 or more of the canary's requests in its window of 60 s, where 300 would be; it needs 167 req",
+          strdup(explained(DRILL_SILENT, &errors, &rate, settings, INFINITY)) },
+        { "1 % of the canary's requests were bad, and it allows 2 %",
+          strdup(explained(DRILL_SILENT, &errors, &rate, few, INFINITY)) },
+        { "slow answers took 40 ms, and it allows 300 ms",
+          strdup(explained(DRILL_SILENT, &slow, &p95, settings, INFINITY)) },
+        { "margin is too wide: 100 % bad requests of the canary are within 20 times stable's",
+          strdup(explained(DRILL_SILENT, &errors, &ratio, settings, INFINITY)) },
+        { "a burn of 200 times would be more than all requests failing",
+          strdup(explained(DRILL_SILENT, &errors, &burn, settings, INFINITY)) },
+        { "about 160 s at 50 requests a second (8000 requests), and it had 30 s",
+          strdup(explained(DRILL_SILENT, &errors, &ratio, settings, 160)) },
+        { "planned to fire within 2.0 s, and did not in 30 s: 900 requests came back, 90 bad",
+          strdup(explained(DRILL_SILENT, &errors, &ratio, settings, 2)) },
+        { "3 of 20 requests met the canary after", strdup(explained(DRILL_EXPOSED, &errors, &ratio, settings, 2)) },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_expect(strstr(cases[i].said, cases[i].part) != NULL, "case %zu: \"%s\"", i, cases[i].said);
+    cr_expect_str_empty(explained(DRILL_FIRED, &errors, &ratio, settings, 2));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        free((void *)(uintptr_t)cases[i].said);
+}
+
+Test(drill, a_comparison_with_nobody_left_cannot_be_rehearsed)
+{
+    const struct guardrail ratio = { .kind = GUARDRAIL_RATIO, .margin = 2 }, rate = { .kind = GUARDRAIL_RATE };
+    struct text why = { 0 };
+    cr_expect(drill_can_rehearse(&ratio, 999999, &why));
+    cr_expect(drill_can_rehearse(&rate, 1000000, &why));
+    cr_expect_eq(why.len, 0u);
+    cr_expect_not(drill_can_rehearse(&ratio, 1000000, &why));
+    cr_expect(strstr(why.bytes, "compares with stable") != NULL);
+    text_fini(&why);
+}
+
+Test(drill, is_late_when_it_took_more_than_twice_what_was_planned)
+{
+    const struct drill_trial t = { .bad = at(0), .breach = at(4 * SECOND) }, never = { .bad = at(0) };
+    cr_expect(drill_trial_is_late(&t, 1.8));
+    cr_expect_not(drill_trial_is_late(&t, 1.9));
+    cr_expect_not(drill_trial_is_late(&t, INFINITY));
+    cr_expect_not(drill_trial_is_late(&never, 1));
+}
+
+Test(drill, a_delay_within_the_limit_is_not_beyond_it)
+{
+    const struct guardrail limit = { .kind = GUARDRAIL_LATENCY, .limit_us = 300000 },
+                           margin = { .kind = GUARDRAIL_LATENCY_RATIO, .margin = 1.5 };
+    const struct {
+        struct guardrail g;
+        int64_t delay_ms;
+        bool is_beyond;
+    } cases[] = { { limit, 0, true },  { limit, 100, false }, { limit, 300, true },
+                  { margin, 0, true }, { margin, 5, false },  { margin, 15, true } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct drill_script s = script_of(WATCH_LATENCY, cases[i].g, cases[i].delay_ms);
+        cr_expect_eq(drill_script_is_beyond(&s, &cases[i].g), cases[i].is_beyond, "case %zu", i);
+    }
 }

@@ -173,3 +173,52 @@ Test(forecast, kinds_that_look_now_and_then_take_as_long)
     g->worse_than_stable.ratio = 1.5;
     cr_expect_eq(notices(&m, &traffic, 1, &asked, n), 0, "with all of the pair there is nothing to compare with");
 }
+
+/* A real judge's arithmetic is test_judge.c's; here what it is asked for. */
+static double fault_seconds(struct made_rollout *m, double share, double per_s, double bad_share)
+{
+    static struct slo_config slo = { .availability_ppm = 999000, .window_ms = 30 * 24 * HOUR_MS };
+    struct config config = { .slos = &slo, .slo_count = 1 };
+    struct step_config step = { .weight_ppm = (uint32_t)(share * 1e6 + 0.5), .hold_ms = 10 * MINUTE_MS };
+    unsigned asked = 0;
+    return forecast_fault_seconds(&config, &m->config, 0, &step, per_s, bad_share, needed, &asked);
+}
+
+Test(forecast, a_fault_takes_the_requests_that_its_guardrail_needs)
+{
+    struct made_rollout m;
+    made_init(&m);
+    struct guardrail_config *g = made_guardrail(&m, "errors", POLICY_ROLLBACK);
+    g->max = 0.5;
+    g->window_ms = 60000;
+    cr_expect_float_eq(fault_seconds(&m, 0.5, 20, 1), 30.1, 0.2, "more than half of a whole window: 301 of 600");
+    cr_expect_eq(fault_seconds(&m, 0.5, 20, 0.4), INFINITY, "within its limit");
+    g->min_requests = 100000;
+    cr_expect_eq(fault_seconds(&m, 0.5, 20, 1), INFINITY, "so many never are in its window");
+    g->comparison = COMPARISON_RATIO;
+    g->worse_than_stable.ratio = 1.5;
+    g->min_requests = 0;
+    cr_expect(fault_seconds(&m, 0.5, 20, 1) < 1, "far beyond its margin");
+    cr_expect_eq(fault_seconds(&m, 1, 20, 1), INFINITY, "nobody is left to compare with");
+    g->min_requests = 1000;
+    cr_expect_float_eq(fault_seconds(&m, 0.5, 20, 1), 100, 1, "it says nothing before");
+    g->min_requests = 0;
+    g->worse_than_stable.ratio = 2000;
+    cr_expect_eq(fault_seconds(&m, 0.5, 20, 1), INFINITY);
+}
+
+Test(forecast, failures_in_a_row_are_rarer_when_only_some_fail)
+{
+    struct made_rollout m;
+    made_init(&m);
+    struct guardrail_config *g = made_guardrail(&m, "refused", POLICY_ROLLBACK);
+    g->kind = WATCH_CONNECT_FAILURES;
+    g->max = 3;
+    cr_expect_float_eq(fault_seconds(&m, 0.5, 20, 1), 0.3, 1e-6);
+    cr_expect_float_eq(fault_seconds(&m, 0.5, 20, 0.5), 1.4, 1e-6, "14 tosses for three heads in a row");
+    g->kind = WATCH_LATENCY;
+    g->quantile_permille = 950;
+    g->window_ms = 60000;
+    cr_expect_eq(fault_seconds(&m, 0.5, 20, 0.04), INFINITY, "a p95 lets five in a hundred be");
+    cr_expect(fault_seconds(&m, 0.5, 20, 1) < fault_seconds(&m, 0.5, 20, 0.2));
+}
