@@ -5,16 +5,17 @@ _weir_ctl() { # WORDS AFTER "ctl"
     local word action= common='--admin --state-dir --token-file --ca -k --insecure --json --timeout --help'
     for word; do
         case $word in
-        status | routes | upstreams | rollouts | rollout | split | shadow | reload | config | audit | events | incidents | drill | export | import | hygiene | slos | drain) action=$word ;;
+        status | routes | upstreams | rollouts | rollout | split | shadow | reload | config | audit | events | incidents | drill | drills | export | import | hygiene | slos | drain) action=$word ;;
         versions | diff | restore) [ "$action" != config ] || action="config $word" ;;
         esac
     done
     case $action in
-    '') echo "status routes upstreams rollouts rollout split shadow reload config audit events incidents drill export import hygiene slos drain $common" ;;
+    '') echo "status routes upstreams rollouts rollout split shadow reload config audit events incidents drill drills export import hygiene slos drain $common" ;;
     config) echo "versions diff restore $common" ;;
     shadow) echo "diffs $common" ;;
     rollout) echo "plan start pause resume approve promote rollback abort wait --reason --for $common" ;;
     drill) echo "abort --reason --guardrail --fault --share --delay --step --rate --live --last $common" ;;
+    drills) echo "--state --limit $common" ;;
     split) echo "--reset --reason $common" ;;
     audit) echo "--verify --offline $common" ;;
     events) echo "--follow $common" ;;
@@ -43,6 +44,10 @@ _weir() {
         ;;
     --story)
         COMPREPLY=($(compgen -W 'release none' -- "$current"))
+        return
+        ;;
+    --state)
+        COMPREPLY=($(compgen -W 'running passed failed aborted interrupted' -- "$current"))
         return
         ;;
     --step)

@@ -16,14 +16,31 @@ static void put_row(struct json *object, const struct drill_row *row)
     put_document(object, "detail", row->detail);
 }
 
+/* False with a 400. */
+static bool read_filter(struct admin_call *call, struct drill_filter *filter)
+{
+    static const char *const states[] = { "running", "passed", "failed", "aborted", "interrupted" };
+    *filter = (struct drill_filter){ 0 };
+    call_argument(call, "rollout", &filter->rollout);
+    call_argument(call, "before", &filter->before);
+    if (!call_argument(call, "state", &filter->state))
+        return true;
+    for (size_t i = 0; i < ARRAY_COUNT(states); i++)
+        if (slice_equal(filter->state, slice_from_cstr(states[i])))
+            return true;
+    reply_error(call->reply, 400, "bad_argument", "state is running, passed, failed, aborted or interrupted");
+    return false;
+}
+
 void api_drills(struct admin_call *call)
 {
     uint64_t limit;
+    struct drill_filter filter;
     struct drill_row *rows;
     size_t count;
-    if (!call_limit(call, &limit))
+    if (!call_limit(call, &limit) || !read_filter(call, &filter))
         return;
-    if (!drills_list(call->control->store, call->arena, SLICE_NONE, limit, &rows, &count)) {
+    if (!drills_list(call->control->store, call->arena, &filter, limit, &rows, &count)) {
         reply_unreadable(call, "drills");
         return;
     }
@@ -40,8 +57,9 @@ static void reply_drill(struct admin_call *call, uint16_t status)
     const struct admin_control *control = call->control;
     struct drill_row running, *rows = &running;
     size_t count = 1;
+    const struct drill_filter filter = { .rollout = call->params[0] };
     if (!control->drill(control->arg, call->params[0], call->arena, &running) &&
-        !drills_list(control->store, call->arena, call->params[0], 1, &rows, &count)) {
+        !drills_list(control->store, call->arena, &filter, 1, &rows, &count)) {
         reply_unreadable(call, "drills");
     } else if (count == 0) {
         reply_error(call->reply, 404, "no_drill", "there was no drill of a rollout \"%.*s\"",

@@ -70,7 +70,10 @@ const struct endpoint_row endpoint_rows[] = {
     WRITE("POST", "/api/v1/rollouts/{name}/abort", ROLE_OPERATOR, api_rollout_abort,
           "takes the canary back and ends the rollout as failed", "200"),
     GET("/api/v1/drills", ACCESS_ROLE, api_drills, "rehearsals of failing releases, newest first",
-        .arguments = { { "limit", "at most so many, 1 to 1000; default 100" } }),
+        .arguments = { { "rollout", "of this one alone" },
+                       { "state", "running, passed, failed, aborted or interrupted: those alone" },
+                       { "before", "the id of one: only older ones" },
+                       { "limit", "at most so many, 1 to 1000; default 100" } }),
     GET("/api/v1/drill/{name}", ACCESS_ROLE, api_drill, "a rollout's drill that is under way, else its newest"),
     WRITE("POST", "/api/v1/drill/{name}", ROLE_OPERATOR, api_drill_start,
           "rehearses a failing release on a copy of the rollout, with synthetic traffic; live (approver) it makes the "

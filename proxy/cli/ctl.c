@@ -14,11 +14,11 @@ static const struct option_row options[] = {
       .doc = "waits so long for the answer (default 30s)" },
 };
 
-static const struct command *const children[] = { &ctl_status,    &ctl_routes, &ctl_upstreams, &ctl_rollouts,
-                                                  &ctl_rollout,   &ctl_drill,  &ctl_split,     &ctl_shadow,
-                                                  &ctl_reload,    &ctl_config, &ctl_audit,     &ctl_events,
-                                                  &ctl_incidents, &ctl_export, &ctl_import,    &ctl_hygiene,
-                                                  &ctl_slos,      &ctl_drain };
+static const struct command *const children[] = { &ctl_status,  &ctl_routes,    &ctl_upstreams, &ctl_rollouts,
+                                                  &ctl_rollout, &ctl_drill,     &ctl_drills,    &ctl_split,
+                                                  &ctl_shadow,  &ctl_reload,    &ctl_config,    &ctl_audit,
+                                                  &ctl_events,  &ctl_incidents, &ctl_export,    &ctl_import,
+                                                  &ctl_hygiene, &ctl_slos,      &ctl_drain };
 
 const struct command command_ctl = {
     .name = "ctl",

@@ -31,7 +31,8 @@ struct ctl_values {
     uint32_t rate;                         /* drill */
     int64_t delay_ms;                      /* drill */
     bool is_live, is_last;                 /* drill */
-    const char *state;                     /* likewise: the last one seen; no option */
+    const char *state;                     /* of those that wait: the last one seen, no option; drills: wanted */
+    uint32_t limit;                        /* drills */
     bool is_quiet;                         /* no option: nothing is printed, whatever comes */
     int answer_status;                     /* no option: of the last call; 0: no answer came */
     bool is_once;                          /* weir top */
@@ -139,7 +140,7 @@ ctl_print_fn ctl_print_rollouts;
 ctl_print_fn ctl_print_rollout;
 
 extern const struct command ctl_status, ctl_routes, ctl_upstreams, ctl_split, ctl_reload, ctl_config, ctl_audit,
-    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_rollouts, ctl_rollout, ctl_drill, ctl_shadow,
-    ctl_drain, ctl_slos;
+    ctl_events, ctl_incidents, ctl_export, ctl_import, ctl_hygiene, ctl_rollouts, ctl_rollout, ctl_drill, ctl_drills,
+    ctl_shadow, ctl_drain, ctl_slos;
 
 #endif

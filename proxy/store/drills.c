@@ -41,15 +41,19 @@ static void row_read(struct statement *st, struct arena *arena, void *row)
     };
 }
 
-bool drills_list(struct store *s, struct arena *arena, struct slice rollout, size_t limit, struct drill_row **out,
-                 size_t *count)
+bool drills_list(struct store *s, struct arena *arena, const struct drill_filter *filter, size_t limit,
+                 struct drill_row **out, size_t *count)
 {
+    const struct slice values[] = { filter->rollout, filter->state, filter->before };
     struct statement st;
     statement_begin(&st, s,
-                    "SELECT " COLUMNS " FROM drills WHERE ? = '' OR rollout = ?"
+                    "SELECT " COLUMNS " FROM drills WHERE (? = '' OR rollout = ?) AND (? = '' OR state = ?) AND"
+                    " (? = '' OR (begun_at_unix_ms, id) < (SELECT begun_at_unix_ms, id FROM drills WHERE id = ?))"
                     " ORDER BY begun_at_unix_ms DESC, id DESC LIMIT ?");
-    statement_bind_text(&st, rollout);
-    statement_bind_text(&st, rollout);
+    for (size_t i = 0; i < 3; i++) {
+        statement_bind_text(&st, values[i]);
+        statement_bind_text(&st, values[i]);
+    }
     *out = statement_rows(&st, arena, limit, sizeof **out, row_read, count);
     return statement_end(&st);
 }

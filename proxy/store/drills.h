@@ -22,9 +22,15 @@ struct drill_row {
     struct slice detail;                 /* a JSON object: what was asked for and found */
 };
 
-/* Newest first, at most `limit`; of one rollout, or of all ("") . */
-bool drills_list(struct store *s, struct arena *arena, struct slice rollout, size_t limit, struct drill_row **out,
-                 size_t *count) MUST_CHECK;
+/* Which of them; "": whatever. */
+struct drill_filter {
+    struct slice rollout, state;
+    struct slice before; /* the id of one: only older ones */
+};
+
+/* Newest first, at most `limit`. */
+bool drills_list(struct store *s, struct arena *arena, const struct drill_filter *filter, size_t limit,
+                 struct drill_row **out, size_t *count) MUST_CHECK;
 /* Those that run, by what is written. */
 bool drills_running(struct store *s, struct arena *arena, size_t limit, struct drill_row **out,
                     size_t *count) MUST_CHECK;

@@ -57,12 +57,12 @@ def say(proxy, word, name="shop"):
     assert proxy.admin("POST", f"/api/v1/rollouts/{name}/{word}", {"reason": "a test"})[0] == 200
 
 
-def words_of_drill(proxy, *words):
-    return [WEIR, "ctl", "--state-dir", proxy.config["state_dir"], "drill", *words]
+def words_of(command, proxy, *words):
+    return [WEIR, "ctl", "--state-dir", proxy.config["state_dir"], command, *words]
 
 
 def ctl(proxy, *words):
-    return subprocess.run(words_of_drill(proxy, *words), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    return subprocess.run(words_of("drill", proxy, *words), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
 
 def audit(proxy):
@@ -88,7 +88,7 @@ def test_a_rehearsal_is_refused_during_the_release_and_ends_with_its_start(proxy
 
 
 def test_abort_and_ctrl_c_end_it_and_the_status_says_how(proxy):
-    waiting = words_of_drill(proxy, "idle", "--reason", "a test", "--guardrail", "slow", "--delay", "20ms", "--timeout", "10m")
+    waiting = words_of("drill", proxy, "idle", "--reason", "a test", "--guardrail", "slow", "--delay", "20ms", "--timeout", "10m")
     for end in ("abort", signal.SIGINT, signal.SIGTERM):
         with subprocess.Popen([*waiting, "--json"], stdout=subprocess.PIPE, text=True) as process:
             wait_for(lambda: proxy.admin("GET", "/api/v1/drill/idle")[1].get("drill", {}).get("state") == "running", "it has begun")
@@ -108,6 +108,26 @@ def test_abort_and_ctrl_c_end_it_and_the_status_says_how(proxy):
         done = ctl(proxy, *words)
         assert done.returncode == status and text in done.stderr, (words, done)
     assert ctl(proxy, "idle", "--last").returncode == 4
+    done = subprocess.run(words_of("drills", proxy, "idle", "--state", "aborted"), capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 4 and done.stdout.splitlines()[0].split()[:4] == ["begun", "rollout", "revision", "drill"]
+    assert "idle" in done.stdout and "shop" not in done.stdout
+
+
+def test_the_history_has_filters_and_pages(proxy):
+    def listed(query=""):
+        status, answer = proxy.admin("GET", f"/api/v1/drills{query}")
+        assert status == 200, answer
+        return [(drill["id"], drill["rollout"], drill["state"]) for drill in answer["drills"]]
+
+    begin(proxy, guardrail="errors")
+    assert ended(proxy)["state"] == "passed"
+    everything = listed()
+    assert len(everything) > 3 and {drill[1] for drill in everything} == {"shop", "idle"}
+    assert listed("?rollout=idle") == [drill for drill in everything if drill[1] == "idle"]
+    assert listed("?state=passed&limit=1") == [next(drill for drill in everything if drill[2] == "passed")]
+    assert listed(f"?before={everything[1][0]}") == everything[2:] and listed("?rollout=none") == []
+    assert listed("?before=none") == []
+    assert proxy.admin("GET", "/api/v1/drills?state=gone")[0] == 400
 
 
 def test_requests_of_a_drill_that_a_reload_cuts_short_are_nobodys(proxy):

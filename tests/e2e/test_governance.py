@@ -404,7 +404,7 @@ COMMANDS = {
     "config": [["versions"], ["diff", "1", "1"], ["restore", "1", "--reason", "test"]],
     "split": [["free", "s=1", "t=2", "--reason", "test"], ["free", "--reset", "--reason", "test"]],
     "rollout": [["r"], ["r", "plan"], ["r", "wait", "--for", "rolled_back"]],
-    "drill": [["r", "--reason", "test", "--rate", "400"]], "drain": [["--reason", "test"]],
+    "drill": [["r", "--reason", "test", "--rate", "400"]], "drills": [[], ["r", "--state", "passed", "--limit", "1"]], "drain": [["--reason", "test"]],
     "export": None, "import": None,  # of files, and JSON Lines
 }
 

@@ -272,11 +272,15 @@ Test(deed, a_drill_is_found_by_its_rollout_and_told_further_when_it_ends)
     cr_assert(drills_running(s, &arena, 10, &list, &count));
     cr_assert_eq(count, 1);
     cr_assert(slice_equal(list[0].id, SLICE("b-2")));
-    cr_assert(drills_list(s, &arena, SLICE("a"), 10, &list, &count));
+    cr_assert(drills_list(s, &arena, &(struct drill_filter){ .rollout = SLICE("a") }, 10, &list, &count));
     cr_assert_eq(count, 2);
     cr_assert(slice_equal(list[0].id, SLICE("a-3")) && slice_equal(list[1].state, SLICE("passed")));
-    cr_assert(drills_list(s, &arena, SLICE(""), 10, &list, &count));
+    cr_assert(drills_list(s, &arena, &(struct drill_filter){ .before = SLICE_NONE }, 10, &list, &count));
     cr_assert_eq(count, 3);
+    cr_assert(drills_list(s, &arena, &(struct drill_filter){ .state = SLICE("passed") }, 10, &list, &count));
+    cr_assert(count == 1 && slice_equal(list[0].id, SLICE("a-1")));
+    cr_assert(drills_list(s, &arena, &(struct drill_filter){ .before = SLICE("a-3") }, 10, &list, &count));
+    cr_assert(count == 2 && slice_equal(list[0].id, SLICE("b-2")), "older ones");
 }
 
 Test(deed, an_incident_is_told_further_under_its_own_name)
