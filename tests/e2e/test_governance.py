@@ -1,4 +1,5 @@
 # e2e/test_governance.py - who may do what and why, and what is left of it: every endpoint, every role, every line of the log.
+import contextlib
 import hashlib
 import http.client
 import json
@@ -321,7 +322,9 @@ def damages():
 def fixture_log(tmp_path_factory, house):
     """The state directory of a log of six lines, and a function that gives out copies of it."""
     directory = str(tmp_path_factory.mktemp("log"))
-    with sqlite3.connect(house.path("state/weir.db")) as source, sqlite3.connect(os.path.join(directory, "weir.db")) as db:
+    source, made = sqlite3.connect(house.path("state/weir.db")), sqlite3.connect(os.path.join(directory, "weir.db"))
+    # Closed here: the files beside the database are gone then, and not while they are copied.
+    with contextlib.closing(source), contextlib.closing(made), made as db:
         source.backup(db)
         db.executescript(
             "PRAGMA foreign_keys = OFF; DROP TRIGGER audit_is_never_shortened; DROP TRIGGER audit_is_never_changed;"
