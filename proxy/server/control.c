@@ -66,6 +66,7 @@ static void get_metrics(void *arg, struct arena *arena, struct metrics_facts *ou
     out->records.written_count = records_written_count(records);
     out->records.lost_count = records_lost_count(records);
     rollouts_fill_metrics(&s->rollouts, arena, out);
+    drills_fill_metrics(&s->drills, arena, out);
     slos_fill_metrics(&s->slos, arena, out);
 }
 

@@ -138,6 +138,7 @@ void drill_send(struct drill *d, struct mono_time now)
     while (d->sent_count < due && d->under_way < DRILL_UNDER_WAY_MOST && (errand = errand_of(d, 0)) != NULL &&
            send_next(d, errand)) {
         d->sent_count++;
+        d->mark->request_count++;
         d->under_way++;
     }
     d->sent_count = due;

@@ -77,6 +77,7 @@ void drill_record_end(struct drill *d)
                          .event = &event };
     if (deed_keep(d->all->rollouts->store, &deed))
         d->all->publish_event(d->all->arg, &event);
+    drill_mark_end(d->all, &row);
     text_fini(&detail);
     text_fini(&action);
     text_fini(&told);
@@ -94,7 +95,7 @@ void drill_record_stop(struct drill *d, struct slice who, const char *role, stru
     deed_keep(d->all->rollouts->store, &deed);
 }
 
-static void settle(struct store *store, struct drill_row *row)
+static void settle(struct drills *all, struct drill_row *row)
 {
     row->state = SLICE("interrupted");
     row->ended_at = clock_wall();
@@ -106,7 +107,8 @@ static void settle(struct store *store, struct drill_row *row)
                                     .reason = SLICE("the process ended before the drill did") },
                          .drill = row };
     log_warn("drill %.*s: interrupted by the end of the process", SLICE_ARG(row->id));
-    deed_keep(store, &deed);
+    deed_keep(all->rollouts->store, &deed);
+    drill_mark_end(all, row);
 }
 
 void drills_settle(struct drills *all)
@@ -117,6 +119,6 @@ void drills_settle(struct drills *all)
     arena_init(&arena, NULL, 0);
     if (drills_running(all->rollouts->store, &arena, LEFT_MOST, &rows, &count))
         for (size_t i = 0; i < count; i++)
-            settle(all->rollouts->store, &rows[i]);
+            settle(all, &rows[i]);
     arena_reset(&arena);
 }

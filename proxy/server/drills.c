@@ -19,6 +19,7 @@ void drills_init(struct drills *all)
 {
     timer_init(&all->timer, on_timer, all);
     rng_init(&all->rng, random_u64());
+    list_init(&all->marks);
 }
 
 /* ---- the plan, with hands of its own ------------------------------------------------------------------------------------- */
@@ -266,6 +267,7 @@ bool drills_stop(struct drills *all, const struct rollout *r, struct slice who, 
 void drills_fini(struct drills *all)
 {
     drills_abort(all, "weir ended");
+    drill_marks_fini(all);
 }
 
 /* Then the release itself is what is watched, and a rehearsal beside it would only confuse who looks. */
@@ -378,6 +380,7 @@ static void begin(struct drill *d)
 {
     struct drills *all = d->all;
     all->current = d;
+    d->mark = drill_mark_of(all, slice_from_cstr(d->rollout));
     log_info("drill %s: begun by %s: %s", d->id, d->who, d->reason);
     if (d->wish.is_live) {
         int64_t us = (d->wish.settings.timeout_ms + LIVE_GRACE_MS) * 1000;

@@ -15,6 +15,7 @@
 #include "rollout/drill.h"
 #include "server/rollouts.h"
 #include "server/sockets.h"
+#include "stats/metrics.h"
 #include "store/drills.h"
 #include "store/events.h"
 
@@ -79,11 +80,25 @@ struct drill {
     struct mono_time failing_since;            /* live: in force in every worker; 0: not yet */
     uint64_t requests_before[TALLY_ARM_COUNT]; /* live: of the rollout, then */
 
+    struct drill_mark *mark;
     char connect_to[80];
     bool is_tls;
     uint64_t first_ticket; /* those of its requests are greater */
     uint32_t under_way;
     struct drill_errand errands[DRILL_UNDER_WAY_MOST];
+};
+
+enum drill_end { DRILL_END_PASSED, DRILL_END_FAILED, DRILL_END_ABORTED, DRILL_END_INTERRUPTED, DRILL_END_COUNT };
+
+/* For /metrics, what became of the drills of a rollout. The newest is known over restarts, the counts are not. */
+struct drill_mark {
+    struct list link;
+    char *rollout; /* owned */
+    uint64_t end_counts[DRILL_END_COUNT], request_count;
+    struct wall_time last_at;
+    struct arena arena; /* of the next */
+    struct metrics_drilled *guardrails;
+    size_t guardrail_count;
 };
 
 struct drills {
@@ -96,6 +111,7 @@ struct drills {
     char token[DRILL_TOKEN_BYTES + 1]; /* of the current drill, or of the last one */
     uint32_t
         straggling; /* requests of drills that were cut short, still under way: workers know the token until then */
+    struct list marks;
     struct timer timer;
     struct rng rng;
 };
@@ -121,6 +137,9 @@ bool drills_stop(struct drills *all, const struct rollout *r, struct slice who, 
 void drills_apply(struct drills *all, struct arena *arena, struct weights *weights);
 void drills_on_weights_unused(struct drills *all, uint64_t generation);
 
+/* drill_metrics.c: into the arena. */
+void drills_fill_metrics(struct drills *all, struct arena *arena, struct metrics_facts *facts);
+
 /* drill_store.c: who, when, and what was found so far; the detail is in the arena, all else the drill's. */
 void drill_row_of(const struct drill *d, struct arena *arena, struct drill_row *row);
 
@@ -132,6 +151,12 @@ void drill_record_end(struct drill *d);
 void drill_record_stop(struct drill *d, struct slice who, const char *role, struct slice reason);
 /* drill_describe.c: what was asked for and found. */
 void drill_write_detail(const struct drill *d, struct json *object);
+
+/* drill_metrics.c: a rollout's, begun with what the store has of it. */
+struct drill_mark *drill_mark_of(struct drills *all, struct slice rollout);
+/* It has ended so. */
+void drill_mark_end(struct drills *all, const struct drill_row *row);
+void drill_marks_fini(struct drills *all);
 
 /* drill_cases.c: which guardrails at which steps; false with a sentence: there is none. */
 bool drill_choose(struct drill *d, struct rollout *r, struct text *error) MUST_CHECK;

@@ -63,6 +63,20 @@ struct metrics_rollout {
     uint64_t outcomes_counted, outcomes_repeated, outcomes_left_out;
 };
 
+struct metrics_drilled {
+    struct slice guardrail;
+    double detect_s, rollback_s; /* below 0: it did not come to that */
+};
+
+struct metrics_drill {
+    struct slice rollout;
+    const uint64_t *end_counts; /* by drill_ends */
+    uint64_t request_count;
+    double last_at_s; /* of the end of the newest one; 0: there was none */
+    const struct metrics_drilled *guardrails;
+    size_t guardrail_count;
+};
+
 struct metrics_monitor {
     struct slice monitor, upstream;
     bool is_known, is_good;
@@ -82,6 +96,10 @@ struct metrics_facts {
     size_t rollout_count;
     const char *const *rollout_states;
     unsigned rollout_state_count;
+    const struct metrics_drill *drills;
+    size_t drill_count;
+    const char *const *drill_ends;
+    unsigned drill_end_count;
     const struct metrics_monitor *monitors;
     size_t monitor_count;
     const struct metrics_slo *slos;

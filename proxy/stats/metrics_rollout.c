@@ -61,6 +61,55 @@ static void write_outcomes(struct expose *e, const struct metrics_facts *facts)
     }
 }
 
+static void write_drill_ends(struct expose *e, const struct metrics_facts *facts)
+{
+    expose_family(e, EXPOSE_COUNTER, "weir_drills_total", "Drills that have ended, by how");
+    for (size_t i = 0; i < facts->drill_count; i++)
+        for (unsigned end = 0; end < facts->drill_end_count; end++) {
+            struct expose_label labels[] = { { "rollout", facts->drills[i].rollout },
+                                             { "result", slice_from_cstr(facts->drill_ends[end]) } };
+            expose_u64(e, labels, 2, facts->drills[i].end_counts[end]);
+        }
+    expose_family(e, EXPOSE_COUNTER, "weir_drill_requests_total",
+                  "Synthetic requests of drills: in no other metric but those of connections");
+    for (size_t i = 0; i < facts->drill_count; i++) {
+        struct expose_label label = { "rollout", facts->drills[i].rollout };
+        expose_u64(e, &label, 1, facts->drills[i].request_count);
+    }
+    expose_family(e, EXPOSE_GAUGE, "weir_drill_last_timestamp_seconds", "When the newest drill of a rollout ended");
+    for (size_t i = 0; i < facts->drill_count; i++) {
+        struct expose_label label = { "rollout", facts->drills[i].rollout };
+        if (facts->drills[i].last_at_s > 0)
+            expose_real(e, &label, 1, facts->drills[i].last_at_s);
+    }
+}
+
+enum drill_time { DRILL_TIME_DETECTION, DRILL_TIME_ROLLBACK };
+
+static void write_drill_times(struct expose *e, const struct metrics_facts *facts, enum drill_time which)
+{
+    for (size_t i = 0; i < facts->drill_count; i++)
+        for (size_t g = 0; g < facts->drills[i].guardrail_count; g++) {
+            const struct metrics_drilled *drilled = &facts->drills[i].guardrails[g];
+            double seconds = which == DRILL_TIME_DETECTION ? drilled->detect_s : drilled->rollback_s;
+            struct expose_label labels[] = { { "rollout", facts->drills[i].rollout },
+                                             { "guardrail", drilled->guardrail } };
+            if (seconds >= 0)
+                expose_real(e, labels, 2, seconds);
+        }
+}
+
+static void write_drills(struct expose *e, const struct metrics_facts *facts)
+{
+    write_drill_ends(e, facts);
+    expose_family(e, EXPOSE_GAUGE, "weir_drill_detection_seconds",
+                  "How long a guardrail took to fire in the newest drill, at the slowest step");
+    write_drill_times(e, facts, DRILL_TIME_DETECTION);
+    expose_family(e, EXPOSE_GAUGE, "weir_drill_rollback_seconds",
+                  "How long until the weight was 0 in every worker, in the newest drill, at the slowest step");
+    write_drill_times(e, facts, DRILL_TIME_ROLLBACK);
+}
+
 static void write_monitors(struct expose *e, const struct metrics_facts *facts)
 {
     expose_family(e, EXPOSE_GAUGE, "weir_monitor_up", "1 when the last answer of a monitor was as expected, else 0");
@@ -107,6 +156,7 @@ void metrics_write_rollouts(struct expose *e, const struct metrics_facts *facts)
     write_rollout_states(e, facts);
     write_guardrails(e, facts);
     write_outcomes(e, facts);
+    write_drills(e, facts);
     write_monitors(e, facts);
     write_slos(e, facts);
 }
