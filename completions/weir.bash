@@ -14,7 +14,7 @@ _weir_ctl() { # WORDS AFTER "ctl"
     config) echo "versions diff restore $common" ;;
     shadow) echo "diffs $common" ;;
     rollout) echo "plan start pause resume approve promote rollback abort wait --reason --for $common" ;;
-    drill) echo "abort --reason --guardrail --fault --share --delay --step --rate --live --last $common" ;;
+    drill) echo "abort --reason --guardrail --fault --share --delay --step --rate --live --yes --last $common" ;;
     drills) echo "--state --limit $common" ;;
     split) echo "--reset --reason $common" ;;
     audit) echo "--verify --offline $common" ;;

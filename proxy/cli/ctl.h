@@ -30,7 +30,8 @@ struct ctl_values {
     const char *step;                      /* drill */
     uint32_t rate;                         /* drill */
     int64_t delay_ms;                      /* drill */
-    bool is_live, is_last;                 /* drill */
+    bool is_live, is_last, is_yes;         /* drill */
+    double live_weight, live_per_s;        /* drill: no options, what a live one would meet */
     const char *state;                     /* of those that wait: the last one seen, no option; drills: wanted */
     uint32_t limit;                        /* drills */
     bool is_quiet;                         /* no option: nothing is printed, whatever comes */

@@ -1,5 +1,5 @@
 /* cli/ctl_drill.c - `weir ctl drill`: rehearses a failing release, waits for what comes of it, and shows it. */
-#include "cli/ctl.h"
+#include "cli/ctl_drill.h"
 
 #include "base/units.h"
 #include "config/model_rollout.h"
@@ -195,8 +195,6 @@ static enum command_status begin(struct call *call, const char *path)
     struct ctl_request request = { .method = "POST", .path = path, .json = &json };
     enum command_status status;
     bool is_json = values->is_json;
-    if (values->reason == NULL)
-        return command_misused(call, "--reason is missing: it goes into the audit log");
     if (!write_body(call, &json)) {
         text_fini(&json);
         return command_misused(call,
@@ -259,9 +257,16 @@ static enum command_status drill(struct call *call, const char *path)
     struct ctl_values *values = call->values;
     bool is_json = values->is_json;
     sigset_t interruption;
+    enum command_status status = COMMAND_OK;
+    if (values->reason == NULL)
+        return command_misused(call, "--reason is missing: it goes into the audit log");
+    if (values->is_live)
+        status = no_such(call, ctl_drill_confirm_live(call));
+    if (status != COMMAND_OK)
+        return status;
     interruption_init(&interruption);
     sigprocmask(SIG_BLOCK, &interruption, NULL);
-    enum command_status status = begin(call, path);
+    status = begin(call, path);
     if (status != COMMAND_OK)
         return status;
     values->is_json = false;
@@ -307,12 +312,13 @@ static const struct option_row options[] = {
     OPTION("share", "SHARE", OPTION_TEXT, share, "so many of the canary's requests fail (default 100%)"),
     OPTION("delay", "TIME", OPTION_DURATION, delay_ms, "slow answers take so much longer"),
     OPTION("live", NULL, OPTION_FLAG, is_live, "the real canary fails, for real users: needs an approver"),
+    OPTION("yes", NULL, OPTION_FLAG, is_yes, "live: does not ask whether that is meant"),
     OPTION("last", NULL, OPTION_FLAG, is_last, "begins none, and shows the newest one"),
 };
 
 const struct command ctl_drill = {
     .name = "drill",
-    .synopsis = "NAME --reason TEXT [--guardrail G] [--fault FAULT] [--share SHARE] [--live]\n"
+    .synopsis = "NAME --reason TEXT [--guardrail G] [--fault FAULT] [--share SHARE] [--live [--yes]]\n"
                 "       weir ctl drill NAME abort --reason TEXT\n"
                 "       weir ctl drill NAME --last",
     .summary = "rehearses a failing release: does each guardrail fire, and how soon is the weight 0?",

@@ -1,5 +1,7 @@
 # e2e/test_drill_ends.py - drills that end before their time: nothing of them stays, whoever ended them.
 import json
+import os
+import pty
 import signal
 import subprocess
 
@@ -164,4 +166,38 @@ def test_a_live_drill_ends_with_abort_and_with_the_process(proxy):
         seen = [proxy.get("/idle") for _ in range(20)]
         assert {answer.status for answer in seen} == {200} and {answer.body for answer in seen} == {b"stable", b"canary"}
         assert proxy.admin("GET", "/api/v1/rollouts/idle")[1]["rollout"]["weight"] == 0.5, "its weight is as it was"
+    say(proxy, "rollback", "idle")
+
+
+def test_live_says_before_how_many_real_requests_it_meets_and_asks(proxy):
+    def live(*words, stdin=subprocess.DEVNULL):
+        command = words_of("drill", proxy, "idle", "--live", "--reason", "a test", *words)
+        return subprocess.run(command, stdin=stdin, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+    def answer(text):
+        ours, theirs = pty.openpty()
+        os.write(ours, text)
+        done = live("--guardrail", "errors", "--share", "50%", "--timeout", "1s", stdin=theirs)
+        os.close(ours)
+        os.close(theirs)
+        return done
+
+    pending = live()
+    assert pending.returncode == 1 and "--live needs one that runs" in pending.stderr and "real users" not in pending.stderr
+    proxy.config["rollouts"]["idle"]["revision"] = "2"
+    proxy.write_config()
+    assert proxy.admin("POST", "/api/v1/reload", {"reason": "a test"})[0] == 200
+    say(proxy, "start", "idle")
+    before = newest(proxy, "idle")["id"]
+    unasked = live()
+    assert unasked.returncode == 2 and "say --yes where nobody can be asked" in unasked.stderr
+    assert "The canary of idle has 50% of" in unasked.stderr and "100% of its answers would be 503" in unasked.stderr
+    no = answer(b"n\n")
+    assert no.returncode == 1 and "Go on? [y/N]" in no.stderr and "nothing was done" in no.stderr
+    assert newest(proxy, "idle")["id"] == before
+    yes = answer(b"y\n")
+    assert yes.returncode == 3 and "50% of its answers would be 503" in yes.stderr, "nobody came, so that nothing fired"
+    assert "live drill failed" in yes.stdout and "silent" in yes.stdout
+    assert live("--yes", "--timeout", "1s").returncode == 3
+    assert subprocess.run(words_of("drill", proxy, "none", "--live", "--yes", "--reason", "a test"), capture_output=True, check=False).returncode == 5
     say(proxy, "rollback", "idle")
