@@ -188,13 +188,13 @@ def test_live_says_before_how_many_real_requests_it_meets_and_asks(proxy):
     proxy.write_config()
     assert proxy.admin("POST", "/api/v1/reload", {"reason": "a test"})[0] == 200
     say(proxy, "start", "idle")
-    before = newest(proxy, "idle")["id"]
+    before = proxy.admin("GET", "/api/v1/drills?rollout=idle")
     unasked = live()
     assert unasked.returncode == 2 and "say --yes where nobody can be asked" in unasked.stderr
     assert "The canary of idle has 50% of" in unasked.stderr and "100% of its answers would be 503" in unasked.stderr
     no = answer(b"n\n")
     assert no.returncode == 1 and "Go on? [y/N]" in no.stderr and "nothing was done" in no.stderr
-    assert newest(proxy, "idle")["id"] == before
+    assert proxy.admin("GET", "/api/v1/drills?rollout=idle") == before
     yes = answer(b"y\n")
     assert yes.returncode == 3 and "50% of its answers would be 503" in yes.stderr, "nobody came, so that nothing fired"
     assert "live drill failed" in yes.stdout and "silent" in yes.stdout

@@ -1,12 +1,13 @@
 # e2e/test_drill_steps.py - drills of every kind of guardrail, at one step and at all of them, and what is said of those that are silent.
 import json
+import os
 import re
 import subprocess
 
 import pytest
 
 from harness import DEADLINE_S, Origin, Proxy, reply
-from harness.proxy import WEIR
+from harness.proxy import ROOT, WEIR
 
 # One of each kind that the reference knows: a new kind has to come here too, with the fault that fires it.
 KINDS = {
@@ -36,7 +37,7 @@ def guardrails(*names):
 def house():
     stable, canary = Origin(reply(b"stable")), Origin(reply(b"canary"))
     pair = {"stable": "s", "canary": "c", "steps": STEPS}
-    routes = [{"name": name, "match": {"path": {"prefix": f"/{name}"}}, "split": {"s": 100, "c": 0}} for name in ("few", "weak")]
+    routes = [{"name": name, "match": {"path": {"prefix": f"/{name}"}}, "split": {"s": 100, "c": 0}} for name in ("few", "weak", "page")]
     shop = {"name": "shop", "split": {"s": 100, "c": 0}, "shadow": [{"to": "s2", "share": "1%", "compare": {}}]}
     proxy = Proxy(
         workers=2,
@@ -51,6 +52,8 @@ def house():
             "shop": {"route": "shop", "guardrails": guardrails(*KINDS), **pair},
             "few": {"route": "few", "guardrails": guardrails("errors", "rate"), **pair},
             "weak": {"route": "weak", "guardrails": [WEAK], **pair},
+            "page": {"route": "page", **pair, "steps": [STEPS[0], STEPS[3]],
+                     "guardrails": [KINDS["errors"][1], KINDS["rate"][1]]},
         },
     )
     with proxy:
@@ -105,6 +108,21 @@ def test_one_that_is_silent_fails_it_and_says_what_it_would_have_needed(proxy):
     assert status == 3 and found[1]["why"] == "10 % of the canary's requests were bad, and it allows 20 %"
     status, _, found = drill(proxy, "shop", "--guardrail", "slow", "--delay", "20ms", "--timeout", "1s")
     assert status == 3 and any("it allows 300 ms" in g["why"] for g in found)
+
+
+@pytest.mark.once
+def test_the_drill_in_the_docs_is_shown_as_written(proxy):
+    with open(os.path.join(ROOT, "docs", "rollouts.md"), encoding="utf-8") as page:
+        words, shown = re.search(r"^\$ weir ctl drill shop (.*)\n((?:.*\n)*?)```$", page.read(), re.MULTILINE).groups()
+    assert words == "--reason 'before 2.4.1' --step all"
+    done = ctl(proxy, "drill", "page", "--reason", "before 2.4.1", "--step", "all", "--rate", "400")
+    assert done.returncode == 0, done
+
+    def rows(text):
+        lines = text.splitlines()
+        return [lines[0].split(", ")[0].replace("page", "shop"), *(line.split()[:5] for line in lines[1:6])]
+    assert rows(done.stdout) == rows(shown)
+    assert re.findall(r"^    (\w+)(?=:| at )", done.stdout, re.MULTILINE) == re.findall(r"^    (\w+)(?=:| at )", shown, re.MULTILINE)
 
 
 @pytest.mark.once
