@@ -73,6 +73,7 @@ def drill(proxy, name, *words):
     return done.returncode, answer, answer["detail"]["guardrails"]
 
 
+@pytest.mark.once
 def test_every_kind_of_guardrail_fires_by_its_own_fault(proxy):
     status, answer, found = drill(proxy, "shop", "--step", "50%")
     assert (status, answer["state"]) == (0, "passed"), found
