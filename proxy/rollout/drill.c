@@ -160,11 +160,18 @@ static void end(struct drill_trial *t, enum drill_result result)
     t->result = result;
 }
 
+/* Workers have counted it before its answer is here: the breach may come in between. */
+static bool was_sent_failing(const struct drill_trial *t, struct mono_time sent)
+{
+    return t->failing.us != 0 && mono_diff_us(sent, t->failing) >= 0 &&
+           (t->breach.us == 0 || mono_diff_us(t->breach, sent) > 0);
+}
+
 /* One that was under way when the stage changed belongs to the one before. */
 void drill_trial_on_answer(struct drill_trial *t, bool is_canary, bool is_bad, struct mono_time sent)
 {
     t->answers++;
-    if (t->stage == DRILL_FAILING && mono_diff_us(sent, t->failing) >= 0) {
+    if (was_sent_failing(t, sent)) {
         t->requests++;
         t->bad_requests += is_canary && is_bad;
         if (is_canary && is_bad && t->bad.us == 0)

@@ -100,7 +100,7 @@ struct drill_trial {
     struct mono_time bad;     /* the first that did was sent, or the first bad sample taken */
     struct mono_time breach, unexposed;
     uint32_t answers, lost;    /* of this stage's requests; lost: without an answer */
-    uint32_t requests;         /* while it failed, until the breach: all ... */
+    uint32_t requests;         /* sent while it failed, until the breach: all ... */
     uint32_t bad_requests;     /* ... and those of the canary that failed */
     uint32_t checked, exposed; /* sent after the way back, and how many of these met the canary */
 };

@@ -162,6 +162,17 @@ Test(drill, measures_from_the_first_bad_request_to_the_breach_and_to_weight_0)
     cr_assert_eq(t.bad_requests, 2u);
 }
 
+Test(drill, an_answer_that_comes_behind_the_breach_was_a_part_of_what_it_took)
+{
+    struct drill_trial t = failing();
+    look(&t, (struct drill_view){ .is_breached = true }, 2 * SECOND);
+    cr_assert_eq(t.stage, DRILL_RETURNING);
+    drill_trial_on_answer(&t, true, true, at(1 * SECOND));
+    drill_trial_on_answer(&t, true, true, at(3 * SECOND));
+    cr_assert_eq(t.requests, 1u);
+    cr_assert_eq(t.bad_requests, 1u);
+}
+
 Test(drill, is_silent_when_nobody_notices_in_time)
 {
     struct drill_trial t = failing();
