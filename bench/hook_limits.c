@@ -37,6 +37,15 @@ static const struct kind {
                          "while true do coroutine.resume(coroutine.create(deep), 1500) end" },
     { "metamethods", "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) while true do "
                      "pcall(function() return t[1] end) end" },
+    { "pattern, long set", "return (('a'):rep(1e5)):find('[' .. ('b'):rep(65534) .. ']')" },
+    { "gsub, long replacement", "return (('a'):rep(1000)):gsub('(b-)', ('%1'):rep(4e5))" },
+    { "gsub, empty", "local s = ('a'):rep(1e6) while true do s:gsub('', '') end" },
+    { "find, plain", "local s = ('a'):rep(1e6) while true do s:find(('a'):rep(1000) .. 'b', 1, true) end" },
+    { "string.format %q", "while true do ('%q'):format(('\\0'):rep(16000)) end" },
+    { "a long key", "local s, t = ('x'):rep(1e6), {} while true do local _ = t[s .. 'y'] end" },
+    { "a long number", "local s = ('0'):rep(1e6) while true do local _ = s + tonumber(s, 36) end" },
+    { "a long comparison", "local s, t = ('x'):rep(1e6), ('x'):rep(1e6) while true do local _ = s < t end" },
+    { "a growing text", "local s = 'x' while true do s = s .. s end" },
     { "string.rep", "while true do local s = ('x'):rep(100000) end" },
     { "table.concat", "local t = {} for i = 1, 10000 do t[i] = 'some text' end while true do table.concat(t) end" },
     { "table.sort", "local t = {} for i = 1, 5000 do t[i] = i * 7919 % 10007 end while true do table.sort(t, "

@@ -27,7 +27,7 @@ int library_table_sort(lua_State *L);
 int library_table_unpack(lua_State *L);
 
 /* Call their upvalue, a function of Lua's own that does not ask, with what takes it a millisecond or two at most: a text of
-   at most 1 MiB; 256 values with texts of 1 MiB together; (text, from, to) with 8192 results; a format of 8192 bytes
+   at most 1 MiB; 256 values with texts of 1 MiB together (16 KiB with %q); (text, from, to) with 8192 results; a format of 8192 bytes
    whose sizes are 1 MiB together. They raise for more. */
 int library_bounded_text(lua_State *L);
 int library_bounded_values(lua_State *L);

@@ -3,15 +3,17 @@
 
 #include <setjmp.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include <lauxlib.h>
 
 #include "lua/vm.h"
 
 /* Of functions that do not ask: a millisecond or two. */
-#define TEXT_MAX_BYTES (1u << 20)
-#define VALUES_MAX     256
-#define RESULTS_MAX    8192
+#define TEXT_MAX_BYTES   (1u << 20)
+#define QUOTED_MAX_BYTES (16u << 10)
+#define VALUES_MAX       256
+#define RESULTS_MAX      8192
 
 #define FRAMES_MAX 200 /* below a protected call that C has called; some 50 us for all the errors it may catch */
 
@@ -225,16 +227,24 @@ int library_bounded_text(lua_State *L)
     return call_own(L);
 }
 
+/* %q writes a byte that is no character as a number. */
+static size_t values_max_bytes(lua_State *L)
+{
+    size_t length;
+    const char *format = luaL_checklstring(L, 1, &length);
+    return memmem(format, length, "%q", 2) != NULL ? QUOTED_MAX_BYTES : TEXT_MAX_BYTES;
+}
+
 /* A number with a hundred digits takes some microseconds. */
 int library_bounded_values(lua_State *L)
 {
-    size_t bytes = 0;
+    size_t bytes = 0, max_bytes = values_max_bytes(L);
     int count = lua_gettop(L);
     if (count > VALUES_MAX)
         return luaL_error(L, "more than %d values", VALUES_MAX);
     for (int i = 1; i <= count; i++) {
         bytes += lua_type(L, i) == LUA_TSTRING ? lua_rawlen(L, i) : 0;
-        luaL_argcheck(L, bytes <= TEXT_MAX_BYTES, i, "text too long");
+        luaL_argcheck(L, bytes <= max_bytes, i, "text too long");
     }
     return call_own(L);
 }

@@ -2,6 +2,7 @@
 #include "lua/library.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@
 #include "lua/pattern.h"
 #include "lua/vm.h"
 
-#define RUN_BYTES (64u * 1024) /* between two checks */
+#define RUN_BYTES         (64u * 1024) /* between two checks */
+#define PATTERN_MAX_BYTES (64u * 1024) /* a step may walk all of it */
 
 static bool on_steps(void *arg)
 {
@@ -80,6 +82,7 @@ static int push_match(lua_State *L, const struct pattern_search *q)
 static void begin(lua_State *L, struct pattern_search *q, struct slice pattern, enum pattern_anchor anchor,
                   struct slice subject)
 {
+    luaL_argcheck(L, pattern.len <= PATTERN_MAX_BYTES, 2, "pattern too long");
     pattern_begin(q, pattern, anchor, subject);
     q->on_steps = on_steps;
     q->arg = L;
@@ -121,8 +124,12 @@ static void take_up(lua_State *L, struct pattern_search *q)
 /* Nothing in it has a meaning beyond itself. */
 static bool is_plain(struct slice pattern)
 {
+    static const bool has_meaning[UCHAR_MAX + 1] = {
+        ['^'] = true, ['$'] = true, ['*'] = true, ['+'] = true, ['?'] = true,
+        ['.'] = true, ['('] = true, ['['] = true, ['%'] = true, ['-'] = true
+    };
     for (size_t i = 0; i < pattern.len; i++)
-        if (memchr("^$*+?.([%-", pattern.ptr[i], 10) != NULL)
+        if (has_meaning[(unsigned char)pattern.ptr[i]])
             return false;
     return true;
 }
@@ -134,11 +141,19 @@ static int push_range(lua_State *L, struct slice subject, struct slice found)
     return 2;
 }
 
+/* In pieces that overlap, as long as what is wanted at least, so that the whole is walked twice at most. */
 static int find_plain(lua_State *L, struct slice subject, struct slice wanted, size_t from)
 {
-    const char *at = memmem(subject.ptr + from, subject.len - from, wanted.ptr, wanted.len);
-    if (at != NULL)
-        return push_range(L, subject, slice_from(at, wanted.len));
+    size_t step = wanted.len > RUN_BYTES ? wanted.len : RUN_BYTES;
+    for (; subject.len - from >= wanted.len; from += step) {
+        size_t rest = subject.len - from, length = rest - wanted.len < step ? rest : step + wanted.len;
+        vm_check(L);
+        const char *at = memmem(subject.ptr + from, length, wanted.ptr, wanted.len);
+        if (at != NULL)
+            return push_range(L, subject, slice_from(at, wanted.len));
+        if (length == rest)
+            break;
+    }
     lua_pushnil(L);
     return 1;
 }
@@ -272,6 +287,7 @@ static void add_text(lua_State *L, luaL_Buffer *b, const struct pattern_search *
             continue;
         }
         char next = ++i < text.len ? text.ptr[i] : '\0';
+        vm_check_text(L, luaL_bufflen(b));
         if (next == '%') {
             luaL_addchar(b, '%');
         } else if (next == '0') {
@@ -332,6 +348,7 @@ int library_string_gsub(lua_State *L)
     size_t from = 0;
     while (count < most && from <= subject.len && find(L, &q, from)) {
         const char *match_end = q.s;
+        vm_check_text(L, luaL_bufflen(&b)); /* an empty pattern has no steps */
         from = (size_t)(match_end - subject.ptr);
         if (match_end == last) {
             from++; /* an empty match just behind the last one is none */
@@ -416,6 +433,7 @@ int library_string_rep(lua_State *L)
     }
     if (__builtin_mul_overflow(unit, (size_t)count, &bytes) || bytes > PTRDIFF_MAX)
         return luaL_error(L, "resulting string too large");
+    vm_check_text(L, bytes);
     luaL_Buffer b;
     char *out = luaL_buffinitsize(L, &b, bytes); /* with a gap behind the last one, which is left off */
     memcpy(out, text.ptr, text.len);

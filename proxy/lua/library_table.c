@@ -66,7 +66,7 @@ int library_table_concat(lua_State *L)
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     for (lua_Integer i = first; i <= last; i++) {
-        vm_check(L);
+        vm_check_text(L, luaL_bufflen(&b));
         lua_geti(L, 1, i);
         if (!lua_isstring(L, -1))
             return luaL_error(L, "invalid value (%s) at index %I in table for 'concat'", luaL_typename(L, -1),

@@ -8,6 +8,7 @@
 #include "base/check.h"
 
 #define STEPS_PER_LOOK 4096 /* some microseconds */
+#define BYTES_PER_STEP 4    /* of a set, which is walked for each character */
 
 /* What is left to try when something that follows fails, or to undo. */
 enum choice_kind { CHOICE_FEWER, CHOICE_MORE, CHOICE_NONE, CHOICE_OPENED, CHOICE_CLOSED };
@@ -64,6 +65,12 @@ static bool is_in_class(unsigned char c, unsigned char class)
     return (is_in != 0) == (islower(class) != 0);
 }
 
+/* A set may be as long as a text: what is walked there counts, too. */
+static void count_bytes(struct pattern_search *q, ptrdiff_t length)
+{
+    q->steps += (size_t)length / BYTES_PER_STEP;
+}
+
 /* Behind the set whose '[' is in front of p; NULL: it does not end. A ']' that comes first belongs to it. */
 static const char *set_end(struct pattern_search *q, const char *p)
 {
@@ -72,6 +79,7 @@ static const char *set_end(struct pattern_search *q, const char *p)
         p++;
     for (bool is_first = true; p < end && (is_first || *p != ']'); is_first = false)
         p += *p == '%' ? 2 : 1;
+    count_bytes(q, p - q->p);
     if (p < end)
         return p + 1;
     invalid(q, "malformed pattern (missing ']')");
@@ -92,9 +100,10 @@ static const char *item_end(struct pattern_search *q, const char *p)
 }
 
 /* [p, end) is a set, brackets included. */
-static bool is_in_set(unsigned char c, const char *p, const char *end)
+static bool is_in_set(struct pattern_search *q, unsigned char c, const char *p, const char *end)
 {
     bool is_negated = p[1] == '^';
+    count_bytes(q, end - p);
     p += is_negated ? 2 : 1;
     end--;
     while (p < end) {
@@ -113,7 +122,7 @@ static bool is_in_set(unsigned char c, const char *p, const char *end)
     return is_negated;
 }
 
-static bool is_one(const struct pattern_search *q, const char *s, const char *p, const char *end)
+static bool is_one(struct pattern_search *q, const char *s, const char *p, const char *end)
 {
     if (s >= q->end)
         return false;
@@ -124,7 +133,7 @@ static bool is_one(const struct pattern_search *q, const char *s, const char *p,
     case '%':
         return is_in_class(c, (unsigned char)p[1]);
     case '[':
-        return is_in_set(c, p, end);
+        return is_in_set(q, c, p, end);
     default:
         return (unsigned char)*p == c;
     }
@@ -149,10 +158,19 @@ static bool push(struct pattern_search *q, struct pattern_choice choice)
     return true;
 }
 
+/* Another step; true: it is time to look whether the call is over. */
+static bool is_look_due(struct pattern_search *q)
+{
+    if (++q->steps < STEPS_PER_LOOK)
+        return false;
+    q->steps = 0;
+    return true;
+}
+
 /* A loop that cannot be left comes by: it may still be cut off. */
 static void count_step(struct pattern_search *q)
 {
-    if (++q->steps % STEPS_PER_LOOK == 0)
+    if (is_look_due(q))
         q->on_steps(q->arg);
 }
 
@@ -252,7 +270,10 @@ static enum move match_again(struct pattern_search *q, char digit)
     if (digit == '0' || i >= q->capture_count || q->captures[i].length == PATTERN_UNFINISHED)
         return invalid(q, problems[digit - '0']);
     size_t length = q->captures[i].length; /* a position's is larger than any text */
-    if ((size_t)(q->end - q->s) < length || memcmp(q->captures[i].begin, q->s, length) != 0)
+    if ((size_t)(q->end - q->s) < length)
+        return MOVE_FAILED;
+    count_bytes(q, (ptrdiff_t)length / BYTES_PER_STEP); /* they are compared many at a time */
+    if (memcmp(q->captures[i].begin, q->s, length) != 0)
         return MOVE_FAILED;
     return move_to(q, q->s + length, q->p + 2);
 }
@@ -268,7 +289,7 @@ static enum move match_frontier(struct pattern_search *q, const char *p)
         return MOVE_INVALID;
     unsigned char before = s == q->begin ? '\0' : (unsigned char)s[-1];
     unsigned char after = s == q->end ? '\0' : (unsigned char)*s;
-    return !is_in_set(before, p, end) && is_in_set(after, p, end) ? move_to(q, s, end) : MOVE_FAILED;
+    return !is_in_set(q, before, p, end) && is_in_set(q, after, p, end) ? move_to(q, s, end) : MOVE_FAILED;
 }
 
 static enum move match_plain(struct pattern_search *q)
@@ -365,7 +386,7 @@ static enum move run_attempt(struct pattern_search *q, bool *is_left)
         move = match_item(q);
         if (move == MOVE_FAILED)
             move = backtrack(q);
-        if (++q->steps % STEPS_PER_LOOK == 0)
+        if (is_look_due(q))
             *is_left = q->on_steps(q->arg) && move == MOVE_ON;
     }
     return move;

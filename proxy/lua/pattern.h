@@ -48,7 +48,8 @@ struct pattern_search {
     const char *from;  /* where the attempt begins: the match's begin */
     const char *s, *p; /* where it stands; s: the match's end */
     bool is_anchored;  /* began with '^' */
-    uint32_t steps, choice_count;
+    size_t steps;      /* since on_steps was called last */
+    uint32_t choice_count;
     size_t capture_count; /* 0: the whole stands for the only one */
     struct pattern_capture captures[PATTERN_CAPTURES_MAX];
     struct pattern_choice choices[PATTERN_CHOICES_MAX]; /* the newest last */

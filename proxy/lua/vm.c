@@ -17,6 +17,9 @@
 #define LEVELS_LOOK_BYTES (128u * 1024) /* that a call takes between two looks at that: about a thousand levels */
 #define LEVELS_NEXT_BYTES (32u * 1024)  /* the same for one that had too many, and may have caught the error */
 #define SHRINK_ROUNDS     12            /* each halves what a thread keeps of its levels */
+#define TEXT_BYTES        (1088u << 10) /* that one text may take: a body of 1 MiB with something put in */
+#define CALLERS_SHOWN     4             /* of a function in C: pcall may have called it, or pcall called by pcall */
+#define TEXT_PART         16            /* of its memory, where that is more */
 #define LOOK_CHECKS       16            /* between two looks of a call in stints in our own functions' loops */
 
 const char *const vm_result_names[] = { [VM_OK] = "ok",       [VM_SUSPENDED] = "suspended", [VM_PAUSED] = "paused",
@@ -29,16 +32,18 @@ static bool is_cut(enum vm_result cut)
     return cut == VM_TIMEOUT || cut == VM_MEMORY;
 }
 
-/* What the failed call's message begins with. */
+/* What the failed call's message begins with: the nearest line of a script. */
 static void note_end(struct vm *vm, lua_State *L, int level)
 {
     lua_Debug at;
     const char *what = vm->cut == VM_TIMEOUT ? "the call used up its time" : "the call used up its memory";
     vm->is_left = true;
-    if (lua_getstack(L, level, &at) && lua_getinfo(L, "Sl", &at) && at.currentline > 0)
-        snprintf(vm->message, sizeof(vm->message), "%s:%d: %s", at.short_src, at.currentline, what);
-    else
-        snprintf(vm->message, sizeof(vm->message), "%s", what);
+    snprintf(vm->message, sizeof(vm->message), "%s", what);
+    for (int last = level + CALLERS_SHOWN; level < last && lua_getstack(L, level, &at); level++)
+        if (lua_getinfo(L, "Sl", &at) && at.currentline > 0) {
+            snprintf(vm->message, sizeof(vm->message), "%s:%d: %s", at.short_src, at.currentline, what);
+            return;
+        }
 }
 
 /* Leaves the call when it is over; `level`: 0 when the script's function is the one that runs, 1 when it called ours.
@@ -219,6 +224,14 @@ void vm_check(lua_State *L)
     check_cut(L, 1);
 }
 
+void vm_check_text(lua_State *L, size_t bytes)
+{
+    struct vm *vm = vm_of(L);
+    if (bytes > vm->text_bytes)
+        cut(vm, VM_MEMORY);
+    vm_check(L);
+}
+
 bool vm_is_pause_due(lua_State *L)
 {
     LET_SIGNALS_IN();
@@ -252,8 +265,11 @@ bool vm_is_over(lua_State *L)
 static void *allocate(void *arg, void *old, size_t old_bytes, size_t bytes)
 {
     struct vm *vm = arg;
-    if (old == NULL)
-        old_bytes = 0; /* then it is the kind of object */
+    if (old == NULL) { /* then old_bytes is the kind of object */
+        if (old_bytes == LUA_TSTRING && bytes > vm->text_bytes)
+            cut(vm, VM_MEMORY);
+        old_bytes = 0;
+    }
     if (bytes == 0) {
         vm->used_bytes -= old_bytes;
         blocks_free(&vm->blocks, old);
@@ -293,6 +309,7 @@ struct vm *vm_create(const struct vm_limits *limits, struct watchdog *dog)
     vm->magic = VM_MAGIC;
     blocks_init(&vm->blocks, FREE_BLOCKS_BYTES);
     vm->soft_bytes = limits->memory_bytes;
+    vm->text_bytes = limits->memory_bytes / TEXT_PART > TEXT_BYTES ? limits->memory_bytes / TEXT_PART : TEXT_BYTES;
     vm->look_bytes = vm->call_bytes = vm->hard_bytes = limits->memory_bytes + limits->memory_bytes / 2;
     vm->state = lua_newstate(allocate, vm);
     CHECK(vm->state != NULL);

@@ -11,6 +11,8 @@
  *           behind is collected bit by bit at the ends of the calls after it.
  *   depth   a function that calls itself without end has a hundred thousand levels before it is over its time, and each of them is
  *           walked and freed then: a call that takes much memory is looked at, and has some two thousand.
+ *   texts   what Lua does with one in one instruction (a key's hash, a comparison, a number's value) takes as long as it is: one
+ *           of more than a sixteenth of the memory, and of 1 MiB, ends the call as memory does.
  *   C code  sees no hook. What can run long there is ours (lua/library.h) and asks vm_check in its loops.
  *   stints  a call that is known to run long can be let run in stints: it then has a count hook from its beginning, which
  *           looks at the clock and, when the stint is over, leaves it where it is (VM_PAUSED) until vm_go_on. Inside a
@@ -70,6 +72,7 @@ struct vm {
     struct blocks blocks;
     size_t used_bytes;
     size_t soft_bytes, hard_bytes; /* limits between calls, and always */
+    size_t text_bytes;             /* limit of one text */
     size_t call_bytes;             /* limit of the call that runs: at it, the call is over */
     size_t look_bytes;             /* where its levels are looked at next; at most call_bytes */
     bool is_collecting;            /* a call left much garbage: each call's end does a part of a collection */
@@ -137,7 +140,9 @@ bool vm_is_call(lua_State *L, int index);
 
 /* In loops of our own C functions: does not return when the call is over. */
 void vm_check(lua_State *L);
-/* The same, and true when a call in stints is to be left: the caller keeps what it needs, and returns vm_pause's value. `k` goes
+/* The same where a text grows, that long by now. */
+void vm_check_text(lua_State *L, size_t bytes);
+/* The same as vm_check, and true when a call in stints is to be left: the caller keeps what it needs, and returns vm_pause's value. `k` goes
    on with it, with the stack as it is. */
 bool vm_is_pause_due(lua_State *L);
 int vm_pause(lua_State *L, lua_KContext context, lua_KFunction k);

@@ -185,6 +185,56 @@ Test(pattern, a_million_little_ones)
     }
 }
 
+static bool count_look(void *arg)
+{
+    ++*(size_t *)arg;
+    return false;
+}
+
+/* A set is walked for each character, and may be as long as a text. */
+Test(pattern, what_a_step_walks_counts)
+{
+    static const struct {
+        const char *pattern, *subject; /* %s: 2000 times 'b', 200 times 'a' */
+    } walks[] = { { "[%s]", "%s" }, { "[%s]*c", "%s" }, { "[^%s]+c", "%s" }, { "%%f[%s]", "%s" } };
+    char run[2][2001] = { "", "" }, pattern[2100], subject[300];
+    memset(run[0], 'b', 2000);
+    memset(run[1], 'a', 200);
+    for (size_t i = 0; i < ARRAY_COUNT(walks); i++) {
+        struct pattern_search q;
+        size_t look_count = 0;
+        snprintf(pattern, sizeof pattern, walks[i].pattern, run[0]);
+        snprintf(subject, sizeof subject, walks[i].subject, run[1]);
+        pattern_begin(&q, slice_from_cstr(pattern), PATTERN_MAY_BE_ANCHORED, slice_from_cstr(subject));
+        q.on_steps = count_look;
+        q.arg = &look_count;
+        pattern_start(&q, 0);
+        pattern_run(&q);
+        cr_assert_gt(look_count, 20, "%s", walks[i].pattern);
+    }
+}
+
+/* Pieces of what is walked at once begin anywhere. */
+Test(pattern, a_plain_text_is_found_wherever_it_stands)
+{
+    expect_same("local s = ('ab'):rep(100000) .. 'aab' local found = {} "
+                "for _, n in ipairs({ 1, 2, 65530, 65535, 65536, 65537, 131071, 131072, 199999 }) do "
+                "found[#found + 1] = tostring(s:find('aa', n, true)) "
+                "found[#found + 1] = tostring((s:sub(1, n) .. 'x' .. s:sub(n)):find('x')) end "
+                "return table.concat(found, ',')");
+    expect_same(
+        "local s = ('x'):rep(150000) .. 'y' "
+        "return tostring(s:find(('x'):rep(70000) .. 'y')) .. tostring(s:find(s)) .. tostring(s:find(s .. 'z'))");
+}
+
+/* Where one call of ours does much that has no steps. */
+Test(pattern, a_replacement_of_many_parts_is_cut_off)
+{
+    t.budget_us = 1000;
+    cr_assert_eq(script_test_run(&t, "return ('a'):rep(4000):gsub('(b-)', ('%1'):rep(400000))"), VM_TIMEOUT);
+    cr_assert_not_null(strstr(t.vm->message, "gsub"), "%s", t.vm->message);
+}
+
 Test(pattern, sorting_puts_in_order)
 {
     script_test_expect(&t,

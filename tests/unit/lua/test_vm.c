@@ -53,7 +53,7 @@ Test(vm, a_call_that_does_not_end_is_cut_off)
         "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end }) while true do pcall(function() "
         "return t[1] end) end",
         "while true do local s = ('x'):rep(1000) .. 'y' end",
-        "while true do pcall(string.rep, 'x', 1e9) end",
+        "while true do pcall(string.rep, 'x', 1e6) end",
         "string.gsub(('x'):rep(1e5), '.', function() while true do end end)",
         "table.sort({ 3, 2, 1 }, function() while true do end end)",
     };
@@ -191,6 +191,10 @@ Test(vm, what_cannot_ask_gets_little_to_do)
         "return utf8.len(('x'):rep((1 << 20) + 1))",
         "return ('x'):rep((1 << 20) + 1):format()",
         "return ('%q'):rep(2):format(('x'):rep(1 << 19), ('x'):rep(1 << 19))",
+        "return ('%5s%q'):format('a', ('\\0'):rep((16 << 10) + 1))",
+        "return ('x'):find('[' .. ('a'):rep(65535) .. ']')",
+        "return ('x'):gsub(('.'):rep(65537), '')",
+        "return ('x'):gmatch(('.'):rep(65537))()",
         "return ('%99.99f'):rep(256):format(table.unpack(setmetatable({}, { __index = function() return 1e308 end }), "
         "1, "
         "256))",
@@ -223,11 +227,32 @@ Test(vm, memory_has_an_end)
     static const char *const greedy[] = {
         "local s = 'x' while true do s = s .. s end",
         "return ('x'):rep(1 << 40)",
+        "while true do pcall(string.rep, 'x', 1e9) end",
         "return ('x'):rep(20 << 20)",
         "return #table.concat({ ('x'):rep(5 << 20), ('y'):rep(5 << 20) })",
     };
     for (size_t i = 0; i < ARRAY_COUNT(greedy); i++)
         expect_cut(greedy[i], VM_MEMORY);
+}
+
+/* What Lua does with one in one instruction nothing can stop. */
+Test(vm, a_text_has_an_end)
+{
+    static const char *const greedy[] = {
+        "local s = ('x'):rep(600000) s = s .. s return #s",
+        "return #('x'):rep(1200000)",
+        "return pcall(string.rep, 'xy', 600000)",
+        "local s = ('x'):rep(600000) return #table.concat({ s, s, s })",
+        "return #('x'):rep(600000):gsub('x', 'xx')",
+        "return #('x'):gsub('x', ('%0%0'):rep(150000)):gsub('x', '%0%0%0%0')",
+        "return #weir.json.decode('\"' .. ('x'):rep(1200000) .. '\"')",
+    };
+    t.budget_us = 2000000;
+    for (size_t i = 0; i < ARRAY_COUNT(greedy); i++) {
+        cr_expect_eq(script_test_run(&t, greedy[i]), VM_MEMORY, "%s: %s", greedy[i], t.result);
+        script_test_expect(&t, "return 1", "1");
+    }
+    script_test_expect(&t, "local s = ('x'):rep(1 << 19) return #(s .. s)", "1048576");
 }
 
 /* Which limit comes first depends on the machine; that one comes does not. */
