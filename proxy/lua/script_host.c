@@ -296,6 +296,13 @@ static void note_pause(struct script_host *h, struct script_run *run)
         run->pause_ends = mono_add_ms(clock_mono(), SCRIPT_PAUSED_MAX_MS);
 }
 
+/* For an answer, whose time has limits of its own: it is not the others that it waits for. */
+static void note_wait(struct script_host *h, struct script_run *run)
+{
+    h->traits[run->script] |= TRAIT_WAITS;
+    run->pause_ends.us = 0;
+}
+
 static enum vm_result finish_part(struct script_host *h, struct script_call *call, enum vm_result result)
 {
     struct script_run *run = &call->run;
@@ -305,7 +312,7 @@ static enum vm_result finish_part(struct script_host *h, struct script_call *cal
         if (result == VM_PAUSED)
             note_pause(h, run);
         else
-            h->traits[run->script] |= TRAIT_WAITS;
+            note_wait(h, run);
         return result;
     }
     if (run->co != NULL)

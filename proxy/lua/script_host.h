@@ -9,7 +9,7 @@
  *
  * on_request of a script that ran long lately (script_host_ran_long) runs in stints from its beginning, and pauses between them.
  * A script that keeps short has nothing of it: no count hook, and its time is not read. What such a script may do beside it:
- * at most SCRIPT_PAUSED_MAX calls of one host are paused, and each for SCRIPT_PAUSED_MAX_MS: past the first limit, and in a full
+ * at most SCRIPT_PAUSED_MAX calls of one host are paused, and each for SCRIPT_PAUSED_MAX_MS between two answers it waits for: past the first limit, and in a full
  * state, calls hold their worker for their budget; past the second, they are cut off.
  *
  * Making one runs every script's file, up to SCRIPT_LOAD_BUDGET_US each, and freeing what scripts keep takes its time, too: so

@@ -356,6 +356,29 @@ Test(api_fetch, the_handler_of_an_error_may_ask_too)
     expect_answer(script_host_continue(t.host, &call, &answer), &call, "false x201");
 }
 
+/* Its second for taking turns is not the answer's, which may take thirty. */
+Test(api_fetch, a_hook_in_stints_waits_as_long_as_any)
+{
+    struct script_call call;
+    open_hook(
+        "for i = 1, 200000 do end local r = weir.fetch('a') for i = 1, 200000 do end return { status = r.status }");
+    fake.is_under_way = true;
+    begin_call(&call);
+    script_host_ran_long(t.host, &call, VM_TIMEOUT);
+    enum vm_result result = script_host_call(t.host, 0, SCRIPT_ON_REQUEST, 10000000, &call);
+    cr_assert_eq(result, VM_PAUSED);
+    while (result == VM_PAUSED)
+        result = script_host_go_on(t.host, &call);
+    cr_assert_eq(result, VM_SUSPENDED);
+    if (call.run.pause_ends.us != 0)
+        call.run.pause_ends.us = 1; /* so long does it wait */
+    struct script_fetch_answer answer = { .status = 201 };
+    result = script_host_continue(t.host, &call, &answer);
+    while (result == VM_PAUSED)
+        result = script_host_go_on(t.host, &call);
+    cr_assert_eq(result, VM_OK, "%s", vm_result_names[result]);
+}
+
 /* ---- where it cannot wait ------------------------------------------------------------------------------------------------- */
 
 Test(api_fetch, where_a_hook_cannot_wait_nothing_is_sent)
