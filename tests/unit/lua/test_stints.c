@@ -310,6 +310,27 @@ Test(long_hooks, one_that_waits_too_long_for_others_is_cut_off)
     cr_assert_eq(go_on(0), VM_TIMEOUT);
 }
 
+/* A script may keep the coroutine of a call that nobody wants any more: to resume it would go on with a request that is gone. */
+Test(long_hooks, what_is_left_of_a_call_cannot_be_resumed)
+{
+    open_hooks("local kept return { on_request = function(req) "
+               "if not kept then kept = coroutine.running() while true do end end "
+               "local ok, why = coroutine.resume(kept, 1) kept = nil return { status = 200, body = why } end }");
+    for (size_t i = 0; i < 3; i++) {
+        enum vm_result result = call_hook(0);
+        cr_assert_eq(result, i == 0 ? VM_TIMEOUT : VM_PAUSED);
+        if (result == VM_TIMEOUT)
+            script_host_ran_long(h.host, &requests[0].call, VM_TIMEOUT);
+        else
+            script_host_abandon(h.host, &requests[0].call);
+        hooks_request_end(&requests[0], &h);
+        cr_assert_eq(call_hook(1), VM_OK, "%s", script_host_message(h.host));
+        cr_assert(slice_equal(requests[1].call.answer->body, SLICE("cannot resume dead coroutine")));
+        cr_assert(hooks_request_begin(&requests[0], SLICE("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"),
+                                      SLICE("HTTP/1.1 200 OK\r\n\r\n")));
+    }
+}
+
 Test(long_hooks, no_more_are_paused_than_the_limit_has)
 {
     static struct script_call calls[SCRIPT_PAUSED_MAX + 1];
