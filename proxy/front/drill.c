@@ -6,7 +6,8 @@
 
 #define PPM 1000000u
 
-static const struct drill_order *order_of(const struct request *r)
+/* Of some drills at most; NULL nearly always. */
+static const struct drill_order *first_order(const struct request *r)
 {
     return r->binding->weights != NULL ? r->binding->weights->drill : NULL;
 }
@@ -30,12 +31,14 @@ static void count(struct request *r, const struct drill_order *order, struct dri
 
 bool drill_take(struct request *r)
 {
-    const struct drill_order *order = order_of(r);
+    const struct drill_order *order = first_order(r);
     struct drill_request wanted;
     if (order == NULL)
         return false;
     const struct field *field = message_field(&r->message, FIELD_X_WEIR_DRILL);
-    if (field == NULL || !drill_request_read(field->value, order->token, &wanted))
+    while (field != NULL && order != NULL && !drill_request_read(field->value, order->token, &wanted))
+        order = order->next;
+    if (field == NULL || order == NULL)
         return false;
     uint32_t place_ppm = rng_below(&r->front->loop->rng, PPM);
     struct drill_part *part = arena_alloc(&r->arena, sizeof *part);
@@ -48,11 +51,19 @@ bool drill_take(struct request *r)
     return true;
 }
 
-bool drill_fails(struct request *r)
+static bool is_due(const struct request *r, const struct drill_order *order)
 {
-    const struct drill_order *order = order_of(r);
-    return order != NULL && order->live_ppm > 0 && r->exposure.sheet != NULL && r->exposure.arm == TALLY_CANARY &&
-           r->decision.route->index == order->live_route &&
+    return order->live_ppm > 0 && r->decision.route->index == order->live_route &&
            mono_diff_us(order->live_until, loop_now(r->front->loop)) > 0 &&
            rng_below(&r->front->loop->rng, PPM) < order->live_ppm;
+}
+
+bool drill_fails(struct request *r)
+{
+    const struct drill_order *order = first_order(r);
+    if (order == NULL || r->exposure.sheet == NULL || r->exposure.arm != TALLY_CANARY)
+        return false;
+    while (order != NULL && !is_due(r, order))
+        order = order->next;
+    return order != NULL;
 }

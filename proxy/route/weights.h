@@ -26,7 +26,7 @@ struct weights {
     uint64_t generation; /* grows with each publication and is never reused */
     uint32_t route_count;
     struct weights_override *overrides; /* NULL: none anywhere */
-    const struct drill_order *drill;    /* stats/drill.h: of the drill under way; NULL: there is none */
+    const struct drill_order *drill;    /* stats/drill.h: of the drills under way; NULL: there is none */
 };
 
 /* The weights in force for a route, per split entry. */

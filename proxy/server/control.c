@@ -261,8 +261,8 @@ static enum rollout_reply stop_drill(void *arg, struct slice name, const struct 
 static bool get_drill(void *arg, struct slice name, struct arena *arena, struct drill_row *row)
 {
     struct server *s = arg;
-    const struct drill *d = s->drills.current;
-    if (d == NULL || !slice_equal(slice_from_cstr(d->rollout), name))
+    const struct drill *d = drills_find(&s->drills, name);
+    if (d == NULL)
         return false;
     drill_row_of(d, arena, row);
     return true;

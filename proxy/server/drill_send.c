@@ -63,26 +63,26 @@ static struct drill_errand *errand_of(struct drill *d, uint64_t ticket)
     return NULL;
 }
 
-/* Of an earlier trial: nobody's any more. Of an earlier drill: it was cut short. */
-static void on_answer(void *arg, uint64_t ticket, const struct courier_answer *answer)
+static void take_answer(struct drill *d, struct drill_errand *errand, const struct courier_answer *answer)
 {
-    struct drills *all = arg;
-    struct drill *d = all->current;
     struct slice arm;
-    if (d == NULL || ticket <= d->first_ticket) {
-        all->straggling--;
-        return;
-    }
-    d->under_way--;
-    struct drill_errand *errand = errand_of(d, ticket);
-    if (errand == NULL || d->is_ending)
-        return;
     errand->ticket = 0;
     struct drill_trial *t = &drill_case_now(d)->trial;
     if (answer->failure == NULL && courier_answer_header(answer, SLICE("x-weir-drill"), &arm))
         drill_trial_on_answer(t, slice_equal(arm, SLICE("canary")), errand->is_bad, errand->sent);
     else
         drill_trial_on_loss(t);
+}
+
+/* Of an earlier trial: nobody's any more. */
+static void on_answer(void *arg, uint64_t ticket, const struct courier_answer *answer)
+{
+    struct drill *d = arg;
+    d->under_way--;
+    struct drill_errand *errand = errand_of(d, ticket);
+    if (errand != NULL && !d->is_ending)
+        take_answer(d, errand, answer);
+    drill_let_go(d);
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------------------------- */
@@ -107,7 +107,7 @@ static bool send_one(struct drill *d, struct slice value, uint64_t ticket)
         .tls = d->is_tls ? &tls : NULL,
         .is_alone = true,
         .done = on_answer,
-        .arg = d->all,
+        .arg = d,
         .ticket = ticket,
     };
     return d->all->rollouts->send(d->all->rollouts->arg, &errand);
@@ -121,7 +121,7 @@ static bool send_next(struct drill *d, struct drill_errand *errand)
     const struct drill_case *c = drill_case_now(d);
     bool is_bad = drill_trial_is_failing(&c->trial) && rng_below(rng, PPM) < d->wish.settings.share_ppm;
     drill_script_request(&d->scripts[c->guardrail], is_bad, (uint32_t)rng_next(rng), &request);
-    drill_request_write(d->all->token, &request, &value);
+    drill_request_write(d->token, &request, &value);
     *errand = (struct drill_errand){ ++d->all->newest_ticket, clock_mono(), is_bad };
     bool is_sent = send_one(d, text_slice(&value), errand->ticket);
     text_fini(&value);

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "store/deed.h"
 
-#define LEFT_MOST 16u /* one drill runs at a time */
+#define LEFT_MOST 16u /* far more than DRILLS_MOST */
 
 static struct drill_row row_of(const struct drill *d, struct slice detail)
 {

@@ -17,8 +17,9 @@ static void on_timer(void *arg);
 
 void drills_init(struct drills *all)
 {
-    timer_init(&all->timer, on_timer, all);
     rng_init(&all->rng, random_u64());
+    list_init(&all->running);
+    list_init(&all->ended);
     list_init(&all->marks);
 }
 
@@ -26,14 +27,22 @@ void drills_init(struct drills *all)
 
 static void drill_event(struct drill *d, struct plan_event *event);
 
-static void on_settled(void *arg, uint64_t ticket)
+static struct drill *find_serial(struct drills *all, uint64_t serial)
+{
+    LIST_FOREACH_SAFE (link, &all->running)
+        if (LIST_ITEM(link, struct drill, link)->serial == serial)
+            return LIST_ITEM(link, struct drill, link);
+    return NULL;
+}
+
+static void on_settled(void *arg, uint64_t serial)
 {
     struct drills *all = arg;
-    struct drill *d = all->current;
-    if (d == NULL || ticket != (uint64_t)d->begun_at.unix_ms)
+    struct drill *d = find_serial(all, serial);
+    if (d == NULL)
         return;
     if (!publisher_is_settled(all->rollouts->publisher)) {
-        publisher_when_settled(all->rollouts->publisher, on_settled, all, ticket);
+        publisher_when_settled(all->rollouts->publisher, on_settled, all, serial);
         return;
     }
     if (d->wish.is_live) {
@@ -43,14 +52,14 @@ static void on_settled(void *arg, uint64_t ticket)
     }
     struct plan_event event = { .kind = PLAN_WEIGHT_IN_FORCE, .weight_ppm = d->progress.weight_ppm };
     drill_event(d, &event);
-    timer_start(all->rollouts->loop, &all->timer, 0); /* the way back is measured */
+    timer_start(all->rollouts->loop, &d->timer, 0); /* the way back is measured */
 }
 
 static void publish(struct drill *d)
 {
     struct rollouts *rollouts = d->all->rollouts;
     rollouts->publish(rollouts->arg);
-    publisher_when_settled(rollouts->publisher, on_settled, d->all, (uint64_t)d->begun_at.unix_ms);
+    publisher_when_settled(rollouts->publisher, on_settled, d->all, d->serial);
 }
 
 /* What a release would write down, tell or ask is left out. */
@@ -218,13 +227,23 @@ static bool is_passed(const struct drill *d)
 static void finish(struct drill *d)
 {
     struct drills *all = d->all;
-    all->current = NULL;
-    all->straggling += d->under_way;
-    timer_stop(all->rollouts->loop, &all->timer);
+    list_remove(&d->link);
+    all->running_count--;
+    timer_stop(all->rollouts->loop, &d->timer);
     d->state = d->cause != NULL ? "aborted" : is_passed(d) ? "passed" : "failed";
     d->ended_at = clock_wall();
     drill_record_end(d);
     log_info("drill %s: %s%s%s", d->id, d->state, d->cause != NULL ? ": " : "", d->cause != NULL ? d->cause : "");
+    feed_let_go(d);
+    list_append(&all->ended, &d->link);
+    drill_let_go(d);
+}
+
+void drill_let_go(struct drill *d)
+{
+    if (d->ended_at.unix_ms == 0 || d->under_way > 0)
+        return;
+    list_remove(&d->link);
     drill_destroy(d);
 }
 
@@ -236,19 +255,30 @@ static void cut_short(struct drill *d, const char *cause)
     d->is_ending = true;
 }
 
-void drills_abort(struct drills *all, const char *cause)
+bool drills_abort(struct drills *all, const char *cause)
 {
-    if (all->current == NULL)
-        return;
-    cut_short(all->current, cause);
-    finish(all->current);
+    bool has_one = all->running_count > 0;
+    LIST_FOREACH_SAFE (link, &all->running) {
+        struct drill *d = LIST_ITEM(link, struct drill, link);
+        cut_short(d, cause);
+        finish(d);
+    }
+    return has_one;
+}
+
+struct drill *drills_find(struct drills *all, struct slice rollout)
+{
+    LIST_FOREACH_SAFE (link, &all->running)
+        if (slice_equal(slice_from_cstr(LIST_ITEM(link, struct drill, link)->rollout), rollout))
+            return LIST_ITEM(link, struct drill, link);
+    return NULL;
 }
 
 bool drills_stop(struct drills *all, const struct rollout *r, struct slice who, const char *role, struct slice reason,
                  struct text *error)
 {
-    struct drill *d = all->current;
-    if (d == NULL || strcmp(d->rollout, r->name) != 0) {
+    struct drill *d = drills_find(all, slice_from_cstr(r->name));
+    if (d == NULL) {
         text_printf(error, "no drill of \"%s\" is under way", r->name);
         return false;
     }
@@ -297,20 +327,16 @@ static void turn(struct drill *d, struct mono_time now)
 
 static void on_timer(void *arg)
 {
-    struct drills *all = arg;
-    struct drill *d = all->current;
-    struct mono_time now = clock_mono();
-    if (d == NULL)
-        return;
+    struct drill *d = arg;
+    struct rollouts *rollouts = d->all->rollouts;
     if (!d->is_ending)
-        turn(d, now);
+        turn(d, clock_mono());
     if (d->is_ending && d->under_way == 0) {
-        struct rollouts *rollouts = all->rollouts;
         finish(d);
         rollouts->publish(rollouts->arg);
         return;
     }
-    timer_start(all->rollouts->loop, &all->timer, TURN_MS);
+    timer_start(rollouts->loop, &d->timer, TURN_MS);
 }
 
 /* ---- the beginning -------------------------------------------------------------------------------------------------------- */
@@ -345,7 +371,8 @@ static struct drill *drill_create(struct drills *all, const struct rollout *r, c
     d->wish = *wish;
     d->source = r->config;
     d->begun_at = clock_wall();
-    d->first_ticket = all->newest_ticket;
+    d->serial = ++all->newest_serial;
+    timer_init(&d->timer, on_timer, d);
     text_printf(&id, "%s-%lld", r->name, (long long)d->begun_at.unix_ms);
     d->id = id.bytes;
     d->rollout = memory_strdup(r->name);
@@ -355,8 +382,7 @@ static struct drill *drill_create(struct drills *all, const struct rollout *r, c
     d->reason = copy_of(reason);
     d->state = "running";
     guardrail_specs_init(&d->specs, snapshot->config, r->config);
-    if (all->straggling == 0)
-        make_token(all->token);
+    make_token(d->token);
     return d;
 }
 
@@ -379,7 +405,8 @@ static bool is_possible(struct drill *d, struct rollout *r, struct text *error)
 static void begin(struct drill *d)
 {
     struct drills *all = d->all;
-    all->current = d;
+    list_append(&all->running, &d->link);
+    all->running_count++;
     d->mark = drill_mark_of(all, slice_from_cstr(d->rollout));
     log_info("drill %s: begun by %s: %s", d->id, d->who, d->reason);
     if (d->wish.is_live) {
@@ -390,14 +417,19 @@ static void begin(struct drill *d)
         trial_find(d);
         trial_begin(d);
     }
-    timer_start(all->rollouts->loop, &all->timer, TURN_MS);
+    timer_start(all->rollouts->loop, &d->timer, TURN_MS);
 }
 
 enum drill_answer drills_start(struct drills *all, struct rollout *r, const struct drill_wish *wish, struct slice who,
                                const char *role, struct slice reason, struct text *error)
 {
-    if (all->current != NULL) {
-        text_printf(error, "drill %s is under way: one at a time", all->current->id);
+    const struct drill *other = drills_find(all, slice_from_cstr(r->name));
+    if (other != NULL) {
+        text_printf(error, "drill %s is under way: one at a time for a rollout", other->id);
+        return DRILL_REFUSED;
+    }
+    if (all->running_count >= DRILLS_MOST) {
+        text_printf(error, "%u drills are under way, and no more may be at once", all->running_count);
         return DRILL_REFUSED;
     }
     struct drill *d = drill_create(all, r, wish, who, role, reason);
@@ -416,32 +448,51 @@ enum drill_answer drills_start(struct drills *all, struct rollout *r, const stru
 
 /* ---- for the workers ------------------------------------------------------------------------------------------------------ */
 
-void drills_apply(struct drills *all, struct arena *arena, struct weights *weights)
+static void fill_live(const struct drill *d, struct drill_order *order)
 {
-    struct drill *d = all->current;
-    bool is_live = d != NULL && d->wish.is_live && !d->is_ending, is_rehearsal = d != NULL && !d->wish.is_live;
-    if (!is_live && !is_rehearsal && all->straggling == 0)
-        return;
-    struct drill_order *order = arena_zalloc(arena, sizeof *order);
-    weights->drill = order;
-    if (is_rehearsal || all->straggling > 0)
-        memcpy(order->token, all->token, sizeof order->token);
-    if (is_live) {
-        order->live_route = d->source->route_index;
-        order->live_ppm = d->wish.settings.share_ppm;
-        order->live_until = d->live_until;
-    }
-    if (!is_rehearsal)
-        return;
+    order->live_route = d->source->route_index;
+    order->live_ppm = d->is_ending ? 0 : d->wish.settings.share_ppm;
+    order->live_until = d->live_until;
+}
+
+static void fill_rehearsal(struct drill *d, uint64_t generation, struct drill_order *order)
+{
+    memcpy(order->token, d->token, sizeof order->token);
     order->canary_ppm = d->progress.weight_ppm;
     if (!rollout_state_is_active(d->progress.state) || d->feed == NULL)
         return;
-    order->sheet = feed_publish(d->feed, weights->generation, d->progress.weight_ppm / 1e6);
+    order->sheet = feed_publish(d->feed, generation, d->progress.weight_ppm / 1e6);
     rollout_fill_sheet(d->source, &d->specs, order->sheet);
+}
+
+static struct drill_order *add_order(struct arena *arena, struct weights *weights)
+{
+    struct drill_order *order = arena_zalloc(arena, sizeof *order);
+    order->next = weights->drill;
+    weights->drill = order;
+    return order;
+}
+
+void drills_apply(struct drills *all, struct arena *arena, struct weights *weights)
+{
+    LIST_FOREACH_SAFE (link, &all->running) {
+        struct drill *d = LIST_ITEM(link, struct drill, link);
+        if (d->wish.is_live)
+            fill_live(d, add_order(arena, weights));
+        else
+            fill_rehearsal(d, weights->generation, add_order(arena, weights));
+    }
+    LIST_FOREACH_SAFE (link, &all->ended) {
+        struct drill_order *order = add_order(arena, weights);
+        memcpy(order->token, LIST_ITEM(link, struct drill, link)->token, sizeof order->token);
+    }
 }
 
 void drills_on_weights_unused(struct drills *all, uint64_t generation)
 {
-    if (all->current != NULL && all->current->feed != NULL)
-        feed_retire(all->current->feed, generation);
+    LIST_FOREACH_SAFE (link, &all->running) {
+        struct drill *d = LIST_ITEM(link, struct drill, link);
+        if (d->feed != NULL)
+            feed_retire(d->feed, generation);
+    }
 }

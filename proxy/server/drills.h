@@ -8,7 +8,8 @@
  * rehearsal has progress and evidence of its own: no row, weight, count or notice of the rollout is touched, and no upstream
  * hears of it. What is left of a drill when the process dies is its row, which the next start calls interrupted.
  *
- * Owner and thread: main. One drill at a time; it ends with a reload and a drain. */
+ * Owner and thread: main. One drill at a time for a rollout; it ends with a reload and a drain. One that is over lives on until the
+ * last of its requests is back. */
 #ifndef SERVER_DRILLS_H
 #define SERVER_DRILLS_H
 
@@ -19,7 +20,8 @@
 #include "store/drills.h"
 #include "store/events.h"
 
-#define DRILL_UNDER_WAY_MOST 32u /* requests; the courier has others to run */
+#define DRILL_UNDER_WAY_MOST 32u /* requests; the courier has others to run, ... */
+#define DRILLS_MOST          4u  /* ... so that no more than these run at once */
 
 /* What is asked for. */
 struct drill_wish {
@@ -51,7 +53,10 @@ struct drill_errand {
 };
 
 struct drill {
+    struct list link; /* running or ended of all */
     struct drills *all;
+    uint64_t serial;
+    struct timer timer;
     char *id, *rollout, *revision, *who, *reason, *cause; /* owned; cause: why it was aborted, or NULL */
     const char *role;
     struct wall_time begun_at, ended_at;
@@ -81,9 +86,9 @@ struct drill {
     uint64_t requests_before[TALLY_ARM_COUNT]; /* live: of the rollout, then */
 
     struct drill_mark *mark;
+    char token[DRILL_TOKEN_BYTES + 1];
     char connect_to[80];
     bool is_tls;
-    uint64_t first_ticket; /* those of its requests are greater */
     uint32_t under_way;
     struct drill_errand errands[DRILL_UNDER_WAY_MOST];
 };
@@ -106,18 +111,16 @@ struct drills {
     const struct socket_set *sockets;
     void (*publish_event)(void *arg, const struct event_row *event);
     void *arg;
-    struct drill *current; /* NULL: none */
-    uint64_t newest_ticket;
-    char token[DRILL_TOKEN_BYTES + 1]; /* of the current drill, or of the last one */
-    uint32_t
-        straggling; /* requests of drills that were cut short, still under way: workers know the token until then */
+    struct list running;
+    struct list ended; /* that were cut short: workers know their tokens until their last request is back */
+    uint32_t running_count;
+    uint64_t newest_serial, newest_ticket;
     struct list marks;
-    struct timer timer;
     struct rng rng;
 };
 
 void drills_init(struct drills *all);
-/* What runs is aborted. While the store is open. */
+/* What runs is aborted. While the store is open, and before the courier ends, which gives back what is under way. */
 void drills_fini(struct drills *all);
 /* Those that the process before has left running. */
 void drills_settle(struct drills *all);
@@ -126,8 +129,10 @@ enum drill_answer { DRILL_BEGUN, DRILL_REFUSED, DRILL_NOT_STORED };
 /* Else than BEGUN with a sentence; nothing was done then. */
 enum drill_answer drills_start(struct drills *all, struct rollout *r, const struct drill_wish *wish, struct slice who,
                                const char *role, struct slice reason, struct text *error);
-/* The one under way ends here, for this cause; harmless when there is none. Nothing is published. */
-void drills_abort(struct drills *all, const char *cause);
+/* Those under way end here, for this cause. False: there is none. Nothing is published. */
+bool drills_abort(struct drills *all, const char *cause);
+/* The one of this rollout that is under way; NULL: none is. */
+struct drill *drills_find(struct drills *all, struct slice rollout);
 /* A person's word: a live one is over when this returns, a rehearsal when its requests are back. False with a sentence: none
    of this rollout is under way. */
 bool drills_stop(struct drills *all, const struct rollout *r, struct slice who, const char *role, struct slice reason,
@@ -164,6 +169,9 @@ static inline struct drill_case *drill_case_now(struct drill *d)
 {
     return &d->cases[d->at];
 }
+
+/* One that has ended goes when its last request is back. */
+void drill_let_go(struct drill *d);
 
 /* drill_send.c: a listener that takes its requests; false with a sentence: there is none. */
 bool drill_find_listener(struct drill *d, struct text *error) MUST_CHECK;

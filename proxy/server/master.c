@@ -46,10 +46,8 @@ void server_drain(struct server *s, struct slice cause)
         return;
     log_info("drain: begun by %.*s", SLICE_ARG(cause));
     s->state = PROCESS_DRAINING;
-    if (s->drills.current != NULL) {
-        drills_abort(&s->drills, "weir drains");
+    if (drills_abort(&s->drills, "weir drains"))
         server_publish_weights(s); /* whose canary failed does so no more */
-    }
     for (uint32_t i = 0; i < s->worker_count; i++)
         worker_order_drain(s->publisher.uses[i].worker);
 }

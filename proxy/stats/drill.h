@@ -35,6 +35,7 @@ struct drill_request {
 };
 
 struct drill_order {
+    const struct drill_order *next; /* of another rollout's drill, or NULL */
     char token[DRILL_TOKEN_BYTES +
                1]; /* "": no request is a drill's; of one that was cut short: until its last request is back */
     struct tally_sheet *sheet;   /* the rehearsal's; NULL: nobody judges it now */

@@ -73,8 +73,8 @@ def audit(proxy):
 
 def test_a_rehearsal_is_refused_during_the_release_and_ends_with_its_start(proxy):
     begin(proxy, **ENDLESS)
-    begun = ask(proxy, "idle")
-    assert begun[0] == 409 and "one at a time" in begun[1]["error"]["message"]
+    second = ask(proxy, "shop")
+    assert second[0] == 409 and "one at a time" in second[1]["error"]["message"]
     say(proxy, "start")
     drill = ended(proxy)
     assert (drill["state"], drill["detail"]["cause"]) == ("aborted", "the rollout was started")
@@ -87,6 +87,22 @@ def test_a_rehearsal_is_refused_during_the_release_and_ends_with_its_start(proxy
     assert proxy.admin("POST", "/api/v1/drill/shop/abort", {"reason": "enough"})[0] == 202
     assert ended(proxy)["detail"]["cause"].endswith(": enough"), "who, and why"
     assert [action for action, _ in audit(proxy)[:2]] == ["drill.aborted", "drill.abort"] and audit(proxy)[1][1] == "enough"
+
+
+def test_drills_of_different_rollouts_run_at_once_and_none_sees_the_other(proxy):
+    before = proxy.metric("weir_requests_total") or 0
+    begin(proxy, "shop", **ENDLESS)
+    begin(proxy, "idle", guardrail="errors")
+    other = ended(proxy, "idle")
+    assert (other["state"], other["detail"]["guardrails"][0]["result"]) == ("passed", "fired"), other
+    assert newest(proxy)["state"] == "running", "the canary of the other did not fail"
+    begin(proxy, "idle", **ENDLESS)
+    assert proxy.admin("POST", "/api/v1/drill/shop/abort", {"reason": "enough"})[0] == 202
+    assert ended(proxy)["state"] == "aborted" and newest(proxy, "idle")["state"] == "running"
+    proxy.config["routes"][0]["timeout"] = "9s"
+    proxy.write_config()
+    assert proxy.admin("POST", "/api/v1/reload", {"reason": "a test"})[0] == 200
+    assert newest(proxy, "idle")["state"] == "aborted" and (proxy.metric("weir_requests_total") or 0) == before
 
 
 def test_abort_and_ctrl_c_end_it_and_the_status_says_how(proxy):
@@ -111,8 +127,9 @@ def test_abort_and_ctrl_c_end_it_and_the_status_says_how(proxy):
         assert done.returncode == status and text in done.stderr, (words, done)
     assert ctl(proxy, "idle", "--last").returncode == 4
     done = subprocess.run(words_of("drills", proxy, "idle", "--state", "aborted"), capture_output=True, text=True, check=True)
-    assert len(done.stdout.splitlines()) == 4 and done.stdout.splitlines()[0].split()[:4] == ["begun", "rollout", "revision", "drill"]
-    assert "idle" in done.stdout and "shop" not in done.stdout
+    head, *rows = done.stdout.splitlines()
+    assert head.split()[:4] == ["begun", "rollout", "revision", "drill"]
+    assert len(rows) >= 3 and all(" idle " in row and " aborted " in row for row in rows), rows
 
 
 def test_the_history_has_filters_and_pages(proxy):
