@@ -92,7 +92,7 @@ static void explain_silence(const struct drill_trial *t, const struct drill_scri
     else if (place->planned_s > had_s)
         text_printf(out,
                     "too little traffic for its time: about %.0f s at %u requests a second (%.0f requests), and it had "
-                    "%g s; give it a longer --timeout or a greater --rate",
+                    "%g s; give it a longer --timeout, or more requests",
                     place->planned_s, settings->rate, place->planned_s * settings->rate, had_s);
     else
         text_printf(

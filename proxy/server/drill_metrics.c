@@ -123,7 +123,7 @@ void drills_fill_metrics(struct drills *all, struct arena *arena, struct metrics
         out[facts->drill_count++] = (struct metrics_drill){ .rollout = slice_from_cstr(r->name),
                                                             .end_counts = mark->end_counts,
                                                             .request_count = mark->request_count,
-                                                            .last_at_s = (double)mark->last_at.unix_ms / 1000,
+                                                            .last_at_s = mark->last_at.unix_ms / 1000,
                                                             .guardrails = mark->guardrails,
                                                             .guardrail_count = mark->guardrail_count };
     }

@@ -72,7 +72,7 @@ struct metrics_drill {
     struct slice rollout;
     const uint64_t *end_counts; /* by drill_ends */
     uint64_t request_count;
-    double last_at_s; /* of the end of the newest one; 0: there was none */
+    int64_t last_at_s; /* of the end of the newest one, since 1970; 0: there was none */
     const struct metrics_drilled *guardrails;
     size_t guardrail_count;
 };

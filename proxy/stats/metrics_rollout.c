@@ -80,7 +80,7 @@ static void write_drill_ends(struct expose *e, const struct metrics_facts *facts
     for (size_t i = 0; i < facts->drill_count; i++) {
         struct expose_label label = { "rollout", facts->drills[i].rollout };
         if (facts->drills[i].last_at_s > 0)
-            expose_real(e, &label, 1, facts->drills[i].last_at_s);
+            expose_i64(e, &label, 1, facts->drills[i].last_at_s);
     }
 }
 

@@ -1,4 +1,5 @@
 # e2e/test_drill_traces.py - what a drill leaves behind: nothing, or what is marked as a drill's, place by place.
+import datetime
 import os
 import re
 
@@ -102,7 +103,8 @@ def test_a_drill_has_metrics_of_its_own(proxy):
         for metric, key in (("detection", "detect_ms"), ("rollback", "rollback_ms")):
             seconds = proxy.metric(f"weir_drill_{metric}_seconds", rollout="shop", guardrail=name)
             assert seconds == pytest.approx(g[key] / 1000, abs=1e-3), (name, metric)
-    assert proxy.metric("weir_drill_last_timestamp_seconds", rollout="shop") > 1.7e9
+    ended_at = datetime.datetime.fromisoformat(proxy.drill["ended_at"].replace("Z", "+00:00")).timestamp()
+    assert proxy.metric("weir_drill_last_timestamp_seconds", rollout="shop") == int(ended_at), "to the second"
 
 
 @pytest.mark.parametrize("place", [
