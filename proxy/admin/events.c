@@ -10,6 +10,9 @@
 #define TEXT_BYTES    1000
 #define DETAIL_BYTES  4096
 
+/* Clocks of machines differ a little; more than that ahead is a mistake: what is still to come is no event. */
+#define AHEAD_MS INT64_C(60000)
+
 /* ---- reading ------------------------------------------------------------------------------------------------------------- */
 
 static void reply_list(struct admin_call *call, uint64_t before, uint64_t limit)
@@ -113,9 +116,13 @@ static bool time_read(struct admin_call *call, struct event_row *event)
     event->at = clock_wall();
     if (!text_read(call, "at", 64, &at))
         return false;
-    if (at.len == 0 || wall_parse(at.ptr, at.len, &event->at))
+    struct wall_time now = event->at;
+    if (at.len > 0 && !wall_parse(at.ptr, at.len, &event->at))
+        reply_error(call->reply, 400, "bad_event", "\"at\" is not a time such as 2026-11-23T21:45:13Z");
+    else if (event->at.unix_ms - now.unix_ms > AHEAD_MS)
+        reply_error(call->reply, 400, "bad_event", "\"at\" is more than a minute ahead: an event has happened");
+    else
         return true;
-    reply_error(call->reply, 400, "bad_event", "\"at\" is not a time such as 2026-11-23T21:45:13Z");
     return false;
 }
 

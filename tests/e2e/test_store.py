@@ -127,7 +127,8 @@ def test_who_follows_gets_what_happens_and_comes_back_where_it_was(proxy):
     "event",
     [
         {"kind": "config.applied"}, {"kind": ""}, {"kind": "Deploy"}, {"kind": "d" * 65}, {"kind": 1}, {"text": "x" * 1001},
-        {"subject": "x" * 257}, {"at": "yesterday"}, {"detail": "text"}, {"detail": {"x": "y" * 4096}}, {"reason": " "},
+        {"subject": "x" * 257}, {"at": "yesterday"}, {"at": "2999-01-01T00:00:00Z"}, {"detail": "text"},
+        {"detail": {"x": "y" * 4096}}, {"reason": " "},
     ],
 )
 def test_an_event_that_cannot_be_is_refused(proxy, event):
