@@ -105,12 +105,12 @@ static bool write_deed(struct store *store, struct deed *deed, bool must_hold)
 
 /* Texts that a deed borrows. */
 struct record_texts {
-    struct text stored, detail, action;
+    struct text stored, detail, action, told, told_detail;
 };
 
 static void record_texts_fini(struct record_texts *t)
 {
-    struct text *const all[] = { &t->stored, &t->detail, &t->action };
+    struct text *const all[] = { &t->stored, &t->detail, &t->action, &t->told, &t->told_detail };
     for (size_t i = 0; i < ARRAY_COUNT(all); i++)
         text_fini(all[i]);
 }
@@ -138,6 +138,33 @@ static struct approval_row approval_of(const struct transition_row *t)
     };
 }
 
+/* "holding at step 2, the canary with 10 %: hold_over", kind "rollout.hold_over". By route and rollout it is found again. */
+static struct event_row event_of(const struct rollout *r, const struct plan_transition *t,
+                                 const struct transition_row *row, struct record_texts *texts)
+{
+    struct json *detail = json_create_object();
+    json_put_string(detail, "rollout", row->rollout);
+    json_put_string(detail, "route", r->config->route);
+    json_put_cstr(detail, "from", rollout_state_names[t->from]);
+    json_put_cstr(detail, "to", rollout_state_names[t->to]);
+    json_put_i64(detail, "step", t->step + 1);
+    json_put_real(detail, "from_weight", t->from_weight_ppm / 1e6);
+    json_put_real(detail, "weight", t->weight_ppm / 1e6);
+    json_put_string(detail, "revision", row->revision);
+    if (t->guardrail != PLAN_NO_GUARDRAIL)
+        json_put_cstr(detail, "guardrail", r->specs.items[t->guardrail].name);
+    json_write(detail, &texts->told_detail);
+    json_destroy(detail);
+    text_printf(&texts->told, "%s at step %d, the canary with %g %%: %.*s", rollout_state_names[t->to], t->step + 1,
+                t->weight_ppm / 1e4, SLICE_ARG(row->reason));
+    return (struct event_row){ .at = row->at,
+                               .kind = text_slice(&texts->action),
+                               .subject = row->rollout,
+                               .text = text_slice(&texts->told),
+                               .who = row->who,
+                               .detail = text_slice(&texts->told_detail) };
+}
+
 bool rollout_record(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word, bool must_hold)
 {
     struct record_texts texts = { 0 };
@@ -147,6 +174,7 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
     write_detail(r, !rollout_begins_anew(t), &texts.stored);
     struct rollout_row row = row_of(r, text_slice(&texts.stored));
     text_printf(&texts.action, "rollout.%s", plan_cause_names[t->cause]);
+    struct event_row event = event_of(r, t, &transition, &texts);
     incident_form_init(&incident, r);
     struct deed deed = { .audit = { .at = r->changed_at,
                                     .who = t->who,
@@ -159,12 +187,15 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
                          .transition = &transition,
                          .approval = word != NULL && word->kind == PLAN_APPROVE ? &approval : NULL,
                          .incident = rollout_is_of_incident(r, t) ? &incident.row : NULL,
-                         .outcomes = outcome_pending_ids(&r->outcomes.pending) };
+                         .outcomes = outcome_pending_ids(&r->outcomes.pending),
+                         .event = &event };
     bool is_written = write_deed(r->all->store, &deed, must_hold);
     if (is_written)
         outcome_pending_stored(&r->outcomes.pending);
     if (!is_written)
         log_error("rollout %s: it could not be stored: %s", r->name, store_message(r->all->store));
+    if ((is_written || !must_hold) && r->all->publish_event != NULL)
+        r->all->publish_event(r->all->arg, &event);
     record_texts_fini(&texts);
     incident_form_fini(&incident);
     return is_written;

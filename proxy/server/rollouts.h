@@ -26,6 +26,7 @@
 #include "server/monitors.h"
 #include "server/notices.h"
 #include "server/outcome_memory.h"
+#include "store/events.h"
 #include "store/incidents.h"
 #include "store/store.h"
 
@@ -131,6 +132,8 @@ struct rollouts {
     void (*publish)(void *arg);                                   /* weights of the current snapshot, anew */
     bool (*send)(void *arg, const struct courier_errand *errand); /* courier_send */
     struct wall_time (*wall)(void *arg);
+    void (*publish_event)(void *arg,
+                          const struct event_row *event); /* a stored one, to who follows them; may be NULL */
     void *arg;
 };
 

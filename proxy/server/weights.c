@@ -45,6 +45,7 @@ void server_rollouts_begin(struct server *s)
                                      .publish = server_publish_weights,
                                      .send = send_errand,
                                      .wall = read_wall,
+                                     .publish_event = on_event,
                                      .arg = s };
     rollouts_init(&s->rollouts);
     outcome_desk_init(&s->outcomes, &s->rollouts);
