@@ -18,7 +18,7 @@ _weir_ctl() { # WORDS AFTER "ctl"
     drills) echo "--state --limit $common" ;;
     split) echo "--reset --reason $common" ;;
     audit) echo "--verify --offline $common" ;;
-    events) echo "--follow $common" ;;
+    events) echo "--follow --kind --route --rollout --since $common" ;;
     reload | drain | 'config restore') echo "--reason $common" ;;
     *) echo "$common" ;;
     esac

@@ -50,6 +50,7 @@ static const struct answer_row answers[] = {
     JSON_ANSWER("GET", "/api/v1/audit/verify", "audit_verdict"),
     JSON_ANSWER("GET", "/api/v1/events", "events"), /* ?follow=false; else text/event-stream of "event" */
     JSON_ANSWER("POST", "/api/v1/events", "event"),
+    JSON_ANSWER("GET", "/api/v1/events/{id}", "one_event"),
     JSON_ANSWER("GET", "/api/v1/incidents", "incidents"),
     JSON_ANSWER("GET", "/api/v1/incidents/{id}", "one_incident"),
     JSON_ANSWER("POST", "/api/v1/outcomes", "outcomes"),
@@ -153,7 +154,12 @@ static const struct {
                     " reason:string detail:string? hash:string" },
     { "audit_verdict", "ok:boolean checked:integer newest_hash:string? bad_id?:integer why?:string" },
     { "events", "events:[@event] next_before:integer?" },
-    { "event", "id:integer at:time kind:string subject:string? text:string? who:string detail:any" },
+    { "one_event", "event:@event" },
+    { "event", "id:integer? at:time kind:string subject:string? text:string? who:string detail:any title?:string"
+               " tags?:[string] link?:string route?:string upstream?:string rollout?:string metrics?:@event_metrics" },
+    { "event_metrics", "window_ms:integer is_complete:boolean before:@traffic_figures? after:@traffic_figures?" },
+    { "traffic_figures", "seconds:number requests:integer requests_per_second:number errors:integer error_ratio:number?"
+                         " p50_ms:number? p95_ms:number? p99_ms:number?" },
     { "incidents", "incidents:[@incident]" },
     { "one_incident", "incident:@incident" },
     { "incident",

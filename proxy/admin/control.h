@@ -113,6 +113,13 @@ struct drill_asked {
     int64_t delay_ms, timeout_ms;
 };
 
+/* An event that is tied to metrics: of what, and how long before and after. "": any route, any upstream. */
+struct deployment_asked {
+    struct wall_time at;
+    int64_t window_ms;
+    struct slice route, upstream;
+};
+
 struct admin_control {
     void *arg;
     const struct stats *stats;
@@ -145,6 +152,12 @@ struct admin_control {
                         const struct actor *actor, struct slice reason, struct text *error);
     /* Sends a stored event to who follows them. */
     void (*publish_event)(void *arg, const struct event_row *event);
+    /* What the traffic was like before an event, and after it as far as is known: "metrics" of its detail. Then, in the same turn,
+       that it was stored with this detail, of which "metrics" are no part; or NULL, not. */
+    void (*deployment_begin)(void *arg, const struct deployment_asked *asked, struct json *metrics);
+    void (*deployment_stored)(void *arg, const struct event_row *event, struct slice detail);
+    /* The same of one by now, while what comes after it grows; false: it does not. */
+    bool (*deployment)(void *arg, int64_t id, struct json *metrics);
     /* An object for each rollout; or one, false: there is none of that name (object may be NULL). */
     void (*rollouts)(void *arg, struct json *array);
     bool (*rollout)(void *arg, struct slice name, struct json *object);

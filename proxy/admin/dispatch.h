@@ -15,7 +15,7 @@ struct endpoint_argument {
     const char *name, *doc;
 };
 
-#define ENDPOINT_ARGUMENTS_MAX 4
+#define ENDPOINT_ARGUMENTS_MAX 8
 
 /* A write (any method but GET) needs a reason. HEAD is answered where GET is. */
 struct endpoint_row {
@@ -78,7 +78,8 @@ void api_rollout_abort(struct admin_call *call);
 void api_audit(struct admin_call *call); /* audit.c */
 void api_audit_verify(struct admin_call *call);
 void api_events(struct admin_call *call); /* events.c */
-void api_event_post(struct admin_call *call);
+void api_event(struct admin_call *call);
+void api_event_post(struct admin_call *call);    /* event_post.c */
 void api_outcomes_post(struct admin_call *call); /* outcomes.c */
 void api_slos(struct admin_call *call);          /* slos.c */
 void api_incidents(struct admin_call *call);     /* incidents.c */

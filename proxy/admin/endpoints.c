@@ -105,7 +105,12 @@ const struct endpoint_row endpoint_rows[] = {
         .arguments = { { "after", "of the stream: first what came after this id; Last-Event-ID is taken too" },
                        { "follow", "false: the list, newest first" },
                        { "before", "of the list: only events with a smaller id" },
+                       { "kind", "of the list: only this kind" },
+                       { "route", "of the list: only those tied to this route" },
+                       { "rollout", "of the list: only those tied to this rollout" },
+                       { "since", "of the list: only those at or after this time" },
                        { "limit", "of the list: at most so many, 1 to 1000; default 100" } }),
+    GET("/api/v1/events/{id}", ACCESS_ROLE, api_event, "one of them, with the traffic before and after it"),
     WRITE("POST", "/api/v1/events", ROLE_OPERATOR, api_event_post, "tells a deployment or another event from outside",
           "201",
           .body = "{\"kind\":{\"type\":\"string\",\"pattern\":\"^[a-z0-9_-]{1,64}$\",\"default\":\"deploy\"},"
@@ -113,6 +118,16 @@ const struct endpoint_row endpoint_rows[] = {
                   " a rollout\"},"
                   "\"text\":{\"type\":\"string\",\"maxLength\":1000},"
                   "\"at\":{\"type\":\"string\",\"format\":\"date-time\",\"description\":\"default: now\"},"
+                  "\"title\":{\"type\":\"string\",\"maxLength\":256},"
+                  "\"tags\":{\"type\":\"array\",\"maxItems\":16,"
+                  "\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}},"
+                  "\"link\":{\"type\":\"string\",\"format\":\"uri\",\"maxLength\":1024,"
+                  "\"description\":\"http or https\"},"
+                  "\"route\":{\"type\":\"string\",\"description\":\"whose traffic is compared\"},"
+                  "\"upstream\":{\"type\":\"string\",\"description\":\"likewise\"},"
+                  "\"rollout\":{\"type\":\"string\",\"description\":\"likewise, by its route\"},"
+                  "\"window\":{\"type\":\"string\",\"default\":\"5m\","
+                  "\"description\":\"compared before and after, 5s to 5m\"},"
                   "\"detail\":{\"type\":\"object\"}}"),
     WRITE("POST", "/api/v1/outcomes", ROLE_OPERATOR, api_outcomes_post,
           "tells what came of requests, for guardrails about events", "200", .takes_lines = true,

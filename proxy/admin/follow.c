@@ -3,6 +3,47 @@
 
 #include "admin/session.h"
 
+/* Whole documents know no other way from one to another. */
+static void put_copy(struct json *object, struct slice key, const struct json *value)
+{
+    struct text name = { 0 }, bytes = { 0 }, fault = { 0 };
+    text_add(&name, key);
+    json_write(value, &bytes);
+    struct json *copy = json_parse(text_slice(&bytes), &fault);
+    if (copy != NULL)
+        json_put(object, name.bytes, copy);
+    text_fini(&name);
+    text_fini(&bytes);
+    text_fini(&fault);
+}
+
+bool is_event_member(struct slice key)
+{
+    static const char *const names[] = { "title", "tags", "link", "route", "upstream", "rollout", "metrics" };
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (slice_equal(key, slice_from_cstr(names[i])))
+            return true;
+    return false;
+}
+
+/* What ties an event is stored in its detail, and shown beside it. */
+static void put_detail(struct json *object, struct slice bytes)
+{
+    struct text fault = { 0 };
+    struct slice key;
+    void *cursor = NULL;
+    struct json *detail = json_parse(bytes, &fault), *rest = json_create_object();
+    if (json_kind(detail) == JSON_KIND_OBJECT)
+        for (const struct json *value; (value = json_next(detail, &cursor, &key)) != NULL;)
+            put_copy(is_event_member(key) ? object : rest, key, value);
+    if (json_count(rest) > 0)
+        json_put(object, "detail", rest);
+    else
+        json_destroy(rest);
+    json_destroy(detail);
+    text_fini(&fault);
+}
+
 void put_event(struct json *object, const struct event_row *event)
 {
     if (event->id != 0)
@@ -14,7 +55,9 @@ void put_event(struct json *object, const struct event_row *event)
     json_put_string(object, "subject", event->subject);
     json_put_string(object, "text", event->text);
     json_put_string(object, "who", event->who);
-    put_document(object, "detail", event->detail);
+    json_put_null(object, "detail");
+    if (event->detail.len > 0)
+        put_detail(object, event->detail);
 }
 
 /* The JSON has no line's end in it, and kinds are plain words (admin/events.c). */

@@ -17,6 +17,8 @@ struct session;
 
 /* An event as API object, and as lines of the stream. */
 void put_event(struct json *object, const struct event_row *event);
+/* Members that are stored in the detail, which can have none of its own with such a name. */
+bool is_event_member(struct slice key);
 void follow_write(struct text *out, const struct event_row *event);
 
 /* The session's head and first events are queued: from now on it gets what happens. */

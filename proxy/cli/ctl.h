@@ -25,6 +25,8 @@ struct ctl_values {
     bool is_verify;                        /* audit */
     bool is_offline;                       /* audit: by the file */
     bool is_followed;                      /* events */
+    const char *kind, *route, *rollout;    /* events */
+    int64_t since_ms;                      /* events: so long ago; 0: from the first */
     const char *wanted_state;              /* rollout NAME wait */
     const char *guardrail, *fault, *share; /* drill */
     const char *step;                      /* drill */
@@ -134,6 +136,9 @@ const char *ctl_shares(struct call *call, const struct json *split);
 
 /* "2d 04h", "1h 02m", "3m 20s", "2.4s", "40ms". */
 const char *ctl_time_text(struct call *call, int64_t ms);
+
+/* The traffic before and after an event as a line, "req/s 12.0 -> 11.8  errors ..."; nothing where there was none. */
+void ctl_add_effect(struct call *call, const struct json *event, bool coloured, struct text *out);
 
 /* All of them as a table. */
 ctl_print_fn ctl_print_rollouts;

@@ -3,9 +3,56 @@
 
 #include <stdio.h>
 
+/* ---- before and after ---------------------------------------------------------------------------------------------------- */
+
+/* A figure of the traffic, as it was and as it is. */
+static const struct {
+    const char *name, *key, *format;
+    double scale;
+} figures[] = { { "req/s", "requests_per_second", "%.1f", 1 },
+                { "errors", "error_ratio", "%.2f%%", 100 },
+                { "p50", "p50_ms", "%.1fms", 1 },
+                { "p95", "p95_ms", "%.1fms", 1 },
+                { "p99", "p99_ms", "%.1fms", 1 } };
+
+static void add_figure(const struct json *side, size_t i, char *out, size_t out_size)
+{
+    double value;
+    if (!json_as_real(json_get(side, figures[i].key), &value))
+        snprintf(out, out_size, "-");
+    else
+        snprintf(out, out_size, figures[i].format, value * figures[i].scale);
+}
+
+static const char *span_text(struct call *call, const struct json *side)
+{
+    return ctl_time_text(call, (int64_t)(ctl_real(side, "seconds") * 1000));
+}
+
+/* One line. Where nobody asked for anything, nothing has changed. */
+void ctl_add_effect(struct call *call, const struct json *event, bool coloured, struct text *out)
+{
+    const struct json *metrics = json_get(event, "metrics"), *before = json_get(metrics, "before");
+    const struct json *after = json_get(metrics, "after");
+    if (ctl_integer(before, "requests") == 0 && ctl_integer(after, "requests") == 0)
+        return;
+    text_add_cstr(out, "   ");
+    for (size_t i = 0; i < ARRAY_COUNT(figures); i++) {
+        char from[32], to[32], change[80];
+        add_figure(before, i, from, sizeof from);
+        add_figure(after, i, to, sizeof to);
+        snprintf(change, sizeof change, " %s -> %s ", from, to);
+        text_add_char(out, ' ');
+        terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(figures[i].name));
+        terminal_add(out, false, PAINT_NONE, slice_from_cstr(change));
+    }
+    text_printf(out, " (%s before, ", span_text(call, before));
+    text_printf(out, "%s after%s)\n", span_text(call, after), ctl_flag(metrics, "is_complete") ? "" : " so far");
+}
+
 /* ---- events -------------------------------------------------------------------------------------------------------------- */
 
-/* "2026-11-23T21:45:13.042Z  deploy  checkout-v2  2.4.1 is out  (ci)" */
+/* "2026-11-23T21:45:13.042Z  deploy  checkout-v2  2.4.1 is out  (ci)", and what the traffic was like before and after. */
 static void add_event(struct call *call, const struct json *event, bool coloured, struct text *out)
 {
     const char *subject = ctl_text(call, event, "subject");
@@ -21,6 +68,7 @@ static void add_event(struct call *call, const struct json *event, bool coloured
     text_add_cstr(out, "  (");
     terminal_add(out, false, PAINT_NONE, slice_from_cstr(ctl_text(call, event, "who")));
     text_add_cstr(out, ")\n");
+    ctl_add_effect(call, event, coloured, out);
 }
 
 /* Oldest first, as they would have come one by one. */
@@ -51,14 +99,41 @@ static bool on_event(struct call *call, struct slice bytes)
     return fflush(stdout) == 0;
 }
 
+static void add_filter(struct text *path, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    text_printf(path, "&%s=", name);
+    ctl_add_segment(path, value);
+}
+
+static enum command_status run_list(struct call *call)
+{
+    const struct ctl_values *values = call->values;
+    char since[25];
+    struct text path = { 0 };
+    wall_format((struct wall_time){ clock_wall().unix_ms - values->since_ms }, since);
+    text_add_cstr(&path, "events?follow=false");
+    add_filter(&path, "kind", values->kind);
+    add_filter(&path, "route", values->route);
+    add_filter(&path, "rollout", values->rollout);
+    add_filter(&path, "since", values->since_ms > 0 ? since : NULL);
+    struct ctl_request list = { .method = "GET", .path = path.bytes };
+    enum command_status status = ctl_show(call, &list, print_events);
+    text_fini(&path);
+    return status;
+}
+
 static enum command_status run_events(struct call *call)
 {
     const struct ctl_values *values = call->values;
-    struct ctl_request list = { .method = "GET", .path = "events?follow=false" };
     struct ctl_request stream = { .method = "GET", .path = "events" };
-    if (values->is_followed)
-        return ctl_follow(call, &stream, on_event);
-    return ctl_show(call, &list, print_events);
+    bool is_filtered = values->kind != NULL || values->route != NULL || values->rollout != NULL || values->since_ms > 0;
+    if (!values->is_followed)
+        return run_list(call);
+    if (is_filtered)
+        return command_misused(call, "--follow shows all: --kind, --route, --rollout and --since go without it");
+    return ctl_follow(call, &stream, on_event);
 }
 
 static const struct option_row options[] = {
@@ -66,13 +141,34 @@ static const struct option_row options[] = {
       .kind = OPTION_FLAG,
       .offset = offsetof(struct ctl_values, is_followed),
       .doc = "prints each as it happens, until it is interrupted; with --json one object a line" },
+    { .name = "kind",
+      .value_name = "KIND",
+      .kind = OPTION_TEXT,
+      .offset = offsetof(struct ctl_values, kind),
+      .doc = "only these: deploy, config.applied, rollout.breach" },
+    { .name = "route",
+      .value_name = "NAME",
+      .kind = OPTION_TEXT,
+      .offset = offsetof(struct ctl_values, route),
+      .doc = "only those that are tied to this route" },
+    { .name = "rollout",
+      .value_name = "NAME",
+      .kind = OPTION_TEXT,
+      .offset = offsetof(struct ctl_values, rollout),
+      .doc = "only those that are tied to this rollout" },
+    { .name = "since",
+      .value_name = "TIME",
+      .kind = OPTION_DURATION,
+      .offset = offsetof(struct ctl_values, since_ms),
+      .doc = "only those of the last 30m, 2h or 1d" },
 };
 
 const struct command ctl_events = {
     .name = "events",
-    .synopsis = "[--follow]",
-    .summary = "deployments, configurations and weights that changed",
-    .details = "The last 100, oldest first. Deployments are told by POST /api/v1/events.\n",
+    .synopsis = "[--follow | --kind KIND --route NAME --rollout NAME --since TIME]",
+    .summary = "deployments, configurations, weights and rollouts that changed",
+    .details = "The last 100, oldest first. Deployments are told by POST /api/v1/events; below each stands what the\n"
+               "traffic of its route or upstream was like before it and after it.\n",
     .options = options,
     .option_count = ARRAY_COUNT(options),
     .run = run_events,

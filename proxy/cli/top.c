@@ -124,6 +124,27 @@ static void add_rollouts(struct top *t, struct text *out)
     text_fini(&fault);
 }
 
+/* The last one, and what the traffic was like before and after: what an operator asks for first when figures are bad. */
+static void add_deployment(struct top *t, struct text *out)
+{
+    struct text body = { 0 }, fault = { 0 };
+    enum command_status status = ctl_fetch(t->call, "events?follow=false&kind=deploy&limit=1", &body, &fault);
+    struct json *answer = status == COMMAND_OK ? json_parse(text_slice(&body), &fault) : NULL;
+    const struct json *event = json_at(json_get(answer, "events"), 0);
+    if (event != NULL) {
+        text_add_cstr(out, "last deployment: ");
+        terminal_add(out, t->is_coloured, PAINT_BOLD, slice_from_cstr(ctl_text(t->call, event, "subject")));
+        text_add_char(out, ' ');
+        terminal_add(out, false, PAINT_NONE, slice_from_cstr(ctl_text(t->call, event, "text")));
+        text_printf(out, " (%s)\n", ctl_text(t->call, event, "at"));
+        ctl_add_effect(t->call, event, t->is_coloured, out);
+        text_add_char(out, '\n');
+    }
+    json_destroy(answer);
+    text_fini(&body);
+    text_fini(&fault);
+}
+
 /* What does not fit is cut off, and said so, since scrolling would move the top away. */
 static struct slice fitting(struct slice frame, size_t rows)
 {
@@ -174,6 +195,7 @@ static void make_frame(struct top *t)
             text_printf(&t->frame, "the first figures come in %.1fs\n", (double)t->interval_ms / 1000);
         return;
     }
+    add_deployment(t, &t->frame);
     add_routes(t, arena, &t->frame);
     add_rollouts(t, &t->frame);
 }

@@ -68,6 +68,7 @@ static void get_metrics(void *arg, struct arena *arena, struct metrics_facts *ou
     rollouts_fill_metrics(&s->rollouts, arena, out);
     drills_fill_metrics(&s->drills, arena, out);
     slos_fill_metrics(&s->slos, arena, out);
+    out->deployments = s->deployments.kinds;
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------------------ */
@@ -197,6 +198,24 @@ static enum rollout_reply do_rollout(void *arg, struct slice name, const char *a
         }
     }
     return ROLLOUT_REPLY_UNKNOWN;
+}
+
+static void do_deployment_begin(void *arg, const struct deployment_asked *asked, struct json *metrics)
+{
+    struct server *s = arg;
+    deployments_begin(&s->deployments, asked, metrics);
+}
+
+static void do_deployment_stored(void *arg, const struct event_row *event, struct slice detail)
+{
+    struct server *s = arg;
+    deployments_stored(&s->deployments, event, detail);
+}
+
+static bool get_deployment(void *arg, int64_t id, struct json *metrics)
+{
+    struct server *s = arg;
+    return deployments_describe(&s->deployments, id, metrics);
 }
 
 static void get_slos(void *arg, struct json *array)
@@ -364,6 +383,9 @@ struct admin_control server_control(struct server *s)
         .rollout_act = do_rollout,
         .outcomes = do_outcomes,
         .slos = get_slos,
+        .deployment_begin = do_deployment_begin,
+        .deployment_stored = do_deployment_stored,
+        .deployment = get_deployment,
         .drill_start = do_drill,
         .drill_stop = stop_drill,
         .drill = get_drill,

@@ -11,6 +11,7 @@
 #include "net/notify.h"
 #include "net/tls_tickets.h"
 #include "server/access_writer.h"
+#include "server/deployments.h"
 #include "server/drills.h"
 #include "server/master.h"
 #include "server/outcomes.h"
@@ -61,6 +62,7 @@ struct server {
     struct rollouts rollouts;
     struct outcome_desk outcomes;
     struct slos slos;
+    struct deployments deployments;
     struct drills drills;
     struct access_writer *access_writer;
     char *access_path; /* in use; NULL: standard output or off */

@@ -51,6 +51,8 @@ void server_rollouts_begin(struct server *s)
     outcome_desk_init(&s->outcomes, &s->rollouts);
     s->slos = (struct slos){ .loop = s->loop, .stats = s->stats, .store = s->store };
     slos_init(&s->slos);
+    s->deployments = (struct deployments){ .loop = s->loop, .stats = s->stats, .store = s->store };
+    deployments_init(&s->deployments);
     s->drills =
         (struct drills){ .rollouts = &s->rollouts, .sockets = &s->sockets, .publish_event = on_event, .arg = s };
     drills_init(&s->drills);
@@ -67,6 +69,7 @@ void server_rollouts_end(struct server *s)
     monitors_destroy(s->monitors);
     rollouts_fini(&s->rollouts);
     slos_fini(&s->slos);
+    deployments_fini(&s->deployments);
 }
 
 struct weights_set *server_weights_create(struct server *s, const struct snapshot *snapshot)

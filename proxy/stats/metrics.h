@@ -90,8 +90,19 @@ struct metrics_slo {
     double budget_remaining; /* 1: all; below 0: overdrawn */
 };
 
+/* Words that events are often of: the rest is "other", the last, so that whoever posts makes no series. */
+#define METRICS_DEPLOYMENT_KINDS 8u
+extern const char *const metrics_deployment_kinds[METRICS_DEPLOYMENT_KINDS];
+
+/* Events of one kind that were posted. */
+struct metrics_deployment {
+    uint64_t count;        /* since the process began */
+    struct wall_time last; /* also before that; 0: not known */
+};
+
 struct metrics_facts {
     const char *version;
+    const struct metrics_deployment *deployments; /* by kind; NULL: none */
     const struct metrics_rollout *rollouts;
     size_t rollout_count;
     const char *const *rollout_states;

@@ -150,6 +150,26 @@ static void write_slos(struct expose *e, const struct metrics_facts *facts)
     }
 }
 
+const char *const metrics_deployment_kinds[METRICS_DEPLOYMENT_KINDS] = {
+    "deploy", "rollback", "config", "flag", "migration", "scale", "maintenance", "other"
+};
+
+static void write_deployments(struct expose *e, const struct metrics_facts *facts)
+{
+    unsigned count = facts->deployments != NULL ? METRICS_DEPLOYMENT_KINDS : 0;
+    expose_family(e, EXPOSE_COUNTER, "weir_deployment_events_total", "Events told by POST /api/v1/events, by kind");
+    for (unsigned i = 0; i < count; i++) {
+        struct expose_label label = { "kind", slice_from_cstr(metrics_deployment_kinds[i]) };
+        expose_u64(e, &label, 1, facts->deployments[i].count);
+    }
+    expose_family(e, EXPOSE_GAUGE, "weir_deployment_event_timestamp_seconds", "When the last event of a kind was");
+    for (unsigned i = 0; i < count; i++) {
+        struct expose_label label = { "kind", slice_from_cstr(metrics_deployment_kinds[i]) };
+        if (facts->deployments[i].last.unix_ms > 0)
+            expose_seconds(e, &label, 1, (uint64_t)facts->deployments[i].last.unix_ms * 1000);
+    }
+}
+
 void metrics_write_rollouts(struct expose *e, const struct metrics_facts *facts)
 {
     write_rollout_gauges(e, facts);
@@ -159,4 +179,5 @@ void metrics_write_rollouts(struct expose *e, const struct metrics_facts *facts)
     write_drills(e, facts);
     write_monitors(e, facts);
     write_slos(e, facts);
+    write_deployments(e, facts);
 }

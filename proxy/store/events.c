@@ -44,16 +44,6 @@ static void row_read(struct statement *st, struct arena *arena, void *row)
     };
 }
 
-bool events_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit, struct event_row **out,
-                 size_t *count)
-{
-    struct statement st;
-    statement_begin(&st, s, "SELECT " COLUMNS " FROM events WHERE id < ? ORDER BY id DESC LIMIT ?");
-    statement_bind_i64(&st, before_id > 0 ? before_id : INT64_MAX);
-    *out = statement_rows(&st, arena, limit, sizeof **out, row_read, count);
-    return statement_end(&st);
-}
-
 bool events_since(struct store *s, struct arena *arena, int64_t after_id, size_t limit, struct event_row **out,
                   size_t *count)
 {
@@ -61,5 +51,52 @@ bool events_since(struct store *s, struct arena *arena, int64_t after_id, size_t
     statement_begin(&st, s, "SELECT " COLUMNS " FROM events WHERE id > ? ORDER BY id LIMIT ?");
     statement_bind_i64(&st, after_id);
     *out = statement_rows(&st, arena, limit, sizeof **out, row_read, count);
+    return statement_end(&st);
+}
+
+/* NULL where a detail is no JSON, which is none that names anything. */
+#define DETAIL_ROUTE   "CASE WHEN json_valid(detail) THEN json_extract(detail, '$.route') END"
+#define DETAIL_ROLLOUT "CASE WHEN json_valid(detail) THEN json_extract(detail, '$.rollout') END"
+
+bool events_find(struct store *s, struct arena *arena, const struct event_filter *filter, struct event_row **out,
+                 size_t *count)
+{
+    struct statement st;
+    statement_begin(&st, s,
+                    "SELECT " COLUMNS " FROM events WHERE id < ?1 AND at_unix_ms BETWEEN ?2 AND ?3"
+                    " AND (?4 = '' OR kind = ?4)"
+                    " AND (?5 = '' OR subject = ?5 OR " DETAIL_ROUTE " = ?5)"
+                    " AND (?6 = '' OR subject = ?6 OR " DETAIL_ROLLOUT " = ?6)"
+                    " AND (?7 = 0 OR instr(kind, '.') = 0) ORDER BY id DESC LIMIT ?8");
+    statement_bind_i64(&st, filter->before_id > 0 ? filter->before_id : INT64_MAX);
+    statement_bind_i64(&st, filter->since.unix_ms);
+    statement_bind_i64(&st, filter->until.unix_ms > 0 ? filter->until.unix_ms : INT64_MAX);
+    statement_bind_text(&st, filter->kind);
+    statement_bind_text(&st, filter->route);
+    statement_bind_text(&st, filter->rollout);
+    statement_bind_i64(&st, filter->is_told);
+    *out = statement_rows(&st, arena, filter->limit, sizeof **out, row_read, count);
+    return statement_end(&st);
+}
+
+bool events_amend(struct store *s, int64_t id, struct slice detail)
+{
+    struct statement st;
+    statement_begin(&st, s, "UPDATE events SET detail = ? WHERE id = ?");
+    statement_bind_text(&st, detail);
+    statement_bind_i64(&st, id);
+    statement_step(&st);
+    return statement_end(&st);
+}
+
+bool events_get(struct store *s, struct arena *arena, int64_t id, struct event_row **out)
+{
+    struct statement st;
+    size_t count;
+    statement_begin(&st, s, "SELECT " COLUMNS " FROM events WHERE id = ? LIMIT ?");
+    statement_bind_i64(&st, id);
+    *out = statement_rows(&st, arena, 1, sizeof **out, row_read, &count);
+    if (count == 0)
+        *out = NULL;
     return statement_end(&st);
 }

@@ -23,9 +23,23 @@ struct event_row {
 
 /* Stores one by itself, and sets its id. One that stands in the audit log goes in by a deed (store/deed.h). */
 bool events_append(struct store *s, struct event_row *e) MUST_CHECK;
-/* Newest first, ids below `before_id` (0: all), at most `limit`. */
-bool events_list(struct store *s, struct arena *arena, int64_t before_id, size_t limit, struct event_row **out,
+/* What is asked for; empty and 0: any. */
+struct event_filter {
+    int64_t before_id;
+    struct wall_time since, until; /* at or after; at or before */
+    struct slice kind;
+    struct slice route, rollout; /* named by the detail, or the subject */
+    bool is_told;                /* by somebody: weir's own kinds have a dot */
+    size_t limit;
+};
+
+/* Newest first. */
+bool events_find(struct store *s, struct arena *arena, const struct event_filter *filter, struct event_row **out,
                  size_t *count) MUST_CHECK;
+/* Another detail for a stored one, by itself; of one that is forgotten by now, nothing. */
+bool events_amend(struct store *s, int64_t id, struct slice detail) MUST_CHECK;
+/* NULL in *out: there is none of that id. */
+bool events_get(struct store *s, struct arena *arena, int64_t id, struct event_row **out) MUST_CHECK;
 /* Oldest first, ids above `after_id`, at most `limit`. */
 bool events_since(struct store *s, struct arena *arena, int64_t after_id, size_t limit, struct event_row **out,
                   size_t *count) MUST_CHECK;

@@ -356,11 +356,12 @@ def test_each_endpoint_takes_its_role_and_those_above(guarded):
             target = path.replace("{name}", "shop").replace("{route}", "shop").replace("{generation}", "1")
             if (method, path) == ("get", "/api/v1/events"):
                 target += "?follow=false"  # else it does not end
-            missing = {"rollouts": "no_rollout", "incidents": "no_incident", "drill": "no_drill" if method == "get" else "no_rollout"}
+            missing = {"rollouts": "no_rollout", "incidents": "no_incident", "drill": "no_drill" if method == "get" else "no_rollout",
+                       "events": "no_event"}
             missing = missing.get(path.split("/")[3]) if "{" in path else None
+            wish = {"reason": "try"} if path == "/api/v1/events" else {"reason": "try", "weights": {"v1": 1, "v2": 0}, "outcomes": []}
             for role in ROLES:
-                status, _, body = over_tcp(guarded, method.upper(), target, {"reason": "try", "weights": {"v1": 1, "v2": 0}, "outcomes": []},
-                                           token=TOKENS[role])
+                status, _, body = over_tcp(guarded, method.upper(), target, wish, token=TOKENS[role])
                 if ROLES.index(role) >= ROLES.index(needed) and missing:
                     assert (status, body["error"]["code"]) == (404, missing), (method, target, role)  # asked for by name
                 elif ROLES.index(role) >= ROLES.index(needed):

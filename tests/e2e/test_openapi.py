@@ -182,6 +182,8 @@ def test_answers_in_every_state_are_as_described(proxy):
     assert ask(proxy, "POST", "/api/v1/rollouts/r/resume", {"reason": "test"})[0] == 200
     assert ask(proxy, "PUT", "/api/v1/routes/free/split", {"reason": "test", "weights": {"s": 2, "c": 1}})[0] == 200
     assert ask(proxy, "POST", "/api/v1/events", {"reason": "test", "subject": "c", "text": "2.4.1", "detail": {"commit": "abc"}})[0] == 201
+    told = ask(proxy, "POST", "/api/v1/events", {"reason": "test", "rollout": "r", "tags": ["ci"], "title": "t", "link": "https://x/1"})
+    assert ask(proxy, "GET", f"/api/v1/events/{told[1]['id']}")[0] == 200
     assert ask(proxy, "POST", "/api/v1/events", {"reason": "test"})[0] == 201
     assert ask(proxy, "POST", "/api/v1/outcomes", {"reason": "test", "outcomes": []})[0] == 200
     send(proxy, "/dark", 3, lambda: any(s["diffs"] for s in ask(proxy, "GET", "/api/v1/shadow/dark/diffs")[1]["shadows"]))

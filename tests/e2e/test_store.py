@@ -118,7 +118,7 @@ def test_who_follows_gets_what_happens_and_comes_back_where_it_was(proxy):
     listed = proxy.admin("GET", "/api/v1/events?follow=false&limit=3")[1]
     assert [event["kind"] for event in listed["events"]] == ["config.applied", "split.reset", "split.set"]
     page = proxy.admin("GET", f"/api/v1/events?follow=false&before={listed['next_before']}")[1]
-    assert posted in page["events"]
+    assert posted["id"] in [event["id"] for event in page["events"]]
     added = [line for line in audit(proxy) if line["action"] == "event.add"][0]
     assert (added["target"], added["reason"], added["detail"]) == ("v2", "a test", '{"commit":"abc"}')
 
@@ -132,10 +132,10 @@ def test_who_follows_gets_what_happens_and_comes_back_where_it_was(proxy):
     ],
 )
 def test_an_event_that_cannot_be_is_refused(proxy, event):
-    before = proxy.admin("GET", "/api/v1/events?follow=false")[1]
+    before = [known["id"] for known in proxy.admin("GET", "/api/v1/events?follow=false")[1]["events"]]
     status, answer = post(proxy, **event)
     assert status == 400 and answer["error"]["code"] in ("bad_event", "reason_missing"), answer
-    assert proxy.admin("GET", "/api/v1/events?follow=false")[1] == before
+    assert [known["id"] for known in proxy.admin("GET", "/api/v1/events?follow=false")[1]["events"]] == before
 
 
 @pytest.mark.parametrize("query", ["follow=yes", "after=x", "follow=false&limit=0", "follow=false&before=-1"])

@@ -190,3 +190,17 @@ Test(metrics, connections_of_copies_stand_beside_those_of_requests)
     assert_line("weir_upstream_connections{upstream=\"checkout-v1\",state=\"idle\"} 0");
     assert_line("weir_upstream_connections{upstream=\"checkout-v1\",use=\"shadow\",state=\"idle\"} 5");
 }
+
+Test(metrics, deployments_are_counted_by_kind_and_the_rest_is_other)
+{
+    static const struct metrics_deployment kinds[METRICS_DEPLOYMENT_KINDS] = {
+        [0] = { 3, { 1795470313042 } }, [METRICS_DEPLOYMENT_KINDS - 1] = { 2, { 0 } }
+    };
+    struct metrics_facts more = facts;
+    more.deployments = kinds;
+    metrics_write(&out, EXPOSE_TEXT, stats, &more);
+    assert_line("weir_deployment_events_total{kind=\"deploy\"} 3");
+    assert_line("weir_deployment_events_total{kind=\"other\"} 2");
+    assert_line("weir_deployment_event_timestamp_seconds{kind=\"deploy\"} 1795470313.042000");
+    cr_assert_not(slice_contains(text_slice(&out), SLICE("weir_deployment_event_timestamp_seconds{kind=\"other\"}")));
+}

@@ -210,7 +210,7 @@ Test(deed, a_deed_of_which_one_row_fails_leaves_nothing_behind)
     row.weight_ppm = 1000001;
     cr_assert_not(deed_write(s, &d));
     cr_assert_eq(store_problem(s), STORE_FAILED);
-    cr_assert(events_list(s, &arena, 0, 10, &events, &count));
+    cr_assert(events_find(s, &arena, &(struct event_filter){ .limit = 10 }, &events, &count));
     cr_assert_eq(count, 0);
     assert_chain(0);
     cr_assert(write_step(0));
@@ -239,7 +239,7 @@ Test(deed, events_are_numbered_paged_and_forgotten_beyond_the_bound)
         cr_assert(deed_write(s, &d));
         cr_assert_eq(event.id, i);
     }
-    cr_assert(events_list(s, &arena, 0, 2, &list, &count));
+    cr_assert(events_find(s, &arena, &(struct event_filter){ .limit = 2 }, &list, &count));
     cr_assert(count == 2 && list[0].id == 5 && list[1].id == 4);
     cr_assert(events_since(s, &arena, 3, 10, &list, &count));
     cr_assert(count == 2 && list[0].id == 4 && list[1].id == 5);
