@@ -69,6 +69,7 @@ class Proxy:
     def __init__(self, *origins, arguments=(), environment=None, **config):
         self.directory = tempfile.TemporaryDirectory(prefix="weir-e2e-")
         self.arguments, self.environment = list(arguments), environment or {}
+        self.wrapper = []  # a program that executes the one behind it, in its own place
         self.config = {
             "state_dir": self.path("state"),
             "workers": 1,
@@ -121,7 +122,7 @@ class Proxy:
             environment[f"{tool}_OPTIONS"] = f"{old}:{more}".lstrip(":")
         with open(self.path("access.log"), "ab") as out, open(self.path("error.log"), "ab") as err:
             self.process = subprocess.Popen(
-                [WEIR, "run", "-c", self.path("weir.yaml"), *self.arguments],
+                [*self.wrapper, WEIR, "run", "-c", self.path("weir.yaml"), *self.arguments],
                 stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment, cwd=self.directory.name,
             )
 
