@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "cli/problems.h"
 #include "crypto/base64.h"
+#include "crypto/digest.h"
 #include "server/state_dir.h"
 #include "store/jsonl.h"
 
@@ -52,7 +53,8 @@ struct import {
     struct store *store;
     uint64_t line_number, row_count;
     bool has_begun, has_ended;
-    const char *fault; /* of the line at hand, a static sentence; NULL: the store's message */
+    struct digest_stream *digest; /* of the lines before the one at hand */
+    const char *fault;            /* of the line at hand, a static sentence; NULL: the store's message */
 };
 
 static const struct jsonl_table *table_find(struct slice name)
@@ -118,15 +120,25 @@ static bool head_import(struct import *import, const struct json *line)
     return false;
 }
 
+/* Without one, the lines are whatever somebody made of them. */
+static bool is_as_exported(struct import *import, const struct json *wanted)
+{
+    char digest[DIGEST_SHA256_HEX_SIZE];
+    struct slice text;
+    digest_stream_hex(import->digest, digest);
+    return wanted == NULL || (json_as_string(wanted, &text) && slice_equal(text, slice_from_cstr(digest)));
+}
+
 static bool end_import(struct import *import, const struct json *line)
 {
     uint64_t rows = UINT64_MAX;
     json_as_u64(json_get(line, "rows"), &rows);
     import->has_ended = true;
-    if (rows == import->row_count)
-        return jsonl_commit(import->store);
-    import->fault = "rows are missing";
-    return false;
+    if (rows != import->row_count)
+        import->fault = "rows are missing, or there are more than were exported";
+    else if (!is_as_exported(import, json_get(line, "sha256")))
+        import->fault = "the lines before it are not as they were exported: changed, or in another order";
+    return import->fault == NULL;
 }
 
 static bool document_import(struct import *import, const struct json *line)
@@ -151,6 +163,10 @@ static bool line_import(struct import *import, struct slice bytes)
     struct json *line = json_parse(bytes, &fault);
     import->fault = line == NULL ? "it is not JSON" : NULL;
     bool is_good = line != NULL && document_import(import, line);
+    if (!import->has_ended) {
+        digest_stream_add(import->digest, bytes);
+        digest_stream_add(import->digest, SLICE("\n"));
+    }
     json_destroy(line);
     text_fini(&fault);
     return is_good;
@@ -184,11 +200,11 @@ static bool file_import(struct import *import, FILE *file)
         is_good = lines_import(import, &rest, slice_from(bytes, length));
     if (is_good && (rest.len > 0 || !import->has_ended)) {
         import->line_number++;
-        import->fault = "the file ends before the export does";
+        import->fault = import->has_ended ? "something follows the end" : "the file ends before the export does";
         is_good = false;
     }
     text_fini(&rest);
-    return is_good;
+    return is_good && jsonl_commit(import->store); /* not at the line with the end: nothing may follow it */
 }
 
 static enum command_status store_import(struct call *call, struct store *store, FILE *file)
@@ -196,7 +212,10 @@ static enum command_status store_import(struct call *call, struct store *store, 
     struct import import = { .store = store };
     if (!store_is_usable(store))
         return command_failed(call, "%s", store_message(store));
-    if (file_import(&import, file)) {
+    import.digest = digest_stream_create();
+    bool is_good = file_import(&import, file);
+    digest_stream_destroy(import.digest);
+    if (is_good) {
         printf("%llu rows imported\n", (unsigned long long)import.row_count);
         return COMMAND_OK;
     }

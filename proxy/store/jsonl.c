@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "crypto/base64.h"
+#include "crypto/digest.h"
 #include "store/audit.h"
 #include "store/migrations.h"
 #include "store/statement.h"
@@ -81,13 +82,15 @@ struct export
     struct store *store;
     jsonl_emit_fn *emit;
     void *arg;
-    struct text line; /* cleared for each */
+    struct text line;             /* cleared for each */
+    struct digest_stream *digest; /* of all lines so far */
     uint64_t row_count;
 };
 
 static bool line_emit(struct export *e)
 {
     text_add_char(&e->line, '\n');
+    digest_stream_add(e->digest, text_slice(&e->line));
     bool is_good = e->emit(e->arg, text_slice(&e->line));
     text_clear(&e->line);
     return is_good;
@@ -140,8 +143,10 @@ static bool tables_emit(struct export *e)
         is_good = table_emit(e, &jsonl_tables[i]);
     if (!is_good)
         return false;
-    text_printf(&e->line, "{\"end\":true,\"rows\":%llu}", (unsigned long long)e->row_count);
-    return line_emit(e);
+    char digest[DIGEST_SHA256_HEX_SIZE];
+    digest_stream_hex(e->digest, digest);
+    text_printf(&e->line, "{\"end\":true,\"rows\":%llu,\"sha256\":\"%s\"}\n", (unsigned long long)e->row_count, digest);
+    return e->emit(e->arg, text_slice(&e->line));
 }
 
 bool jsonl_export(struct store *s, jsonl_emit_fn *emit, void *arg)
@@ -149,7 +154,9 @@ bool jsonl_export(struct store *s, jsonl_emit_fn *emit, void *arg)
     struct export e = { .store = s, .emit = emit, .arg = arg };
     if (!statement_run(s, "BEGIN"))
         return false;
+    e.digest = digest_stream_create();
     bool is_good = transaction_finish(s, tables_emit(&e));
+    digest_stream_destroy(e.digest);
     text_fini(&e.line);
     return is_good;
 }

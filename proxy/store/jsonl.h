@@ -3,10 +3,11 @@
  *   {"weir_export":1,"tables":6}                        the form of the lines, and the version of the tables
  *   {"table":"audit","id":1,"at_unix_ms":...}           a row: every column of its table, in the order of the table
  *   ...                                                 tables in the order of jsonl_tables, rows by their keys
- *   {"end":true,"rows":42}                              so that a file that was cut off shows
+ *   {"end":true,"rows":42,"sha256":"..."}               so that a file that was cut off shows, and lines that were changed or moved
  *
  * A column is a whole number or a text; a text that JSON cannot carry as it is (not UTF-8, or with a NUL in it) is
- * {"base64":"..."}. The same rows make the same bytes, so an import into an empty store exports what was imported. What is
+ * {"base64":"..."}. The digest is of all bytes before the line that it stands in; who changes lines on purpose leaves it out, and
+ * is believed. The same rows make the same bytes, so an import into an empty store exports what was imported. What is
  * exported holds configurations with whatever secrets stand in them. */
 #ifndef STORE_JSONL_H
 #define STORE_JSONL_H

@@ -1,6 +1,7 @@
 # e2e/test_store.py - what outlives the process: events, the audit log and its end, full disks, kills, export and import.
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -292,7 +293,7 @@ def test_export_and_import_are_each_others_reverse(proxy, tmp_path):
     post(proxy, subject="v2", text="to be exported")
     exported = said(proxy, "export")
     lines = [json.loads(line) for line in exported.splitlines()]
-    assert lines[0] == {"weir_export": 1, "tables": 6} and lines[-1] == {"end": True, "rows": len(lines) - 2}
+    assert lines[0] == {"weir_export": 1, "tables": 6} and lines[-1]["end"] is True and lines[-1]["rows"] == len(lines) - 2
     assert {"audit", "config_versions", "config_texts", "config_files", "events"} <= {line.get("table") for line in lines}
     file = tmp_path / "export.jsonl"
     file.write_text(exported)
@@ -314,7 +315,7 @@ def test_an_import_is_whole_or_nothing(proxy, tmp_path):
     broken = {
         "the file ends before the export does": lines[:-1],
         "rows are missing": lines[: len(lines) // 2] + lines[-1:],
-        "it was changed": [line.replace("a test", "no test") for line in lines],
+        "it was changed": [re.sub(',"sha256":"[0-9a-f]*"', "", line).replace("a test", "no test") for line in lines],
         "it is not JSON": [*lines[:3], "{\n", *lines[3:]],
         "there is no such table": [*lines[:-1], '{"table":"nothing"}\n', lines[-1]],
         "it does not have the columns of its table": [lines[0], lines[first].replace('"who"', '"whom"')],

@@ -108,7 +108,7 @@ Test(jsonl, each_table_has_its_rows_between_the_head_and_the_end)
     cr_assert(jsonl_export(s, collect, &out), "%s", store_message(s));
     cr_assert(
         slice_has_prefix(text_slice(&out), SLICE("{\"weir_export\":1,\"tables\":6}\n{\"table\":\"audit\",\"id\":1,")));
-    cr_assert(slice_has_suffix(text_slice(&out), SLICE("\n{\"end\":true,\"rows\":20}\n")), "%s", out.bytes);
+    cr_assert(slice_contains(text_slice(&out), SLICE("\n{\"end\":true,\"rows\":20,\"sha256\":\"")), "%s", out.bytes);
     for (size_t i = 0; i < jsonl_table_count; i++) {
         struct slice head =
             arena_printf(&arena, "\n{\"table\":\"%s\",\"%s\":", jsonl_tables[i].name, jsonl_tables[i].columns[0]);
@@ -221,7 +221,7 @@ Test(jsonl, an_audit_log_that_does_not_hold_is_not_imported)
     cr_assert_not(jsonl_commit(to));
     cr_assert(slice_contains(slice_from_cstr(store_message(to)), SLICE("line 2: it was changed")));
     cr_assert(jsonl_export(to, collect, &out));
-    cr_assert(slice_has_suffix(text_slice(&out), SLICE("{\"end\":true,\"rows\":0}\n")));
+    cr_assert(slice_contains(text_slice(&out), SLICE("{\"end\":true,\"rows\":0,")));
     sqlite3_close(from);
     close_second(to);
     text_fini(&out);
