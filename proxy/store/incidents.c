@@ -1,6 +1,7 @@
 /* store/incidents.c - the rows behind incidents. */
 #include "store/incidents.h"
 
+#include "store/deed.h"
 #include "store/statement.h"
 
 #define COLUMNS                                                                                                        \
@@ -78,9 +79,22 @@ bool incidents_find(struct store *s, struct arena *arena, struct slice id, struc
     return one_read(&st, arena, id, out);
 }
 
+/* What waits to be written holds, whatever the database still says. */
+static bool take_waiting(struct store *s, struct arena *arena, struct slice rollout, struct incident **out)
+{
+    const struct deed waiting = { .incident = journal_incident(&s->journal, rollout) };
+    if (waiting.incident == NULL)
+        return false;
+    *out = arena_zalloc(arena, sizeof **out);
+    **out = *deed_copy(&waiting, arena)->incident;
+    return true;
+}
+
 bool incidents_newest(struct store *s, struct arena *arena, struct slice rollout, struct incident **out)
 {
     struct statement st;
+    if (take_waiting(s, arena, rollout, out))
+        return true;
     statement_begin(&st, s,
                     "SELECT " COLUMNS " FROM incidents WHERE rollout = ?"
                     " ORDER BY detected_at_unix_ms DESC, id DESC LIMIT 1");

@@ -29,7 +29,7 @@ bool incidents_list(struct store *s, struct arena *arena, struct wall_time befor
 /* NULL in *out: there is none of that id. */
 bool incidents_find(struct store *s, struct arena *arena, struct slice id, struct incident **out) MUST_CHECK;
 
-/* The one of that rollout that was detected last; NULL in *out: there is none. */
+/* The one of that rollout that was written last, or waits to be; NULL in *out: there is none. */
 bool incidents_newest(struct store *s, struct arena *arena, struct slice rollout, struct incident **out) MUST_CHECK;
 
 /* For store/ only, inside a transaction: replaces the one with that id, and forgets those beyond the bound. */

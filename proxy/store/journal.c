@@ -114,6 +114,16 @@ const struct rollout_row *journal_rollout(const struct journal *j, size_t *place
     return NULL;
 }
 
+const struct incident *journal_incident(const struct journal *j, struct slice rollout)
+{
+    for (struct list *link = j->entries.prev; link != &j->entries; link = link->prev) {
+        const struct incident *i = entry_of(link)->deed->incident;
+        if (i != NULL && slice_equal(i->rollout, rollout))
+            return i;
+    }
+    return NULL;
+}
+
 static void entry_text_write(struct list *link, struct text *out)
 {
     const struct deed *d = entry_of(link)->deed;

@@ -27,6 +27,7 @@
 #define JOURNAL_BYTES_MAX (1024u * 1024) /* of texts */
 
 struct deed;
+struct incident;
 struct rollout_row;
 
 /* Embedded in the store. */
@@ -56,6 +57,8 @@ void journal_put(struct journal *j, const struct deed *d);
 void journal_keep(struct store *s, const struct deed *d);
 /* Walks the rollouts' rows that wait, oldest first: start with *place 0; NULL at the end. */
 const struct rollout_row *journal_rollout(const struct journal *j, size_t *place);
+/* The newest incident of that rollout that waits; NULL: none does. */
+const struct incident *journal_incident(const struct journal *j, struct slice rollout);
 /* Deeds that say where a rollout stands, oldest first; of many the newest that fit. */
 void journal_text_write(const struct journal *j, size_t limit, struct text *out);
 /* Logs what was not written in the end. */

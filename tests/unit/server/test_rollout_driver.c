@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "base/log.h"
+#include "store/journal.h"
 
 static struct world w;
 
@@ -261,6 +262,29 @@ Test(rollout_driver, an_incident_that_a_kill_left_open_is_closed_by_the_next_pro
     restart_after(1000);
     cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), 1500, "it is closed once");
     cr_expect_eq(world_query(&w, OF_INCIDENT("json_array_length(timeline)")), lines + 2);
+}
+
+/* The breach is known to the file that waits beside the database alone, before and behind the kill. */
+Test(rollout_driver, an_incident_that_could_not_be_written_before_a_kill_nor_behind_it_is_closed)
+{
+    start("{ weight: 50%, hold: 1h }", ERROR_RATE);
+    world_break(&w, WORLD_LOCKED);
+    world_burst(&w, 20);
+    world_pass(&w, 100);
+    cr_assert(world_look(&w));
+    cr_assert_eq(progress()->state, ROLLOUT_ROLLING_BACK);
+    world_kill(&w);
+    cr_assert_eq(world_query(&w, OF_INCIDENT("count(*)")), 0);
+    cr_assert_eq(sqlite3_exec(w.locker, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    world_pass(&w, 700);
+    world_boot(&w, WORLD_WELL);
+    world_begin(&w);
+    world_take_all(&w);
+    cr_assert_eq(world_query(&w, OF_INCIDENT("count(*)")), 0);
+    cr_assert_eq(sqlite3_exec(w.locker, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert(journal_flush(w.store), "%s", store_message(w.store));
+    cr_expect_eq(world_query(&w, OF_INCIDENT("count(*)")), 1);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), 700);
 }
 
 Test(rollout_driver, a_clock_that_was_put_back_makes_no_time_below_zero)
