@@ -53,6 +53,7 @@ static void on_scripts_used(void *arg, struct script_host *old)
 static void binding_attach_scripts(struct binding *b, struct script_host *scripts)
 {
     b->scripts = scripts;
+    list_init(&b->hooks_to_begin);
     b->script_renewal = (struct script_renewal){ .on_full = on_scripts_full, .on_used = on_scripts_used, .arg = b };
     if (scripts != NULL)
         script_host_attach(scripts, &b->script_renewal);

@@ -36,6 +36,7 @@ struct binding {
     struct shadow_binding shadows;
     struct script_host *scripts; /* NULL: no route has any. Made by the main thread, and given back to it */
     struct script_renewal script_renewal;
+    struct list hooks_to_begin; /* chores of front/script.c's: as many as may be are paused */
     struct draw draw;
     struct h1_limits request_limits; /* readers of requests point to it */
     uint32_t pin_count;              /* requests that began with it and are not finished */

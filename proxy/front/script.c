@@ -41,10 +41,11 @@ static void count_call(const struct request *r, enum script_hook hook, enum vm_r
 
 /* ---- waiting: for an answer, or for others to go first ---------------------------------------------------------------------- */
 
-/* In the request's arena; made when its hook pauses for the first time. */
+/* In the request's arena; made when its hook pauses for the first time, or has to wait until it may begin. */
 struct script_pause {
-    struct chore chore;
+    struct chore chore; /* of the loop's, or among the binding's hooks_to_begin */
     struct request *request;
+    bool is_to_begin;
 };
 
 static void pause_on_turn(struct chore *c);
@@ -54,16 +55,20 @@ static bool is_waiting(enum vm_result result)
     return result == VM_SUSPENDED || result == VM_PAUSED;
 }
 
-static void begin_waiting(struct request *r, enum vm_result result)
+static struct script_pause *pause_of(struct request *r)
 {
-    r->is_hook_waiting = true;
-    if (result == VM_SUSPENDED)
-        return;
     if (r->pause == NULL) {
         r->pause = arena_zalloc(&r->arena, sizeof *r->pause);
         *r->pause = (struct script_pause){ .chore = { .run = pause_on_turn }, .request = r };
     }
-    loop_add_chore(r->front->loop, &r->pause->chore);
+    return r->pause;
+}
+
+static void begin_waiting(struct request *r, enum vm_result result)
+{
+    r->is_hook_waiting = true;
+    if (result == VM_PAUSED)
+        loop_add_chore(r->front->loop, &pause_of(r)->chore);
 }
 
 /* A part of a hook has run since `begun`. Its duration is that of its parts, without the waits between them. */
@@ -108,6 +113,40 @@ static void decide(struct request *r, enum reason reason)
         route_decide_target(&r->decision, call->upstream_index);
 }
 
+static bool begin_hook(struct request *r, enum reason *reason)
+{
+    if (is_waiting(call_hook(r, SCRIPT_ON_REQUEST, reason)))
+        return false;
+    decide(r, *reason);
+    return true;
+}
+
+/* A flood of hooks that run long waits at the door: each that begins where no more may be paused holds the worker for its
+   budget, and a thousand of them held it for seconds. What keeps short, or another script's, goes in at once. */
+static bool may_begin(struct request *r)
+{
+    struct binding *b = r->binding;
+    if (!has_hook(r, SCRIPT_ON_REQUEST) || !script_host_is_long(b->scripts, script_of(r)))
+        return true;
+    return script_host_has_room(b->scripts) && list_is_empty(&b->hooks_to_begin);
+}
+
+static void wait_to_begin(struct request *r)
+{
+    struct script_pause *p = pause_of(r);
+    p->is_to_begin = true;
+    r->is_hook_waiting = true;
+    list_append(&r->binding->hooks_to_begin, &p->chore.link);
+}
+
+/* One that was paused has gone, or one that was to begin has begun: while some are to begin, there is always one of either kind
+   that will come here. */
+static void let_next_begin(struct binding *b)
+{
+    if (!list_is_empty(&b->hooks_to_begin))
+        loop_add_chore(b->front->loop, LIST_ITEM(list_pop(&b->hooks_to_begin), struct chore, link));
+}
+
 bool script_on_request(struct request *r, enum reason *reason)
 {
     struct script_call *call = arena_alloc(&r->arena, sizeof *call);
@@ -121,10 +160,11 @@ bool script_on_request(struct request *r, enum reason *reason)
                                   .upstream_index = CONFIG_NONE };
     r->script = call;
     hop_by_hop_drop(&r->message); /* before: Connection must not name away what the script sets */
-    if (is_waiting(call_hook(r, SCRIPT_ON_REQUEST, reason)))
+    if (!may_begin(r)) {
+        wait_to_begin(r);
         return false;
-    decide(r, *reason);
-    return true;
+    }
+    return begin_hook(r, reason);
 }
 
 /* `answer`: what it waited for; NULL: it was paused. */
@@ -142,12 +182,30 @@ bool script_go_on(struct request *r, const struct script_fetch_answer *answer, e
     return true;
 }
 
+/* Its turn: another stint, or its first one. */
+static bool take_turn(struct request *r, enum reason *reason)
+{
+    if (!r->pause->is_to_begin)
+        return script_go_on(r, NULL, reason);
+    r->pause->is_to_begin = false;
+    r->is_hook_waiting = false;
+    return begin_hook(r, reason);
+}
+
 static void pause_on_turn(struct chore *c)
 {
-    struct request *r = CONTAINER_OF(c, struct script_pause, chore)->request;
+    struct script_pause *p = CONTAINER_OF(c, struct script_pause, chore);
+    struct request *r = p->request;
     enum reason reason;
     CHECK_MAGIC(r, REQUEST_MAGIC);
-    if (script_go_on(r, NULL, &reason))
+    if (p->is_to_begin && !script_host_has_room(r->binding->scripts)) {
+        list_push(&r->binding->hooks_to_begin, &c->link); /* somebody's answer came, and it is paused again */
+        return;
+    }
+    bool is_over = take_turn(r, &reason);
+    if (script_host_has_room(r->binding->scripts))
+        let_next_begin(r->binding);
+    if (is_over)
         request_on_scripted(r, reason);
 }
 
@@ -159,6 +217,7 @@ void script_abandon(struct request *r)
     else
         list_remove(&r->pause->chore.link);
     script_host_abandon(r->binding->scripts, r->script);
+    let_next_begin(r->binding);
     route_decide_answer(&r->decision); /* no upstream is charged with it */
 }
 

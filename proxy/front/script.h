@@ -4,6 +4,8 @@
  *
  *   script_on_request --+--> over: the request goes on
  *                       +--> waits for an answer (front/fetch.h) --> script_go_on --> over, or it waits again
+ *                       +--> too many are paused: waits to begin --------------+
+ *                       |                                                      v
  *                       \--> ran long: others go first --> a chore of the loop's --> over, or it waits again
  *                                                                  \--> request_on_scripted */
 #ifndef FRONT_SCRIPT_H

@@ -325,19 +325,33 @@ static enum vm_result finish_part(struct script_host *h, struct script_call *cal
     return result;
 }
 
+/* Did a call of it run long a short time ago? */
+static bool is_long(struct script_host *h, uint32_t script)
+{
+    if ((h->traits[script] & TRAIT_LONG) != 0 && !mono_is_before(clock_mono(), h->stints_end[script]))
+        h->traits[script] &= (uint8_t)~TRAIT_LONG;
+    return (h->traits[script] & TRAIT_LONG) != 0;
+}
+
 /* Does this part run in stints? What was paused always does. */
 static bool is_in_stints(struct script_host *h, const struct script_call *call, enum part part)
 {
-    uint32_t script = call->run.script;
     if (part == PART_NEXT_STINT)
         return true;
-    if ((h->traits[script] & TRAIT_LONG) == 0 || call->run.hook != SCRIPT_ON_REQUEST)
-        return false;
-    if (!mono_is_before(clock_mono(), h->stints_end[script])) {
-        h->traits[script] &= (uint8_t)~TRAIT_LONG;
-        return false;
-    }
-    return h->paused_count < SCRIPT_PAUSED_MAX && !vm_is_full(h->vm);
+    return call->run.hook == SCRIPT_ON_REQUEST && is_long(h, call->run.script) && h->paused_count < SCRIPT_PAUSED_MAX &&
+           !vm_is_full(h->vm);
+}
+
+bool script_host_is_long(struct script_host *h, uint32_t script)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    return is_long(h, script);
+}
+
+bool script_host_has_room(const struct script_host *h)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    return h->paused_count < SCRIPT_PAUSED_MAX;
 }
 
 static enum vm_result run_stint(struct script_host *h, struct script_call *call, enum part part,

@@ -9,8 +9,9 @@
  *
  * on_request of a script that ran long lately (script_host_ran_long) runs in stints from its beginning, and pauses between them.
  * A script that keeps short has nothing of it: no count hook, and its time is not read. What such a script may do beside it:
- * at most SCRIPT_PAUSED_MAX calls of one host are paused, and each for SCRIPT_PAUSED_MAX_MS between two answers it waits for: past the first limit, and in a full
- * state, calls hold their worker for their budget; past the second, they are cut off.
+ * at most SCRIPT_PAUSED_MAX calls of one host are paused, and each for SCRIPT_PAUSED_MAX_MS between two answers it waits for: past the first limit the owner lets
+ * the next ones begin when others have ended (script_host_is_long, script_host_has_room), and what is called nevertheless, or in a
+ * full state, holds its worker for its budget; past the second, they are cut off.
  *
  * Making one runs every script's file, up to SCRIPT_LOAD_BUDGET_US each, and freeing what scripts keep takes its time, too: so
  * both are the main thread's work, and a worker, which must not wait, has it in between.
@@ -77,6 +78,9 @@ enum vm_result script_host_go_on(struct script_host *h, struct script_call *call
 /* The call that is just over, on_request's, took SCRIPT_LONG_US or more by the clock. If that was its own work, and not another
    thread's, calls of its script run in stints for SCRIPT_STINTS_MS. */
 void script_host_ran_long(struct script_host *h, const struct script_call *call, enum vm_result result);
+/* A call of it runs in stints, while there is room for another that is paused. */
+bool script_host_is_long(struct script_host *h, uint32_t script);
+bool script_host_has_room(const struct script_host *h);
 /* Of a hook that waits or is paused, or none. */
 void script_host_abandon(struct script_host *h, struct script_call *call);
 

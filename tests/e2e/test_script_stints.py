@@ -45,6 +45,14 @@ end
 return M
 """
 SCRIPT = {"file": "hooks.lua", "budget": "500ms"}
+# Of a script that keeps short.
+OTHER = """
+return { on_request = function(req)
+  weir.shared.set(req:arg("key"), 1, 60)
+  return { status = 200, body = "stopped" }
+end }
+"""
+MOST_PAUSED = 256
 
 
 class House:
@@ -53,9 +61,12 @@ class House:
         self.proxy = Proxy(
             upstreams={"v1": {"endpoints": [Origin(reply(b"v1"))]}},
             routes=[{"name": "plain", "match": {"path": {"prefix": "/plain"}}, "to": "v1"},
+                    {"name": "other", "match": {"path": {"prefix": "/other"}}, "script": "other.lua", "to": "v1"},
                     {"name": "short", "match": {"path": {"prefix": "/short"}}, "script": SCRIPT, "timeout": "100ms", "to": "v1"},
                     {"name": "all", "script": SCRIPT, "to": "v1"}])
         self.write("old")
+        with open(self.proxy.path("other.lua"), "w", encoding="utf-8") as file:
+            file.write(OTHER)
 
     def write(self, text):
         path = self.proxy.path("hooks.lua")
@@ -118,6 +129,25 @@ def test_many_of_them_take_turns(house):
         assert house.proxy.get("/plain").body == b"v1"
         assert house.proxy.get(f"/stop?key={key}").body == b"stopped"
         return {client.response().body.decode() for client in clients} == {f"{in_force} {key}"}
+
+    wait_for(is_stopped, "all of them end as their hooks say")
+
+
+def test_where_as_many_as_may_be_are_paused_the_next_ones_wait_at_the_door(house):
+    """Else each of them would hold the worker for its budget, and everybody else with it."""
+    in_force = house.spin()[0]
+
+    def is_stopped():
+        key = house.key()
+        client = house.proxy.h2_client()
+        others = [house.proxy.h2_client() for _ in range(3)]
+        streams = [(c, c.begin(f"/spin?key={key}")) for c in (client, *others) for _ in range((MOST_PAUSED + 40) // 4)]
+        for c, stream in streams[-60::3]:
+            c.cancel(stream)
+        streams = [pair for pair in streams if pair not in streams[-60::3]]
+        assert house.proxy.get("/plain").body == b"v1"
+        assert house.proxy.get(f"/other?key={key}").body == b"stopped"
+        return {c.answer(stream).body.decode() for c, stream in streams} == {f"{in_force} {key}"}
 
     wait_for(is_stopped, "all of them end as their hooks say")
 
