@@ -96,12 +96,15 @@ static const struct {
       " latency_ms:number at:time?" },
     { "rollouts", "rollouts:[@rollout]" },
     { "one_rollout", "rollout:@rollout" },
-    { "rollout", "name:string route:string stable:string canary:string revision:string state:pending/running/holding/"
-                 "awaiting_approval/awaiting_webhook/paused/baking/succeeded/rolling_back/rolled_back/failed"
-                 " step:integer weight:number is_in_force:boolean hold_ms:integer hold_left_ms:integer"
-                 " started_by:string started_at:time? changed_at:time? is_store_down:boolean approvals:[string]"
-                 " requests:{stable:integer canary:integer at_step:integer} calendar:@calendar steps:[@rollout_step]"
-                 " guardrails:[@guardrail] void?:string breach?:@breach history:[@rollout_change]" },
+    { "rollout",
+      "name:string route:string stable:string canary:string revision:string state:pending/running/holding/"
+      "awaiting_approval/awaiting_webhook/paused/baking/succeeded/rolling_back/rolled_back/failed"
+      " step:integer weight:number is_in_force:boolean hold_ms:integer hold_left_ms:integer"
+      " started_by:string started_at:time? changed_at:time? is_store_down:boolean approvals:[string]"
+      " gate?:@gate requests:{stable:integer canary:integer at_step:integer} calendar:@calendar steps:[@rollout_step]"
+      " guardrails:[@guardrail] void?:string breach?:@breach history:[@rollout_change]" },
+    { "gate", "step:integer asked:integer failures_in_a_row:integer is_asked_now:boolean answered_at:time?"
+              " status?:integer error?:string next_ask_ms?:integer" },
     { "rollout_change", "at:time revision:string from:string to:string step:integer weight:number who:string"
                         " reason:string" },
     { "calendar", "is_open:boolean why?:string opens_at?:time?" },

@@ -165,6 +165,16 @@ static const char *next_text(struct call *call, const struct json *r)
         .ptr;
 }
 
+/* "4m 50s, gate: 503" */
+static const char *gate_word(struct call *call, const struct json *r, const char *left)
+{
+    const struct json *gate = json_get(r, "gate");
+    int64_t status = ctl_integer(gate, "status");
+    if (ctl_text(call, gate, "error")[0] != '\0')
+        return arena_printf(&call->arena, "%s, gate fails", left).ptr;
+    return status != 0 ? arena_printf(&call->arena, "%s, gate: %lld", left, (long long)status).ptr : left;
+}
+
 /* The same in a few words, for the table. */
 static const char *waits_text(struct call *call, const struct json *r)
 {
@@ -183,7 +193,9 @@ static const char *waits_text(struct call *call, const struct json *r)
             .ptr;
     if (is_in(call, r, "paused"))
         return "resume";
-    if (is_in(call, r, "holding") || is_in(call, r, "baking") || is_in(call, r, "awaiting_webhook"))
+    if (is_in(call, r, "awaiting_webhook"))
+        return gate_word(call, r, ctl_time_text(call, left_ms));
+    if (is_in(call, r, "holding") || is_in(call, r, "baking"))
         return ctl_time_text(call, left_ms);
     return is_in(call, r, "succeeded") || is_in(call, r, "rolling_back") ? "" : "revision";
 }
@@ -363,6 +375,24 @@ static void add_breach(struct call *call, const struct json *r, bool coloured, s
     add_labelled(coloured, "", PAINT_NONE, ctl_text(call, breach, "reason"), out);
 }
 
+/* What the webhook of a step said, and when it is asked again. */
+static const char *gate_text(struct call *call, const struct json *gate)
+{
+    const char *error = ctl_text(call, gate, "error"), *at = ctl_text(call, gate, "answered_at"),
+               *said = "no answer yet";
+    int64_t status = ctl_integer(gate, "status"), next_ms;
+    if (error[0] != '\0')
+        said = arena_printf(&call->arena, "%s, at %s", error, ago_text(call, at)).ptr;
+    else if (status != 0)
+        said = arena_printf(&call->arena, "status %lld, at %s", (long long)status, ago_text(call, at)).ptr;
+    const char *next = ctl_flag(gate, "is_asked_now") ? "; it is being asked" : "";
+    if (json_as_i64(json_get(gate, "next_ask_ms"), &next_ms))
+        next = arena_printf(&call->arena, "; asked again in %s", ctl_time_text(call, next_ms)).ptr;
+    return arena_printf(&call->arena, "step %lld, asked %lld time%s: %s%s", (long long)ctl_integer(gate, "step"),
+                        (long long)ctl_integer(gate, "asked"), ctl_integer(gate, "asked") == 1 ? "" : "s", said, next)
+        .ptr;
+}
+
 /* Also while something nearer keeps the weight from rising: what comes behind it. */
 static void add_notes(struct call *call, const struct json *r, bool coloured, struct text *out)
 {
@@ -374,6 +404,10 @@ static void add_notes(struct call *call, const struct json *r, bool coloured, st
                      (long long)ctl_integer(requests, "at_step"))
             .ptr;
     add_labelled(coloured, "requests", PAINT_NONE, counts, out);
+    if (json_kind(json_get(r, "gate")) == JSON_KIND_OBJECT)
+        add_labelled(coloured, "gate",
+                     ctl_integer(json_get(r, "gate"), "failures_in_a_row") > 0 ? PAINT_YELLOW : PAINT_NONE,
+                     gate_text(call, json_get(r, "gate")), out);
     if (closed != NULL && !is_in(call, r, "running"))
         add_labelled(coloured, "calendar", PAINT_YELLOW,
                      arena_printf(&call->arena, "no weight rises now: %s", closed).ptr, out);

@@ -28,8 +28,9 @@ static const struct setting step_rows[] = {
     { BOOL("allow_starter", struct step_config, is_starter_allowed), .default_text = "false",
       .doc = "Whether who started the rollout may approve, too." },
     { TEXT("webhook", struct step_config, webhook), .format = &format_url,
-      .doc = "A gate: a URL that is sent the rollout as JSON and says yes with a status of 2xx. Any other answer, or "
-             "none, is asked for again." },
+      .doc = "A gate: a URL that is sent the rollout as JSON and says yes with a status of 2xx. It is "
+             "asked again every ten seconds while it says anything else, and less and less often, every two minutes at "
+             "last, while it fails (no answer within ten seconds, 5xx, 408, 429)." },
     { DURATION("timeout", struct step_config, timeout_ms), .default_text = "5m", .min_text = "1s", .max_text = "30d",
       .doc = "How long a webhook has to say yes; past it the rollout ends as failed." },
 };

@@ -62,10 +62,36 @@ static void ask(struct turn *t)
 {
     if (t->p->left_ms == 0) {
         turn_retreat(t, true, CAUSE_WEBHOOK_FAILED, PLAN_NO_GUARDRAIL);
-    } else if (t->p->ask_in_ms == 0) {
+    } else if (t->p->ask_in_ms == 0 && !t->event->is_asking) {
         turn_add(t, PLAN_DO_WEBHOOK)->step = (uint32_t)t->p->step;
         t->p->ask_in_ms = PLAN_ASK_EVERY_MS;
     }
+}
+
+/* Twice as long after each failure, and half of that at random; but of a short time at most half, so that one who comes
+   back within it is heard. */
+static int64_t pause_after(uint32_t failures, int64_t left_ms, uint64_t draw)
+{
+    int64_t whole_ms = PLAN_ASK_EVERY_MS;
+    for (uint32_t i = 0; i < failures && whole_ms < PLAN_ASK_MOST_MS; i++)
+        whole_ms *= 2;
+    whole_ms = whole_ms < PLAN_ASK_MOST_MS ? whole_ms : PLAN_ASK_MOST_MS;
+    whole_ms = whole_ms < left_ms / 2 ? whole_ms : left_ms / 2;
+    if (whole_ms <= PLAN_ASK_EVERY_MS)
+        return PLAN_ASK_EVERY_MS;
+    int64_t least_ms = whole_ms / 2 > PLAN_ASK_EVERY_MS ? whole_ms / 2 : PLAN_ASK_EVERY_MS;
+    return least_ms + (int64_t)(draw % (uint64_t)(whole_ms - least_ms + 1));
+}
+
+/* Whoever says "not yet" is asked at the usual pace, which began with the question. */
+static void on_answer(struct turn *t)
+{
+    struct progress *p = t->p;
+    p->ask_failures = t->event->is_failed ? p->ask_failures + 1 : 0;
+    if (t->event->is_failed)
+        p->ask_in_ms = pause_after(p->ask_failures, p->left_ms, t->event->draw);
+    if (t->event->is_passed)
+        turn_go_on(t, CAUSE_WEBHOOK_PASSED, false);
 }
 
 /* What the passing of time, a verdict or anything else may have made possible. */
@@ -247,6 +273,7 @@ static enum plan_answer on_resume(struct turn *t)
     t->p->accepted |= t->p->alarms;
     t->p->is_judged = false;
     t->p->ask_in_ms = 0;
+    t->p->ask_failures = 0;
     turn_move(t, t->p->paused_from, t->p->weight_ppm, CAUSE_RESUMED);
     return PLAN_DONE;
 }
@@ -309,7 +336,7 @@ static int64_t wake_of(const struct turn *t)
 {
     const struct progress *p = t->p;
     if (p->state == ROLLOUT_AWAITING_WEBHOOK)
-        return p->ask_in_ms < p->left_ms ? p->ask_in_ms : p->left_ms;
+        return p->ask_in_ms < p->left_ms && !t->event->is_asking ? p->ask_in_ms : p->left_ms;
     return turn_is_counting(p) && p->left_ms > 0 ? p->left_ms : -1;
 }
 
@@ -331,8 +358,8 @@ static enum plan_answer handle(struct turn *t)
         return on_person(t);
     if (kind == PLAN_VERDICT)
         on_verdict(t);
-    if (kind == PLAN_WEBHOOK_ANSWER && t->event->is_passed && t->p->state == ROLLOUT_AWAITING_WEBHOOK)
-        turn_go_on(t, CAUSE_WEBHOOK_PASSED, false);
+    if (kind == PLAN_WEBHOOK_ANSWER && t->p->state == ROLLOUT_AWAITING_WEBHOOK)
+        on_answer(t);
     go_on_if_due(t);
     return PLAN_DONE;
 }
@@ -363,4 +390,5 @@ void plan_restore(struct progress *p, struct mono_time now)
     p->alarms = 0;
     p->judged_at = p->counted_at = now;
     p->ask_in_ms = p->unsaved_ms = 0;
+    p->ask_failures = 0;
 }

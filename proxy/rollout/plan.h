@@ -9,7 +9,8 @@
  *            dropped, the old progress stays, and the driver sends PLAN_STORE_FAILED; nothing has happened. Else it is a
  *            way back: the driver goes on, and records it as soon as the store works again.
  *   WEIGHT   publishes the pair's shares (route/weights.h), and sends PLAN_WEIGHT_IN_FORCE when every worker uses them.
- *   NOTIFY   tells those under `notify`.  WEBHOOK  asks the step's URL, and sends PLAN_WEBHOOK_ANSWER.
+ *   NOTIFY   tells those under `notify`.  WEBHOOK  asks the step's URL, and sends PLAN_WEBHOOK_ANSWER, unless a transition
+ *            came first: the answer is to a question of before then.
  * With `should_save` it stores progress and evidence, without an audit line. After a reload, and after a restart with the
  * stored progress, it publishes progress->weight_ppm and sends a tick: a configuration that is not the one the progress was
  * made under is noticed by any event.
@@ -36,13 +37,14 @@
 /* A verdict older than this is none. */
 #define PLAN_VERDICT_AGE_MS 10000
 #define PLAN_SAVE_EVERY_MS  5000
-#define PLAN_ASK_EVERY_MS   10000 /* a webhook that has not said yes */
+#define PLAN_ASK_EVERY_MS   10000  /* a webhook that has not said yes; from question to question */
+#define PLAN_ASK_MOST_MS    120000 /* one that fails: the longest pause behind an answer */
 
 enum plan_event_kind {
     PLAN_TICK,
     PLAN_VERDICT,
     PLAN_WEIGHT_IN_FORCE, /* weight_ppm is used by every worker; what follows from it comes with the next tick */
-    PLAN_WEBHOOK_ANSWER,  /* is_passed */
+    PLAN_WEBHOOK_ANSWER,  /* is_passed, or is_failed, or neither: not yet */
     PLAN_START,           /* these seven: a person, `who` */
     PLAN_APPROVE,
     PLAN_PROMOTE, /* ends the hold or the bake now */
@@ -69,7 +71,10 @@ struct plan_event {
     struct wall_time wall;
     struct slice who;     /* borrowed until the actions are carried out */
     bool is_stable_short; /* stable could not take all of the pair's requests now; looked at on the way back */
-    bool is_passed;
+    bool is_asking;       /* a question to the step's webhook is under way: there is no other meanwhile */
+    bool is_passed;       /* the webhook said yes */
+    bool is_failed;       /* it did not say anything: no answer, or one about its own trouble */
+    uint64_t draw;        /* at random: how much of a pause is waited, so that many who wait do not come back at once */
     uint32_t weight_ppm;
     struct plan_verdict verdict;
 };

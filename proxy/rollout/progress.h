@@ -71,6 +71,7 @@ struct progress {
     uint32_t alarms;                        /* bits of guardrails that called for a pause in the newest verdict */
     struct mono_time judged_at, counted_at; /* of the newest verdict; up to when left_ms is counted down */
     int64_t ask_in_ms;                      /* AWAITING_WEBHOOK: until it is asked again; 0: now */
+    uint32_t ask_failures;                  /* of this webhook, since it answered last */
     int64_t unsaved_ms;                     /* counted down since the last save */
 };
 

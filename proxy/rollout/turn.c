@@ -140,6 +140,7 @@ static void enter_gate(struct turn *t, const struct step_config *step, enum plan
     t->p->approval_count = 0;
     t->p->hold_ms = t->p->left_ms = is_webhook ? step->timeout_ms : 0;
     t->p->ask_in_ms = 0;
+    t->p->ask_failures = 0;
     turn_move(t, is_webhook ? ROLLOUT_AWAITING_WEBHOOK : ROLLOUT_AWAITING_APPROVAL, t->p->weight_ppm, cause);
 }
 

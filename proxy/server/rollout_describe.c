@@ -70,6 +70,17 @@ static void describe_calendar(const struct rollout *r, struct json *object)
     json_put_time(object, "opens_at", wall_or_none(calendar_next_open(r->config, rollouts_wall(r->all))));
 }
 
+/* `next_ask_ms` only while it waits for that. */
+static void describe_gate(const struct rollout *r, struct json *object)
+{
+    const struct progress *p = &r->progress;
+    rollout_write_gate(r, object);
+    json_put_u64(object, "failures_in_a_row", p->ask_failures);
+    json_put_bool(object, "is_asked_now", r->gate.ticket != 0);
+    if (p->state == ROLLOUT_AWAITING_WEBHOOK && r->gate.ticket == 0)
+        json_put_i64(object, "next_ask_ms", p->ask_in_ms);
+}
+
 static void describe_breach(const struct rollout_breach *breach, struct json *object)
 {
     json_put_time(object, "at", breach->at);
@@ -129,6 +140,8 @@ void rollout_describe(const struct rollout *r, struct json *object)
     json_put_time(object, "changed_at", r->changed_at);
     json_put_bool(object, "is_store_down", p->is_store_down);
     describe_approvals(p, json_put_array(object, "approvals"));
+    if (r->gate.asked_count > 0)
+        describe_gate(r, json_put_object(object, "gate"));
     describe_requests(r, json_put_object(object, "requests"));
     describe_calendar(r, json_put_object(object, "calendar"));
     struct json *steps = json_put_array(object, "steps"), *guardrails = json_put_array(object, "guardrails");

@@ -73,6 +73,7 @@ static bool record(struct rollout *r, const struct plan_action *action, const st
         rollout_forget_moment(r);
         return false;
     }
+    rollout_note_move(r, t);
     if (rollout_begins_anew(t))
         rollout_forget_evidence(r, t->cause == CAUSE_NEW_REVISION);
     log_transition(r, t);
@@ -148,6 +149,7 @@ enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, c
     event->mono = loop_now(r->all->loop);
     event->wall = rollouts_wall(r->all);
     event->is_stable_short = rollout_is_stable_short(r);
+    event->is_asking = r->gate.ticket != 0;
     if (plan_next(r->config, &before, event, &r->progress, &actions) == PLAN_REFUSED) {
         if (error != NULL)
             text_add_cstr(error, actions.refusal);

@@ -69,6 +69,11 @@ static struct rollout_row row_of(const struct rollout *r, struct slice detail)
                                  .detail = detail };
 }
 
+static bool is_of_gate(const struct plan_transition *t)
+{
+    return t->cause == CAUSE_WEBHOOK_PASSED || t->cause == CAUSE_WEBHOOK_FAILED;
+}
+
 static void write_transition(const struct rollout *r, const struct plan_transition *t, struct text *out)
 {
     struct json *detail = json_create_object();
@@ -80,6 +85,8 @@ static void write_transition(const struct rollout *r, const struct plan_transiti
     json_put_string(detail, "revision", slice_from_cstr(r->progress.revision));
     if (t->guardrail != PLAN_NO_GUARDRAIL)
         rollout_write_judgement(r, t->guardrail, json_put_object(detail, "evidence"));
+    if (is_of_gate(t))
+        rollout_write_gate(r, json_put_object(detail, "gate"));
     if (t->is_stable_short)
         json_put_bool(detail, "stable_is_short", true);
     json_write(detail, out);
@@ -88,14 +95,19 @@ static void write_transition(const struct rollout *r, const struct plan_transiti
 
 /* ---- deeds -------------------------------------------------------------------------------------------------------------- */
 
-/* Why, for the audit log: a person's reason, or what the plan saw. */
-static struct slice reason_of(const struct rollout *r, const struct plan_transition *t, const struct rollout_word *word)
+/* Why, for the audit log: a person's reason, or what the plan saw. `text` is room for what has to be written. */
+static struct slice reason_of(const struct rollout *r, const struct plan_transition *t, const struct rollout_word *word,
+                              struct text *text)
 {
     if (word != NULL && word->reason.len > 0)
         return word->reason;
     if (t->guardrail != PLAN_NO_GUARDRAIL)
         return slice_from_cstr(r->judged.guardrails[t->guardrail].reason);
-    return slice_from_cstr(plan_cause_names[t->cause]);
+    if (!is_of_gate(t))
+        return slice_from_cstr(plan_cause_names[t->cause]);
+    text_printf(text, "%s: ", plan_cause_names[t->cause]);
+    rollout_say_gate(r, text);
+    return text_slice(text);
 }
 
 static bool write_deed(struct store *store, struct deed *deed, bool must_hold)
@@ -105,20 +117,20 @@ static bool write_deed(struct store *store, struct deed *deed, bool must_hold)
 
 /* Texts that a deed borrows. */
 struct record_texts {
-    struct text stored, detail, action, told, told_detail;
+    struct text stored, detail, action, reason, told, told_detail;
 };
 
 static void record_texts_fini(struct record_texts *t)
 {
-    struct text *const all[] = { &t->stored, &t->detail, &t->action, &t->told, &t->told_detail };
+    struct text *const all[] = { &t->stored, &t->detail, &t->action, &t->reason, &t->told, &t->told_detail };
     for (size_t i = 0; i < ARRAY_COUNT(all); i++)
         text_fini(all[i]);
 }
 
 static struct transition_row transition_of(const struct rollout *r, const struct plan_transition *t,
-                                           const struct rollout_word *word, struct text *detail)
+                                           const struct rollout_word *word, struct record_texts *texts)
 {
-    write_transition(r, t, detail);
+    write_transition(r, t, &texts->detail);
     return (struct transition_row){ .rollout = slice_from_cstr(r->name),
                                     .revision = slice_from_cstr(r->progress.revision),
                                     .at = r->changed_at,
@@ -127,8 +139,8 @@ static struct transition_row transition_of(const struct rollout *r, const struct
                                     .step = t->step,
                                     .weight_ppm = t->weight_ppm,
                                     .who = t->who,
-                                    .reason = reason_of(r, t, word),
-                                    .detail = text_slice(detail) };
+                                    .reason = reason_of(r, t, word, &texts->reason),
+                                    .detail = text_slice(&texts->detail) };
 }
 
 static struct approval_row approval_of(const struct transition_row *t)
@@ -169,7 +181,7 @@ bool rollout_record(struct rollout *r, const struct plan_transition *t, const st
 {
     struct record_texts texts = { 0 };
     struct incident_form incident;
-    struct transition_row transition = transition_of(r, t, word, &texts.detail);
+    struct transition_row transition = transition_of(r, t, word, &texts);
     struct approval_row approval = approval_of(&transition);
     write_detail(r, !rollout_begins_anew(t), &texts.stored);
     struct rollout_row row = row_of(r, text_slice(&texts.stored));

@@ -1,8 +1,11 @@
 /* server/rollout_tell.c - those who are told of a rollout, and the gates that are asked. */
 #include "server/rollouts.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "server/publisher.h"
+
+#include <inttypes.h>
 
 #define WEBHOOK_TIMEOUT_MS 10000
 
@@ -106,14 +109,45 @@ void rollout_notify(struct rollout *r, const struct plan_transition *t, const st
 
 /* ---- gates -------------------------------------------------------------------------------------------------------------- */
 
+void rollout_note_move(struct rollout *r, const struct plan_transition *t)
+{
+    struct rollout_gate *gate = &r->gate;
+    bool is_reached = t->to == ROLLOUT_AWAITING_WEBHOOK && t->cause != CAUSE_RESUMED;
+    gate->ticket = 0;
+    if (!is_reached && !rollout_begins_anew(t))
+        return;
+    text_fini(&gate->failure);
+    *gate = (struct rollout_gate){ .step = is_reached ? (uint32_t)t->step : 0 };
+}
+
+/* Neither yes nor no, but trouble of its own: as with notices, except that a gate may say 4xx as long as it likes. */
+static bool has_failed(const struct courier_answer *answer)
+{
+    return answer->failure != NULL || answer->status >= 500 || answer->status == 408 || answer->status == 429;
+}
+
+static void note_answer(struct rollout *r, const struct courier_answer *answer)
+{
+    struct rollout_gate *gate = &r->gate;
+    gate->ticket = 0; /* a question has one answer */
+    gate->at = rollouts_wall(r->all);
+    gate->status = answer->status;
+    text_clear(&gate->failure);
+    if (answer->failure != NULL)
+        text_add_cstr(&gate->failure, answer->failure);
+}
+
 static void on_gate(void *arg, uint64_t ticket, const struct courier_answer *answer)
 {
     struct rollout *r = rollouts_find_ticket(arg, ticket);
     if (r == NULL)
         return;
-    r->gate_ticket = 0; /* a question has one answer */
+    note_answer(r, answer);
+    bool is_failed = has_failed(answer);
     struct plan_event event = { .kind = PLAN_WEBHOOK_ANSWER,
-                                .is_passed = answer->failure == NULL && answer->status >= 200 && answer->status < 300 };
+                                .is_passed = !is_failed && answer->status >= 200 && answer->status < 300,
+                                .is_failed = is_failed,
+                                .draw = hash_mix(ticket ^ (uint64_t)loop_now(r->all->loop).us) };
     if (!event.is_passed)
         log_info("rollout %s: its gate has not said yes: %s, status %u", r->name,
                  answer->failure != NULL ? answer->failure : "it answered", answer->status);
@@ -124,7 +158,6 @@ void rollout_ask_webhook(struct rollout *r, uint32_t step)
 {
     struct text body = { 0 };
     struct json *question = json_create_object();
-    r->gate_ticket = ++r->all->newest_ticket;
     write_facts(r, question);
     json_put_u64(question, "gate", step + 1);
     json_write(question, &body);
@@ -135,9 +168,40 @@ void rollout_ask_webhook(struct rollout *r, uint32_t step)
                                            .timeout_ms = WEBHOOK_TIMEOUT_MS,
                                            .done = on_gate,
                                            .arg = r->all,
-                                           .ticket = r->gate_ticket };
-    if (!r->all->send(r->all->arg, &errand))
+                                           .ticket = ++r->all->newest_ticket };
+    if (r->all->send(r->all->arg, &errand)) {
+        r->gate.step = step;
+        r->gate.ticket = errand.ticket;
+        r->gate.asked_count++;
+    } else {
         log_warn("rollout %s: too much is under way, its gate is asked later", r->name);
+    }
     json_destroy(question);
     text_fini(&body);
+}
+
+/* ---- gates, shown ------------------------------------------------------------------------------------------------------- */
+
+void rollout_say_gate(const struct rollout *r, struct text *out)
+{
+    const struct rollout_gate *gate = &r->gate;
+    if (gate->at.unix_ms == 0)
+        text_add_cstr(out, "no answer yet");
+    else if (gate->failure.len > 0)
+        text_add(out, text_slice(&gate->failure));
+    else
+        text_printf(out, "status %u", gate->status);
+    text_printf(out, ", asked %" PRIu64 " time%s", gate->asked_count, gate->asked_count == 1 ? "" : "s");
+}
+
+void rollout_write_gate(const struct rollout *r, struct json *object)
+{
+    const struct rollout_gate *gate = &r->gate;
+    json_put_u64(object, "step", gate->step + 1);
+    json_put_u64(object, "asked", gate->asked_count);
+    json_put_time(object, "answered_at", gate->at);
+    if (gate->status != 0)
+        json_put_u64(object, "status", gate->status);
+    if (gate->failure.len > 0)
+        json_put_cstr(object, "error", gate->failure.bytes);
 }

@@ -50,7 +50,7 @@ struct rollout *rollouts_find(struct rollouts *all, struct slice name)
 
 static bool has_ticket(const struct rollout *r, uint64_t ticket)
 {
-    bool has = r->id == ticket || (r->gate_ticket == ticket && ticket != 0);
+    bool has = r->id == ticket || (r->gate.ticket == ticket && ticket != 0);
     for (uint32_t i = 0; i < r->specs.count; i++)
         has |= r->samplers[i].ticket == ticket && ticket != 0;
     return has;
@@ -132,6 +132,7 @@ static void rollout_destroy(struct rollout *r)
     list_remove(&r->link);
     rollout_breach_fini(&r->breach);
     outcome_pending_fini(&r->outcomes.pending);
+    text_fini(&r->gate.failure);
     memory_free(r->name);
     r->magic = 0;
     memory_free(r);

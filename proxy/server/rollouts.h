@@ -68,6 +68,16 @@ struct incident_form {
     struct text timeline, told;
 };
 
+/* The webhook of a step, and what it said. It is forgotten with the process; what the store keeps is in the transition that it led to. */
+struct rollout_gate {
+    uint32_t step;        /* of the plan, from 0 */
+    uint64_t ticket;      /* of the question under way; 0: none is, or a transition came first */
+    uint64_t asked_count; /* since it was reached; 0: not yet */
+    struct wall_time at;  /* of the last answer, or of giving up; 0: none yet */
+    uint16_t status;      /* 0: no head came */
+    struct text failure;  /* why no whole answer came; "": it did */
+};
+
 /* The pair's requests since the process began, at one moment: what `rollout NAME plan` takes today's traffic from. */
 struct rollout_traffic {
     struct mono_time at; /* 0: not noted yet */
@@ -88,7 +98,7 @@ struct rollout {
     char *name;
     uint64_t id;    /* a ticket: the one under which it waits for its weights to be in force */
     bool is_loaded; /* else the store could not be asked where it stands: it is pending, and nothing is done with it */
-    uint64_t gate_ticket; /* of the newest question to a step's webhook, until it is answered; 0: none is */
+    struct rollout_gate gate; /* the last one reached */
     struct rollouts *all;
     const struct rollout_config *config; /* of the current snapshot */
     const struct compiled_route *route;
@@ -267,5 +277,10 @@ double rollout_requests_per_s(struct rollout *r);
 /* rollout_tell.c: those under `notify`, and the gate of a step. */
 void rollout_notify(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word);
 void rollout_ask_webhook(struct rollout *r, uint32_t step);
+/* The rollout moved: an answer that is still to come is of before. A gate that it has reached is a new one. */
+void rollout_note_move(struct rollout *r, const struct plan_transition *t);
+/* "status 200", or why there was no answer; "no answer yet". */
+void rollout_say_gate(const struct rollout *r, struct text *out);
+void rollout_write_gate(const struct rollout *r, struct json *object);
 
 #endif

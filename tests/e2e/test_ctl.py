@@ -295,6 +295,14 @@ STANDS = {  # what is known, and what is next
         "1 more to approve (1 of 2 have: ann): ann, ben, not eve who has started it; weir ctl rollout shop approve --reason TEXT", "1 to approve",
     ),
     "awaiting_webhook": ({"step": 3, "hold_left_ms": 61000}, "the webhook has to say yes within 1m 01s, or the release fails", "1m 01s"),
+    "awaiting_webhook that says no": (
+        {"step": 3, "hold_left_ms": 61000, "gate": {"step": 3, "asked": 2, "failures_in_a_row": 2, "status": 503, "answered_at": "T1", "next_ask_ms": 9000}},
+        "the webhook has to say yes within 1m 01s, or the release fails", "1m 01s, gate: 503",
+    ),
+    "awaiting_webhook that says nothing": (
+        {"step": 3, "hold_left_ms": 61000, "gate": {"step": 3, "asked": 1, "failures_in_a_row": 1, "error": "late", "answered_at": "T1", "is_asked_now": True}},
+        "the webhook has to say yes within 1m 01s, or the release fails", "1m 01s, gate fails",
+    ),
     "paused": ({"hold_left_ms": 4000}, "weir ctl rollout shop resume --reason TEXT, with 4.0s left, or rollback", "resume"),
     "baking": ({"step": 4, "hold_left_ms": 3660000}, "it has succeeded in 1h 01m; until then the guardrails may take it back", "1h 01m"),
     "succeeded": ({"step": 4, "hold_left_ms": 5}, "nothing; the next release has a new revision in the configuration", "-"),
@@ -321,6 +329,8 @@ def test_a_rollout_says_what_is_next(api, case):
     assert said.startswith(f"shop 2.4.1: {case.split()[0]}, v2 has 10% of what it shares with v1\n  next        ")
     assert f"next {wanted}" in flat and f" undecided 78% {reason} " in flat
     assert flat.endswith("history T1 pending -> holding by eve: release 2.4.1 "), flat
+    gates = {503: "gate step 3, asked 2 times: status 503, at T1; asked again in 9.0s", None: "gate step 3, asked 1 time: late, at T1; it is being asked"}
+    assert "gate" not in rollout or f" {gates[rollout['gate'].get('status')]} history" in flat, flat
     step = rollout["step"]
     assert re.findall(r"> (\d)", said) == ([str(step)] if step else []), said
     api.body = json.dumps({"rollouts": [rollout]})

@@ -102,6 +102,7 @@ enum plan_answer driver_send(struct driver *d, struct plan_event event)
 {
     event.mono = d->mono;
     event.wall = d->wall;
+    event.is_asking = d->is_asking;
     d->answer = plan_next(d->config, &d->p, &event, &d->p, &d->actions);
     carry_out(d);
     struct plan_actions done = d->actions;

@@ -38,6 +38,7 @@ struct driver {
     struct plan_actions actions; /* of the last event */
     enum plan_answer answer;
     uint32_t weight_ppm;   /* published */
+    bool is_asking;        /* said with each event */
     bool is_acknowledging; /* sends PLAN_WEIGHT_IN_FORCE by itself, behind each weight */
     unsigned record_count, notify_count, webhook_count, save_count;
     struct plan_transition last; /* recorded */

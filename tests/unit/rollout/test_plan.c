@@ -246,6 +246,75 @@ Test(plan, a_webhook_is_asked_until_it_says_yes_or_its_time_is_over)
     expect_state(&late, ROLLOUT_FAILED, 0);
 }
 
+/* Seconds from this answer to the next question. */
+static int64_t pause_behind(struct driver *d, struct plan_event answer)
+{
+    unsigned asked = d->webhook_count;
+    int64_t seconds = 0;
+    answer.kind = PLAN_WEBHOOK_ANSWER;
+    driver_send(d, answer);
+    for (; d->webhook_count == asked && seconds < 3600; seconds++)
+        driver_watch(d, 1, 0);
+    return seconds;
+}
+
+static void at_webhook(struct made_rollout *m, struct driver *d, int64_t timeout_ms)
+{
+    made_init(m);
+    made_webhook(m, timeout_ms);
+    made_weight(m, 100, 0);
+    driver_init(d, &m->config);
+    driver_do(d, PLAN_START, "alice");
+    driver_watch(d, 1, 0);
+    cr_assert_eq(d->webhook_count, 1);
+}
+
+Test(plan, a_webhook_that_fails_is_asked_less_and_less_often)
+{
+    static const int64_t longest[] = { 20, 40, 80, 120, 120, 120 };
+    const struct plan_event no = { .is_failed = false }, late = { .is_failed = true, .draw = 0 };
+    struct made_rollout m;
+    struct driver d;
+    at_webhook(&m, &d, 600 * MINUTE_MS);
+    cr_expect_eq(pause_behind(&d, no), 10, "who says not yet keeps the pace");
+    for (size_t i = 0; i < sizeof longest / sizeof *longest; i++) {
+        struct driver least = d, most = d;
+        cr_expect_eq(pause_behind(&least, late), longest[i] / 2, "of %zu failures", i + 1);
+        const struct plan_event last = { .is_failed = true, .draw = (uint64_t)(longest[i] * 500) };
+        cr_expect_eq(pause_behind(&most, last), longest[i], "of %zu failures", i + 1);
+        pause_behind(&d, late);
+    }
+    cr_expect_eq(pause_behind(&d, no), 10, "it is well again");
+    cr_expect_eq(pause_behind(&d, late), 10, "and begins anew");
+}
+
+Test(plan, a_webhook_that_fails_is_asked_again_before_its_time_is_over)
+{
+    const struct plan_event late = { .is_failed = true, .draw = UINT64_MAX };
+    struct made_rollout m;
+    struct driver d;
+    at_webhook(&m, &d, 5 * MINUTE_MS);
+    while (d.p.left_ms > 25000)
+        cr_assert_leq(pause_behind(&d, late), 120);
+    expect_state(&d, ROLLOUT_AWAITING_WEBHOOK, 0);
+    cr_expect_gt(d.webhook_count, 5, "%u times", d.webhook_count);
+    driver_send(&d, (struct plan_event){ .kind = PLAN_WEBHOOK_ANSWER, .is_passed = true });
+    expect_state(&d, ROLLOUT_HOLDING, 100);
+}
+
+Test(plan, a_webhook_has_one_question_at_a_time)
+{
+    struct made_rollout m;
+    struct driver d;
+    at_webhook(&m, &d, 60 * MINUTE_MS);
+    d.is_asking = true;
+    driver_watch(&d, 100, 0);
+    cr_expect_eq(d.webhook_count, 1, "%u", d.webhook_count);
+    d.is_asking = false;
+    driver_watch(&d, 1, 0);
+    cr_expect_eq(d.webhook_count, 2, "its sender has lost it");
+}
+
 Test(plan, steps_wait_for_their_window_and_rollbacks_do_not)
 {
     struct made_rollout m;

@@ -305,3 +305,93 @@ Test(rollout_driver, an_incident_is_closed_though_the_next_process_has_a_new_rev
     cr_expect_geq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), 0,
                   "what was exposed is of it, and is not any more");
 }
+
+/* ---- gates -------------------------------------------------------------------------------------------------------------- */
+
+#define GATE "{ webhook: \"http://127.0.0.1:9/gate\", timeout: 1h }"
+
+static uint32_t questions(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w.errand_count; i++)
+        count += w.errands[i].is_gate;
+    return count;
+}
+
+static void answer_gate(unsigned status)
+{
+    for (uint32_t i = 0; i < w.errand_count; i++)
+        if (w.errands[i].is_gate) {
+            world_answer(&w, i, status);
+            return;
+        }
+    cr_assert_fail("the gate is not asked");
+}
+
+static void expect_gate(uint64_t asked, unsigned status, const char *failure)
+{
+    const struct rollout_gate *gate = &world_rollout(&w)->gate;
+    cr_expect_eq(gate->asked_count, asked, "%llu", (unsigned long long)gate->asked_count);
+    cr_expect_eq(gate->status, status, "%u", gate->status);
+    cr_expect(slice_equal(text_slice(&gate->failure), slice_from_cstr(failure)), "%s", gate->failure.bytes);
+}
+
+Test(rollout_driver, a_gate_that_is_slow_is_asked_once_and_its_late_answer_counts)
+{
+    start(GATE, ERROR_RATE);
+    watch(2, 100, 0);
+    cr_assert_eq(questions(), 1);
+    watch(150, 100, 0); /* past the pace: the question is still under way */
+    cr_assert_eq(questions(), 1, "%u", questions());
+    answer_gate(0);
+    expect_gate(1, 0, "nobody is there");
+    cr_assert_eq(progress()->state, ROLLOUT_AWAITING_WEBHOOK);
+    watch(200, 100, 0);
+    expect_gate(2, 0, "nobody is there");
+    watch(150, 100, 0);
+    answer_gate(200);
+    cr_assert_eq(progress()->state, ROLLOUT_HOLDING);
+    expect_gate(2, 200, "");
+    cr_expect_eq(world_query(&w, "SELECT count(*) FROM transitions WHERE "
+                                 "reason = 'webhook_passed: status 200, asked 2 times'"),
+                 1);
+}
+
+Test(rollout_driver, a_gate_that_was_never_asked_for_want_of_room_is_asked_later)
+{
+    w.is_courier_full = true;
+    start(GATE, ERROR_RATE);
+    watch(50, 100, 0);
+    expect_gate(0, 0, "");
+    w.is_courier_full = false;
+    watch(101, 100, 0);
+    cr_assert_eq(questions(), 1);
+    answer_gate(503);
+    expect_gate(1, 503, "");
+}
+
+Test(rollout_driver, an_answer_to_a_question_of_before_a_change_opens_nothing)
+{
+    start(GATE, ERROR_RATE);
+    watch(2, 100, 0);
+    cr_assert_eq(questions(), 1);
+    cr_assert_eq(world_say(&w, PLAN_PAUSE, "alice"), ROLLOUT_DONE);
+    cr_assert_eq(world_say(&w, PLAN_RESUME, "alice"), ROLLOUT_DONE);
+    answer_gate(200);
+    cr_expect_eq(progress()->state, ROLLOUT_AWAITING_WEBHOOK);
+    watch(2, 100, 0);
+    answer_gate(200);
+    cr_expect_eq(progress()->state, ROLLOUT_HOLDING);
+}
+
+Test(rollout_driver, a_gate_whose_time_is_over_says_what_it_said)
+{
+    start("{ webhook: \"http://127.0.0.1:9/gate\", timeout: 15s }", ERROR_RATE);
+    watch(2, 100, 0);
+    answer_gate(404);
+    watch(160, 100, 0);
+    cr_assert_eq(progress()->state, ROLLOUT_FAILED);
+    cr_expect_eq(world_query(&w, "SELECT count(*) FROM transitions WHERE "
+                                 "reason = 'webhook_failed: status 404, asked 2 times'"),
+                 1);
+}

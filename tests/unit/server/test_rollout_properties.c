@@ -373,7 +373,7 @@ static void answer(struct life *l)
     const struct rollout *r = world_rollout(&l->w);
     bool is_yes = chance(l, 70);
     bool is_the_one =
-        e.is_gate && r != NULL && r->gate_ticket == e.ticket && r->progress.state == ROLLOUT_AWAITING_WEBHOOK;
+        e.is_gate && r != NULL && r->gate.ticket == e.ticket && r->progress.state == ROLLOUT_AWAITING_WEBHOOK;
     if (is_the_one && is_yes)
         l->seen.is_passed[r->progress.step] = true;
     world_answer(&l->w, i, is_yes ? 200 : chance(l, 50) ? 503 : 0);
