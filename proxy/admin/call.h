@@ -14,6 +14,12 @@ struct deed;
 #define LIST_DEFAULT 100 /* rows of the store in one answer */
 #define LIST_MAX     1000
 
+struct admin_reply;
+
+/* Makes a held reply anew, when every worker uses what was published: what it tells is then so. `subject` is what the handler
+   left in the reply. False: what it tells of is on its way again, and it is held on. */
+typedef bool admin_renew_fn(const struct admin_control *control, struct slice subject, struct admin_reply *reply);
+
 /* What goes back. Embedded in a session. */
 struct admin_reply {
     uint16_t status;
@@ -22,6 +28,8 @@ struct admin_reply {
     const char *allow;         /* of a 405 */
     bool wants_authentication; /* of a 401 */
     bool is_held;              /* sent only when every worker uses what was published last */
+    admin_renew_fn *renew;     /* of a held one; NULL: it stays as it is */
+    struct slice subject;      /* for renew; in the request's arena */
     bool is_followed;          /* the body is the beginning of a stream of events: admin/follow.h */
 };
 

@@ -1,7 +1,8 @@
 /* admin/rollouts.c - rollouts: where they stand, and what people say to them.
  *
  * Words are recorded by the rollout itself, with the transition that they make, in one transaction (server/rollouts.h). Replies to
- * words are held until every worker uses the weights that they led to. */
+ * words are held until every worker uses the weights that they led to, and tell how it stands then: who reads "rolled_back" may
+ * rely on nobody meeting the canary any more. */
 #include "admin/dispatch.h"
 
 void api_rollouts(struct admin_call *call)
@@ -41,6 +42,20 @@ void api_rollout(struct admin_call *call)
     reply_rollout(call);
 }
 
+/* A rollout that a reload took away meanwhile is told of as it was. */
+static bool renew(const struct admin_control *control, struct slice name, struct admin_reply *reply)
+{
+    struct json *root = json_create_object(), *rollout = json_put_object(root, "rollout");
+    bool is_in_force = false;
+    if (!control->rollout(control->arg, name, rollout)) {
+        json_destroy(root);
+        return true;
+    }
+    json_as_bool(json_get(rollout, "is_in_force"), &is_in_force);
+    reply_json(reply, 200, root);
+    return is_in_force;
+}
+
 static void say(struct admin_call *call, const char *action)
 {
     const struct admin_control *control = call->control;
@@ -50,6 +65,8 @@ static void say(struct admin_call *call, const char *action)
     if (done == ROLLOUT_REPLY_DONE) {
         reply_rollout(call);
         call->reply->is_held = true;
+        call->reply->renew = renew;
+        call->reply->subject = call->params[0];
     } else {
         reply_not_done(call, done, &error);
     }

@@ -78,8 +78,14 @@ static void settled_cb(void *arg, uint64_t ticket)
     struct admin *a = arg;
     struct handle handle = { .slot = (uint32_t)(ticket >> 32), .generation = (uint32_t)ticket };
     struct session *s = handle_get(&a->handles, handle);
-    if (s != NULL && s->state == SESSION_HELD)
+    if (s == NULL || s->state != SESSION_HELD)
+        return;
+    const struct admin_control *control = &a->control;
+    bool is_ready = s->reply.renew == NULL || s->reply.renew(control, s->reply.subject, &s->reply);
+    if (is_ready)
         session_settled(s);
+    else
+        control->when_settled(control->arg, settled_cb, a, ticket);
 }
 
 /* An answer of 200 means that the next request meets the change, whichever worker takes it. A worker that hangs costs the operator

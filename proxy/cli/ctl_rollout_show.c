@@ -348,8 +348,10 @@ static void add_heading(struct call *call, const struct json *r, bool coloured, 
     terminal_add(out, coloured, PAINT_NONE, slice_from_cstr(revision));
     text_add_cstr(out, ": ");
     terminal_add(out, coloured, paint_of_rollout(state), slice_from_cstr(state));
-    text_printf(out, ", %s has %s of what it shares with %s\n", ctl_text(call, r, "canary"), percent_text(call, r),
-                ctl_text(call, r, "stable"));
+    bool is_in_force = true; /* unless it says otherwise */
+    json_as_bool(json_get(r, "is_in_force"), &is_in_force);
+    text_printf(out, ", %s has %s of what it shares with %s%s\n", ctl_text(call, r, "canary"), percent_text(call, r),
+                ctl_text(call, r, "stable"), is_in_force ? "" : ", not in every worker yet");
 }
 
 static const char *ago_text(struct call *call, const char *at)

@@ -306,7 +306,7 @@ STANDS = {  # what is known, and what is next
     "paused": ({"hold_left_ms": 4000}, "weir ctl rollout shop resume --reason TEXT, with 4.0s left, or rollback", "resume"),
     "baking": ({"step": 4, "hold_left_ms": 3660000}, "it has succeeded in 1h 01m; until then the guardrails may take it back", "1h 01m"),
     "succeeded": ({"step": 4, "hold_left_ms": 5}, "nothing; the next release has a new revision in the configuration", "-"),
-    "rolling_back": ({}, "weight 0 is not in force in every worker yet", "-"),
+    "rolling_back": ({"is_in_force": False}, "weight 0 is not in force in every worker yet", "-"),
     "rolled_back": ({}, "a new revision in the configuration, then: weir ctl rollout shop start --reason TEXT", "revision"),
     "failed": ({}, "a new revision in the configuration, then: weir ctl rollout shop start --reason TEXT", "revision"),
 }
@@ -326,7 +326,8 @@ def test_a_rollout_says_what_is_next(api, case):
     said = api.ctl("rollout", "shop").stdout
     assert max(map(len, said.splitlines())) <= 100, said
     flat = re.sub(r"\s+", " ", said)
-    assert said.startswith(f"shop 2.4.1: {case.split()[0]}, v2 has 10% of what it shares with v1\n  next        ")
+    late = "" if rollout.get("is_in_force", True) else ", not in every worker yet"
+    assert said.startswith(f"shop 2.4.1: {case.split()[0]}, v2 has 10% of what it shares with v1{late}\n  next        ")
     assert f"next {wanted}" in flat and f" undecided 78% {reason} " in flat
     assert flat.endswith("history T1 pending -> holding by eve: release 2.4.1 "), flat
     gates = {503: "gate step 3, asked 2 times: status 503, at T1; asked again in 9.0s", None: "gate step 3, asked 1 time: late, at T1; it is being asked"}

@@ -75,6 +75,35 @@ static bool do_set_weights(void *arg, const struct compiled_route *route, const 
     return true;
 }
 
+/* The rollout that the words are about. */
+static struct {
+    const char *state;
+    bool is_in_force, is_gone;
+} release;
+
+static bool get_rollout(void *arg, struct slice name, struct json *object)
+{
+    (void)arg;
+    (void)name;
+    json_put_cstr(object, "state", release.state);
+    json_put_bool(object, "is_in_force", release.is_in_force);
+    return !release.is_gone;
+}
+
+static enum rollout_reply do_rollout_act(void *arg, struct slice name, const char *action, const struct actor *actor,
+                                         struct slice reason, struct text *error)
+{
+    (void)arg;
+    (void)name;
+    (void)action;
+    (void)actor;
+    (void)reason;
+    (void)error;
+    release.state = "rolling_back";
+    release.is_in_force = false;
+    return ROLLOUT_REPLY_DONE;
+}
+
 static void when_settled(void *arg, void (*done)(void *done_arg, uint64_t ticket), void *done_arg, uint64_t ticket)
 {
     (void)arg;
@@ -119,6 +148,8 @@ static void session_fixture_init(void)
                                      .reload = do_reload,
                                      .set_weights = do_set_weights,
                                      .rollout_owner = get_rollout_owner,
+                                     .rollout = get_rollout,
+                                     .rollout_act = do_rollout_act,
                                      .when_settled = when_settled };
     struct admin_options options = {
         .loop = loop, .control = &control, .socket_path = path[0], .config = &snapshot->config->admin
@@ -219,6 +250,39 @@ Test(session, weights_are_answered_when_the_workers_have_them)
     waiting.done(waiting.arg, waiting.tickets[0]);
     turns(3);
     cr_assert(strncmp(peer_read(fd), "HTTP/1.1 200 ", 13) == 0);
+    close(fd);
+}
+
+static const char rollback[] = "POST /api/v1/rollouts/shop/rollback?reason=x HTTP/1.1\r\nHost: x\r\n\r\n";
+
+static void settle_newest(void)
+{
+    waiting.done(waiting.arg, waiting.tickets[waiting.count - 1]);
+    turns(3);
+}
+
+Test(session, a_word_is_answered_with_how_it_stands_when_its_weight_is_in_force)
+{
+    int fd = peer_open();
+    peer_send(fd, rollback);
+    turn_until_waiting(1);
+    turns(3);
+    cr_assert_str_eq(peer_read(fd), "");
+    settle_newest(); /* of weights that something else has overtaken: they are on their way again */
+    cr_assert_str_eq(peer_read(fd), "");
+    cr_assert_eq(waiting.count, 2);
+    release.state = "rolled_back";
+    release.is_in_force = true;
+    settle_newest();
+    const char *answer = peer_read(fd);
+    cr_assert(strncmp(answer, "HTTP/1.1 200 ", 13) == 0, "%s", answer);
+    cr_expect_not_null(strstr(answer, "rolled_back"), "%s", answer);
+    cr_expect_null(strstr(answer, "rolling_back"), "%s", answer);
+    peer_send(fd, rollback); /* the next one begins anew */
+    turn_until_waiting(3);
+    release.is_gone = true;
+    settle_newest();
+    cr_expect_not_null(strstr(peer_read(fd), "rolling_back"));
     close(fd);
 }
 
