@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#define MINUTE_MS   INT64_C(60000)
 #define DAY_S       86400
 #define SEARCH_DAYS 400
 
@@ -46,19 +45,40 @@ bool calendar_is_open(const struct rollout_config *r, struct wall_time now)
 
 /* ---- the next opening -------------------------------------------------------------------------------------------- */
 
-/* Where a window may open next: its `from` on one of the days to come, by the offset of that day's morning. At most an hour
-   or so off where clocks are changed on that day, so who asks looks again. */
+/* Where the offset of a zone becomes the one it has at until_s; it is another at from_s. */
+static int64_t change_within(const struct zone *zone, int64_t from_s, int64_t until_s)
+{
+    int32_t offset = zone_offset_at(zone, until_s);
+    while (until_s - from_s > 1) {
+        int64_t middle_s = from_s + (until_s - from_s) / 2;
+        *(zone_offset_at(zone, middle_s) == offset ? &until_s : &from_s) = middle_s;
+    }
+    return until_s;
+}
+
+/* While local clocks run evenly, at most a day: a window opens where they show its `from`, or is open from the beginning on
+   when a change of the clocks has just put them into it: the end of spring's gap, or the hour that autumn has twice. */
+static bool opens_within(const struct window_config *window, int64_t from_s, int64_t until_s, int64_t *out_s)
+{
+    *out_s = from_s;
+    if (!window_holds(window, (struct wall_time){ from_s * 1000 }))
+        *out_s += (window->from_s - zone_local(window->zone, from_s).second + DAY_S) % DAY_S;
+    return *out_s < until_s && window_holds(window, (struct wall_time){ *out_s * 1000 });
+}
+
+/* The window is closed now. Day by day, for longer than the week after which its days come again: one opening may be lost
+   in a gap that is wider than the window. */
 static int64_t next_opening(const struct window_config *window, int64_t now_ms)
 {
-    int64_t now_s = now_ms / 1000;
-    struct zone_time local = zone_local(window->zone, now_s);
-    int64_t midnight_s = now_s - local.second;
-    for (int ahead = 0; ahead <= 8; ahead++) {
-        int64_t at_s = midnight_s + (int64_t)ahead * DAY_S + window->from_s;
-        int32_t moved_s = zone_offset_at(window->zone, at_s) - zone_offset_at(window->zone, now_s);
-        bool is_day = window->days >> ((local.weekday + ahead) % 7) & 1u;
-        if (is_day && (at_s - moved_s) * 1000 > now_ms)
-            return (at_s - moved_s) * 1000;
+    int64_t from_s = now_ms / 1000, found_s;
+    for (int day = 0; day < 16; day++) {
+        int64_t until_s = from_s + DAY_S, even_s = until_s;
+        if (zone_offset_at(window->zone, from_s) != zone_offset_at(window->zone, until_s))
+            even_s = change_within(window->zone, from_s, until_s);
+        if (opens_within(window, from_s, even_s, &found_s) ||
+            (even_s < until_s && opens_within(window, even_s, until_s, &found_s)))
+            return found_s * 1000;
+        from_s = until_s;
     }
     return INT64_MAX;
 }
@@ -78,33 +98,17 @@ static int64_t next_candidate(const struct rollout_config *r, const struct calen
     return next;
 }
 
-/* An opening that lies in a gap of local time, where clocks are put forward over it, is the end of that gap: looked for
-   minute by minute, for as long as such gaps are. */
-static int64_t opening_behind(const struct rollout_config *r, int64_t at_ms)
-{
-    for (int64_t minute = 1; minute <= 180; minute++)
-        if (calendar_is_open(r, (struct wall_time){ at_ms + minute * MINUTE_MS }))
-            return at_ms + minute * MINUTE_MS;
-    return INT64_MAX;
-}
-
 struct wall_time calendar_next_open(const struct rollout_config *r, struct wall_time now)
 {
     const int64_t end_ms = now.unix_ms + (int64_t)SEARCH_DAYS * DAY_S * 1000;
-    struct calendar_view view, before;
+    struct calendar_view view;
     int64_t at_ms = now.unix_ms;
     calendar_look(r, now, &view);
     while (view.block != CALENDAR_OPEN) {
-        before = view;
-        at_ms = next_candidate(r, &before, at_ms);
+        at_ms = next_candidate(r, &view, at_ms);
         if (at_ms > end_ms)
             return (struct wall_time){ INT64_MAX };
         calendar_look(r, (struct wall_time){ at_ms }, &view);
-        if (before.block != CALENDAR_CLOSED || view.block != CALENDAR_CLOSED)
-            continue;
-        int64_t behind_ms = opening_behind(r, at_ms);
-        if (behind_ms != INT64_MAX)
-            return (struct wall_time){ behind_ms };
     }
     return (struct wall_time){ at_ms };
 }

@@ -17,7 +17,7 @@ struct calendar_view {
 void calendar_look(const struct rollout_config *rollout, struct wall_time now, struct calendar_view *out);
 bool calendar_is_open(const struct rollout_config *rollout, struct wall_time now);
 
-/* The first moment from `now` on at which it is open, to the minute; unix_ms INT64_MAX when there is none within 400 days. */
+/* The first moment from `now` on at which it is open, to the second; unix_ms INT64_MAX when there is none within 400 days. */
 struct wall_time calendar_next_open(const struct rollout_config *rollout, struct wall_time now);
 
 /* "freeze until 2027-01-03T00:00Z: holidays", "outside of the windows": why it is not open. Into out, cut off at its end. */
