@@ -73,6 +73,7 @@ static const struct {
       " workers:[{index:integer generation:integer weights_generation:integer last_swap_us:integer"
       " is_drained:boolean live:@live}] live:@live"
       " store:{is_usable:boolean problem:string? waiting_count:integer lost_count:integer waiting_since:time?}"
+      " failing_monitors:[{name:string upstream:string endpoint:string complaint:string}]"
       " admin:{address:string?} access_log:{dropped:integer}" },
     { "last_reload", "result:none/applied/unchanged/rejected generation:integer at:time source:string by:string"
                      " problems:[string]" },
@@ -93,14 +94,15 @@ static const struct {
                   "connect_failures:integer} monitors:[@monitor]" },
     { "monitor",
       "name:string verdict:unknown/good/bad complaint:string? failures_in_a_row:integer unready_after:integer"
-      " latency_ms:number at:time?" },
+      " latency_ms:number at:time? endpoints:[{address:string verdict:unknown/good/bad complaint:string?}]" },
     { "rollouts", "rollouts:[@rollout]" },
     { "one_rollout", "rollout:@rollout" },
     { "rollout",
       "name:string route:string stable:string canary:string revision:string state:pending/running/holding/"
       "awaiting_approval/awaiting_webhook/paused/baking/succeeded/rolling_back/rolled_back/failed"
       " step:integer weight:number is_in_force:boolean hold_ms:integer hold_left_ms:integer"
-      " started_by:string started_at:time? changed_at:time? is_store_down:boolean approvals:[string]"
+      " started_by:string started_at:time? changed_at:time? is_store_down:boolean"
+      " stable_is_short?:boolean stable_is_short_because?:string approvals:[string]"
       " gate?:@gate requests:{stable:integer canary:integer at_step:integer} calendar:@calendar steps:[@rollout_step]"
       " guardrails:[@guardrail] void?:string breach?:@breach history:[@rollout_change]" },
     { "gate", "step:integer asked:integer failures_in_a_row:integer is_asked_now:boolean answered_at:time?"

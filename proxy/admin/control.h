@@ -136,6 +136,8 @@ struct admin_control {
     void (*shadows)(void *arg, struct slice route, enum comparer_part part, struct json *array);
     /* An object for each monitor that asks the upstream. */
     void (*monitors)(void *arg, struct slice upstream, struct json *array);
+    /* An object for each endpoint that fails one. */
+    void (*failing_monitors)(void *arg, struct json *array);
     /* Does a monitor say that clients should go elsewhere? Then with a line why. */
     bool (*is_unready)(void *arg, struct text *why);
     void (*metrics)(void *arg, struct arena *arena, struct metrics_facts *out);

@@ -135,5 +135,6 @@ void api_status(struct admin_call *call)
     put_workers(root, &status);
     json_put_u64(json_put_object(root, "access_log"), "dropped", status.access_dropped_count);
     put_store(root, control->store);
+    control->failing_monitors(control->arg, json_put_array(root, "failing_monitors"));
     reply_json(call->reply, 200, root);
 }

@@ -417,6 +417,12 @@ static void add_notes(struct call *call, const struct json *r, bool coloured, st
         add_labelled(coloured, "void", PAINT_YELLOW, void_reason, out);
     if (ctl_flag(r, "is_store_down"))
         add_labelled(coloured, "store", PAINT_RED, "it fails: nothing is promoted", out);
+    if (ctl_flag(r, "stable_is_short"))
+        add_labelled(coloured, "stable", PAINT_RED,
+                     arena_printf(&call->arena, "it may not be able to take the load of a way back: %s",
+                                  ctl_text(call, r, "stable_is_short_because"))
+                         .ptr,
+                     out);
 }
 
 /* Newest first: who or what brought it here. */

@@ -52,7 +52,19 @@ static void add_live(struct call *call, const struct json *answer, bool coloured
     add_line(coloured, "workers", PAINT_NONE, words.ptr, out);
 }
 
-/* What needs a person: settings that wait for a restart, a store that cannot be used. */
+static void add_failing_monitors(struct call *call, const struct json *answer, bool coloured, struct text *out)
+{
+    const struct json *failing = json_get(answer, "failing_monitors");
+    for (size_t i = 0; i < json_count(failing); i++) {
+        const struct json *m = json_at(failing, i);
+        struct slice words =
+            arena_printf(&call->arena, "%s: %s %s: %s", ctl_text(call, m, "name"), ctl_text(call, m, "upstream"),
+                         ctl_text(call, m, "endpoint"), ctl_text(call, m, "complaint"));
+        add_line(coloured, i == 0 ? "monitors" : "", PAINT_RED, words.ptr, out);
+    }
+}
+
+/* What needs a person: settings that wait for a restart, a store that cannot be used, monitors that fail. */
 static void add_troubles(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     const struct json *waiting = json_get(json_get(answer, "config"), "restart_needed");
@@ -64,6 +76,7 @@ static void add_troubles(struct call *call, const struct json *answer, bool colo
     }
     if (ctl_text(call, store, "problem")[0] != '\0')
         add_line(coloured, "store", PAINT_RED, ctl_text(call, store, "problem"), out);
+    add_failing_monitors(call, answer, coloured, out);
 }
 
 static void add_config(struct call *call, const struct json *answer, bool coloured, struct text *out)
@@ -187,11 +200,34 @@ const struct command ctl_routes = {
 
 /* ---- upstreams ------------------------------------------------------------------------------------------------------------ */
 
-/* null: nobody has looked yet. */
-static void add_health(const struct json *endpoint, struct table *t)
+/* Does a monitor say so of the address? */
+static bool is_failing(struct call *call, const struct json *monitor, const char *address)
+{
+    const struct json *endpoints = json_get(monitor, "endpoints");
+    for (size_t i = 0; i < json_count(endpoints); i++)
+        if (strcmp(ctl_text(call, json_at(endpoints, i), "address"), address) == 0)
+            return strcmp(ctl_text(call, json_at(endpoints, i), "verdict"), "bad") == 0;
+    return false;
+}
+
+/* The first monitor that it fails; "": none. */
+static const char *failing_monitor(struct call *call, const struct json *upstream, const char *address)
+{
+    const struct json *monitors = json_get(upstream, "monitors");
+    for (size_t i = 0; i < json_count(monitors); i++)
+        if (is_failing(call, json_at(monitors, i), address))
+            return ctl_text(call, json_at(monitors, i), "name");
+    return "";
+}
+
+/* What workers find when they connect; null: nobody has looked yet. A monitor that fails takes nothing out of use. */
+static void add_health(struct call *call, const struct json *upstream, const struct json *endpoint, struct table *t)
 {
     bool is_healthy = false;
-    if (!json_as_bool(json_get(endpoint, "healthy"), &is_healthy))
+    const char *monitor = failing_monitor(call, upstream, ctl_text(call, endpoint, "address"));
+    if (monitor[0] != '\0')
+        table_add(t, PAINT_RED, "fails %s", monitor);
+    else if (!json_as_bool(json_get(endpoint, "healthy"), &is_healthy))
         table_add(t, PAINT_DIM, "unknown");
     else
         table_add(t, is_healthy ? PAINT_GREEN : PAINT_RED, "%s", is_healthy ? "healthy" : "unhealthy");
@@ -207,7 +243,7 @@ static void add_endpoints(struct call *call, const struct json *upstream, struct
         table_add(t, PAINT_BOLD, "%s", i == 0 ? ctl_text(call, upstream, "name") : " ");
         table_add(t, PAINT_NONE, "%s", ctl_text(call, e, "address"));
         table_add(t, PAINT_NONE, "%lld", (long long)ctl_integer(e, "weight"));
-        add_health(e, t);
+        add_health(call, upstream, e, t);
         if (i == 0)
             table_add(t, PAINT_NONE, "%lld active, %lld idle, %lld pending",
                       (long long)ctl_integer(connections, "active"), (long long)ctl_integer(connections, "idle"),
@@ -217,20 +253,30 @@ static void add_endpoints(struct call *call, const struct json *upstream, struct
     }
 }
 
-/* Only what is wrong: a line each. */
-static void add_monitors(struct call *call, const struct json *upstream, bool coloured, struct text *out)
+/* Of one monitor, a line for each endpoint that fails. */
+static void add_monitor(struct call *call, const struct json *upstream, const struct json *m, bool coloured,
+                        struct text *out)
 {
-    const struct json *monitors = json_get(upstream, "monitors");
-    for (size_t i = 0; i < json_count(monitors); i++) {
-        const struct json *m = json_at(monitors, i);
-        if (strcmp(ctl_text(call, m, "verdict"), "bad") != 0)
+    const struct json *endpoints = json_get(m, "endpoints");
+    for (size_t i = 0; i < json_count(endpoints); i++) {
+        const struct json *e = json_at(endpoints, i);
+        if (strcmp(ctl_text(call, e, "verdict"), "bad") != 0)
             continue;
-        struct slice line = arena_printf(&call->arena, "monitor %s: %s: %s (%lld in a row)", ctl_text(call, m, "name"),
-                                         ctl_text(call, upstream, "name"), ctl_text(call, m, "complaint"),
-                                         (long long)ctl_integer(m, "failures_in_a_row"));
+        struct slice line =
+            arena_printf(&call->arena, "monitor %s: %s %s: %s (%lld in a row)", ctl_text(call, m, "name"),
+                         ctl_text(call, upstream, "name"), ctl_text(call, e, "address"), ctl_text(call, e, "complaint"),
+                         (long long)ctl_integer(m, "failures_in_a_row"));
         terminal_add(out, coloured, PAINT_RED, line);
         text_add_char(out, '\n');
     }
+}
+
+/* Only what is wrong. */
+static void add_monitors(struct call *call, const struct json *upstream, bool coloured, struct text *out)
+{
+    const struct json *monitors = json_get(upstream, "monitors");
+    for (size_t i = 0; i < json_count(monitors); i++)
+        add_monitor(call, upstream, json_at(monitors, i), coloured, out);
 }
 
 static enum ctl_verdict print_upstreams(struct call *call, const struct json *answer, bool coloured, struct text *out)

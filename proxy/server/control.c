@@ -327,6 +327,12 @@ static bool do_set_weights(void *arg, const struct compiled_route *route, const 
     return true;
 }
 
+static void list_failing_monitors(void *arg, struct json *array)
+{
+    struct server *s = arg;
+    monitors_list_failing(s->monitors, array);
+}
+
 static void get_monitors(void *arg, struct slice upstream, struct json *array)
 {
     const struct server *s = arg;
@@ -370,6 +376,7 @@ struct admin_control server_control(struct server *s)
         .state = get_state,
         .shadows = get_shadows,
         .monitors = get_monitors,
+        .failing_monitors = list_failing_monitors,
         .is_unready = is_unready,
         .metrics = get_metrics,
         .reload = do_reload,

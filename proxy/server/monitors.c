@@ -7,6 +7,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <string.h>
+
 #define MONITORS_MAGIC 0x4d4f4e49u
 #define HEADERS_MAX    32u
 #define FIRST_WAIT_MS  200 /* so that what starts together with us is there */
@@ -23,7 +25,8 @@ struct probe {
     int64_t every_ms; /* of `config`, known when that is gone */
     uint64_t ticket;  /* of the check under way */
     bool is_under_way;
-    size_t endpoint_at; /* the next to be asked */
+    size_t endpoint_at; /* the one asked last, of status.endpoints */
+    size_t turn;        /* the next in turn, modulo their number */
 };
 
 struct monitors {
@@ -52,21 +55,42 @@ static struct probe *probe_of_ticket(struct monitors *m, uint64_t ticket)
     return NULL;
 }
 
-static void note_good(struct monitor_status *s)
+static const struct monitor_endpoint *failing_endpoint(const struct monitor_status *s)
 {
-    if (s->is_known && !s->is_good)
-        log_info("monitor %.*s: upstream %.*s answers as expected again", SLICE_ARG(s->monitor),
-                 SLICE_ARG(s->upstream));
-    s->is_good = true;
-    s->failures_in_a_row = 0;
+    for (size_t i = 0; i < s->endpoint_count; i++)
+        if (s->endpoints[i].is_known && !s->endpoints[i].is_good)
+            return &s->endpoints[i];
+    return NULL;
+}
+
+/* What is known of the upstream follows from what is known of its endpoints. */
+static void conclude(struct monitor_status *s, const struct monitor_endpoint *latest)
+{
+    const struct monitor_endpoint *failing = failing_endpoint(s);
+    if (latest != NULL && latest->is_known && !latest->is_good)
+        failing = latest;
+    s->is_good = failing == NULL;
+    if (failing != NULL) {
+        memcpy(s->complaint, failing->complaint, sizeof s->complaint);
+    } else {
+        s->complaint[0] = '\0';
+        s->failures_in_a_row = 0;
+    }
+}
+
+static void note_good(struct monitor_status *s, struct monitor_endpoint *e)
+{
+    if (e->is_known && !e->is_good)
+        log_info("monitor %.*s: upstream %.*s, %s answers as expected again", SLICE_ARG(s->monitor),
+                 SLICE_ARG(s->upstream), e->address);
     s->good_count++;
 }
 
-static void note_bad(struct monitor_status *s)
+static void note_bad(struct monitor_status *s, struct monitor_endpoint *e)
 {
-    if (!s->is_known || s->is_good)
-        log_warn("monitor %.*s: upstream %.*s: %s", SLICE_ARG(s->monitor), SLICE_ARG(s->upstream), s->complaint);
-    s->is_good = false;
+    if (!e->is_known || e->is_good)
+        log_warn("monitor %.*s: upstream %.*s, %s: %s", SLICE_ARG(s->monitor), SLICE_ARG(s->upstream), e->address,
+                 e->complaint);
     s->failures_in_a_row++;
     s->bad_count++;
 }
@@ -79,14 +103,18 @@ static void on_answer(void *arg, uint64_t ticket, const struct courier_answer *a
     if (p == NULL)
         return;
     struct monitor_status *s = &p->status;
+    struct monitor_endpoint *e = &s->endpoints[p->endpoint_at];
     p->is_under_way = false;
     s->at = clock_wall();
     s->latency_us = answer->latency_us;
-    if (monitor_complains(&p->config->expect, answer, s->at, s->complaint))
-        note_bad(s);
+    s->was_good = !monitor_complains(&p->config->expect, answer, s->at, e->complaint);
+    if (s->was_good)
+        note_good(s, e);
     else
-        note_good(s);
-    s->is_known = true;
+        note_bad(s, e);
+    e->is_good = s->was_good;
+    e->is_known = s->is_known = true;
+    conclude(s, e);
     m->on_result(m->arg, s);
 }
 
@@ -141,6 +169,17 @@ static bool send_to(struct probe *p, const struct endpoint_config *endpoint, con
     return is_sent;
 }
 
+/* In turn; but an endpoint that fails is asked again every other time, so that it is soon known whether it still does. */
+static size_t choose_endpoint(struct probe *p)
+{
+    const struct monitor_status *s = &p->status;
+    const struct monitor_endpoint *failing = failing_endpoint(s);
+    bool is_known = p->endpoint_at < s->endpoint_count && s->endpoints[p->endpoint_at].is_known;
+    if (failing != NULL && is_known && s->endpoints[p->endpoint_at].is_good)
+        return (size_t)(failing - s->endpoints);
+    return p->turn++ % s->endpoint_count;
+}
+
 static void check(struct probe *p)
 {
     const struct upstream_tls_config *config = &p->target->tls;
@@ -150,7 +189,8 @@ static void check(struct probe *p)
                                   .key_file = path_of(&key, &config->own.key),
                                   .is_insecure = !config->is_verified,
                                   .wants_certificate = p->config->expect.certificate_days > 0 };
-    const struct endpoint_config *endpoint = &p->target->endpoints[p->endpoint_at++ % p->target->endpoint_count];
+    p->endpoint_at = choose_endpoint(p);
+    const struct endpoint_config *endpoint = &p->target->endpoints[p->endpoint_at];
     p->ticket = ++p->owner->ticket;
     p->is_under_way = true; /* false again: the courier is full, and the next check is due soon */
     p->is_under_way = send_to(p, endpoint, config->is_on ? &tls : NULL);
@@ -184,10 +224,18 @@ static struct probe *probe_create(struct monitors *m, struct slice monitor, stru
     return p;
 }
 
+static void free_endpoints(struct monitor_endpoint *endpoints, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        memory_free(endpoints[i].address);
+    memory_free(endpoints);
+}
+
 static void probe_destroy(struct probe *p)
 {
     timer_stop(p->owner->loop, &p->timer);
     list_remove(&p->link);
+    free_endpoints(p->status.endpoints, p->status.endpoint_count);
     memory_free(p->monitor);
     memory_free(p->upstream);
     memory_free(p);
@@ -206,11 +254,32 @@ static struct probe *take_or_create(struct monitors *m, struct list *old, struct
     return probe_create(m, monitor, upstream);
 }
 
+/* What is known of an address stays known; one that is gone takes along what it failed in. */
+static void take_endpoints(struct probe *p, const struct upstream_config *target)
+{
+    struct monitor_status *s = &p->status;
+    size_t count = target->endpoint_count;
+    struct monitor_endpoint *made = memory_zalloc((count + 1) * sizeof *made);
+    for (size_t i = 0; i < count; i++) {
+        struct slice address = target->endpoints[i].address_text;
+        for (size_t old = 0; old < s->endpoint_count; old++)
+            if (slice_equal(slice_from_cstr(s->endpoints[old].address), address))
+                made[i] = s->endpoints[old];
+        made[i].address = memory_copy_text(address.ptr, address.len);
+    }
+    free_endpoints(s->endpoints, s->endpoint_count);
+    s->endpoints = made;
+    s->endpoint_count = count;
+    if (s->is_known)
+        conclude(s, NULL);
+}
+
 /* One that is to be checked oftener than before does not wait for a time that was set before. */
 static void probe_configure(struct probe *p, const struct monitor_config *monitor, const struct upstream_config *target)
 {
     if (monitor->every_ms < p->every_ms)
         timer_start(p->owner->loop, &p->timer, monitor->every_ms);
+    take_endpoints(p, target);
     p->config = monitor;
     p->target = target;
     p->every_ms = monitor->every_ms;
@@ -250,6 +319,24 @@ const struct monitor_status *monitors_at(const struct monitors *m, size_t index)
     return &LIST_ITEM(link, struct probe, link)->status;
 }
 
+static const char *verdict_name(bool is_known, bool is_good)
+{
+    if (!is_known)
+        return "unknown";
+    return is_good ? "good" : "bad";
+}
+
+static void describe_endpoints(const struct monitor_status *s, struct json *array)
+{
+    for (size_t i = 0; i < s->endpoint_count; i++) {
+        const struct monitor_endpoint *e = &s->endpoints[i];
+        struct json *object = json_push_object(array);
+        json_put_cstr(object, "address", e->address);
+        json_put_cstr(object, "verdict", verdict_name(e->is_known, e->is_good));
+        json_put_cstr(object, "complaint", e->is_known && !e->is_good ? e->complaint : NULL);
+    }
+}
+
 void monitors_describe(const struct monitors *m, struct slice upstream, struct json *array)
 {
     char at[25];
@@ -260,13 +347,47 @@ void monitors_describe(const struct monitors *m, struct slice upstream, struct j
             continue;
         struct json *object = json_push_object(array);
         json_put_string(object, "name", s->monitor);
-        json_put_cstr(object, "verdict", !s->is_known ? "unknown" : s->is_good ? "good" : "bad");
+        json_put_cstr(object, "verdict", verdict_name(s->is_known, s->is_good));
         json_put_cstr(object, "complaint", s->is_known && !s->is_good ? s->complaint : NULL);
         json_put_u64(object, "failures_in_a_row", s->failures_in_a_row);
         json_put_u64(object, "unready_after", p->config->unready_after);
         json_put_real(object, "latency_ms", (double)s->latency_us / 1000);
         wall_format(s->at, at);
         json_put_cstr(object, "at", s->is_known ? at : NULL);
+        describe_endpoints(s, json_put_array(object, "endpoints"));
+    }
+}
+
+bool monitors_fail_at(const struct monitors *m, struct slice upstream, struct slice address, struct text *why)
+{
+    for (struct list *link = m->probes.next; link != &m->probes; link = link->next) {
+        const struct monitor_status *s = &LIST_ITEM(link, struct probe, link)->status;
+        for (size_t i = 0; i < s->endpoint_count && slice_equal(s->upstream, upstream); i++) {
+            const struct monitor_endpoint *e = &s->endpoints[i];
+            if (!e->is_known || e->is_good || !slice_equal(slice_from_cstr(e->address), address))
+                continue;
+            if (why != NULL)
+                text_printf(why, "monitor %.*s: %s: %s", SLICE_ARG(s->monitor), e->address, e->complaint);
+            return true;
+        }
+    }
+    return false;
+}
+
+void monitors_list_failing(const struct monitors *m, struct json *array)
+{
+    for (struct list *link = m->probes.next; link != &m->probes; link = link->next) {
+        const struct monitor_status *s = &LIST_ITEM(link, struct probe, link)->status;
+        for (size_t i = 0; i < s->endpoint_count; i++) {
+            const struct monitor_endpoint *e = &s->endpoints[i];
+            if (!e->is_known || e->is_good)
+                continue;
+            struct json *object = json_push_object(array);
+            json_put_string(object, "name", s->monitor);
+            json_put_string(object, "upstream", s->upstream);
+            json_put_cstr(object, "endpoint", e->address);
+            json_put_cstr(object, "complaint", e->complaint);
+        }
     }
 }
 

@@ -139,6 +139,8 @@ void rollout_describe(const struct rollout *r, struct json *object)
     json_put_time(object, "started_at", p->started_at);
     json_put_time(object, "changed_at", r->changed_at);
     json_put_bool(object, "is_store_down", p->is_store_down);
+    if (p->state != ROLLOUT_PENDING && p->state != ROLLOUT_SUCCEEDED && rollout_is_stable_short(r, NULL))
+        rollout_write_short_stable(r, object);
     describe_approvals(p, json_put_array(object, "approvals"));
     if (r->gate.asked_count > 0)
         describe_gate(r, json_put_object(object, "gate"));

@@ -46,13 +46,21 @@ static bool is_breach(const struct plan_transition *t)
     return t->cause == CAUSE_BREACH && t->guardrail != PLAN_NO_GUARDRAIL;
 }
 
+static void log_short_stable(const struct rollout *r)
+{
+    struct text why = { 0 };
+    rollout_is_stable_short(r, &why);
+    log_error("rollout %s: stable %.*s may not be able to take the load that goes back to it: %.*s", r->name,
+              SLICE_ARG(r->config->stable), SLICE_ARG(text_slice(&why)));
+    text_fini(&why);
+}
+
 static void log_transition(const struct rollout *r, const struct plan_transition *t)
 {
     log_info("rollout %s: %s -> %s at step %d (%s by %.*s)", r->name, rollout_state_names[t->from],
              rollout_state_names[t->to], t->step + 1, plan_cause_names[t->cause], SLICE_ARG(t->who));
     if (t->is_stable_short)
-        log_error("rollout %s: stable %.*s may not be able to take the load that goes back to it", r->name,
-                  SLICE_ARG(r->config->stable));
+        log_short_stable(r);
 }
 
 /* What is known is forgotten only once the store has it: until then the canary has its old weight, and is judged by it. */
@@ -65,6 +73,8 @@ static bool record(struct rollout *r, const struct plan_action *action, const st
         r->moment_count = 0;
     rollout_note_moment(r, r->changed_at, slice_from_cstr(plan_cause_names[t->cause]),
                         slice_from_cstr(rollout_state_names[t->to]), t->weight_ppm);
+    if (t->is_stable_short && !action->must_hold)
+        rollout_note_short_stable(r, r->changed_at);
     bool is_written = rollout_record(r, t, word, action->must_hold);
     if (is_written)
         r->retry_ms = 0;
@@ -148,7 +158,7 @@ enum rollout_answer rollout_event(struct rollout *r, struct plan_event *event, c
     struct plan_actions actions;
     event->mono = loop_now(r->all->loop);
     event->wall = rollouts_wall(r->all);
-    event->is_stable_short = rollout_is_stable_short(r);
+    event->is_stable_short = rollout_is_stable_short(r, NULL);
     event->is_asking = r->gate.ticket != 0;
     if (plan_next(r->config, &before, event, &r->progress, &actions) == PLAN_REFUSED) {
         if (error != NULL)

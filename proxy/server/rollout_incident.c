@@ -26,6 +26,16 @@ void rollout_note_moment(struct rollout *r, struct wall_time at, struct slice wh
              SLICE_ARG(why));
 }
 
+void rollout_note_short_stable(struct rollout *r, struct wall_time at)
+{
+    struct text why = { 0 };
+    if (rollout_is_stable_short(r, &why)) {
+        struct rollout_moment *moment = moment_add(r, at);
+        snprintf(moment->what, sizeof moment->what, "stable may not be able to take the load: %s", why.bytes);
+    }
+    text_fini(&why);
+}
+
 void rollout_forget_moment(struct rollout *r)
 {
     if (r->moment_count > 0)

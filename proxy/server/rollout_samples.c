@@ -8,11 +8,13 @@
 #include "shadow/noise.h"
 #include "stats/stats.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 #define SECOND_US        1000000
 #define QUERY_TIMEOUT_MS 5000
 #define NEARLY_FULL      0.9
+#define ENDPOINTS_SAID   3
 
 static const struct snapshot *snapshot_of(const struct rollout *r)
 {
@@ -40,24 +42,75 @@ static double saturation_of(const struct rollout *r, uint32_t upstream_index)
     return most == 0 ? NAN : (double)gauge_of(r, upstream_index, STATS_UPSTREAM_ACTIVE) / most;
 }
 
-static bool has_healthy_endpoint(const struct rollout *r, uint32_t upstream_index)
+/* By the workers that connect to it, or by a monitor that asks it. Then with a line what is wrong; `why` may be NULL. */
+static bool is_unhealthy(const struct rollout *r, uint32_t upstream_index, size_t endpoint, struct text *why)
 {
     const struct snapshot *snapshot = snapshot_of(r);
-    uint32_t first = snapshot->series->endpoint_first[upstream_index];
-    size_t count = snapshot->config->upstreams[upstream_index].endpoint_count;
-    for (size_t i = 0; i < count; i++)
-        if (stats_sum_health(r->all->stats, snapshot->series->endpoints[first + i]) != STATS_UNHEALTHY)
+    const struct upstream_config *upstream = &snapshot->config->upstreams[upstream_index];
+    uint32_t id = snapshot->series->endpoints[snapshot->series->endpoint_first[upstream_index] + endpoint];
+    struct slice address = upstream->endpoints[endpoint].address_text;
+    if (stats_sum_health(r->all->stats, id) != STATS_UNHEALTHY)
+        return r->all->monitors != NULL && monitors_fail_at(r->all->monitors, upstream->name, address, why);
+    if (why != NULL)
+        text_printf(why, "connections to %.*s fail", SLICE_ARG(address));
+    return true;
+}
+
+static size_t endpoint_count(const struct rollout *r, uint32_t upstream_index)
+{
+    return snapshot_of(r)->config->upstreams[upstream_index].endpoint_count;
+}
+
+static bool has_healthy_endpoint(const struct rollout *r, uint32_t upstream_index)
+{
+    for (size_t i = 0; i < endpoint_count(r, upstream_index); i++)
+        if (!is_unhealthy(r, upstream_index, i, NULL))
             return true;
     return false;
 }
 
+/* Of many endpoints the first few. */
+static void say_unhealthy(const struct rollout *r, uint32_t upstream_index, struct text *out)
+{
+    size_t count = endpoint_count(r, upstream_index);
+    text_add_cstr(out, "no endpoint of it is healthy: ");
+    for (size_t i = 0; i < count && i < ENDPOINTS_SAID; i++) {
+        text_add_cstr(out, i > 0 ? "; " : "");
+        is_unhealthy(r, upstream_index, i, out);
+    }
+    text_add_cstr(out, count > ENDPOINTS_SAID ? "; and so on" : "");
+}
+
 /* Both have the same work a request, as far as anybody knows. */
-bool rollout_is_stable_short(const struct rollout *r)
+static bool is_without_connections(const struct rollout *r, struct text *why)
 {
     uint32_t stable = upstream_of(r, r->config->stable_entry), canary = upstream_of(r, r->config->canary_entry);
     uint32_t most = snapshot_of(r)->config->upstreams[stable].max_connections;
-    uint64_t active = gauge_of(r, stable, STATS_UPSTREAM_ACTIVE) + gauge_of(r, canary, STATS_UPSTREAM_ACTIVE);
-    return !has_healthy_endpoint(r, stable) || (most != 0 && (double)active > NEARLY_FULL * most);
+    uint64_t own = gauge_of(r, stable, STATS_UPSTREAM_ACTIVE), other = gauge_of(r, canary, STATS_UPSTREAM_ACTIVE);
+    if (most == 0 || (double)(own + other) <= NEARLY_FULL * most)
+        return false;
+    if (why != NULL)
+        text_printf(why, "of its %u connections it uses %" PRIu64 ", and the canary %" PRIu64, most, own, other);
+    return true;
+}
+
+bool rollout_is_stable_short(const struct rollout *r, struct text *why)
+{
+    uint32_t stable = upstream_of(r, r->config->stable_entry);
+    if (has_healthy_endpoint(r, stable))
+        return is_without_connections(r, why);
+    if (why != NULL)
+        say_unhealthy(r, stable, why);
+    return true;
+}
+
+void rollout_write_short_stable(const struct rollout *r, struct json *object)
+{
+    struct text why = { 0 };
+    json_put_bool(object, "stable_is_short", true);
+    if (rollout_is_stable_short(r, &why))
+        json_put_string(object, "stable_is_short_because", text_slice(&why));
+    text_fini(&why);
 }
 
 /* ---- shadows ------------------------------------------------------------------------------------------------------------ */
@@ -163,15 +216,18 @@ void rollout_sample(struct rollout *r, struct mono_time now)
         sample(r, i, now);
 }
 
+/* A good answer of one endpoint says nothing of another that fails: a single bad one among many is counted, too. */
 void rollouts_on_monitor(struct rollouts *all, const struct monitor_status *status)
 {
+    if (status->was_good && !status->is_good)
+        return;
     LIST_FOREACH_SAFE (link, &all->items) {
         struct rollout *r = LIST_ITEM(link, struct rollout, link);
         for (uint32_t i = 0; i < r->specs.count; i++) {
             const struct guardrail_config *g = &r->config->guardrails[i];
             if (g->kind == WATCH_MONITOR && slice_equal(g->monitor, status->monitor) &&
                 slice_equal(r->config->canary, status->upstream))
-                evidence_add_sample(&r->evidence, i, status->is_good ? 0 : 1, loop_now(all->loop));
+                evidence_add_sample(&r->evidence, i, status->was_good ? 0 : 1, loop_now(all->loop));
         }
     }
 }

@@ -88,7 +88,7 @@ static void write_transition(const struct rollout *r, const struct plan_transiti
     if (is_of_gate(t))
         rollout_write_gate(r, json_put_object(detail, "gate"));
     if (t->is_stable_short)
-        json_put_bool(detail, "stable_is_short", true);
+        rollout_write_short_stable(r, detail);
     json_write(detail, out);
     json_destroy(detail);
 }

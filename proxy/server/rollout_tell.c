@@ -58,7 +58,7 @@ static void tell_webhook(struct rollout *r, const struct notify_config *to, cons
     if (word != NULL)
         json_put_string(notice, "reason", word->reason);
     if (t->is_stable_short)
-        json_put_bool(notice, "stable_is_short", true);
+        rollout_write_short_stable(r, notice);
     send_json(r, t, &order, notice);
     json_destroy(notice);
 }

@@ -252,6 +252,8 @@ void rollout_note_clear(struct rollout *r, struct mono_time now);
 void rollout_note_moment(struct rollout *r, struct wall_time at, struct slice why, struct slice to,
                          uint32_t weight_ppm);
 void rollout_forget_moment(struct rollout *r);
+/* On a way back, why stable may not be able to take the load. */
+void rollout_note_short_stable(struct rollout *r, struct wall_time at);
 /* The transition belongs to the breach that was noted last. */
 bool rollout_is_of_incident(const struct rollout *r, const struct plan_transition *t);
 /* All zero without a breach. Borrows from the rollout. */
@@ -266,8 +268,11 @@ void rollout_breach_fini(struct rollout_breach *breach);
 
 /* rollout_samples.c: what guardrails watch elsewhere, about once a second. */
 void rollout_sample(struct rollout *r, struct mono_time now);
-/* Whether stable could not take the pair's requests now. */
-bool rollout_is_stable_short(const struct rollout *r);
+/* Whether stable could not take the pair's requests now: no endpoint of it is healthy, for the workers and for monitors, or it
+   has too few connections. Then with a line why; `why` may be NULL. */
+bool rollout_is_stable_short(const struct rollout *r, struct text *why);
+/* `stable_is_short` and why. */
+void rollout_write_short_stable(const struct rollout *r, struct json *object);
 
 /* rollout_plan.c: notes the traffic once a minute; to be called more often. */
 void rollout_note_traffic(struct rollout *r, struct mono_time now);

@@ -112,7 +112,8 @@ static void write_drills(struct expose *e, const struct metrics_facts *facts)
 
 static void write_monitors(struct expose *e, const struct metrics_facts *facts)
 {
-    expose_family(e, EXPOSE_GAUGE, "weir_monitor_up", "1 when the last answer of a monitor was as expected, else 0");
+    expose_family(e, EXPOSE_GAUGE, "weir_monitor_up",
+                  "1 when the last answer of every endpoint to a monitor was as expected, else 0");
     for (size_t i = 0; i < facts->monitor_count; i++) {
         const struct metrics_monitor *m = &facts->monitors[i];
         struct expose_label labels[] = { { "monitor", m->monitor }, { "upstream", m->upstream } };

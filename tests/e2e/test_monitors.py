@@ -1,7 +1,10 @@
 # e2e/test_monitors.py - monitors: what is asked of whom, each expectation, peers of every bad kind, and what follows from it.
+import json
+import subprocess
+
 import pytest
 
-from harness import HOLD, RESET, Origin, Proxy, chunked, reply, wait_for
+from harness import DEADLINE_S, WEIR, HOLD, RESET, Origin, Proxy, chunked, reply, wait_for
 from harness.certificates import Authority
 
 SECOND = {"every": "1s", "timeout": "500ms"}
@@ -171,3 +174,78 @@ def test_a_reload_in_the_middle_of_a_check(start, make_origin):
     wait_for(lambda: checks(proxy, "three", "a") >= 2, lambda: shown(proxy))  # the answers from before came earlier
     assert set(shown(proxy)) == {("one", "a"), ("three", "a")}
     assert shown(proxy)["one", "a"]["verdict"] == "unknown" and shown(proxy)["three", "a"]["verdict"] == "good", proxy.error_log()
+
+
+# ---- an upstream of several endpoints, and what rollouts make of it ------------------------------------------------------
+
+
+def ctl(proxy, *words):
+    run = subprocess.run([WEIR, "ctl", "--admin", f"unix:{proxy.admin_path}", *words], capture_output=True,
+                         text=True, timeout=DEADLINE_S, check=False)
+    return run.stdout + run.stderr
+
+
+SITE = {"site": {"upstreams": ["s", "c"], "every": "1s", "timeout": "900ms", "expect": {"body": "fine"}}}
+STEPS = [{"weight": "50%", "hold": "1h"}, {"weight": "100%"}]
+
+
+@pytest.fixture(name="pair")
+def fixture_pair(start, make_origin):
+    """A rollout with two endpoints a side, which a monitor asks."""
+    def make(guardrail):
+        sides = {name: [make_origin(reply(b"fine")) for _ in range(2)] for name in ("s", "c")}
+        proxy = start(upstreams={name: {"endpoints": origins} for name, origins in sides.items()}, monitors=SITE,
+                      routes=[{"name": "shop", "split": {"s": 100, "c": 0}}],
+                      rollouts={"shop": {"route": "shop", "stable": "s", "canary": "c", "revision": "1", "steps": STEPS, "guardrails": [guardrail]}})
+        wait_for(lambda: all(e["verdict"] == "good" for m in shown(proxy).values() for e in m["endpoints"]), lambda: shown(proxy))
+        assert proxy.admin("POST", "/api/v1/rollouts/shop/start", {"reason": "test"})[0] == 200
+        wait_for(lambda: rollout(proxy)["state"] == "holding", lambda: rollout(proxy))
+        return proxy, sides
+    return make
+
+
+def rollout(proxy):
+    return proxy.admin("GET", "/api/v1/rollouts/shop")[1]["rollout"]
+
+
+def test_one_bad_endpoint_of_two_is_seen_everywhere_and_takes_a_canary_back(pair):
+    """The good one answers in between, and that takes nothing back of what the bad one did."""
+    proxy, sides = pair({"monitor": "site", "max_failures": 3})
+    bad = sides["c"][1]
+    bad.answer = reply(b"broken")
+    wait_for(lambda: rollout(proxy)["state"] == "rolled_back", lambda: (rollout(proxy), shown(proxy)))
+    failing = [{"name": "site", "upstream": "c", "endpoint": bad.address, "complaint": "the body does not contain 'fine'"}]
+    # On a slow machine any of the others may have been late once.
+    wait_for(lambda: proxy.admin("GET", "/api/v1/status")[1]["failing_monitors"] == failing, lambda: shown(proxy))
+    site = shown(proxy)["site", "c"]
+    assert (site["verdict"], site["complaint"]) == ("bad", "the body does not contain 'fine'"), site
+    assert site["endpoints"][1]["verdict"] == "bad", site
+    assert proxy.metric("weir_monitor_up", monitor="site", upstream="c") == 0
+    wait_for(lambda: proxy.metric("weir_monitor_up", monitor="site", upstream="s") == 1, lambda: shown(proxy))
+    assert f"site: c {bad.address}: the body does not contain 'fine'" in ctl(proxy, "status")
+    lines = ctl(proxy, "upstreams").splitlines()
+    assert [line for line in lines if bad.address in line and "fails site" in line], lines
+    assert [line for line in lines if line.startswith(f"monitor site: c {bad.address}: the body does not contain 'fine'")], lines
+    bad.answer = reply(b"fine")
+    wait_for(lambda: shown(proxy)["site", "c"]["failures_in_a_row"] == 0, lambda: shown(proxy))
+    wait_for(lambda: "monitors" not in ctl(proxy, "status"), lambda: ctl(proxy, "status"))
+
+
+def test_a_stable_that_fails_its_monitor_is_short_and_the_way_back_is_taken(pair):
+    proxy, sides = pair({"metric": "error_rate", "max": "50%"})
+    sides["s"][0].answer = reply(b"broken")
+    wait_for(lambda: shown(proxy)["site", "s"]["verdict"] == "bad", lambda: shown(proxy))
+    wait_for(lambda: "stable_is_short" not in rollout(proxy), "the other one can take it")
+    sides["s"][1].answer = reply(b"broken")
+    why = "no endpoint of it is healthy: " + "; ".join(
+        f"monitor site: {origin.address}: the body does not contain 'fine'" for origin in sides["s"])
+    wait_for(lambda: rollout(proxy).get("stable_is_short_because") == why, lambda: (rollout(proxy), shown(proxy)))
+    status, answer = proxy.admin("POST", "/api/v1/rollouts/shop/rollback", {"reason": "test"})
+    assert (status, answer["rollout"]["stable_is_short_because"]) == (200, why), answer
+    wait_for(lambda: rollout(proxy)["state"] == "rolled_back", lambda: rollout(proxy))
+    assert f"stable s may not be able to take the load that goes back to it: {why}" in proxy.error_log()
+    lines = proxy.admin("GET", "/api/v1/audit?limit=1000")[1]["lines"]
+    details = [json.loads(line["detail"]) for line in lines if line["action"] == "rollout.rollback"]
+    assert [detail["stable_is_short_because"] for detail in details] == [why], lines
+    said = " ".join(ctl(proxy, "rollout", "shop").split())
+    assert "it may not be able to take the load of a way back: no endpoint of it is healthy" in said
