@@ -137,7 +137,7 @@ const char *ctl_shares(struct call *call, const struct json *split);
 /* "2d 04h", "1h 02m", "3m 20s", "2.4s", "40ms". */
 const char *ctl_time_text(struct call *call, int64_t ms);
 
-/* The traffic before and after an event as a line, "req/s 12.0 -> 11.8  errors ..."; nothing where there was none. */
+/* The traffic before and after an event as two lines, "req/s 12.0 -> 11.8   errors ..."; nothing where there was none. */
 void ctl_add_effect(struct call *call, const struct json *event, bool coloured, struct text *out);
 
 /* All of them as a table. */

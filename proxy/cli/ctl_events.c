@@ -7,21 +7,39 @@
 
 /* A figure of the traffic, as it was and as it is. */
 static const struct {
-    const char *name, *key, *format;
+    const char *name, *key, *format, *small; /* small: below 10 */
     double scale;
-} figures[] = { { "req/s", "requests_per_second", "%.1f", 1 },
-                { "errors", "error_ratio", "%.2f%%", 100 },
-                { "p50", "p50_ms", "%.1fms", 1 },
-                { "p95", "p95_ms", "%.1fms", 1 },
-                { "p99", "p99_ms", "%.1fms", 1 } };
+} figures[] = { { "req/s", "requests_per_second", "%.1f", "%.1f", 1 },
+                { "errors", "error_ratio", "%.1f%%", "%.2f%%", 100 },
+                { "p50", "p50_ms", "%.0fms", "%.2fms", 1 },
+                { "p95", "p95_ms", "%.0fms", "%.2fms", 1 },
+                { "p99", "p99_ms", "%.0fms", "%.2fms", 1 } };
+#define FIGURES_FIRST_LINE 2u
 
 static void add_figure(const struct json *side, size_t i, char *out, size_t out_size)
 {
     double value;
-    if (!json_as_real(json_get(side, figures[i].key), &value))
+    if (!json_as_real(json_get(side, figures[i].key), &value)) {
         snprintf(out, out_size, "-");
-    else
-        snprintf(out, out_size, figures[i].format, value * figures[i].scale);
+        return;
+    }
+    value *= figures[i].scale;
+    snprintf(out, out_size, value < 10 ? figures[i].small : figures[i].format, value);
+}
+
+/* "    req/s 12.0 -> 11.8   errors 0.10% -> 2.34%" */
+static void add_changes(const struct json *metrics, size_t begin, size_t end, bool coloured, struct text *out)
+{
+    text_add_cstr(out, " ");
+    for (size_t i = begin; i < end; i++) {
+        char from[32], to[32], change[80];
+        add_figure(json_get(metrics, "before"), i, from, sizeof from);
+        add_figure(json_get(metrics, "after"), i, to, sizeof to);
+        snprintf(change, sizeof change, " %s -> %s", from, to);
+        text_add_cstr(out, "   ");
+        terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(figures[i].name));
+        terminal_add(out, false, PAINT_NONE, slice_from_cstr(change));
+    }
 }
 
 static const char *span_text(struct call *call, const struct json *side)
@@ -29,25 +47,18 @@ static const char *span_text(struct call *call, const struct json *side)
     return ctl_time_text(call, (int64_t)(ctl_real(side, "seconds") * 1000));
 }
 
-/* One line. Where nobody asked for anything, nothing has changed. */
+/* Where nobody asked for anything, nothing has changed. */
 void ctl_add_effect(struct call *call, const struct json *event, bool coloured, struct text *out)
 {
     const struct json *metrics = json_get(event, "metrics"), *before = json_get(metrics, "before");
     const struct json *after = json_get(metrics, "after");
     if (ctl_integer(before, "requests") == 0 && ctl_integer(after, "requests") == 0)
         return;
-    text_add_cstr(out, "   ");
-    for (size_t i = 0; i < ARRAY_COUNT(figures); i++) {
-        char from[32], to[32], change[80];
-        add_figure(before, i, from, sizeof from);
-        add_figure(after, i, to, sizeof to);
-        snprintf(change, sizeof change, " %s -> %s ", from, to);
-        text_add_char(out, ' ');
-        terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(figures[i].name));
-        terminal_add(out, false, PAINT_NONE, slice_from_cstr(change));
-    }
-    text_printf(out, " (%s before, ", span_text(call, before));
+    add_changes(metrics, 0, FIGURES_FIRST_LINE, coloured, out);
+    text_printf(out, "   (%s before, ", span_text(call, before));
     text_printf(out, "%s after%s)\n", span_text(call, after), ctl_flag(metrics, "is_complete") ? "" : " so far");
+    add_changes(metrics, FIGURES_FIRST_LINE, ARRAY_COUNT(figures), coloured, out);
+    text_add_char(out, '\n');
 }
 
 /* ---- events -------------------------------------------------------------------------------------------------------------- */

@@ -55,7 +55,7 @@ struct traffic_figures {
 
 /* Zeroed is a good beginning. */
 void traffic_fini(struct traffic *t);
-/* Notes all totals. Costs as much as there are series and workers. */
+/* Notes all totals. Costs as much as there are busy series and workers: some 8 ms for 10,000 of them and two workers. */
 void traffic_look(struct traffic *t, const struct stats *stats, struct mono_time now);
 /* The moment of the oldest look; `now` without any. */
 struct mono_time traffic_oldest(const struct traffic *t, struct mono_time now);

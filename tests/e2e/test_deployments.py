@@ -197,8 +197,9 @@ def test_people_see_before_and_after_and_choose(proxy):
     told(proxy, subject="v1", text="another kind", route="cart", kind="flag")
     told(proxy, subject="v1", text="long ago", route="cart", at="2020-01-01T00:00:00Z")
     shown = ctl(proxy, "events", "--kind", "deploy", "--route", "cart", "--since", "1h").splitlines()
-    assert "v1  chosen" in shown[-2] and not any("another kind" in line or "long ago" in line for line in shown)
-    assert shown[-1].strip().startswith("req/s ") and " -> " in shown[-1] and "p99 " in shown[-1] and shown[-1].endswith("after so far)")
+    assert "v1  chosen" in shown[-3] and not any("another kind" in line or "long ago" in line for line in shown)
+    assert shown[-2].strip().startswith("req/s ") and " errors 0.00% -> - " in shown[-2] and shown[-2].endswith("after so far)")
+    assert shown[-1].strip().startswith("p50 ") and " p95 " in shown[-1] and " p99 " in shown[-1] and " -> " in shown[-1]
     assert "another kind" in ctl(proxy, "events", "--kind", "flag")
     assert json.loads(ctl(proxy, "--json", "events", "--rollout", "none"))["events"] == []
     environment = dict(os.environ, WEIR_STATE_DIR=str(proxy.config["state_dir"]))
