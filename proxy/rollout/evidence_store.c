@@ -208,13 +208,13 @@ static void get_slot(struct reader *in, struct outcome_slots *s, int64_t told_us
         in->is_ok = outcome_slots_put_back(s, told_us, (struct mono_time){ then.us - age_us }, &slot);
 }
 
-/* There are none behind evidence of before they were stored. */
-static void get_slots(struct reader *in, struct outcome_slots *s, int64_t told_us, struct mono_time then)
+/* There are none behind evidence of before they were stored, and none that a guardrail of another kind could compare. */
+static void get_slots(struct reader *in, struct outcome_slots *s, const struct guardrail *g, struct mono_time then)
 {
     uint64_t count = in->left > 0 ? get_u64(in) : 0;
-    in->is_ok = in->is_ok && count <= OUTCOME_SLOTS;
+    in->is_ok = in->is_ok && count <= (g->kind == GUARDRAIL_RATIO ? OUTCOME_SLOTS : 0);
     for (uint64_t i = 0; i < count && in->is_ok; i++)
-        get_slot(in, s, told_us, then);
+        get_slot(in, s, g->told_us, then);
 }
 
 static void put_state(struct text *out, const struct guardrail_state *s, const struct guardrail *g,
@@ -251,7 +251,7 @@ static void get_state(struct reader *in, struct guardrail_state *s, const struct
     s->sample_count = get_u64(in);
     get_window(in, &s->slow_window, then);
     get_window(in, &s->slow_short_window, then);
-    get_slots(in, &s->outcomes, g->told_us, then);
+    get_slots(in, &s->outcomes, g, then);
 }
 
 static void put_seen(struct text *out, const struct seen *s)

@@ -182,6 +182,62 @@ Test(outcomes, that_became_due_while_the_process_was_down_are_compared_at_once)
     evidence_fini(&after);
 }
 
+static void save_with_some_that_wait(struct text *bytes)
+{
+    struct evidence e;
+    evidence_init(&e, &fewer, 1, false);
+    evidence_begin_generation(&e, 1, 0.5);
+    for (int64_t i = 0; i < 30; i++)
+        tell(&e, i, 0);
+    evidence_save(&e, second(30), bytes);
+    evidence_fini(&e);
+}
+
+/* Whatever is flipped: refused, or read as something that can be judged. */
+Test(outcomes, that_were_not_written_by_us_are_refused_or_bounded)
+{
+    struct text bytes = { 0 };
+    save_with_some_that_wait(&bytes);
+    for (size_t i = bytes.len - 600; i < bytes.len; i++)
+        for (int flip = 1; flip < 0x100; flip = flip * 2 + 1) {
+            struct evidence e;
+            evidence_init(&e, &fewer, 1, false);
+            bytes.bytes[i] ^= (char)flip;
+            if (evidence_load(&e, text_slice(&bytes), second(7), 0)) {
+                cr_assert_leq(e.states[0].outcomes.count, OUTCOME_SLOTS);
+                outcomes_settle(&e, second(100));
+                is_breached(&e, 100);
+            }
+            bytes.bytes[i] ^= (char)flip;
+            evidence_fini(&e);
+        }
+    text_fini(&bytes);
+}
+
+/* Evidence of before outcomes were stored with it ends where they begin: none wait. */
+Test(outcomes, evidence_without_them_is_still_read)
+{
+    struct text bytes = { 0 };
+    struct evidence e;
+    evidence_init(&e, &fewer, 1, false);
+    evidence_begin_generation(&e, 1, 0.5);
+    requests_add(&e, 1, 1000, 2000);
+    evidence_save(&e, second(30), &bytes);
+    evidence_fini(&e);
+    /* The only guardrail's state is last, behind its length; the number of slots is its last word. */
+    size_t at = bytes.len - 16;
+    for (uint64_t length = 0; length != bytes.len - at - 8; memcpy(&length, bytes.bytes + at, 8))
+        at--;
+    uint64_t shorter = bytes.len - at - 16;
+    memcpy(bytes.bytes + at, &shorter, 8);
+    evidence_init(&e, &fewer, 1, false);
+    cr_assert(evidence_load(&e, slice_from(bytes.bytes, bytes.len - 8), second(7), 0));
+    cr_expect_eq(e.requests[TALLY_STABLE], 2000);
+    cr_expect_eq(e.states[0].outcomes.count, 0);
+    evidence_fini(&e);
+    text_fini(&bytes);
+}
+
 /* Nobody may make it grow: shares that come and go find no room any more, and what was told before stays. */
 Test(outcomes, wait_in_bounded_memory)
 {
