@@ -241,6 +241,21 @@ void script_host_destroy(struct script_host *h)
     memory_free(h);
 }
 
+static void note_long(struct script_host *h, uint32_t script)
+{
+    h->traits[script] |= TRAIT_LONG;
+    h->stints_end[script] = mono_add_ms(clock_mono(), SCRIPT_STINTS_MS);
+}
+
+void script_host_force_stints(struct script_host *h, int instructions)
+{
+    CHECK_MAGIC(h, HOST_MAGIC);
+    h->vm->stint_us = 0;
+    h->vm->look_instructions = instructions;
+    for (uint32_t i = 0; i < h->set->count; i++)
+        note_long(h, i);
+}
+
 size_t script_host_memory_bytes(const struct script_host *h)
 {
     CHECK_MAGIC(h, HOST_MAGIC);
@@ -279,12 +294,6 @@ static void end_run(struct script_host *h, struct script_call *call)
 {
     vm_release(h->vm, TAKE(&call->run.co));
     call->may_wait = false;
-}
-
-static void note_long(struct script_host *h, uint32_t script)
-{
-    h->traits[script] |= TRAIT_LONG;
-    h->stints_end[script] = mono_add_ms(clock_mono(), SCRIPT_STINTS_MS);
 }
 
 static void note_pause(struct script_host *h, struct script_run *run)

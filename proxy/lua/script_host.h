@@ -88,6 +88,9 @@ void script_host_abandon(struct script_host *h, struct script_call *call);
    on_full. */
 void script_host_offer(struct script_host *h, struct script_host *fresh);
 
+/* For tests: calls of all scripts run in stints from now on, and are left after that many instructions. */
+void script_host_force_stints(struct script_host *h, int instructions);
+
 /* What its state holds, garbage included. */
 size_t script_host_memory_bytes(const struct script_host *h);
 

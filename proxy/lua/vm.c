@@ -12,7 +12,6 @@
 
 #define FREE_BLOCKS_BYTES (256u * 1024) /* kept for reuse by one state */
 #define COLLECT_STEP_KIB  256           /* after a call; some hundred microseconds */
-#define LOOK_INSTRUCTIONS 1000          /* between two looks of a call in stints: some microseconds */
 #define LEVELS_MAX        2000          /* of a coroutine, more or less: more are walked and freed for milliseconds */
 #define LEVELS_LOOK_BYTES (128u * 1024) /* that a call takes between two looks at that: about a thousand levels */
 #define LEVELS_NEXT_BYTES (32u * 1024)  /* the same for one that had too many, and may have caught the error */
@@ -156,7 +155,7 @@ static bool is_stint_over(struct vm *vm)
 /* It cannot be left here. The next look at the CPU clock, which is a system call, is a stint later. */
 static void prolong_stint(struct vm *vm)
 {
-    vm->stint_ends.us += VM_STINT_US;
+    vm->stint_ends.us += vm->stint_us;
 }
 
 /* The signal's hook may have been overwritten by the one that was just being set. */
@@ -179,7 +178,7 @@ static void on_look(lua_State *L, lua_Debug *unused)
 
 static void look_in(lua_State *L)
 {
-    lua_sethook(L, on_look, LUA_MASKCOUNT, LOOK_INSTRUCTIONS);
+    lua_sethook(L, on_look, LUA_MASKCOUNT, vm_of(L)->look_instructions);
 }
 
 /* Runs once, at the next instruction of a call that has taken much memory. */
@@ -309,6 +308,8 @@ struct vm *vm_create(const struct vm_limits *limits, struct watchdog *dog)
     vm->magic = VM_MAGIC;
     blocks_init(&vm->blocks, FREE_BLOCKS_BYTES);
     vm->soft_bytes = limits->memory_bytes;
+    vm->stint_us = VM_STINT_US;
+    vm->look_instructions = VM_LOOK_INSTRUCTIONS;
     vm->text_bytes = limits->memory_bytes / TEXT_PART > TEXT_BYTES ? limits->memory_bytes / TEXT_PART : TEXT_BYTES;
     vm->look_bytes = vm->call_bytes = vm->hard_bytes = limits->memory_bytes + limits->memory_bytes / 2;
     vm->state = lua_newstate(allocate, vm);
@@ -540,7 +541,7 @@ static enum vm_result run_stint(struct vm *vm, lua_State *co, int argument_count
     set_limits(vm, limit < vm->hard_bytes ? limit : vm->hard_bytes, vm->used_bytes + s->look_room_bytes);
     vm->stint = s;
     vm->stint_begun_cpu_us = watch_cpu_us();
-    vm->stint_ends = (struct mono_time){ clock_mono().us + (s->left_us < VM_STINT_US ? s->left_us : VM_STINT_US) };
+    vm->stint_ends = (struct mono_time){ clock_mono().us + (s->left_us < vm->stint_us ? s->left_us : vm->stint_us) };
     if (lua_gethook(co) != on_look)
         look_in(co);
     enum vm_result result = resume(vm, co, argument_count, s->left_us, VM_PAUSED);

@@ -42,10 +42,11 @@
 #include "base/slice.h"
 #include "lua/watchdog.h"
 
-#define VM_MAGIC         0x4c564d21u
-#define VM_MESSAGE_BYTES 1024
-#define VM_SPARES_MAX    64
-#define VM_STINT_US      100 /* what others on the worker wait for a call in stints; a turn beside it takes as long */
+#define VM_MAGIC             0x4c564d21u
+#define VM_MESSAGE_BYTES     1024
+#define VM_SPARES_MAX        64
+#define VM_STINT_US          100 /* what others on the worker wait for a call in stints; a turn beside it takes as long */
+#define VM_LOOK_INSTRUCTIONS 1000 /* between two looks at the clock of a call in stints: some microseconds */
 
 enum vm_result { VM_OK, VM_SUSPENDED, VM_PAUSED, VM_ERROR, VM_TIMEOUT, VM_MEMORY };
 extern const char *const vm_result_names[];
@@ -84,6 +85,8 @@ struct vm {
     const struct vm_stint *stint; /* of the call that runs in one; else NULL */
     int64_t stint_begun_cpu_us;   /* this thread's CPU time then */
     struct mono_time stint_ends;  /* when it is to be left */
+    int64_t stint_us;             /* VM_STINT_US, but in tests */
+    int look_instructions;        /* VM_LOOK_INSTRUCTIONS, but in tests */
     uint32_t check_count;         /* of vm_check in stints: not every one reads the clock */
     bool is_pausing;              /* it is being left */
     struct watchdog *dog;

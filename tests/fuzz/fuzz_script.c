@@ -1,12 +1,16 @@
 /* tests/fuzz/fuzz_script.c - Lua hooks: whatever a script does, its call ends, what it leaves of the messages is HTTP, and the
  * state is good for the next call.
  *
- * An input that begins with "--" is a script; any other is choices: of a request, an answer and a script. */
+ * An input that begins with "--" is a script; any other is choices: of a request, an answer and a script.
+ *
+ * Each script runs twice: at a stretch, and left after every few instructions, with other calls in between. Both come to the same,
+ * unless a limit ends one of them. What is left in the middle now and then is given up there. */
 #include "lua_text.h"
 #include "round_trip.h"
 
 #include <time.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "config/formats.h"
 #include "http/validate.h"
@@ -19,6 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 #define CALL_MAX_US        5000000 /* of CPU time: so long only what no limit reaches */
 #define REQUEST_COUNT      2       /* in the same state: what the first left is there for the second */
 #define SENTINEL_UPSTREAM  1
+#define LOOK_MAX           512 /* instructions at a stretch: 1 to that many */
+#define RERUNS             8   /* at a stretch, of what came out differently: is it the script's own doing? */
 
 /* Another script of the same state, which uses what the fuzzed one may have tried to spoil. */
 static const char sentinel[] = "return { on_request = function(req)\n"
@@ -119,56 +125,175 @@ static int64_t cpu_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+/* ---- what came of it ----------------------------------------------------------------------------------------------------- */
+
+/* Of all its hooks for all requests. */
+struct outcome {
+    uint64_t hash;
+    bool is_limited; /* time or memory ended a call: where, depends on the machine */
+};
+
+static void add_bytes(struct outcome *o, const void *bytes, size_t length)
+{
+    o->hash = hash_mix(o->hash ^ hash_bytes(bytes, length) ^ length);
+}
+
+static void add_slice(struct outcome *o, struct slice s)
+{
+    add_bytes(o, s.ptr, s.len);
+}
+
+static void add_message(struct outcome *o, const struct message *m)
+{
+    for (size_t i = 0; i < m->field_count; i++) {
+        add_slice(o, m->fields[i].name);
+        add_slice(o, m->fields[i].value);
+    }
+    add_bytes(o, &m->status, sizeof m->status);
+}
+
+/* An answer's headers come in the order of a Lua table, which is nobody's. */
+static void add_result(struct outcome *o, enum vm_result result, const struct hooks_request *r)
+{
+    const struct script_answer *answer = r->call.answer;
+    int kind = (int)result;
+    o->is_limited |= result == VM_TIMEOUT || result == VM_MEMORY;
+    add_bytes(o, &kind, sizeof kind);
+    add_bytes(o, &r->call.upstream_index, sizeof r->call.upstream_index);
+    add_slice(o, r->view.path);
+    add_slice(o, r->view.query);
+    if (answer != NULL) {
+        add_bytes(o, &answer->status, sizeof answer->status);
+        add_slice(o, answer->body);
+        add_bytes(o, &answer->headers.set_count, sizeof answer->headers.set_count);
+    }
+    add_message(o, &r->message);
+    add_message(o, &r->response);
+}
+
 /* ---- a script's life -------------------------------------------------------------------------------------------------- */
 
-static void run_hooks(struct hooks *h, struct hooks_request *r)
+/* How one of its lives goes. */
+struct way {
+    int look_instructions; /* 0: at a stretch */
+    uint32_t sentinels;    /* by number of the pause, modulo 32: another call comes in between */
+    uint32_t gives_up_at;  /* that pause; 0: never */
+};
+
+static void run_sentinel(struct hooks *h, const struct asked *a)
+{
+    struct hooks_request r;
+    if (hooks_request_begin(&r, text_slice(&a->head), a->answer_head)) {
+        enum vm_result result = hooks_on_request(h, 1, &r, SENTINEL_BUDGET_US);
+        while (result == VM_PAUSED)
+            result = script_host_go_on(h->host, &r.call);
+        CHECK(result == VM_OK && r.call.upstream_index == SENTINEL_UPSTREAM);
+    }
+    hooks_request_end(&r, h);
+}
+
+/* False: it was given up. */
+static bool run_on_request(struct hooks *h, struct hooks_request *r, const struct asked *a, const struct way *way,
+                           struct outcome *o)
+{
+    enum vm_result result = hooks_on_request(h, 0, r, BUDGET_US);
+    for (uint32_t pause = 1; result == VM_PAUSED; pause++) {
+        if (way->sentinels >> pause % 32 & 1)
+            run_sentinel(h, a);
+        if (pause == way->gives_up_at) {
+            script_host_abandon(h->host, &r->call);
+            return false;
+        }
+        result = script_host_go_on(h->host, &r->call);
+    }
+    check_result(h, result, &r->call);
+    add_result(o, result, r);
+    return true;
+}
+
+static void run_hooks(struct hooks *h, struct hooks_request *r, const struct asked *a, const struct way *way,
+                      struct outcome *o)
 {
     const struct script *script = &h->config->scripts->scripts[0];
     int64_t begun_us = cpu_us();
-    if (script->has_hook[SCRIPT_ON_REQUEST])
-        check_result(h, hooks_on_request(h, 0, r, BUDGET_US), &r->call);
+    if (script->has_hook[SCRIPT_ON_REQUEST] && !run_on_request(h, r, a, way, o))
+        return;
     check_path(r);
     r->call.upstream_index = CONFIG_NONE;
     r->call.answer = NULL;
-    if (script->has_hook[SCRIPT_ON_RESPONSE])
-        check_result(h, hooks_on_response(h, 0, r, BUDGET_US), &r->call);
-    CHECK(cpu_us() - begun_us < CALL_MAX_US);
+    if (script->has_hook[SCRIPT_ON_RESPONSE]) {
+        enum vm_result result = hooks_on_response(h, 0, r, BUDGET_US);
+        check_result(h, result, &r->call);
+        add_result(o, result, r);
+    }
+    CHECK(way->sentinels != 0 || cpu_us() - begun_us < CALL_MAX_US);
     check_head(&r->message);
     check_head(&r->response);
 }
 
-static void run_request(struct hooks *h, const struct asked *a)
+static void run_request(struct hooks *h, const struct asked *a, const struct way *way, struct outcome *o)
 {
     struct hooks_request r;
     bool is_good = hooks_request_begin(&r, text_slice(&a->head), a->answer_head);
     if (is_good) {
-        run_hooks(h, &r);
+        run_hooks(h, &r, a, way, o);
         check_downgrade(&r.message, &r.arena);
         check_downgrade(&r.response, &r.arena);
     }
     hooks_request_end(&r, h);
 }
 
-static void run_sentinel(struct hooks *h, const struct asked *a)
+static struct outcome run_script(struct slice script, const struct asked *a, const struct way *way)
 {
-    struct hooks_request r;
-    if (hooks_request_begin(&r, text_slice(&a->head), a->answer_head)) {
-        CHECK(hooks_on_request(h, 1, &r, SENTINEL_BUDGET_US) == VM_OK);
-        CHECK(r.call.upstream_index == SENTINEL_UPSTREAM);
-    }
-    hooks_request_end(&r, h);
-}
-
-static void run_script(struct slice script, const struct asked *a)
-{
+    struct outcome o = { 0, false };
     struct hooks h;
     bool is_good = hooks_open(&h, script, SLICE(sentinel));
     CHECK(is_good == (h.errors.error_count == 0));
+    if (is_good && way->look_instructions > 0)
+        script_host_force_stints(h.host, way->look_instructions);
     for (int i = 0; is_good && i < REQUEST_COUNT; i++) {
-        run_request(&h, a);
+        run_request(&h, a, way, &o);
         run_sentinel(&h, a);
     }
     hooks_close(&h);
+    return o;
+}
+
+/* Not what differs from one life to the next, or within one: by chance, by addresses, by the order of keys. Levels of
+   recursion are counted now and then, and those that C has called are fewer behind a pause. */
+static bool is_comparable(struct slice script)
+{
+    static const char *const own[] = {
+        "random", "now", "pairs", "next", "running", "tostring", "%p", "1 + r(", "shared"
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++)
+        if (memmem(script.ptr, script.len, own[i], strlen(own[i])) != NULL)
+            return false;
+    return true;
+}
+
+static void compare(struct slice script, const struct asked *a, struct outcome in_stints)
+{
+    static const struct way at_a_stretch = { 0, 0, 0 };
+    struct outcome whole = run_script(script, a, &at_a_stretch);
+    if (in_stints.is_limited || whole.is_limited || in_stints.hash == whole.hash || !is_comparable(script))
+        return;
+    for (int i = 0; i < RERUNS; i++) {
+        struct outcome again = run_script(script, a, &at_a_stretch);
+        if (again.is_limited || again.hash != whole.hash)
+            return;
+    }
+    CHECK(!"a hook in stints says something else");
+}
+
+static void run_both_ways(struct slice script, const struct asked *a)
+{
+    uint64_t hash = hash_mix(hash_bytes(script.ptr, script.len));
+    struct way way = { .look_instructions = 1 + (int)(hash % LOOK_MAX), .sentinels = (uint32_t)(hash >> 16) };
+    compare(script, a, run_script(script, a, &way));
+    way.gives_up_at = (hash >> 48) % 32; /* of few pauses few */
+    if (way.gives_up_at < 8 && way.gives_up_at > 0)
+        run_script(script, a, &way);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
@@ -185,7 +310,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         text_add(&script, input);
     else
         lua_text_script(&choices, &script);
-    run_script(text_slice(&script), &asked);
+    run_both_ways(text_slice(&script), &asked);
     text_fini(&script);
     text_fini(&asked.head);
     return 0;
