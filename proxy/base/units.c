@@ -116,6 +116,41 @@ void units_format_duration(int64_t ms, char *out, size_t out_size)
         format_with_unit((uint64_t)ms, duration_units, ARRAY_COUNT(duration_units), out, out_size);
 }
 
+/* "2.8ms", and "2ms" rather than "2.0ms". */
+static void say_tenths(int64_t tenths, const char *unit, char out[UNITS_SPAN_BYTES])
+{
+    if (tenths % 10 != 0)
+        snprintf(out, UNITS_SPAN_BYTES, "%" PRId64 ".%d%s", tenths / 10, (int)(tenths % 10), unit);
+    else
+        snprintf(out, UNITS_SPAN_BYTES, "%" PRId64 "%s", tenths / 10, unit);
+}
+
+/* "3m 05s": the smaller unit always, so that what counts down keeps its form. */
+static void say_two(int64_t large, const char *large_unit, int64_t small, const char *small_unit,
+                    char out[UNITS_SPAN_BYTES])
+{
+    snprintf(out, UNITS_SPAN_BYTES, "%" PRId64 "%s %02d%s", large, large_unit, (int)small, small_unit);
+}
+
+void units_say_span(int64_t us, char out[UNITS_SPAN_BYTES])
+{
+    int64_t s = us / 1000000;
+    if (us <= 0)
+        snprintf(out, UNITS_SPAN_BYTES, "0s");
+    else if (us < 1000)
+        snprintf(out, UNITS_SPAN_BYTES, "%" PRId64 "us", us);
+    else if (us < 1000000)
+        say_tenths(us < 10000 ? us / 100 : us / 1000 * 10, "ms", out);
+    else if (s < 60)
+        say_tenths(us / 100000, "s", out);
+    else if (s < 3600)
+        say_two(s / 60, "m", s % 60, "s", out);
+    else if (s < 2 * 86400)
+        say_two(s / 3600, "h", s / 60 % 60, "m", out);
+    else
+        say_two(s / 86400, "d", s / 3600 % 24, "h", out);
+}
+
 void units_format_size(uint64_t bytes, char *out, size_t out_size)
 {
     if (bytes == 0)

@@ -1,7 +1,7 @@
 /* base/units.h - durations, sizes, shares and addresses as people write them.
  *
  * One reader and one writer for each unit, whoever asks: configuration files, defaults, command lines, messages. What
- * is written by units_format_* reads back as the same number. Internally a number's unit stands in its name: _ms, _us,
+ * is written by units_format_* reads back as the same number; but units_say_span is for eyes alone. Internally a number's unit stands in its name: _ms, _us,
  * _bytes, _ppm. */
 #ifndef BASE_UNITS_H
 #define BASE_UNITS_H
@@ -24,6 +24,11 @@ bool units_parse_rate(struct slice s, uint32_t *out_count, uint32_t *out_period_
 void units_format_duration(int64_t ms, char *out, size_t out_size);
 void units_format_size(uint64_t bytes, char *out, size_t out_size);
 void units_format_share(uint32_t ppm, char *out, size_t out_size);
+
+#define UNITS_SPAN_BYTES 32u
+/* How long something took or will take, for people, in at most two units and cut down to what they need: "850us" "2.8ms"
+   "28ms" "1.4s" "3m 20s" "4h 05m" "12d 03h", "0s". Less than nothing is nothing. out is NUL-terminated. */
+void units_say_span(int64_t us, char out[UNITS_SPAN_BYTES]);
 
 /* An IP address without port; IPv4 is kept as IPv4-mapped IPv6, so that one comparison serves both. */
 struct ip_address {

@@ -2,6 +2,7 @@
 #include "cli/ctl.h"
 
 #include "base/clock.h"
+#include "base/units.h"
 
 #include <string.h>
 
@@ -16,18 +17,16 @@ static enum paint paint_of_verdict(const char *verdict)
     return PAINT_YELLOW;
 }
 
+static const char *span_text(struct call *call, int64_t us)
+{
+    char span[UNITS_SPAN_BYTES];
+    units_say_span(us, span);
+    return arena_copy(&call->arena, slice_from_cstr(span)).ptr;
+}
+
 const char *ctl_time_text(struct call *call, int64_t ms)
 {
-    if (ms >= 2 * 86400000LL)
-        return arena_printf(&call->arena, "%lldd %02lldh", (long long)(ms / 86400000), (long long)(ms / 3600000 % 24))
-            .ptr;
-    if (ms >= 3600000)
-        return arena_printf(&call->arena, "%lldh %02lldm", (long long)(ms / 3600000), (long long)(ms / 60000 % 60)).ptr;
-    if (ms >= 60000)
-        return arena_printf(&call->arena, "%lldm %02llds", (long long)(ms / 60000), (long long)(ms / 1000 % 60)).ptr;
-    if (ms > 0 && ms < 1000)
-        return arena_printf(&call->arena, "%lldms", (long long)ms).ptr;
-    return arena_printf(&call->arena, "%.1fs", (double)ms / 1000).ptr;
+    return span_text(call, ms < INT64_MAX / 1000 ? ms * 1000 : INT64_MAX);
 }
 
 static const char *percent_text(struct call *call, const struct json *object)
@@ -371,7 +370,9 @@ static void add_breach(struct call *call, const struct json *r, bool coloured, s
         return;
     const char *zero = "";
     if (json_as_real(json_get(breach, "zero_exposure_ms"), &zero_ms))
-        zero = arena_printf(&call->arena, "; nobody met the canary %.1f ms later", zero_ms).ptr;
+        zero =
+            arena_printf(&call->arena, "; nobody met the canary %s later", span_text(call, (int64_t)(zero_ms * 1000)))
+                .ptr;
     add_labelled(coloured, "breach", PAINT_RED,
                  arena_printf(&call->arena, "at %s%s", ago_text(call, ctl_text(call, breach, "at")), zero).ptr, out);
     add_labelled(coloured, "", PAINT_NONE, ctl_text(call, breach, "reason"), out);

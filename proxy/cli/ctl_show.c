@@ -21,17 +21,6 @@ static void add_line(bool coloured, const char *label, enum paint paint, const c
     text_fini(&padded);
 }
 
-/* Two units are enough for a person: "3d 4h", "4h 12m", "12m 9s". */
-static const char *uptime_text(struct call *call, const struct json *answer)
-{
-    long long s = (long long)ctl_integer(answer, "uptime_ms") / 1000;
-    if (s >= 86400)
-        return arena_printf(&call->arena, "%lldd %lldh", s / 86400, s / 3600 % 24).ptr;
-    if (s >= 3600)
-        return arena_printf(&call->arena, "%lldh %lldm", s / 3600, s / 60 % 60).ptr;
-    return arena_printf(&call->arena, "%lldm %llds", s / 60, s % 60).ptr;
-}
-
 static void add_listeners(struct call *call, const struct json *answer, bool coloured, struct text *out)
 {
     const struct json *listeners = json_get(answer, "listeners");
@@ -95,7 +84,7 @@ static enum ctl_verdict print_status(struct call *call, const struct json *answe
     bool is_serving = strcmp(state, "serving") == 0;
     add_line(coloured, "weir", PAINT_NONE, ctl_text(call, answer, "version"), out);
     add_line(coloured, "state", is_serving ? PAINT_GREEN : PAINT_YELLOW, state, out);
-    add_line(coloured, "uptime", PAINT_NONE, uptime_text(call, answer), out);
+    add_line(coloured, "uptime", PAINT_NONE, ctl_time_text(call, ctl_integer(answer, "uptime_ms")), out);
     add_config(call, answer, coloured, out);
     add_listeners(call, answer, coloured, out);
     add_live(call, answer, coloured, out);

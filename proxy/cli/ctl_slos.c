@@ -28,8 +28,8 @@ static const char *objective_text(struct call *call, const struct json *slo)
     if (availability > 0)
         text = arena_printf(&call->arena, "%.6g %% answered", availability);
     if (latency != NULL)
-        text = arena_printf(&call->arena, "%.*s%s%.6g %% in %lld ms", SLICE_ARG(text), availability > 0 ? ", " : "",
-                            100 * ctl_real(latency, "for"), (long long)ctl_integer(latency, "below_ms"));
+        text = arena_printf(&call->arena, "%.*s%s%.6g %% in %s", SLICE_ARG(text), availability > 0 ? ", " : "",
+                            100 * ctl_real(latency, "for"), ctl_time_text(call, ctl_integer(latency, "below_ms")));
     return text.len > 0 ? text.ptr : "";
 }
 

@@ -1,6 +1,7 @@
 /* cli/demo_proxy.c - the proxy of the demo: its temporary directory, its configuration and its process. */
 #include "cli/demo.h"
 
+#include "base/units.h"
 #include "server/master.h"
 
 #include <errno.h>
@@ -73,19 +74,12 @@ static bool make_directory(struct demo_proxy *p, struct err_list *errors)
     return false;
 }
 
-/* "4s" or "1500ms": as a person would have written it. */
-static const char *duration_text(int64_t ms, char out[24])
-{
-    snprintf(out, 24, ms % 1000 == 0 ? "%llds" : "%lldms", (long long)(ms % 1000 == 0 ? ms / 1000 : ms));
-    return out;
-}
-
 /* The limits are those that one would give a real service. Only the holds are short, since somebody watches. */
 void demo_proxy_print_rollout(FILE *file, int64_t hold_ms)
 {
     char hold[24], long_hold[24];
-    duration_text(hold_ms, hold);
-    duration_text(3 * hold_ms, long_hold);
+    units_format_duration(hold_ms, hold, sizeof hold);
+    units_format_duration(3 * hold_ms, long_hold, sizeof long_hold);
     fprintf(file,
             "rollouts:\n"
             "  demo:\n"

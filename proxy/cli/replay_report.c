@@ -151,15 +151,11 @@ bool replay_report_is_good(const struct replay_report *report)
 
 /* ---- for people ------------------------------------------------------------------------------------------------------ */
 
-/* "850 us", "12.3 ms", "1.25 s": three digits tell enough. */
 static void duration_add(struct text *out, int64_t us)
 {
-    if (us < 1000)
-        text_printf(out, "%lld us", (long long)us);
-    else if (us < 1000000)
-        text_printf(out, us < 10000 ? "%.2f ms" : "%.1f ms", (double)us / 1e3);
-    else
-        text_printf(out, "%.2f s", (double)us / 1e6);
+    char span[UNITS_SPAN_BYTES];
+    units_say_span(us, span);
+    text_add_cstr(out, span);
 }
 
 static void label_add(struct text *out, const char *label)

@@ -2,6 +2,7 @@
 #include "cli/top.h"
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "cli/ctl.h"
 
 #include <math.h>
@@ -61,12 +62,13 @@ static enum command_status look(struct top *t)
 
 static void add_latency(struct table *table, double seconds)
 {
-    if (isnan(seconds))
+    char span[UNITS_SPAN_BYTES];
+    if (isnan(seconds)) {
         table_add(table, PAINT_DIM, "%s", "");
-    else if (seconds < 1)
-        table_add(table, PAINT_NONE, seconds < 0.01 ? "%.2fms" : "%.0fms", seconds * 1000);
-    else
-        table_add(table, PAINT_NONE, "%.2fs", seconds);
+        return;
+    }
+    units_say_span((int64_t)(seconds * 1e6), span);
+    table_add(table, PAINT_NONE, "%s", span);
 }
 
 static void add_row(struct table *table, const struct top_row *row, const struct top_figures *f, bool is_first,
@@ -168,7 +170,7 @@ static void draw(const struct top *t)
     struct text out = { 0 }, cut = { 0 };
     struct slice frame = text_slice(&t->frame), shown = t->is_live ? fitting(frame, terminal_rows() - 3) : frame;
     wall_format(clock_wall(), now);
-    text_printf(&out, "weir top, %s, the last %.1fs%s\n", now, (double)t->interval_ms / 1000,
+    text_printf(&out, "weir top, %s, the last %s%s\n", now, ctl_time_text(t->call, t->interval_ms),
                 t->is_live ? "; Ctrl-C ends it" : "");
     if (t->problem.len > 0)
         text_printf(&out, "%s; asked again and again, these are the last figures\n", t->problem.bytes);
@@ -192,7 +194,7 @@ static void make_frame(struct top *t)
     text_clear(&t->frame);
     if (t->look_count == 1) {
         if (t->is_live)
-            text_printf(&t->frame, "the first figures come in %.1fs\n", (double)t->interval_ms / 1000);
+            text_printf(&t->frame, "the first figures come in %s\n", ctl_time_text(t->call, t->interval_ms));
         return;
     }
     add_deployment(t, &t->frame);

@@ -1,6 +1,8 @@
 /* server/monitor_expect.c - whether a monitor's answer is as expected, and what is wrong when it is not. */
 #include "server/monitors.h"
 
+#include "base/units.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -15,6 +17,16 @@ static bool complain(char out[MONITOR_COMPLAINT_BYTES], const char *format, ...)
     vsnprintf(out, MONITOR_COMPLAINT_BYTES, format, arguments);
     va_end(arguments);
     return true;
+}
+
+static bool latency_complains(const struct monitor_expect_config *expect, const struct courier_answer *answer,
+                              char out[MONITOR_COMPLAINT_BYTES])
+{
+    char span[UNITS_SPAN_BYTES];
+    if (expect->latency_ms == 0 || answer->latency_us <= expect->latency_ms * 1000)
+        return false;
+    units_say_span(answer->latency_us, span);
+    return complain(out, "it took %s", span);
 }
 
 static bool is_expected_status(const struct monitor_expect_config *expect, uint16_t status)
@@ -62,7 +74,7 @@ bool monitor_complains(const struct monitor_expect_config *expect, const struct 
         return true;
     if (expect->body.len > 0 && !slice_contains(answer->body, expect->body))
         return complain(out, "the body does not contain '%.*s'", SLICE_ARG(slice_first(expect->body, 60)));
-    if (expect->latency_ms > 0 && answer->latency_us > expect->latency_ms * 1000)
-        return complain(out, "it took %lld ms", (long long)(answer->latency_us / 1000));
+    if (latency_complains(expect, answer, out))
+        return true;
     return certificate_complains(expect, answer, now, out);
 }

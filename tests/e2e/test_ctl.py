@@ -303,7 +303,7 @@ STANDS = {  # what is known, and what is next
         {"step": 3, "hold_left_ms": 61000, "gate": {"step": 3, "asked": 1, "failures_in_a_row": 1, "error": "late", "answered_at": "T1", "is_asked_now": True}},
         "the webhook has to say yes within 1m 01s, or the release fails", "1m 01s, gate fails",
     ),
-    "paused": ({"hold_left_ms": 4000}, "weir ctl rollout shop resume --reason TEXT, with 4.0s left, or rollback", "resume"),
+    "paused": ({"hold_left_ms": 4000}, "weir ctl rollout shop resume --reason TEXT, with 4s left, or rollback", "resume"),
     "baking": ({"step": 4, "hold_left_ms": 3660000}, "it has succeeded in 1h 01m; until then the guardrails may take it back", "1h 01m"),
     "succeeded": ({"step": 4, "hold_left_ms": 5}, "nothing; the next release has a new revision in the configuration", "-"),
     "rolling_back": ({"is_in_force": False}, "weight 0 is not in force in every worker yet", "-"),

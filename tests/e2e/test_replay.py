@@ -349,13 +349,13 @@ def test_the_report_for_people(make_origin, write):
     bad = write(record("/2?q", answered=answer(status=404, headers=[("x-a", "1")])))
     done = run(bad, "--to", f"http://127.0.0.1:{origin.port}", "--speed", "max")
     assert re.fullmatch(
-        rf"1 requests sent to http://127\.0\.0\.1:{origin.port} in [0-9.]+ m?u?s\n"
+        rf"1 requests sent to http://127\.0\.0\.1:{origin.port} in [0-9.]+m?u?s\n"
         r"answered           1\n"
         r"same               0\n"
         r"different          1   status 1, header 1\n"
         r"failed             0\n"
         r"latency              p50         p90         p99\n"
-        r"  recorded       1\.50 ms     1\.50 ms     1\.50 ms\n"
+        r"  recorded         1\.5ms       1\.5ms       1\.5ms\n"
         r"  now       .*\n"
         r"differences, recorded -> now \(1 of 1\):\n"
         rf"  {re.escape(bad)}:1  GET /2\?q\n"

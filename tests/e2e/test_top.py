@@ -98,4 +98,4 @@ def test_on_a_terminal_lines_end_at_its_edge_and_before_the_first_figures_it_say
     os.close(near)
     assert process.wait(30) == 0, said
     frames = re.sub(rb"\x1b\[[?\d]*[A-Za-z]", b"", said)
-    assert b"the first figures come in 0.5s" in frames and max(map(len, frames.splitlines())) == 30, frames
+    assert b"the first figures come in 500m" in frames and max(map(len, frames.splitlines())) == 30, frames

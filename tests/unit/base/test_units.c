@@ -136,6 +136,40 @@ static void assert_share_text(uint32_t ppm, const char *expected)
     cr_assert_str_eq(out, expected);
 }
 
+Test(units, a_span_is_said_in_two_units_at_most)
+{
+    static const struct {
+        int64_t us;
+        const char *text;
+    } rows[] = {
+        { INT64_MIN, "0s" },
+        { 0, "0s" },
+        { 1, "1us" },
+        { 999, "999us" },
+        { 1000, "1ms" },
+        { 2849, "2.8ms" },
+        { 9999, "9.9ms" },
+        { 10000, "10ms" },
+        { 28999, "28ms" },
+        { 999999, "999ms" },
+        { 1000000, "1s" },
+        { 1449999, "1.4s" },
+        { 59999999, "59.9s" },
+        { 60000000, "1m 00s" },
+        { 200000000, "3m 20s" },
+        { 3599999999, "59m 59s" },
+        { 3600000000, "1h 00m" },
+        { 172799999999, "47h 59m" },
+        { 172800000000, "2d 00h" },
+        { INT64_MAX, "106751991d 04h" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char out[UNITS_SPAN_BYTES];
+        units_say_span(rows[i].us, out);
+        cr_assert_str_eq(out, rows[i].text);
+    }
+}
+
 Test(units, formats_are_the_shortest_exact_ones)
 {
     assert_duration_text(0, "0s");
