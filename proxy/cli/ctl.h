@@ -76,6 +76,7 @@ struct ctl_values {
     }
 
 /* What to do where nobody, or somebody else, answers. */
+#define CTL_TOKEN_HINT       "--token-file FILE: its first line is a token of admin.tokens"
 #define CTL_UNREACHABLE_HINT "Is weir running there? --state-dir or --admin choose another instance.\n"
 
 #define CTL_WIDTH 100 /* columns; what is longer goes on in the next line, where it is not the last of a table */
@@ -136,6 +137,9 @@ const char *ctl_shares(struct call *call, const struct json *split);
 
 /* "2d 04h", "1h 02m", "3m 20s", "2.4s", "40ms". */
 const char *ctl_time_text(struct call *call, int64_t ms);
+/* A reason in which a cause of a rollout's change, the whole or an end of it at a colon, is said as people say it: "hold_over" becomes
+   "the hold is over", "webhook_passed: status 200" becomes "the webhook said yes: status 200". */
+const char *ctl_say_cause(struct call *call, const char *reason);
 
 /* The traffic before and after an event as two lines, "req/s 12.0 -> 11.8   errors ..."; nothing where there was none. */
 void ctl_add_effect(struct call *call, const struct json *event, bool coloured, struct text *out);

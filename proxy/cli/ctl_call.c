@@ -134,6 +134,8 @@ static void print_refusal(struct call *call, const struct http_answer *answer)
     terminal_add(&line, false, PAINT_NONE, message);
     command_failed(call, "%s", line.bytes);
     text_fini(&line);
+    if (answer->status == 401)
+        fputs("Use " CTL_TOKEN_HINT ".\n", stderr);
     const struct json *problems = json_get(error, "problems");
     for (size_t i = 0; i < json_count(problems); i++) {
         struct slice problem;
@@ -263,7 +265,8 @@ enum command_status ctl_fetch(struct call *call, const char *path, struct text *
     if (is_good)
         text_add(body, text_slice(&answer.body));
     else if (is_answered)
-        text_printf(problem, "%s answers with status %d", target.shown, answer.status);
+        text_printf(problem, "%s answers with status %d%s", target.shown, answer.status,
+                    answer.status == 401 ? "; use " CTL_TOKEN_HINT : "");
     else
         text_printf(problem, "could not reach %s: %s", target.shown, answer.error.bytes);
     http_answer_fini(&answer);

@@ -194,16 +194,23 @@ static const char *duration_text(struct call *call, const struct json *incident,
     return json_as_i64(json_get(incident, key), &ms) ? ctl_time_text(call, ms) : "-";
 }
 
+/* "shop 2.4.1: error_rate": which release, and which guardrail stopped it. */
+static void add_release(struct call *call, const struct json *incident, const char *separator, bool coloured,
+                        struct text *out)
+{
+    terminal_add(out, coloured, PAINT_BOLD, slice_from_cstr(ctl_text(call, incident, "rollout")));
+    text_add_char(out, ' ');
+    terminal_add(out, coloured, PAINT_NONE, slice_from_cstr(ctl_text(call, incident, "revision")));
+    text_add_cstr(out, separator);
+    terminal_add(out, coloured, PAINT_RED, slice_from_cstr(ctl_text(call, incident, "guardrail")));
+}
+
 /* Two lines and the cause: a table would be wider than screens are. */
 static void add_incident(struct call *call, const struct json *incident, bool coloured, struct text *out)
 {
     terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(ctl_text(call, incident, "detected_at")));
     text_add_cstr(out, "  ");
-    terminal_add(out, coloured, PAINT_BOLD, slice_from_cstr(ctl_text(call, incident, "rollout")));
-    text_add_char(out, ' ');
-    terminal_add(out, coloured, PAINT_NONE, slice_from_cstr(ctl_text(call, incident, "revision")));
-    text_add_cstr(out, "  ");
-    terminal_add(out, coloured, PAINT_RED, slice_from_cstr(ctl_text(call, incident, "guardrail")));
+    add_release(call, incident, "  ", coloured, out);
     text_add_cstr(out, "  ");
     terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(ctl_text(call, incident, "id")));
     text_printf(out, "\n    detected in %s, exposure 0 in %s\n    ", duration_text(call, incident, "time_to_detect_ms"),
@@ -249,11 +256,7 @@ static enum ctl_verdict print_incident(struct call *call, const struct json *ans
     const struct json *incident = json_get(answer, "incident"), *lines = json_get(incident, "timeline");
     if (json_kind(incident) != JSON_KIND_OBJECT)
         return CTL_UNKNOWN;
-    terminal_add(out, coloured, PAINT_BOLD, slice_from_cstr(ctl_text(call, incident, "rollout")));
-    text_add_char(out, ' ');
-    terminal_add(out, false, PAINT_NONE, slice_from_cstr(ctl_text(call, incident, "revision")));
-    text_add_cstr(out, ": ");
-    terminal_add(out, coloured, PAINT_RED, slice_from_cstr(ctl_text(call, incident, "guardrail")));
+    add_release(call, incident, ": ", coloured, out);
     text_add_cstr(out, " was breached\n");
     add_fact("at", ctl_text(call, incident, "detected_at"), out);
     add_fact("because", ctl_text(call, incident, "cause"), out);
@@ -262,7 +265,8 @@ static enum ctl_verdict print_incident(struct call *call, const struct json *ans
         text_add_cstr(out, "    ");
         terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(ctl_text(call, json_at(lines, i), "at")));
         text_add_cstr(out, "  ");
-        terminal_add(out, false, PAINT_NONE, slice_from_cstr(ctl_text(call, json_at(lines, i), "what")));
+        terminal_add(out, false, PAINT_NONE,
+                     slice_from_cstr(ctl_say_cause(call, ctl_text(call, json_at(lines, i), "what"))));
         text_add_char(out, '\n');
     }
     return CTL_SHOWN;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "rollout/plan.h"
 
 #include <string.h>
 
@@ -27,6 +28,18 @@ static const char *span_text(struct call *call, int64_t us)
 const char *ctl_time_text(struct call *call, int64_t ms)
 {
     return span_text(call, ms < INT64_MAX / 1000 ? ms * 1000 : INT64_MAX);
+}
+
+const char *ctl_say_cause(struct call *call, const char *reason)
+{
+    struct slice text = slice_from_cstr(reason);
+    size_t colon = slice_find(text, ':');
+    const char *begin = plan_cause_say(slice_first(text, colon));
+    if (begin != NULL)
+        return arena_printf(&call->arena, "%s%s", begin, reason + colon).ptr;
+    const char *last = strrchr(reason, ':');
+    const char *end = last != NULL && last[1] == ' ' ? plan_cause_say(slice_from_cstr(last + 2)) : NULL;
+    return end != NULL ? arena_printf(&call->arena, "%.*s: %s", (int)(last - reason), reason, end).ptr : reason;
 }
 
 static const char *percent_text(struct call *call, const struct json *object)
@@ -432,10 +445,11 @@ static void add_history(struct call *call, const struct json *r, bool coloured, 
     const struct json *history = json_get(r, "history");
     for (size_t i = 0; i < json_count(history); i++) {
         const struct json *t = json_at(history, i);
-        const char *from = ctl_text(call, t, "from"), *to = ctl_text(call, t, "to");
+        const char *from = ctl_text(call, t, "from"), *to = ctl_text(call, t, "to"), *who = ctl_text(call, t, "who");
+        const char *reason = ctl_text(call, t, "reason"); /* a person's own words stay as they are */
         const char *line = arena_printf(&call->arena, "%s %s%s%s by %s: %s", ctl_text(call, t, "at"),
-                                        strcmp(from, to) != 0 ? from : "", strcmp(from, to) != 0 ? " -> " : "", to,
-                                        ctl_text(call, t, "who"), ctl_text(call, t, "reason"))
+                                        strcmp(from, to) != 0 ? from : "", strcmp(from, to) != 0 ? " -> " : "", to, who,
+                                        strcmp(who, "weir") == 0 ? ctl_say_cause(call, reason) : reason)
                                .ptr;
         add_labelled(coloured, i == 0 ? "history" : "", PAINT_NONE, line, out);
     }

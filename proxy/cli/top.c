@@ -228,7 +228,8 @@ static enum command_status fail(const struct top *t, enum command_status status)
     if (t->problem.len == 0)
         return status;
     command_failed(t->call, "%s", t->problem.bytes);
-    fputs(CTL_UNREACHABLE_HINT, stderr);
+    if (strstr(t->problem.bytes, "could not reach") != NULL)
+        fputs(CTL_UNREACHABLE_HINT, stderr);
     return COMMAND_FAILED;
 }
 

@@ -29,6 +29,36 @@ const char *const plan_cause_names[PLAN_CAUSE_COUNT] = {
     [CAUSE_MISMATCH] = "sample_ratio_mismatch",
 };
 
+const char *const plan_cause_words[PLAN_CAUSE_COUNT] = {
+    [CAUSE_STARTED] = "started",
+    [CAUSE_HOLD_OVER] = "the hold is over",
+    [CAUSE_APPROVED] = "approved",
+    [CAUSE_WEBHOOK_PASSED] = "the webhook said yes",
+    [CAUSE_OPENED] = "nothing keeps it any longer",
+    [CAUSE_PROMOTED] = "promoted",
+    [CAUSE_BAKED] = "the bake is over",
+    [CAUSE_PAUSED] = "paused",
+    [CAUSE_RESUMED] = "resumed",
+    [CAUSE_BREACH] = "a guardrail was breached",
+    [CAUSE_UNKNOWN] = "a guardrail has no answer",
+    [CAUSE_ROLLBACK] = "taken back",
+    [CAUSE_ABORT] = "aborted",
+    [CAUSE_WEBHOOK_FAILED] = "the webhook did not say yes in time",
+    [CAUSE_IN_FORCE] = "the weight is in force in every worker",
+    [CAUSE_NEW_REVISION] = "the configuration has a new revision",
+    [CAUSE_NEW_PAIR] = "the configuration has another pair",
+    [CAUSE_NEW_STEPS] = "the configuration has other steps",
+    [CAUSE_MISMATCH] = "the split does not have its share",
+};
+
+const char *plan_cause_say(struct slice name)
+{
+    for (size_t i = 0; i < PLAN_CAUSE_COUNT; i++)
+        if (slice_equal(name, slice_from_cstr(plan_cause_names[i])))
+            return plan_cause_words[i];
+    return NULL;
+}
+
 static enum plan_answer refuse(struct turn *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static enum plan_answer refuse(struct turn *t, const char *format, ...)
 {

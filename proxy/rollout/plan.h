@@ -104,6 +104,10 @@ enum plan_cause {
 };
 
 extern const char *const plan_cause_names[PLAN_CAUSE_COUNT];
+/* The same as people read it: "the hold is over". */
+extern const char *const plan_cause_words[PLAN_CAUSE_COUNT];
+/* Of a name, as it is stored and told; NULL when it is none. */
+const char *plan_cause_say(struct slice name);
 
 #define PLAN_NO_GUARDRAIL UINT32_MAX
 

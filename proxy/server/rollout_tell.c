@@ -41,7 +41,7 @@ static const char *say_what(const struct rollout *r, const struct plan_transitio
 {
     if (t->cause == CAUSE_MISMATCH)
         return r->judged.void_reason;
-    return t->guardrail != PLAN_NO_GUARDRAIL ? r->judged.guardrails[t->guardrail].reason : plan_cause_names[t->cause];
+    return t->guardrail != PLAN_NO_GUARDRAIL ? r->judged.guardrails[t->guardrail].reason : plan_cause_words[t->cause];
 }
 
 static void tell_webhook(struct rollout *r, const struct notify_config *to, const struct plan_transition *t,

@@ -348,6 +348,31 @@ def test_a_stream_that_ends_is_status_1_and_what_came_before_is_printed(api):
     assert (done.returncode, done.stdout) == (1, "") and "not you" in done.stderr
 
 
+@pytest.mark.once
+def test_causes_are_sentences_and_words_in_json(api):
+    def moved(who, reason):
+        return {"at": "T1", "from": "holding", "to": "baking", "who": who, "reason": reason}
+    reasons = [("weir", "hold_over"), ("weir", "webhook_passed: status 200"), ("weir", "errors: canary 5 of 25"), ("ann", "opened")]
+    api.body = json.dumps({"rollout": {"name": "shop", "state": "baking", "history": [moved(*one) for one in reasons]}})
+    said = [line.split(" by ")[1] for line in api.ctl("rollout", "shop").stdout.splitlines() if " -> baking" in line]
+    assert said == ["weir: the hold is over", "weir: the webhook said yes: status 200", "weir: errors: canary 5 of 25", "ann: opened"]
+    assert [one["reason"] for one in json.loads(api.ctl("rollout", "shop", "--json").stdout)["rollout"]["history"]][0] == "hold_over"
+    lines = ["rolled_back, the canary with 0 %: in_force", "evidence against the canary begins to grow", "error_rate: in 60 s"]
+    api.body = json.dumps({"incident": {"rollout": "shop", "timeline": [{"at": "T1", "what": line} for line in lines]}})
+    said = [line.split("  T1  ")[1] for line in api.ctl("incidents", "1").stdout.splitlines() if "  T1  " in line]
+    assert said == ["rolled_back, the canary with 0 %: the weight is in force in every worker", *lines[1:]]
+
+
+@pytest.mark.once
+def test_who_is_not_known_is_told_of_the_token_file(api):
+    api.status, api.body = 401, json.dumps({"error": {"code": "unauthenticated", "message": "a token is needed"}})
+    done = api.ctl("routes")
+    assert (done.returncode, done.stdout) == (1, "") and "a token is needed" in done.stderr and "Use --token-file FILE: " in done.stderr
+    done = subprocess.run([WEIR, "top", "--admin", api.url, "--once"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "") and "answers with status 401; use --token-file FILE: " in done.stderr, done.stderr
+    assert "Is weir running there?" not in done.stderr
+
+
 def test_findings_of_hygiene_are_a_table(api):
     api.body = json.dumps({"findings": []})
     assert api.ctl("hygiene").stdout == "nothing has expired, and everything has an owner\n"
