@@ -232,7 +232,10 @@ static bool begin_waiting(struct courier *c, struct http_multi *http)
 static void *courier_run(void *arg)
 {
     struct courier *c = arg;
-    const struct http_multi_settings settings = { .connection_max = CONNECTIONS_MAX, .timeout_ms = WAIT_MS };
+    /* Of several streams of one connection libcurl 7.88 may leave one lying whose answer has come, until its time is over. */
+    const struct http_multi_settings settings = { .connection_max = CONNECTIONS_MAX,
+                                                  .timeout_ms = WAIT_MS,
+                                                  .is_one_at_a_time = true };
     const struct http_events events = { on_header, on_body, on_done };
     struct http_multi *http = http_multi_create(&settings, &events);
     while (begin_waiting(c, http))

@@ -1,7 +1,8 @@
 /* outbound/courier.h - HTTP requests that the main thread sends and does not wait for: gates, queries, notices.
  *
  * libcurl may wait for a name server, so it gets a thread of its own. An errand goes there, its answer comes back by mail
- * into the loop of who sent it. At most COURIER_ERRANDS_MAX are under way: past that an errand is refused at once, and
+ * into the loop of who sent it. No errand shares its connection with another at the same time, so that none waits for what
+ * libcurl or the peer makes of the other. At most COURIER_ERRANDS_MAX are under way: past that an errand is refused at once, and
  * who sends it treats that as any other failure.
  *
  *   main: courier_send -> thread: http_multi -> mailbox -> main: done(arg, answer)     exactly once, never before send returns

@@ -369,6 +369,7 @@ struct http_multi *http_multi_create(const struct http_multi_settings *settings,
     CHECK(m->curl != NULL);
     curl_multi_setopt(m->curl, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)settings->connection_max);
     curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, (long)settings->connection_max);
+    curl_multi_setopt(m->curl, CURLMOPT_PIPELINING, settings->is_one_at_a_time ? CURLPIPE_NOTHING : CURLPIPE_MULTIPLEX);
     return m;
 }
 

@@ -53,6 +53,7 @@ struct http_multi_settings {
     const char *ca_file;     /* NULL: the system's */
     bool is_insecure;        /* certificates are not looked at */
     bool is_http2;           /* HTTP/2 in clear text too, by prior knowledge */
+    bool is_one_at_a_time;   /* a connection has one request at a time, over HTTP/2 too; it is kept for the next */
 };
 
 struct http_header {
