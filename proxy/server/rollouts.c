@@ -248,10 +248,17 @@ void rollout_fill_sheet(const struct rollout_config *config, const struct guardr
         sheet_add_event(sheet, specs->events[i]);
 }
 
+/* Another canary has not earned what this one has: a reload that changes the pair gives it nothing, also before the plan has
+   begun anew, which a store that fails may delay. */
+static uint32_t weight_to_give(const struct rollout *r)
+{
+    return r->progress.pair_hash == progress_pair_hash(r->config) ? r->progress.weight_ppm : 0;
+}
+
 static void apply(struct rollout *r, struct arena *arena, struct weights *weights)
 {
     struct weights_override *override = &weights->overrides[r->route->index];
-    uint32_t ppm = r->progress.weight_ppm;
+    uint32_t ppm = weight_to_give(r);
     weights_override_share(override, arena, r->route, r->config->stable_entry, r->config->canary_entry, ppm,
                            plan_withdraws(&r->progress));
     if (r->weighted_at.unix_ms == 0 || r->weighted_ppm != ppm) {
