@@ -330,7 +330,7 @@ def test_a_rollout_says_what_is_next(api, case):
     assert said.startswith(f"shop 2.4.1: {case.split()[0]}, v2 has 10% of what it shares with v1{late}\n  next        ")
     assert f"next {wanted}" in flat and f" undecided 78% {reason} " in flat
     assert flat.endswith("history T1 pending -> holding by eve: release 2.4.1 "), flat
-    gates = {503: "gate step 3, asked 2 times: status 503, at T1; asked again in 9.0s", None: "gate step 3, asked 1 time: late, at T1; it is being asked"}
+    gates = {503: "gate step 3, asked 2 times: status 503, at T1; asked again in 9s", None: "gate step 3, asked 1 time: late, at T1; it is being asked"}
     assert "gate" not in rollout or f" {gates[rollout['gate'].get('status')]} history" in flat, flat
     step = rollout["step"]
     assert re.findall(r"> (\d)", said) == ([str(step)] if step else []), said

@@ -395,3 +395,33 @@ Test(rollout_driver, a_gate_whose_time_is_over_says_what_it_said)
                                  "reason = 'webhook_failed: status 404, asked 2 times'"),
                  1);
 }
+
+/* ---- traffic ------------------------------------------------------------------------------------------------------------ */
+
+/* Of silence for ten minutes no kind of guardrail says that all is well; nor one with a window of ten requests where it wants
+   twenty. */
+Test(rollout_driver, too_little_traffic_holds_a_step_however_long_it_lasts)
+{
+    static const char *const kinds[] = {
+        "{ metric: error_rate, max: 50%, window: 10s }",
+        "{ metric: latency_p95, max: 20ms, window: 10s }",
+        "{ event: purchase, min: 50%, window: 10s }",
+        "{ metric: error_rate, worse_than_stable: { ratio: 1.5 } }",
+        "{ metric: latency_p95, worse_than_stable: { ratio: 1.5 } }",
+        "{ event: purchase, worse_than_stable: { ratio: 0.9 } }",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        start("{ weight: 50%, hold: 1s }", kinds[i]);
+        watch(600, 1000, 0);
+        cr_expect_eq(progress()->state, ROLLOUT_HOLDING, "%s passed without a request", kinds[i]);
+        cr_expect_eq(progress()->left_ms, 0);
+        world_kill(&w);
+        world_database_end(&w);
+        world_database_begin(&w);
+    }
+    start("{ weight: 50%, hold: 1s }", kinds[0]);
+    watch(600, 1000, 1);
+    cr_assert_eq(progress()->state, ROLLOUT_HOLDING);
+    watch(30, 1000, 50);
+    cr_expect_eq(progress()->weight_ppm, 1000000, "traffic is what it waited for");
+}
