@@ -8,25 +8,16 @@
 #include <stdio.h>
 
 const char *const plan_cause_names[PLAN_CAUSE_COUNT] = {
-    [CAUSE_STARTED] = "started",
-    [CAUSE_HOLD_OVER] = "hold_over",
-    [CAUSE_APPROVED] = "approved",
-    [CAUSE_WEBHOOK_PASSED] = "webhook_passed",
-    [CAUSE_OPENED] = "opened",
-    [CAUSE_PROMOTED] = "promoted",
-    [CAUSE_BAKED] = "baked",
-    [CAUSE_PAUSED] = "paused",
-    [CAUSE_RESUMED] = "resumed",
-    [CAUSE_BREACH] = "breach",
-    [CAUSE_UNKNOWN] = "unknown",
-    [CAUSE_ROLLBACK] = "rollback",
-    [CAUSE_ABORT] = "abort",
-    [CAUSE_WEBHOOK_FAILED] = "webhook_failed",
-    [CAUSE_IN_FORCE] = "in_force",
-    [CAUSE_NEW_REVISION] = "new_revision",
-    [CAUSE_NEW_PAIR] = "new_pair",
-    [CAUSE_NEW_STEPS] = "new_steps",
-    [CAUSE_MISMATCH] = "sample_ratio_mismatch",
+    [CAUSE_STARTED] = "started",   [CAUSE_HOLD_OVER] = "hold_over",
+    [CAUSE_APPROVED] = "approved", [CAUSE_WEBHOOK_PASSED] = "webhook_passed",
+    [CAUSE_OPENED] = "opened",     [CAUSE_PROMOTED] = "promoted",
+    [CAUSE_BAKED] = "baked",       [CAUSE_PAUSED] = "paused",
+    [CAUSE_RESUMED] = "resumed",   [CAUSE_BREACH] = "breach",
+    [CAUSE_UNKNOWN] = "unknown",   [CAUSE_ROLLBACK] = "rollback",
+    [CAUSE_ABORT] = "abort",       [CAUSE_WEBHOOK_FAILED] = "webhook_failed",
+    [CAUSE_IN_FORCE] = "in_force", [CAUSE_NEW_REVISION] = "new_revision",
+    [CAUSE_NEW_PAIR] = "new_pair", [CAUSE_NEW_STEPS] = "new_steps",
+    [CAUSE_REMOVED] = "removed",   [CAUSE_MISMATCH] = "sample_ratio_mismatch",
 };
 
 const char *const plan_cause_words[PLAN_CAUSE_COUNT] = {

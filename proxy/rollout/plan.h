@@ -99,6 +99,7 @@ enum plan_cause {
     CAUSE_NEW_REVISION,
     CAUSE_NEW_PAIR,
     CAUSE_NEW_STEPS,
+    CAUSE_REMOVED,  /* the configuration has it no more: written down by the driver, outside of the plan */
     CAUSE_MISMATCH, /* of no transition: the split does not have its share. The driver's alone, for who is told */
     PLAN_CAUSE_COUNT
 };

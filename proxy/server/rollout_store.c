@@ -288,6 +288,16 @@ static bool read_progress(struct progress *p, const struct rollout_row *row, con
     return true;
 }
 
+bool rollout_read_progress(const struct rollout_row *row, struct progress *p)
+{
+    struct text problem = { 0 };
+    struct json *detail = json_parse(row->detail, &problem);
+    bool is_good = detail != NULL && json_get(detail, "progress") != NULL && read_progress(p, row, detail);
+    json_destroy(detail);
+    text_fini(&problem);
+    return is_good;
+}
+
 /* What cannot be read has to be said again. */
 static void read_approvals(struct progress *p, const struct json *names)
 {

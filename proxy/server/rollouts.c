@@ -205,8 +205,11 @@ void rollouts_configure(struct rollouts *all, const struct snapshot *snapshot)
         }
         list_append(&all->items, &r->link);
     }
-    LIST_FOREACH_SAFE (link, &old)
+    LIST_FOREACH_SAFE (link, &old) {
+        rollout_end_removed(LIST_ITEM(link, struct rollout, link));
         rollout_destroy(LIST_ITEM(link, struct rollout, link));
+    }
+    rollouts_end_removed(all);
 }
 
 /* ---- weights ------------------------------------------------------------------------------------------------------------ */

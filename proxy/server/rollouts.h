@@ -28,6 +28,7 @@
 #include "server/outcome_memory.h"
 #include "store/events.h"
 #include "store/incidents.h"
+#include "store/rollouts.h"
 #include "store/store.h"
 
 struct publisher;
@@ -221,7 +222,7 @@ void rollout_fill_sheet(const struct rollout_config *config, const struct guardr
 /* Evidence belongs to a revision and a pair. */
 static inline bool rollout_begins_anew(const struct plan_transition *t)
 {
-    return t->cause == CAUSE_NEW_REVISION || t->cause == CAUSE_NEW_PAIR;
+    return t->cause == CAUSE_NEW_REVISION || t->cause == CAUSE_NEW_PAIR || t->cause == CAUSE_REMOVED;
 }
 /* Tells the plan when every worker uses what was published last. */
 void rollout_await_force(struct rollout *r);
@@ -241,6 +242,12 @@ bool rollout_may_retry(struct rollout *r, struct mono_time now);
 /* Progress and evidence from the store; as new where there is nothing, FAILED where it cannot be read. False: the store
    cannot be asked now, and nothing has changed. */
 bool rollout_load(struct rollout *r) MUST_CHECK;
+/* What a row says of it, but for its approvals. False: it cannot be read. */
+bool rollout_read_progress(const struct rollout_row *row, struct progress *p) MUST_CHECK;
+
+/* rollout_removed.c: the configuration has it no more; and of all that are stored, those that it does not have. */
+void rollout_end_removed(struct rollout *r);
+void rollouts_end_removed(struct rollouts *all);
 
 /* rollout_incident.c */
 /* The judge calls for a way back, by this guardrail: what is known at this moment. */

@@ -170,19 +170,38 @@ def test_another_pair_has_nothing_while_that_cannot_be_stored(release):
     assert "rollout.new_pair" in actions(r)
 
 
-def test_a_rollout_that_was_taken_out_gives_its_weights_back_and_what_is_over_stays_over(release):
+@pytest.mark.parametrize("how", ["reload", "restart"])
+def test_a_rollout_that_was_taken_out_begins_anew_when_it_comes_back(release, how):
+    """What the canary had is nobody's word any more: it is not given back without a start."""
     r = release()
     r.say("shop", "start")
+
+    def apply():
+        if how == "reload":
+            return expect_reload(r)
+        r.proxy.stop()
+        r.proxy.write_config()
+        return r.proxy.start()
+
+    rollouts = r.proxy.config.pop("rollouts")
+    apply()
+    assert weights(r) == {"s-shop": 60, "c-shop": 0, "third": 40}, "the file's"
+    assert actions(r)[-1] == "rollout.removed"
+    r.proxy.config["rollouts"] = rollouts
+    apply()
+    view = r.view("shop")
+    assert (view["state"], view["weight"], view["requests"]["canary"]) == ("pending", 0, 0), view
+    assert weights(r) == {"s-shop": 60, "c-shop": 0, "third": 40}
+    r.client = r.proxy.client()
+    assert r.say("shop", "start")["weight"] == 0.5
     r.say("shop", "rollback")
     wait_for(lambda: r.view("shop")["state"] == "rolled_back", lambda: r.view("shop"))
-    rollouts = r.proxy.config.pop("rollouts")
-    r.proxy.config["routes"][0]["split"] = {"s-shop": 50, "c-shop": 10, "third": 40}
-    expect_reload(r)
-    assert weights(r) == {"s-shop": 50, "c-shop": 10, "third": 40}, "the file's"
+    r.proxy.config.pop("rollouts")
+    apply()
     r.proxy.config["rollouts"] = rollouts
-    expect_reload(r)
-    assert r.view("shop")["state"] == "rolled_back"
-    assert weights(r) == {"s-shop": 60, "c-shop": 0, "third": 40}
+    apply()
+    assert r.view("shop")["state"] == "rolled_back", "over is over"
+    assert actions(r).count("rollout.removed") == 1
 
 
 def test_of_two_rollouts_on_one_route_the_second_is_refused(release):
@@ -228,6 +247,7 @@ def test_a_rollout_that_is_renamed_is_another_one(release):
     expect_reload(r)
     assert r.views()["renamed"]["state"] == "pending" and list(r.views()) == ["renamed"]
     assert weights(r) == {"s-shop": 60, "c-shop": 0, "third": 40}
+    assert actions(r)[-1] == "rollout.removed"
 
 
 def test_what_an_operator_set_ends_with_the_name_of_its_route(release):

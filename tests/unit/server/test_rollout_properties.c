@@ -425,7 +425,7 @@ static void reload(struct life *l)
     world_reload(&l->w);
 }
 
-/* Out of the file, and back: it is found again in the store. */
+/* Out of the file, and back: what was under way begins anew (D2), and all else is found again in the store. */
 static void vanish(struct life *l)
 {
     double pair;
@@ -442,7 +442,10 @@ static void vanish(struct life *l)
     l->w.on_publish = NULL;
     world_kill(&l->w); /* its file came back while it was down: the same as a reload, but for the look that follows */
     world_boot(&l->w, WORLD_WELL);
-    expect_resumed(l, &before, false, false);
+    bool was_under_way = rollout_state_is_active(before.state) || before.state == ROLLOUT_PAUSED;
+    HOLDS(!was_under_way || (now_of(l)->state == ROLLOUT_PENDING && now_of(l)->weight_ppm == 0), "D2: it begins anew");
+    expect_resumed(l, &before, was_under_way, false);
+    memset(l->seen.is_passed, 0, sizeof l->seen.is_passed);
     take_up(l);
     l->w.on_publish = on_publish;
     world_begin(&l->w);
