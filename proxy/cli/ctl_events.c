@@ -1,30 +1,35 @@
 /* cli/ctl_events.c - `weir ctl events` and `weir ctl incidents`: what happened, what happens now, and what went wrong. */
 #include "cli/ctl.h"
 
+#include "base/units.h"
+
 #include <stdio.h>
 
 /* ---- before and after ---------------------------------------------------------------------------------------------------- */
 
 /* A figure of the traffic, as it was and as it is. */
 static const struct {
-    const char *name, *key, *format, *small; /* small: below 10 */
-    double scale;
+    const char *name, *key, *format, *small; /* small: below 10; NULL: a time */
+    double scale;                            /* of a time: to microseconds */
 } figures[] = { { "req/s", "requests_per_second", "%.1f", "%.1f", 1 },
                 { "errors", "error_ratio", "%.1f%%", "%.2f%%", 100 },
-                { "p50", "p50_ms", "%.0fms", "%.2fms", 1 },
-                { "p95", "p95_ms", "%.0fms", "%.2fms", 1 },
-                { "p99", "p99_ms", "%.0fms", "%.2fms", 1 } };
+                { "p50", "p50_ms", NULL, NULL, 1000 },
+                { "p95", "p95_ms", NULL, NULL, 1000 },
+                { "p99", "p99_ms", NULL, NULL, 1000 } };
 #define FIGURES_FIRST_LINE 2u
 
-static void add_figure(const struct json *side, size_t i, char *out, size_t out_size)
+static void add_figure(const struct json *side, size_t i, char out[UNITS_SPAN_BYTES])
 {
     double value;
     if (!json_as_real(json_get(side, figures[i].key), &value)) {
-        snprintf(out, out_size, "-");
+        snprintf(out, UNITS_SPAN_BYTES, "-");
         return;
     }
     value *= figures[i].scale;
-    snprintf(out, out_size, value < 10 ? figures[i].small : figures[i].format, value);
+    if (figures[i].format == NULL)
+        units_say_span((int64_t)value, out);
+    else
+        snprintf(out, UNITS_SPAN_BYTES, value < 10 ? figures[i].small : figures[i].format, value);
 }
 
 /* "    req/s 12.0 -> 11.8   errors 0.10% -> 2.34%" */
@@ -32,9 +37,9 @@ static void add_changes(const struct json *metrics, size_t begin, size_t end, bo
 {
     text_add_cstr(out, " ");
     for (size_t i = begin; i < end; i++) {
-        char from[32], to[32], change[80];
-        add_figure(json_get(metrics, "before"), i, from, sizeof from);
-        add_figure(json_get(metrics, "after"), i, to, sizeof to);
+        char from[UNITS_SPAN_BYTES], to[UNITS_SPAN_BYTES], change[80];
+        add_figure(json_get(metrics, "before"), i, from);
+        add_figure(json_get(metrics, "after"), i, to);
         snprintf(change, sizeof change, " %s -> %s", from, to);
         text_add_cstr(out, "   ");
         terminal_add(out, coloured, PAINT_DIM, slice_from_cstr(figures[i].name));

@@ -128,7 +128,7 @@ static enum command_status run_wait(struct call *call)
 
 /* ---- a dry run ---------------------------------------------------------------------------------------------------------- */
 
-/* "in 12.0s", or that it never would. */
+/* "in 12s", or that it never would. */
 static void add_notice(struct call *call, const struct json *notice, bool is_first, struct text *line)
 {
     double seconds;
@@ -144,7 +144,7 @@ static void add_notice(struct call *call, const struct json *notice, bool is_fir
 
 #define NOTICE_INDENT 8
 
-/* "error_rate_ratio: 2 times what is allowed or usual in 12.0s, 5 times in 3.1s": one guardrail, from `first` on; the index
+/* "error_rate_ratio: 2 times what is allowed or usual in 12s, 5 times in 3.1s": one guardrail, from `first` on; the index
    behind it. */
 static size_t add_guardrail_notices(struct call *call, const struct json *notices, size_t first, struct text *out)
 {
