@@ -212,14 +212,14 @@ static const char *failing_monitor(struct call *call, const struct json *upstrea
 /* What workers find when they connect; null: nobody has looked yet. A monitor that fails takes nothing out of use. */
 static void add_health(struct call *call, const struct json *upstream, const struct json *endpoint, struct table *t)
 {
-    bool is_healthy = false;
+    bool is_healthy = false, is_known = json_as_bool(json_get(endpoint, "healthy"), &is_healthy);
     const char *monitor = failing_monitor(call, upstream, ctl_text(call, endpoint, "address"));
-    if (monitor[0] != '\0')
+    if (is_known && !is_healthy)
+        table_add(t, PAINT_RED, "unhealthy");
+    else if (monitor[0] != '\0')
         table_add(t, PAINT_RED, "fails %s", monitor);
-    else if (!json_as_bool(json_get(endpoint, "healthy"), &is_healthy))
-        table_add(t, PAINT_DIM, "unknown");
     else
-        table_add(t, is_healthy ? PAINT_GREEN : PAINT_RED, "%s", is_healthy ? "healthy" : "unhealthy");
+        table_add(t, is_known ? PAINT_GREEN : PAINT_DIM, "%s", is_known ? "healthy" : "unknown");
 }
 
 /* One row an endpoint; what is the upstream's own stands in the first. */

@@ -349,6 +349,20 @@ def test_a_stream_that_ends_is_status_1_and_what_came_before_is_printed(api):
 
 
 @pytest.mark.once
+def test_an_endpoint_is_unhealthy_before_it_fails_a_monitor(api):
+    def monitor(name, **verdicts):
+        return {"name": name, "verdict": "bad", "failures_in_a_row": 2, "endpoints": [
+            {"address": address, "verdict": verdict, "complaint": "status 500" if verdict == "bad" else None} for address, verdict in verdicts.items()]}
+    endpoints = [{"address": address, "weight": 1, "healthy": healthy} for address, healthy in zip("abcde", (True, True, False, None, None))]
+    monitors = [monitor("home", a="good", b="good", c="bad", d="unknown", e="bad"), monitor("cart", b="bad")]
+    api.body = json.dumps({"upstreams": [{"name": "v1", "endpoints": endpoints, "connections": {}, "monitors": monitors}]})
+    lines = api.ctl("upstreams").stdout.splitlines()
+    assert [re.split(" {2,}", line[8:].strip())[2] for line in lines[1:6]] == ["healthy", "fails cart", "unhealthy", "unknown", "fails home"], lines
+    assert lines[6:] == ["monitor home: v1 c: status 500 (2 in a row)", "monitor home: v1 e: status 500 (2 in a row)",
+                         "monitor cart: v1 b: status 500 (2 in a row)"]
+
+
+@pytest.mark.once
 def test_causes_are_sentences_and_words_in_json(api):
     def moved(who, reason):
         return {"at": "T1", "from": "holding", "to": "baking", "who": who, "reason": reason}
