@@ -185,8 +185,13 @@ enum rollout_answer rollout_say(struct rollout *r, const struct rollout_word *wo
 {
     struct plan_event event = { .kind = word->kind, .who = word->who }, tick = { .kind = PLAN_TICK };
     bool is_way_back = word->kind == PLAN_ROLLBACK || word->kind == PLAN_ABORT;
+    int32_t step = r->progress.step;
     if (!is_way_back && r->is_loaded && r->progress.is_store_down)
         rollout_try_save(r);
+    if (r->progress.step != step && (word->kind == PLAN_PROMOTE || word->kind == PLAN_APPROVE)) {
+        text_add_cstr(error, "the store works again, and it has just gone on by itself: look, and say it again");
+        return ROLLOUT_REFUSED; /* what was said was said of the step before */
+    }
     if (!is_way_back && !progress_fits(&r->progress, r->config))
         rollout_event(r, &tick, NULL, NULL); /* a configuration that has changed is taken over first */
     enum rollout_answer answer = rollout_event(r, &event, word, error);

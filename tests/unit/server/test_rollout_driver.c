@@ -425,3 +425,16 @@ Test(rollout_driver, too_little_traffic_holds_a_step_however_long_it_lasts)
     watch(30, 1000, 50);
     cr_expect_eq(progress()->weight_ppm, 1000000, "traffic is what it waited for");
 }
+
+/* The word was for the step that was over: taken for the next one it would be a weight that nobody watched. */
+Test(rollout_driver, a_promotion_ends_no_hold_that_began_behind_it)
+{
+    start("{ weight: 5%, hold: 1s }, { weight: 50%, hold: 1h }", ERROR_RATE);
+    world_break(&w, WORLD_LOCKED);
+    watch(600, 100, 40);
+    cr_assert(progress()->is_store_down && progress()->weight_ppm == 50000);
+    world_break(&w, WORLD_WELL);
+    cr_expect_eq(world_say(&w, PLAN_PROMOTE, "alice"), ROLLOUT_REFUSED);
+    cr_expect_eq(progress()->weight_ppm, 500000, "its own hold was over");
+    cr_expect_eq(world_say(&w, PLAN_PROMOTE, "alice"), ROLLOUT_DONE);
+}
