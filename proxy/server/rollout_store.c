@@ -150,13 +150,15 @@ static struct approval_row approval_of(const struct transition_row *t)
     };
 }
 
-/* "holding at step 2, the canary with 10 %: hold_over", kind "rollout.hold_over". By route and rollout it is found again. */
+/* "holding at step 2, the canary with 10 %: hold_over", kind "rollout.hold_over". By route and rollout it is found again; the
+   route of one that the configuration has no more may be unknown. */
 static struct event_row event_of(const struct rollout *r, const struct plan_transition *t,
                                  const struct transition_row *row, struct record_texts *texts)
 {
     struct json *detail = json_create_object();
     json_put_string(detail, "rollout", row->rollout);
-    json_put_string(detail, "route", r->config->route);
+    if (r->config != NULL)
+        json_put_string(detail, "route", r->config->route);
     json_put_cstr(detail, "from", rollout_state_names[t->from]);
     json_put_cstr(detail, "to", rollout_state_names[t->to]);
     json_put_i64(detail, "step", t->step + 1);
