@@ -36,6 +36,7 @@ void made_steps(struct made_plan *m, struct rng *rng)
     m->bake_ms = rng_below(rng, 2) * INT64_C(3000);
     m->is_frozen = chance(rng, 45);
     m->is_by_itself = chance(rng, 40);
+    m->is_windowed = chance(rng, 25);
 }
 
 static void write_steps(const struct made_plan *m, struct text *out)
@@ -56,16 +57,23 @@ static void write_steps(const struct made_plan *m, struct text *out)
 void made_write(const struct made_plan *m, struct text *out)
 {
     text_clear(out);
-    text_add_cstr(
-        out, "listeners: { web: { bind: 127.0.0.1:0 } }\n"
-             "upstreams: { s: { endpoints: [ 127.0.0.1:1 ] }, c: { endpoints: [ 127.0.0.1:2 ] },"
-             " d: { endpoints: [ 127.0.0.1:3 ] }, x: { endpoints: [ 127.0.0.1:4 ] } }\n"
-             "routes: [ { name: shop, split: { s: 60, c: 0, d: 0, x: 40 } }, { name: rest, split: { s: 1, c: 3 } } ]\n"
-             "notify: { ops: { webhook: \"http://127.0.0.1:9/told\" } }\n");
+    text_printf(out,
+                "listeners: { web: { bind: 127.0.0.1:0 } }\n"
+                "upstreams: { s: { endpoints: [ 127.0.0.1:1 ] }, c: { endpoints: [ 127.0.0.1:2 ] },"
+                " d: { endpoints: [ 127.0.0.1:3 ] }, x: { endpoints: [ 127.0.0.1:4 ] } }\n"
+                "routes: [ { name: shop, split: { s: 60, c: 0, d: 0, x: 40 }%s }, { name: rest, split: { s: 2, x: 2, "
+                "d: 1 } } ]\n"
+                "notify: { ops: { webhook: \"http://127.0.0.1:9/told\" } }\n",
+                m->is_sticky ? ", sticky: { header: x-user }" : "");
     if (m->is_gone)
         return;
-    text_printf(out, "rollouts:\n  r:\n    route: shop\n    stable: s\n    canary: %c\n    revision: \"%u\"\n",
-                m->canary, m->revision);
+    text_printf(out,
+                "rollouts:\n  q: { route: rest, stable: s, canary: x, revision: \"%u\", bake: 1h,\n"
+                "    steps: [ { weight: 25%%, hold: 1h }, { weight: 50%%, hold: 1h }, { weight: 100%% } ],\n"
+                "    guardrails: [ { metric: error_rate, max: 50%%, window: 1m } ] }\n",
+                m->beside_revision);
+    text_printf(out, "  r:\n    route: shop\n    stable: s\n    canary: %c\n    revision: \"%u\"\n", m->canary,
+                m->revision);
     text_printf(out, "    start: %s\n    bake: %lldms\n    notify: [ ops ]\n    steps:\n",
                 m->is_by_itself ? "on_revision" : "manual", (long long)m->bake_ms);
     write_steps(m, out);
@@ -73,6 +81,8 @@ void made_write(const struct made_plan *m, struct text *out)
                   "    guardrails:\n"
                   "      - { metric: error_rate, max: 50%, window: 1m, min_requests: 2 }\n"
                   "      - { prometheus: x, server: \"http://127.0.0.1:9\", max: 5, every: 1s, on_unknown: ignore }\n");
+    if (m->is_windowed)
+        text_add_cstr(out, "    windows: [ { from: \"11:00\", to: \"13:00\" } ]\n");
     if (m->is_frozen)
         text_add_cstr(out,
                       "    freeze: [ { from: 2026-11-25T12:00:08Z, to: 2026-11-25T12:00:35Z, reason: frozen } ]\n");

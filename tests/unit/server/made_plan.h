@@ -23,15 +23,18 @@ struct made_step {
 struct made_plan {
     struct made_step steps[MADE_STEPS_MOST];
     uint32_t count;
-    unsigned revision;
+    unsigned revision, beside_revision;
     char canary; /* c or d */
     bool is_frozen, is_by_itself, is_gone;
+    bool is_windowed; /* open from 11:00 to 13:00, each day */
+    bool is_sticky;   /* the route is, by a header */
     int64_t bake_ms;
 };
 
-/* Other steps for it, with bake, freeze and way to start. */
+/* Other steps for it, with bake, freeze, windows and way to start. */
 void made_steps(struct made_plan *m, struct rng *rng);
-/* The whole configuration, appended: a route "shop" of which s and the canary are the pair, and x has 40 %. */
+/* The whole configuration, appended: a route "shop" of which s and the canary are the pair, and x has 40 %; and beside
+   it a rollout "q" of another. */
 void made_write(const struct made_plan *m, struct text *out);
 
 #endif

@@ -438,3 +438,17 @@ Test(rollout_driver, a_promotion_ends_no_hold_that_began_behind_it)
     cr_expect_eq(progress()->weight_ppm, 500000, "its own hold was over");
     cr_expect_eq(world_say(&w, PLAN_PROMOTE, "alice"), ROLLOUT_DONE);
 }
+
+Test(rollout_driver, an_approval_opens_the_gate_that_was_seen_and_no_other)
+{
+    start("{ weight: 5%, hold: 2s }, { approve: 1 }, { weight: 50%, hold: 1h }", ERROR_RATE);
+    watch(15, 100, 100);
+    world_break(&w, WORLD_LOCKED);
+    watch(15, 100, 100);
+    cr_assert(progress()->is_store_down && progress()->state == ROLLOUT_HOLDING);
+    world_break(&w, WORLD_WELL);
+    cr_expect_eq(world_say(&w, PLAN_APPROVE, "bob"), ROLLOUT_REFUSED);
+    cr_expect_eq(progress()->state, ROLLOUT_AWAITING_APPROVAL, "it has come to the gate, and stands there");
+    cr_expect_eq(world_say(&w, PLAN_APPROVE, "bob"), ROLLOUT_DONE);
+    cr_expect_eq(progress()->weight_ppm, 500000);
+}

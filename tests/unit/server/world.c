@@ -26,9 +26,16 @@ static void publish(void *arg)
         w->on_publish(w->arg);
 }
 
+static void be_at_instant(struct world *w)
+{
+    if (w->on_instant != NULL)
+        w->on_instant(w->arg);
+}
+
 static bool send_errand(void *arg, const struct courier_errand *errand)
 {
     struct world *w = arg;
+    be_at_instant(w);
     bool is_notice = slice_equal(errand->url, SLICE("http://127.0.0.1:9/told"));
     if (w->is_courier_full || w->errand_count == WORLD_ERRANDS_MAX)
         return false;
@@ -45,6 +52,7 @@ static bool send_errand(void *arg, const struct courier_errand *errand)
 
 static struct wall_time read_wall(void *arg)
 {
+    be_at_instant(arg);
     return ((struct world *)arg)->wall;
 }
 
@@ -159,11 +167,11 @@ int64_t world_query(struct world *w, const char *sql)
     return value;
 }
 
-bool world_newest_transition(struct world *w, struct text *state, uint32_t *weight_ppm)
+bool world_newest_transition(struct world *w, const char *rollout, struct text *state, uint32_t *weight_ppm)
 {
     const struct rollout_row *waiting = NULL, *row;
     for (size_t place = 0; (row = journal_rollout(&w->store->journal, &place)) != NULL;)
-        waiting = row;
+        waiting = slice_equal(row->name, slice_from_cstr(rollout)) ? row : waiting;
     text_clear(state);
     if (waiting != NULL) {
         text_add(state, waiting->state);
@@ -174,9 +182,10 @@ bool world_newest_transition(struct world *w, struct text *state, uint32_t *weig
     cr_assert_eq(
         sqlite3_prepare_v2(w->reader,
                            "SELECT t.to_state, t.weight_ppm FROM transitions t JOIN audit a ON a.id = t.audit_id"
-                           " WHERE a.target = t.rollout ORDER BY t.id DESC LIMIT 1",
+                           " WHERE a.target = t.rollout AND t.rollout = ?1 ORDER BY t.id DESC LIMIT 1",
                            -1, &st, NULL),
         SQLITE_OK, "%s", sqlite3_errmsg(w->reader));
+    sqlite3_bind_text(st, 1, rollout, -1, SQLITE_STATIC);
     bool is_found = sqlite3_step(st) == SQLITE_ROW;
     if (is_found) {
         text_add_cstr(state, (const char *)sqlite3_column_text(st, 0));
@@ -301,6 +310,11 @@ void world_reload(struct world *w)
 struct rollout *world_rollout(struct world *w)
 {
     return rollouts_find(&w->all, SLICE("r"));
+}
+
+struct rollout *world_beside(struct world *w)
+{
+    return rollouts_find(&w->all, SLICE("q"));
 }
 
 /* ---- time and workers -------------------------------------------------------------------------------------------------- */
@@ -428,28 +442,36 @@ void world_answer(struct world *w, uint32_t i, unsigned status)
     e.done(e.arg, e.ticket, &answer);
 }
 
-enum rollout_answer world_say(struct world *w, enum plan_event_kind kind, const char *who)
+static enum rollout_answer say(struct rollout *r, enum plan_event_kind kind, const char *who)
 {
     const struct rollout_word word = { kind, slice_from_cstr(who), SLICE("operator"), SLICE("a reason") };
     struct text error = { 0 };
-    enum rollout_answer answer = rollout_say(world_rollout(w), &word, &error);
+    enum rollout_answer answer = rollout_say(r, &word, &error);
     cr_assert_eq(answer == ROLLOUT_DONE, error.len == 0, "who is refused is told why");
     text_fini(&error);
     return answer;
 }
 
+enum rollout_answer world_say(struct world *w, enum plan_event_kind kind, const char *who)
+{
+    return say(world_rollout(w), kind, who);
+}
+
+enum rollout_answer world_say_beside(struct world *w, enum plan_event_kind kind, const char *who)
+{
+    return say(world_beside(w), kind, who);
+}
+
 /* ---- weights ----------------------------------------------------------------------------------------------------------- */
 
-static double share_of(struct world *w, const struct weights *used, double *pair_share)
+static double share_of(const struct rollout *r, const struct weights *used, double *pair_share)
 {
-    const struct compiled_route *route = route_of(w);
-    const uint32_t *weights = weights_of(used, route);
-    const struct rollout *r = rollouts_owner(&w->all, route->config->name);
     double sum = 0, pair = 0;
-    for (uint32_t e = 0; e < route->config->split_count; e++)
-        sum += weights[e];
     if (r == NULL)
         return -1;
+    const uint32_t *weights = weights_of(used, r->route);
+    for (uint32_t e = 0; e < r->route->config->split_count; e++)
+        sum += weights[e];
     pair = weights[r->config->stable_entry] + (double)weights[r->config->canary_entry];
     *pair_share = pair / sum;
     return 1e6 * weights[r->config->canary_entry] / pair;
@@ -457,7 +479,12 @@ static double share_of(struct world *w, const struct weights *used, double *pair
 
 double world_canary_share(struct world *w, double *pair_share)
 {
-    return share_of(w, publisher_weights(&w->publisher), pair_share);
+    return share_of(world_rollout(w), publisher_weights(&w->publisher), pair_share);
+}
+
+double world_beside_share(struct world *w, double *pair_share)
+{
+    return share_of(world_beside(w), publisher_weights(&w->publisher), pair_share);
 }
 
 bool world_is_in_force(struct world *w)
@@ -465,6 +492,6 @@ bool world_is_in_force(struct world *w)
     double pair, newest = world_canary_share(w, &pair);
     bool is_so = true;
     for (uint32_t i = 0; i < WORLD_WORKERS; i++)
-        is_so &= share_of(w, w->used[i], &pair) == newest;
+        is_so &= share_of(world_rollout(w), w->used[i], &pair) == newest;
     return is_so;
 }

@@ -1,7 +1,8 @@
 /* tests/unit/server/world.h - the driver of rollouts in a world of the test's: a real store, and its own clocks, workers and courier.
  *
  * Nothing happens by itself. A process is booted and begun, killed or stopped; time passes when world_pass says so, the
- * driver looks when world_look says so, and a worker uses new weights once world_take does. One rollout, "r". */
+ * driver looks when world_look says so, and a worker uses new weights once world_take does. Two rollouts, on a route
+ * each: "r", and "q" beside it, which gets no traffic. */
 #ifndef TESTS_SERVER_WORLD_H
 #define TESTS_SERVER_WORLD_H
 
@@ -61,6 +62,7 @@ struct world {
     enum world_fault fault;
     sqlite3 *locker, *reader;      /* of other processes */
     void (*on_publish)(void *arg); /* behind each publication of weights alone; may leave by longjmp */
+    void (*on_instant)(void *arg); /* wherever the driver looks at the clock or sends something: the same */
     void *arg;
     uint64_t ended[TALLY_ARM_COUNT]; /* requests since the boot */
     uint64_t errors;                 /* of the canary's */
@@ -82,7 +84,8 @@ void world_kill(struct world *w);
 void world_stop(struct world *w);
 void world_reload(struct world *w);
 
-struct rollout *world_rollout(struct world *w); /* NULL: there is none */
+struct rollout *world_rollout(struct world *w); /* r; NULL: there is none */
+struct rollout *world_beside(struct world *w);  /* q */
 void world_pass(struct world *w, int64_t ms);
 /* The timer fires, when it is armed. False: it is not. */
 bool world_look(struct world *w);
@@ -96,14 +99,16 @@ void world_burst(struct world *w, unsigned count);
 /* The i-th errand. */
 void world_answer(struct world *w, uint32_t i, unsigned status);
 enum rollout_answer world_say(struct world *w, enum plan_event_kind kind, const char *who);
+enum rollout_answer world_say_beside(struct world *w, enum plan_event_kind kind, const char *who);
 void world_break(struct world *w, enum world_fault fault);
 
 /* Of the newest weights: the canary's share of the pair, in millionths; and of all the split, that of the pair. */
 double world_canary_share(struct world *w, double *pair_share);
+double world_beside_share(struct world *w, double *pair_share);
 /* Every worker gives the canary just that. */
 bool world_is_in_force(struct world *w);
 /* The newest transition that is on the disk, or waits to be there. False: there is none. */
-bool world_newest_transition(struct world *w, struct text *state, uint32_t *weight_ppm);
+bool world_newest_transition(struct world *w, const char *rollout, struct text *state, uint32_t *weight_ppm);
 /* A number, or -1 for none, as another process reads it. */
 int64_t world_query(struct world *w, const char *sql);
 
