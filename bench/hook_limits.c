@@ -48,6 +48,10 @@ static const struct kind {
     { "a growing text", "local s = 'x' while true do s = s .. s end" },
     { "string.rep", "while true do local s = ('x'):rep(100000) end" },
     { "table.concat", "local t = {} for i = 1, 10000 do t[i] = 'some text' end while true do table.concat(t) end" },
+    { "numbers, table.concat",
+      "local t = {} for i = 1, 300000 do t[i] = i end while true do table.concat(t, ' ', 1, 150000) end" },
+    { "integers kept", "local t = {} for i = 1, 1 << 60 do t[i] = i end" },
+    { "keys kept", "local t = {} for i = 1, 1 << 60 do t[i + 0.5] = i end" },
     { "table.sort", "local t = {} for i = 1, 5000 do t[i] = i * 7919 % 10007 end while true do table.sort(t, "
                     "function(a, b) return a > b end) end" },
     { "json.encode", "local t = {} for i = 1, 5000 do t[i] = { i } end while true do weir.json.encode(t) end" },

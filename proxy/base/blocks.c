@@ -92,6 +92,18 @@ void *blocks_zalloc(struct blocks *b, size_t count, size_t item_size_bytes)
     return memset(blocks_alloc(b, size_bytes), 0, size_bytes);
 }
 
+/* The heap moves pages of something large instead of copying it. */
+static void *widen(struct blocks *b, void *old, size_t size_bytes)
+{
+    CHECK(size_bytes <= SIZE_MAX / 2);
+    struct block *block = header_of(old);
+    CHECK(block->magic == BLOCK_MAGIC);
+    b->live_bytes += size_bytes - block->size_bytes;
+    block = memory_resize(block, sizeof(*block) + size_bytes);
+    block->size_bytes = size_bytes;
+    return block + 1;
+}
+
 void *blocks_resize(struct blocks *b, void *old, size_t size_bytes)
 {
     if (old == NULL)
@@ -99,6 +111,8 @@ void *blocks_resize(struct blocks *b, void *old, size_t size_bytes)
     size_t old_bytes = header_of(old)->size_bytes;
     if (size_bytes <= old_bytes)
         return old;
+    if (header_of(old)->class == CLASS_HEAP)
+        return widen(b, old, size_bytes);
     void *wider = blocks_alloc(b, size_bytes);
     memcpy(wider, old, old_bytes);
     blocks_free(b, old);

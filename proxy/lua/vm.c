@@ -15,9 +15,10 @@
 #define LEVELS_MAX        2000          /* of a coroutine, more or less: more are walked and freed for milliseconds */
 #define LEVELS_LOOK_BYTES (128u * 1024) /* that a call takes between two looks at that: about a thousand levels */
 #define LEVELS_NEXT_BYTES (32u * 1024)  /* the same for one that had too many, and may have caught the error */
-#define SHRINK_ROUNDS     12            /* each halves what a thread keeps of its levels */
 #define TEXT_BYTES        (1088u << 10) /* that one text may take: a body of 1 MiB with something put in */
 #define CALLERS_SHOWN     4             /* of a function in C: pcall may have called it, or pcall called by pcall */
+#define PART_BYTES        (2u << 20)    /* that a table's entries or a stack may take: moving more takes milliseconds */
+#define PARTS             8             /* of its memory, where that is more */
 #define TEXT_PART         16            /* of its memory, where that is more */
 #define LOOK_CHECKS       16            /* between two looks of a call in stints in our own functions' loops */
 
@@ -269,6 +270,8 @@ static void *allocate(void *arg, void *old, size_t old_bytes, size_t bytes)
             cut(vm, VM_MEMORY);
         old_bytes = 0;
     }
+    if (bytes > vm->part_bytes && bytes > old_bytes)
+        cut(vm, VM_MEMORY);
     if (bytes == 0) {
         vm->used_bytes -= old_bytes;
         blocks_free(&vm->blocks, old);
@@ -310,6 +313,7 @@ struct vm *vm_create(const struct vm_limits *limits, struct watchdog *dog)
     vm->soft_bytes = limits->memory_bytes;
     vm->stint_us = VM_STINT_US;
     vm->look_instructions = VM_LOOK_INSTRUCTIONS;
+    vm->part_bytes = limits->memory_bytes / PARTS > PART_BYTES ? limits->memory_bytes / PARTS : PART_BYTES;
     vm->text_bytes = limits->memory_bytes / TEXT_PART > TEXT_BYTES ? limits->memory_bytes / TEXT_PART : TEXT_BYTES;
     vm->look_bytes = vm->call_bytes = vm->hard_bytes = limits->memory_bytes + limits->memory_bytes / 2;
     vm->state = lua_newstate(allocate, vm);
@@ -349,84 +353,6 @@ void vm_destroy(struct vm *vm)
     memory_free(vm);
 }
 
-/* ---- coroutines ---------------------------------------------------------------------------------------------------- */
-
-/* (slot) -> thread: registry[thread] = true keeps it. */
-static int make_coroutine(lua_State *L)
-{
-    lua_State **slot = lua_touserdata(L, 1);
-    lua_State *co = lua_newthread(L);
-    lua_pushboolean(L, true);
-    lua_rawset(L, LUA_REGISTRYINDEX);
-    *slot = co;
-    return 0;
-}
-
-static int drop_coroutine(lua_State *L)
-{
-    lua_State *co = lua_touserdata(L, 1);
-    lua_pushthread(co);
-    lua_xmove(co, L, 1);
-    lua_pushnil(L);
-    lua_rawset(L, LUA_REGISTRYINDEX);
-    return 0;
-}
-
-/* On the state itself, outside any call; false when memory ran out. */
-static bool run_protected(struct vm *vm, lua_CFunction body, void *arg)
-{
-    lua_State *L = vm->state;
-    lua_pushcfunction(L, body);
-    lua_pushlightuserdata(L, arg);
-    bool is_good = lua_pcall(L, 1, 0, 0) == LUA_OK;
-    lua_settop(L, 0);
-    return is_good;
-}
-
-lua_State *vm_coroutine(struct vm *vm)
-{
-    lua_State *co;
-    if (vm->spare_count > 0)
-        return vm->spares[--vm->spare_count];
-    return run_protected(vm, make_coroutine, &co) ? co : NULL;
-}
-
-bool vm_is_call(lua_State *L, int index)
-{
-    lua_pushvalue(L, index);
-    bool is_call = lua_rawget(L, LUA_REGISTRYINDEX) != LUA_TNIL;
-    lua_pop(L, 1);
-    return is_call;
-}
-
-/* A thread keeps the levels of its deepest recursion, and Lua's collector frees those of a hundred dead threads in one step: milliseconds
- * of some later call. Each error that is caught gives half of the unused ones back, so they go here, at the cost of the call
- * that made them. */
-static void drop_levels(lua_State *co)
-{
-    lua_resetthread(co);
-    lua_settop(co, 0);
-    for (int i = 0; i < SHRINK_ROUNDS; i++) {
-        lua_pushcfunction(co, lua_error);
-        lua_pushnil(co);
-        lua_pcall(co, 1, 0, 0);
-        lua_settop(co, 0);
-    }
-}
-
-void vm_release(struct vm *vm, lua_State *co)
-{
-    CHECK(vm->calling != co);
-    if (vm->spare_count < VM_SPARES_MAX && lua_status(co) == LUA_OK) {
-        lua_settop(co, 0);
-        vm->spares[vm->spare_count++] = co;
-        return;
-    }
-    drop_levels(co);
-    if (!run_protected(vm, drop_coroutine, co))
-        CHECK(!"taking a key out of a table needs no memory");
-}
-
 /* ---- calls --------------------------------------------------------------------------------------------------------- */
 
 struct failure {
@@ -454,7 +380,7 @@ static enum vm_result fail(struct vm *vm, lua_State *co, int status)
     struct failure f = { vm, co };
     vm->cut = VM_OK;
     disarm(co);
-    if (!run_protected(vm, describe_failure, &f))
+    if (!vm_run_protected(vm, describe_failure, &f))
         memcpy(vm->message, "out of memory", sizeof("out of memory"));
     return result;
 }

@@ -73,7 +73,7 @@ struct vm {
     struct blocks blocks;
     size_t used_bytes;
     size_t soft_bytes, hard_bytes; /* limits between calls, and always */
-    size_t text_bytes;             /* limit of one text */
+    size_t text_bytes, part_bytes; /* limits of one text, and of a table's entries or a stack */
     size_t call_bytes;             /* limit of the call that runs: at it, the call is over */
     size_t look_bytes;             /* where its levels are looked at next; at most call_bytes */
     bool is_collecting;            /* a call left much garbage: each call's end does a part of a collection */
@@ -111,6 +111,9 @@ void vm_trace_lines(struct vm *vm, lua_Hook on_line);
 
 /* Of the state that L belongs to. */
 struct vm *vm_of(lua_State *L);
+
+/* On the state itself, outside any call; false when memory ran out. */
+bool vm_run_protected(struct vm *vm, lua_CFunction body, void *arg);
 
 /* A coroutine to call in, anchored until vm_release; NULL: no memory is left for one. */
 lua_State *vm_coroutine(struct vm *vm);

@@ -255,6 +255,23 @@ Test(vm, a_text_has_an_end)
     script_test_expect(&t, "local s = ('x'):rep(1 << 19) return #(s .. s)", "1048576");
 }
 
+/* Moving more takes milliseconds within one instruction. Well below the memory that a call has. */
+Test(vm, a_table_and_a_stack_have_an_end)
+{
+    static const char *const greedy[] = {
+        "local t = {} for i = 1, 140000 do t[i] = i end return #t",
+        "local t = {} for i = 1, 70000 do t[i + 0.5] = i end",
+        "local function f(n, ...) return n == 0 or 1 + f(n - 1, ...) end return f(60, table.unpack({}, 1, 8000))",
+    };
+    t.budget_us = 2000000;
+    for (size_t i = 0; i < ARRAY_COUNT(greedy); i++) {
+        cr_expect_eq(script_test_run(&t, greedy[i]), VM_MEMORY, "%s: %s", greedy[i], t.result);
+        script_test_expect(&t, "return 1", "1");
+    }
+    script_test_expect(&t, "local t = {} for i = 1, 130000 do t[i] = i end return #t", "130000");
+    script_test_expect(&t, "local t = {} for i = 1, 65000 do t[i + 0.5] = i end return 'kept'", "kept");
+}
+
 /* Which limit comes first depends on the machine; that one comes does not. */
 Test(vm, what_takes_time_and_memory_meets_one_of_the_limits)
 {
