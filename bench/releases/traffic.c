@@ -58,6 +58,13 @@ const struct scenario scenarios[] = {
       .relative_risk = 1.5,
       .assignment = ASSIGN_STICKY,
       .has_raises = true },
+    { "ratio 1.5: at the edge, sticky users, errors rise tenfold, weight raised",
+      { RATIO(1.5) },
+      1,
+      .relative_risk = 1.5,
+      .assignment = ASSIGN_STICKY,
+      .trend = TREND_RISES,
+      .has_raises = true },
     { "points 0: no difference", { POINTS(0) }, 1, SAME },
     { "points 0.5: at the edge", { POINTS(0.005) }, 1, SAME, .excess = 0.005 },
     { "points 0.5: at the edge, weight raised", { POINTS(0.005) }, 1, SAME, .excess = 0.005, .has_raises = true },
@@ -88,6 +95,14 @@ const struct scenario scenarios[] = {
       SAME,
       .slower = 1.2,
       .trend = TREND_SLOWER },
+    { "latency p95, ratio 1: sticky users", { LATENCY(0.95, 1) }, 1, SAME, .slower = 1, .assignment = ASSIGN_STICKY },
+    { "latency p95, ratio 1.2: at the edge, sticky users, weight raised",
+      { LATENCY(0.95, 1.2) },
+      1,
+      SAME,
+      .slower = 1.2,
+      .assignment = ASSIGN_STICKY,
+      .has_raises = true },
     { "latency, ratio 1: no difference", { LATENCY(0, 1) }, 1, SAME, .slower = 1 },
     { "ratio 1, points 0 and latency p95 together: no difference",
       { RATIO(1), POINTS(0), LATENCY(0.95, 1) },
@@ -262,24 +277,33 @@ static uint32_t draw_from_block(struct release *r, struct block *b, uint32_t req
     return canary;
 }
 
-static void add_latencies(struct release *r, uint32_t second, uint32_t seconds)
+static double slowness(const struct scenario *s, uint32_t second, uint32_t seconds)
 {
-    const struct scenario *s = r->scenario;
-    double trend = s->trend == TREND_SLOWER ? (1 + (double)second / seconds) * wave(second) : 1;
-    struct tally_rules rules;
-    struct tally tally;
+    return s->trend == TREND_SLOWER ? (1 + (double)second / seconds) * wave(second) : 1;
+}
+
+static void add_tally(struct release *r, const struct tally *tally, uint32_t second)
+{
     struct tally_counts c;
-    memset(&tally, 0, sizeof tally);
     memset(&c, 0, sizeof c);
-    evidence_rules(&r->evidence, &rules);
-    uint32_t canary = draw_binomial(&r->rng, LATENCY_REQUESTS_PER_S, r->share);
-    answers_add(&r->rng, &tally, &rules, TALLY_CANARY, canary, trend * s->slower);
-    answers_add(&r->rng, &tally, &rules, TALLY_STABLE, LATENCY_REQUESTS_PER_S - canary, trend);
-    tally_sum(&c, &tally);
+    tally_sum(&c, tally);
     draw_errors(r, &c, BASE_RATE);
     evidence_add_counts(&r->evidence, r->generation, &c, moment(second));
     if (evidence_learn_thresholds(&r->evidence, moment(second)))
         release_set_share(r, r->share);
+}
+
+static void add_latencies(struct release *r, uint32_t second, uint32_t seconds)
+{
+    double slow = slowness(r->scenario, second, seconds);
+    struct tally_rules rules;
+    struct tally tally;
+    memset(&tally, 0, sizeof tally);
+    evidence_rules(&r->evidence, &rules);
+    uint32_t canary = draw_binomial(&r->rng, LATENCY_REQUESTS_PER_S, r->share);
+    answers_add(&r->rng, &tally, &rules, TALLY_CANARY, canary, slow * r->scenario->slower);
+    answers_add(&r->rng, &tally, &rules, TALLY_STABLE, LATENCY_REQUESTS_PER_S - canary, slow);
+    add_tally(r, &tally, second);
 }
 
 /* ---- sticky users ------------------------------------------------------------------------------------------------------ */
@@ -352,6 +376,30 @@ static void add_user_errors(struct release *r, const struct users *u, double rat
     }
 }
 
+/* Whoever is far away or has much waits longer, always: a few users have most of the slow answers. */
+static double user_slowness(uint32_t user)
+{
+    return user % 10 == 0 ? 1.6 : user % 3 == 0 ? 1.2 : 1;
+}
+
+static void add_user_latencies(struct release *r, const struct users *u, uint32_t second, uint32_t seconds)
+{
+    double slow = slowness(r->scenario, second, seconds);
+    struct tally_rules rules;
+    struct tally tally;
+    memset(&tally, 0, sizeof tally);
+    evidence_rules(&r->evidence, &rules);
+    for (uint32_t i = 0; i < LATENCY_REQUESTS_PER_S; i++) {
+        uint32_t user = (uint32_t)(draw_unit(&r->rng) * USER_COUNT);
+        enum tally_arm arm = u->positions[user] < r->share ? TALLY_CANARY : TALLY_STABLE;
+        double us = duration_draw_us(&r->rng) * slow * user_slowness(user);
+        tally_begin(&tally, arm);
+        us *= arm == TALLY_CANARY ? r->scenario->slower : 1;
+        mail(r, u, user, tally_end(&tally, &rules, arm, 0, (uint64_t)us));
+    }
+    add_tally(r, &tally, second);
+}
+
 /* ---- many releases ----------------------------------------------------------------------------------------------------- */
 
 /* What one worker or user population of a release needs beside the evidence. */
@@ -371,7 +419,10 @@ static void run_second(struct release *r, struct population *p, uint32_t second,
         /* Everybody shows up as a cohort begins. */
         for (uint32_t i = 0; is_raise && !s->is_naive && i < USER_COUNT; i++)
             mail(r, &p->users, i, 0);
-        add_user_errors(r, &p->users, rate, second);
+        if (s->slower > 0)
+            add_user_latencies(r, &p->users, second, seconds);
+        else
+            add_user_errors(r, &p->users, rate, second);
     } else if (s->slower > 0) {
         add_latencies(r, second, seconds);
     } else if (s->assignment == ASSIGN_BLOCKS) {
