@@ -15,6 +15,7 @@
 #define SUBJECT_BYTES 256
 #define TEXT_BYTES    1000
 #define DETAIL_BYTES  4096 /* with all that ties it, but for the metrics */
+#define DETAIL_LEVELS 16   /* lists of events put it deeper, and parsers of JSON have an end */
 #define TITLE_BYTES   256
 #define TAGS_MAX      16
 #define TAG_BYTES     64
@@ -114,6 +115,8 @@ static bool time_read(struct admin_call *call, struct event_row *event)
         return false;
     if (at.len > 0 && !wall_parse(at.ptr, at.len, &event->at))
         return refuse(call, "\"at\" is not a time such as 2026-11-23T21:45:13Z");
+    if (event->at.unix_ms <= 0)
+        return refuse(call, "\"at\" is before 1970");
     if (event->at.unix_ms - now.unix_ms > AHEAD_MS)
         return refuse(call, "\"at\" is more than a minute ahead: an event has happened");
     return true;
@@ -206,6 +209,21 @@ static bool ties_read(struct admin_call *call, struct posted *p)
 
 /* ---- the detail ----------------------------------------------------------------------------------------------------------- */
 
+static bool is_shallow(const struct json *value, unsigned levels)
+{
+    struct slice key;
+    void *cursor = NULL;
+    bool is = levels > 0;
+    if (json_kind(value) == JSON_KIND_OBJECT)
+        for (const struct json *v = json_next(value, &cursor, &key); is && v != NULL;
+             v = json_next(value, &cursor, &key))
+            is = is_shallow(v, levels - 1);
+    if (json_kind(value) == JSON_KIND_ARRAY)
+        for (size_t i = 0; is && i < json_count(value); i++)
+            is = is_shallow(json_at(value, i), levels - 1);
+    return is;
+}
+
 /* A document of one's own, to add to. */
 static bool detail_begin(struct admin_call *call, struct posted *p)
 {
@@ -217,6 +235,8 @@ static bool detail_begin(struct admin_call *call, struct posted *p)
         p->detail = json_create_object();
         return true;
     }
+    if (!is_shallow(value, DETAIL_LEVELS))
+        return refuse(call, "\"detail\" is nested deeper than %d levels", DETAIL_LEVELS);
     json_write(value, &bytes);
     bool is_good = json_kind(value) == JSON_KIND_OBJECT && bytes.len <= DETAIL_BYTES;
     p->detail = is_good ? json_parse(text_slice(&bytes), &fault) : NULL;

@@ -132,6 +132,17 @@ static bool store_result(struct deployments *all, const struct deployment *d)
     return is_stored;
 }
 
+/* Where the store refuses one, no other is tried for a while: each try may wait for its lock, and nobody judges meanwhile. */
+static bool is_finished(struct deployments *all, const struct deployment *d, struct mono_time now)
+{
+    if (mono_is_before(now, all->refused_until))
+        return false;
+    if (store_result(all, d) || !store_is_usable(all->store))
+        return true;
+    all->refused_until = mono_add_ms(now, RETRY_MS);
+    return false;
+}
+
 static void finish_due(struct deployments *all, struct mono_time now)
 {
     LIST_FOREACH_SAFE (link, &all->open) {
@@ -139,10 +150,10 @@ static void finish_due(struct deployments *all, struct mono_time now)
         if (mono_is_before(now, d->due))
             continue;
         find_after(all, d);
-        if (store_result(all, d) || !store_is_usable(all->store))
+        if (is_finished(all, d, now))
             drop(all, d);
         else
-            d->due = mono_add_ms(now, RETRY_MS);
+            d->due = all->refused_until;
     }
 }
 
@@ -153,7 +164,7 @@ static void make_room(struct deployments *all)
         return;
     struct deployment *oldest = LIST_ITEM(all->open.next, struct deployment, link);
     find_after(all, oldest);
-    if (!store_result(all, oldest))
+    if (!is_finished(all, oldest, loop_now(all->loop)))
         log_warn("events: what came after event %lld is not stored", (long long)oldest->id);
     drop(all, oldest);
 }
@@ -229,14 +240,17 @@ void deployments_init(struct deployments *all)
 
 void deployments_fini(struct deployments *all)
 {
+    uint32_t lost_count = 0;
     timer_stop(all->loop, &all->timer);
     LIST_FOREACH_SAFE (link, &all->open) {
         struct deployment *d = LIST_ITEM(link, struct deployment, link);
         find_after(all, d);
-        if (!store_result(all, d))
-            log_warn("events: what came after event %lld is not stored", (long long)d->id);
+        if (lost_count > 0 || !store_result(all, d))
+            lost_count++;
         drop(all, d);
     }
+    if (lost_count > 0)
+        log_warn("events: what came after the newest %u of them is not stored", lost_count);
     traffic_fini(&all->traffic);
 }
 

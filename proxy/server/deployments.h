@@ -31,7 +31,8 @@ struct deployments {
     uint32_t open_count;
     struct deployment *begun; /* between begin and stored; else NULL */
     struct traffic traffic;
-    struct mono_time looked_at;
+    struct mono_time looked_at,
+        refused_until; /* the store is not asked before; one lock holds main once, not once a window */
     struct timer timer;
     struct metrics_deployment kinds[METRICS_DEPLOYMENT_KINDS];
 };

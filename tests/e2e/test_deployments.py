@@ -1,7 +1,10 @@
 # e2e/test_deployments.py - deployment events: what they are tied to, and the traffic before and after, shown wherever one looks.
+import contextlib
 import json
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -162,6 +165,8 @@ def test_of_a_time_that_nothing_is_known_of_nothing_is_said(proxy):
     ({"window": "6m"}, '"window"'),
     ({"detail": {"route": "cart"}}, '"route" stands beside "detail"'),
     ({"detail": {"x": "y" * 4000}, "title": "z" * 200}, "more than 4096 bytes"),
+    ({"detail": {"x": json.loads("[" * 16 + "]" * 16)}}, '"detail" is nested deeper than 16 levels'),
+    ({"at": "1970-01-01T00:00:00Z"}, '"at" is before 1970'),
 ])
 def test_what_ties_to_nothing_is_refused_by_name(proxy, event, named):
     newest = [e["id"] for e in listed(proxy, "&limit=1")]
@@ -174,6 +179,21 @@ def test_an_event_that_is_not_there_is_not_found(proxy):
     for number in ("0", "999999", "x"):
         assert proxy.admin("GET", f"/api/v1/events/{number}")[0] == 404
     assert proxy.admin("GET", "/api/v1/events?follow=false&since=yesterday")[0] == 400
+
+
+@pytest.mark.once
+def test_a_locked_store_is_asked_once_for_all_windows_that_end(proxy):
+    """Each time that it is asked may hold the main thread for as long as a lock is waited for."""
+    def tries():
+        return re.findall(r"what came after event (\d+) cannot be stored now", proxy.error_log())
+
+    events = [told(proxy, kind="lock", window="5s") for _ in range(12)]
+    with contextlib.closing(sqlite3.connect(proxy.path("state/weir.db"), isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        wait_for(lambda: len(set(tries())) < len(tries()), "one is tried again")
+        assert len(tries()) < len(events)
+        db.execute("ROLLBACK")
+    wait_for(lambda: all(event_of(proxy, e["id"])["metrics"]["is_complete"] for e in events), "all are stored")
 
 
 # ---- counted and filtered ---------------------------------------------------------------------------------------------------
