@@ -45,6 +45,23 @@ static void find_before(struct deployments *all, struct deployment *d)
         d->before = traffic_compare(&from, &d->start, mono_diff_us(d->start_of, from_of));
 }
 
+/* Totals of now are read from all series: of the whole proxy once a turn, however many windows are open. */
+static bool read_until(struct deployments *all, const struct traffic_scope *scope, struct mono_time at,
+                       struct traffic_counts *out, struct mono_time *of)
+{
+    struct mono_time now = loop_now(all->loop);
+    bool is_whole = slice_is_empty(scope->route) && slice_is_empty(scope->upstream);
+    if (!is_whole || mono_is_before(at, now))
+        return traffic_read(&all->traffic, all->stats, scope, at, now, out, of);
+    if (all->whole_at.us != now.us &&
+        !traffic_read(&all->traffic, all->stats, scope, now, now, &all->whole, &all->whole_of))
+        return false;
+    all->whole_at = now;
+    *out = all->whole;
+    *of = all->whole_of;
+    return true;
+}
+
 /* Up to now, or up to the end of the window where that is past. */
 static void find_after(struct deployments *all, struct deployment *d)
 {
@@ -54,7 +71,7 @@ static void find_after(struct deployments *all, struct deployment *d)
     bool is_past = !mono_is_before(now, end);
     if (d->is_over)
         return;
-    d->is_known = d->is_known && traffic_read(&all->traffic, all->stats, &scope, is_past ? end : now, now, &to, &of);
+    d->is_known = d->is_known && read_until(all, &scope, is_past ? end : now, &to, &of);
     if (d->is_known)
         d->after = traffic_compare(&d->start, &to, mono_diff_us(of, d->start_of));
     d->is_over = d->is_complete = is_past;

@@ -31,6 +31,8 @@ struct deployments {
     uint32_t open_count;
     struct deployment *begun; /* between begin and stored; else NULL */
     struct traffic traffic;
+    struct traffic_counts whole; /* of the whole proxy at whole_at, which is 0 before the first time */
+    struct mono_time whole_at, whole_of;
     struct mono_time looked_at,
         refused_until; /* the store is not asked before; one lock holds main once, not once a window */
     struct timer timer;
