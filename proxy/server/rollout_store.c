@@ -234,10 +234,10 @@ void rollout_tell_void(struct rollout *r)
     rollout_notify(r, &none, NULL);
 }
 
-bool rollout_save(struct rollout *r)
+static bool save(struct rollout *r, bool has_evidence)
 {
     struct text stored = { 0 };
-    write_detail(r, true, &stored);
+    write_detail(r, has_evidence, &stored);
     struct rollout_row row = row_of(r, text_slice(&stored));
     struct outcome_ids outcomes = outcome_pending_ids(&r->outcomes.pending);
     bool is_saved = rollouts_save_progress(r->all->store, &row, &outcomes);
@@ -245,6 +245,16 @@ bool rollout_save(struct rollout *r)
         outcome_pending_stored(&r->outcomes.pending);
     text_fini(&stored);
     return is_saved;
+}
+
+bool rollout_save(struct rollout *r)
+{
+    return save(r, true);
+}
+
+bool rollout_save_brief(struct rollout *r)
+{
+    return save(r, false);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------ */
@@ -354,12 +364,10 @@ bool rollout_load(struct rollout *r)
 {
     struct arena arena;
     struct rollout_stored *stored;
-    size_t count;
     arena_init(&arena, NULL, 0);
-    bool is_loaded = rollouts_load_all(r->all->store, &arena, &stored, &count);
-    for (size_t i = 0; is_loaded && i < count; i++)
-        if (slice_equal(stored[i].row.name, slice_from_cstr(r->name)))
-            restore(r, &stored[i], &arena);
+    bool is_loaded = rollouts_load(r->all->store, &arena, slice_from_cstr(r->name), &stored);
+    if (is_loaded && stored != NULL)
+        restore(r, stored, &arena);
     arena_reset(&arena);
     return is_loaded;
 }

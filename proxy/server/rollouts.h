@@ -139,6 +139,7 @@ struct rollouts {
     struct timer timer;
     struct notices notices;
     struct recent told; /* ids of outcomes, of all rollouts: server/outcome_memory.h */
+    bool is_trimmed;    /* what earlier processes left stored of rollouts that are gone was looked through */
     /* The rest of the world: the server's, or a test's own. */
     void (*publish)(void *arg);                                   /* weights of the current snapshot, anew */
     bool (*send)(void *arg, const struct courier_errand *errand); /* courier_send */
@@ -231,6 +232,8 @@ void rollout_await_force(struct rollout *r);
 bool rollout_record(struct rollout *r, const struct plan_transition *t, const struct rollout_word *word,
                     bool must_hold);
 bool rollout_save(struct rollout *r);
+/* Of one that is over and the configuration's no more: where it stands, without its evidence. */
+bool rollout_save_brief(struct rollout *r);
 /* The split does not have its share (sample ratio mismatch): log, audit, and those under `notify`. */
 void rollout_tell_void(struct rollout *r);
 /* Saves, and tells the plan when the store fails, or works again. */
@@ -245,7 +248,8 @@ bool rollout_load(struct rollout *r) MUST_CHECK;
 /* What a row says of it, but for its approvals. False: it cannot be read. */
 bool rollout_read_progress(const struct rollout_row *row, struct progress *p) MUST_CHECK;
 
-/* rollout_removed.c: the configuration has it no more; and of all that are stored, those that it does not have. */
+/* rollout_removed.c: the configuration has it no more; and of all that are stored, those that it does not have. Of the latter
+   only those under way are read whole at each reload, the others once in a process. */
 void rollout_end_removed(struct rollout *r);
 void rollouts_end_removed(struct rollouts *all);
 

@@ -119,11 +119,13 @@ static bool row_forget(struct store *s, struct slice name)
     return statement_end(&st);
 }
 
-bool rollouts_forget(struct store *s, struct slice name)
+bool rollouts_forget(struct store *s, const struct rollout_brief *rows, size_t count)
 {
+    bool is_good = true;
     if (!transaction_begin(s))
         return false;
-    bool is_good = approvals_forget(s, name) && row_forget(s, name);
+    for (size_t i = 0; i < count && is_good; i++)
+        is_good = approvals_forget(s, rows[i].name) && row_forget(s, rows[i].name);
     return transaction_finish(s, is_good);
 }
 
@@ -180,43 +182,79 @@ static bool approvals_read(struct store *s, struct arena *arena, struct rollout_
     return statement_end(&st);
 }
 
-static bool rows_read(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count)
+static bool brief_rows_read(struct store *s, struct arena *arena, struct rollout_brief **out, size_t *count)
 {
     struct statement st;
     statement_begin(&st, s,
-                    "SELECT name, revision, state, step, weight_ppm, hold_left_ms, started_by,"
-                    " started_at_unix_ms, changed_at_unix_ms, detail, count(*) OVER () FROM rollouts ORDER BY name");
+                    "SELECT name, state, count(*) OVER () FROM rollouts ORDER BY changed_at_unix_ms DESC, name");
     while (statement_step(&st)) {
         if (*out == NULL)
-            *out = arena_zalloc_array(arena, (size_t)statement_i64(&st, 10) + s->journal.count, sizeof **out);
-        (*out)[(*count)++].row = row_read(&st, arena);
+            *out = arena_zalloc_array(arena, (size_t)statement_i64(&st, 2) + s->journal.count, sizeof **out);
+        struct rollout_brief *row = &(*out)[(*count)++];
+        row->name = statement_text(&st, 0, arena);
+        row->state = statement_text(&st, 1, arena);
     }
     return statement_end(&st);
 }
 
 /* What waits to be written holds, whatever the database still says. */
-static void waiting_rows_apply(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count)
+static void waiting_rows_apply(struct store *s, struct arena *arena, struct rollout_brief **out, size_t *count)
 {
     const struct rollout_row *row;
     for (size_t place = 0, i = 0; (row = journal_rollout(&s->journal, &place)) != NULL; i = 0) {
         if (*out == NULL)
             *out = arena_zalloc_array(arena, s->journal.count, sizeof **out);
-        while (i < *count && !slice_equal((*out)[i].row.name, row->name))
+        while (i < *count && !slice_equal((*out)[i].name, row->name))
             i++;
         *count += i == *count;
-        (*out)[i].row = rollout_copy(row, arena);
+        (*out)[i] =
+            (struct rollout_brief){ .name = arena_copy(arena, row->name), .state = arena_copy(arena, row->state) };
     }
 }
 
-bool rollouts_load_all(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count)
+bool rollouts_list(struct store *s, struct arena *arena, struct rollout_brief **out, size_t *count)
 {
     *out = NULL;
     *count = 0;
-    bool is_good = rows_read(s, arena, out, count);
+    bool is_good = brief_rows_read(s, arena, out, count);
     waiting_rows_apply(s, arena, out, count);
-    for (size_t i = 0; i < *count && is_good; i++)
-        is_good = approvals_read(s, arena, &(*out)[i]);
     return is_good;
+}
+
+static bool row_find(struct store *s, struct arena *arena, struct slice name, struct rollout_stored **out)
+{
+    struct statement st;
+    statement_begin(&st, s,
+                    "SELECT name, revision, state, step, weight_ppm, hold_left_ms, started_by,"
+                    " started_at_unix_ms, changed_at_unix_ms, detail FROM rollouts WHERE name = ?");
+    statement_bind_text(&st, name);
+    if (statement_step(&st)) {
+        *out = arena_zalloc(arena, sizeof **out);
+        (*out)->row = row_read(&st, arena);
+    }
+    return statement_end(&st);
+}
+
+/* The newest of that name; NULL: none waits. */
+static const struct rollout_row *waiting_row(const struct store *s, struct slice name)
+{
+    const struct rollout_row *row, *newest = NULL;
+    for (size_t place = 0; (row = journal_rollout(&s->journal, &place)) != NULL;)
+        newest = slice_equal(row->name, name) ? row : newest;
+    return newest;
+}
+
+bool rollouts_load(struct store *s, struct arena *arena, struct slice name, struct rollout_stored **out)
+{
+    const struct rollout_row *waiting = waiting_row(s, name);
+    *out = NULL;
+    if (waiting != NULL) {
+        *out = arena_zalloc(arena, sizeof **out);
+        (*out)->row = rollout_copy(waiting, arena);
+    } else if (!row_find(s, arena, name, out)) {
+        return false;
+    }
+    return *out == NULL || approvals_read(s, arena, *out);
 }
 
 static void transition_read(struct statement *st, struct arena *arena, void *row)

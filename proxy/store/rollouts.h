@@ -14,6 +14,7 @@
 #include "store/store.h"
 
 #define TRANSITIONS_KEPT 20000 /* of all rollouts; older ones are forgotten, their audit lines stay */
+#define ROLLOUTS_KEPT    1000  /* of those that no configuration has and that are over: the newest */
 
 /* Where a rollout stands: what a restart goes on from. */
 struct rollout_row {
@@ -54,14 +55,22 @@ struct rollout_stored {
     size_t approval_count;
 };
 
-/* All of them, in the arena. What waits to be written counts as written. */
-bool rollouts_load_all(struct store *s, struct arena *arena, struct rollout_stored **out, size_t *count) MUST_CHECK;
+/* All that is worth reading of a rollout that may be nobody's: `detail` may have 100 KiB and more. */
+struct rollout_brief {
+    struct slice name, state;
+};
+
+/* All of them, in the arena, those that changed last first; behind them such as were never written. In both what waits to be
+   written counts as written. */
+bool rollouts_list(struct store *s, struct arena *arena, struct rollout_brief **out, size_t *count) MUST_CHECK;
+/* One, in the arena; NULL: there is none. */
+bool rollouts_load(struct store *s, struct arena *arena, struct slice name, struct rollout_stored **out) MUST_CHECK;
 /* Replaces the row, which was saved by a deed before, without a word in the audit log: for hold_left_ms and detail, now and
    then. When it fails, or has nothing to replace, the next one tells more. */
 bool rollouts_save_progress(struct store *s, const struct rollout_row *row,
                             const struct outcome_ids *outcomes) MUST_CHECK;
-/* Forgets a rollout that the configuration has no more, with its approvals; its transitions stay. */
-bool rollouts_forget(struct store *s, struct slice name) MUST_CHECK;
+/* Forgets rollouts that the configuration has no more, with their approvals, all or none; their transitions stay. */
+bool rollouts_forget(struct store *s, const struct rollout_brief *rows, size_t count) MUST_CHECK;
 /* Of one rollout, newest first, at most `limit`. */
 bool transitions_list(struct store *s, struct arena *arena, struct slice rollout, size_t limit,
                       struct transition_row **out, size_t *count) MUST_CHECK;

@@ -107,11 +107,15 @@ static size_t waiting_count(void)
 
 static struct rollout_stored the_rollout(void)
 {
-    struct rollout_stored *list;
+    struct rollout_brief *list;
+    struct rollout_stored *stored;
     size_t count;
-    cr_assert(rollouts_load_all(s, &arena, &list, &count), "%s", store_message(s));
+    cr_assert(rollouts_list(s, &arena, &list, &count), "%s", store_message(s));
     cr_assert_eq(count, 1);
-    return list[0];
+    cr_assert(rollouts_load(s, &arena, list[0].name, &stored), "%s", store_message(s));
+    cr_assert_not_null(stored);
+    cr_assert(slice_equal(stored->row.state, list[0].state));
+    return *stored;
 }
 
 static void assert_chain(int64_t count)
@@ -219,13 +223,16 @@ Test(deed, a_deed_of_which_one_row_fails_leaves_nothing_behind)
 
 Test(deed, a_rollout_that_is_forgotten_leaves_its_transitions)
 {
-    struct rollout_stored *list;
+    struct rollout_brief *list;
+    struct rollout_stored *stored;
     struct transition_row *transitions;
     size_t count;
     cr_assert(write_step(0) && approve("2.4.1", "bob"));
-    cr_assert(rollouts_forget(s, SLICE("checkout-v2")));
-    cr_assert(rollouts_load_all(s, &arena, &list, &count));
+    cr_assert(rollouts_forget(s, &(struct rollout_brief){ .name = SLICE("checkout-v2") }, 1));
+    cr_assert(rollouts_list(s, &arena, &list, &count));
     cr_assert_eq(count, 0);
+    cr_assert(rollouts_load(s, &arena, SLICE("checkout-v2"), &stored));
+    cr_assert_null(stored);
     cr_assert(transitions_list(s, &arena, SLICE("checkout-v2"), 10, &transitions, &count));
     cr_assert_eq(count, 1);
 }
