@@ -140,6 +140,17 @@ static void rollout_destroy(struct rollout *r)
 
 /* ---- configuration ------------------------------------------------------------------------------------------------------ */
 
+/* By event, to the column that it has now. */
+static void move_told(struct rollout *r, const struct guardrail_specs *old)
+{
+    uint64_t told[TALLY_ARM_COUNT][TALLY_EVENT_COUNT] = { 0 };
+    for (uint32_t to = 0; to < r->specs.event_count; to++)
+        for (uint32_t from = 0; from < old->event_count; from++)
+            for (int arm = 0; arm < TALLY_ARM_COUNT && slice_equal(r->specs.events[to], old->events[from]); arm++)
+                told[arm][to] = r->outcomes.told[arm][from];
+    memcpy(r->outcomes.told, told, sizeof told);
+}
+
 /* By guardrail, to where it stands now; what its judge said last is said again soon. */
 static void move_guardrails(struct rollout *r, const struct guardrail_specs *old)
 {
@@ -153,7 +164,7 @@ static void move_guardrails(struct rollout *r, const struct guardrail_specs *old
             }
     memcpy(r->samplers, samplers, sizeof samplers);
     memcpy(r->breach_counts, breach_counts, sizeof breach_counts);
-    memset(r->outcomes.told, 0, sizeof r->outcomes.told); /* columns may have moved */
+    move_told(r, old);
     r->judged = (struct judge_result){ 0 };
 }
 

@@ -222,6 +222,29 @@ Test(rollout_driver, a_split_without_its_share_is_told_loudly_and_once)
 
 #define OF_INCIDENT(what) "SELECT " what " FROM incidents"
 
+#define EVENT(name) "{ event: " name ", max: 50%, window: 1m, min_requests: 2 }"
+
+/* No more may be told of than there were requests: a reload is no way around that. */
+Test(rollout_driver, what_was_told_stays_told_over_a_reload_that_moves_its_column)
+{
+    start("{ weight: 50%, hold: 1h }", EVENT("a") ", " EVENT("b"));
+    struct rollout *r = world_rollout(&w);
+    cr_assert_eq(r->specs.event_count, 2);
+    cr_assert(slice_equal(r->specs.events[1], SLICE("b")));
+    for (int arm = 0; arm < TALLY_ARM_COUNT; arm++) {
+        r->outcomes.told[arm][0] = 5;
+        r->outcomes.told[arm][1] = 7 + (uint64_t)arm;
+    }
+    configure("{ weight: 50%, hold: 1h }", EVENT("c") ", " EVENT("d") ", " EVENT("b"));
+    world_reload(&w);
+    cr_assert(slice_equal(r->specs.events[2], SLICE("b")));
+    for (int arm = 0; arm < TALLY_ARM_COUNT; arm++) {
+        cr_expect_eq(r->outcomes.told[arm][0], 0, "nothing was told of c");
+        cr_expect_eq(r->outcomes.told[arm][1], 0, "nor of d");
+        cr_expect_eq(r->outcomes.told[arm][2], 7 + (uint64_t)arm);
+    }
+}
+
 /* Taken back, and no worker has the new weights yet. */
 static void breach(void)
 {
