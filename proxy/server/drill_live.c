@@ -41,6 +41,25 @@ bool drill_live_is_possible(const struct drill *d, const struct rollout *r, stru
     return false;
 }
 
+static struct rollout *rollout_of(const struct drill *d)
+{
+    return rollouts_find(d->all->rollouts, slice_from_cstr(d->rollout));
+}
+
+void drill_live_begin(struct drill *d, struct mono_time now)
+{
+    const struct rollout *r = rollout_of(d);
+    d->published = now;
+    for (unsigned arm = 0; arm < TALLY_ARM_COUNT; arm++)
+        d->requests_before[arm] = r->evidence.requests[arm];
+}
+
+/* When it was in force everywhere; a breach that did not wait for the slowest worker is of one that was sooner. */
+static struct mono_time bad_from(const struct drill *d, const struct rollout *r)
+{
+    return mono_diff_us(r->breach.mono, d->failing_since) < 0 ? d->published : d->failing_since;
+}
+
 /* Whose turn it was: as long as one watches for errors, those that fire with it did their work too. */
 static void note_breach(struct drill *d, const struct rollout *r)
 {
@@ -49,7 +68,7 @@ static void note_breach(struct drill *d, const struct rollout *r)
         if (!slice_equal(slice_from_cstr(d->specs.items[i].name), slice_from_cstr(r->breach.guardrail)))
             continue;
         t->stage = DRILL_RETURNING;
-        t->bad = d->failing_since;
+        t->bad = bad_from(d, r);
         t->breach = r->breach.mono;
         t->is_paused = r->progress.state == ROLLOUT_PAUSED;
         t->requests = (uint32_t)(r->evidence.requests[TALLY_STABLE] - d->requests_before[TALLY_STABLE]);
@@ -60,9 +79,10 @@ static void note_breach(struct drill *d, const struct rollout *r)
     }
 }
 
+/* One that was there before the drill is not its own. */
 static bool has_breach(const struct drill *d, const struct rollout *r)
 {
-    return r->breach.at.unix_ms != 0 && mono_diff_us(r->breach.mono, d->failing_since) >= 0;
+    return r->breach.at.unix_ms != 0 && mono_diff_us(r->breach.mono, d->published) >= 0;
 }
 
 static bool end(struct drill *d, enum drill_result result)
@@ -95,12 +115,9 @@ static bool look_at_return(struct drill *d, const struct rollout *r, struct mono
 
 bool drill_live_look(struct drill *d, struct mono_time now)
 {
-    struct rollout *r = rollouts_find(d->all->rollouts, slice_from_cstr(d->rollout));
-    if (d->failing_since.us == 0) { /* not yet in force */
-        for (unsigned arm = 0; arm < TALLY_ARM_COUNT; arm++)
-            d->requests_before[arm] = r->evidence.requests[arm];
-        return false;
-    }
+    const struct rollout *r = rollout_of(d);
+    if (d->failing_since.us == 0)
+        return false; /* not yet in force */
     if (d->cases[d->at].trial.stage == DRILL_RETURNING)
         return look_at_return(d, r, now);
     if (has_breach(d, r)) {

@@ -412,6 +412,7 @@ static void begin(struct drill *d)
     if (d->wish.is_live) {
         int64_t us = (d->wish.settings.timeout_ms + LIVE_GRACE_MS) * 1000;
         d->live_until = (struct mono_time){ clock_mono().us + us };
+        drill_live_begin(d, clock_mono());
         publish(d);
     } else {
         trial_find(d);

@@ -82,8 +82,9 @@ struct drill {
     struct mono_time begun, looked, sampled;
     uint64_t sent_count;
     struct mono_time live_until;               /* live: workers let nothing fail from then on */
-    struct mono_time failing_since;            /* live: in force in every worker; 0: not yet */
+    struct mono_time published;                /* live: from then on a worker may let the canary fail */
     uint64_t requests_before[TALLY_ARM_COUNT]; /* live: of the rollout, then */
+    struct mono_time failing_since;            /* live: in force in every worker; 0: not yet */
 
     struct drill_mark *mark;
     char token[DRILL_TOKEN_BYTES + 1];
@@ -178,8 +179,9 @@ bool drill_find_listener(struct drill *d, struct text *error) MUST_CHECK;
 /* As many as are due. */
 void drill_send(struct drill *d, struct mono_time now);
 
-/* drill_live.c: true when it is over. */
+/* drill_live.c: begin just before it is published; look says true when it is over. */
 bool drill_live_is_possible(const struct drill *d, const struct rollout *r, struct text *error) MUST_CHECK;
+void drill_live_begin(struct drill *d, struct mono_time now);
 bool drill_live_look(struct drill *d, struct mono_time now);
 
 #endif
