@@ -46,6 +46,15 @@ void rollout_end_removed(struct rollout *r)
         r->all->is_trimmed = false;
 }
 
+void rollout_end_returned(struct rollout *r)
+{
+    if (!r->is_loaded || !r->is_back || !is_under_way(r->progress.state))
+        return;
+    record_end(r);
+    r->moment_count = 0;
+    rollout_forget_evidence(r, false);
+}
+
 #define BRIEF_BYTES 4096 /* of detail: more than that has evidence */
 
 /* Nobody's any more: just what its record needs. */

@@ -118,6 +118,7 @@ static struct rollout *rollout_create(struct rollouts *all, const struct rollout
     r->magic = ROLLOUT_MAGIC;
     r->all = all;
     r->id = ++all->newest_ticket;
+    r->is_back = all->is_configured;
     r->name = memory_copy_text(config->name.ptr, config->name.len);
     r->breach.zero_exposure_us = -1;
     list_init(&r->link);
@@ -190,6 +191,7 @@ static void begin_config(struct rollout *r, const struct snapshot *snapshot, con
     feed_begin(r);
     progress_init(&r->progress, config);
     r->is_loaded = rollout_load(r);
+    rollout_end_returned(r);
     if (!r->is_loaded)
         log_error("rollout %s: where it stands cannot be read now, and its canary gets nothing: %s", r->name,
                   store_message(r->all->store));
@@ -221,6 +223,7 @@ void rollouts_configure(struct rollouts *all, const struct snapshot *snapshot)
         rollout_destroy(LIST_ITEM(link, struct rollout, link));
     }
     rollouts_end_removed(all);
+    all->is_configured = true;
 }
 
 /* ---- weights ------------------------------------------------------------------------------------------------------------ */
@@ -354,6 +357,7 @@ static void verdict_of(struct rollout *r, struct plan_verdict *out)
 static void try_load(struct rollout *r)
 {
     r->is_loaded = rollout_load(r);
+    rollout_end_returned(r);
     if (!r->is_loaded)
         return;
     r->retry_ms = 0;

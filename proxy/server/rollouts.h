@@ -97,6 +97,7 @@ struct rollout {
     uint32_t magic;
     struct list link;
     char *name;
+    bool is_back;   /* an earlier configuration of this process did not have it */
     uint64_t id;    /* a ticket: the one under which it waits for its weights to be in force */
     bool is_loaded; /* else the store could not be asked where it stands: it is pending, and nothing is done with it */
     struct rollout_gate gate; /* the last one reached */
@@ -139,6 +140,7 @@ struct rollouts {
     struct timer timer;
     struct notices notices;
     struct recent told; /* ids of outcomes, of all rollouts: server/outcome_memory.h */
+    bool is_configured; /* once at least */
     bool is_trimmed;    /* what earlier processes left stored of rollouts that are gone was looked through */
     /* The rest of the world: the server's, or a test's own. */
     void (*publish)(void *arg);                                   /* weights of the current snapshot, anew */
@@ -251,6 +253,8 @@ bool rollout_read_progress(const struct rollout_row *row, struct progress *p) MU
 /* rollout_removed.c: the configuration has it no more; and of all that are stored, those that it does not have. Of the latter
    only those under way are read whole at each reload, the others once in a process. */
 void rollout_end_removed(struct rollout *r);
+/* It was loaded. One that is back and under way was gone while the store could not be asked: that is made up for. */
+void rollout_end_returned(struct rollout *r);
 void rollouts_end_removed(struct rollouts *all);
 
 /* rollout_incident.c */

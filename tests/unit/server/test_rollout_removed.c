@@ -154,3 +154,93 @@ Test(rollout_removed, those_long_gone_are_pruned_and_none_that_the_file_names)
     cr_expect_eq(world_query(&w, "SELECT count(*) FROM rollouts WHERE name IN ('r', 'old-1', 'old-1010')"), 3);
     cr_expect_eq(world_query(&w, "SELECT count(*) FROM rollouts WHERE name IN ('old-1000', 'old-1009')"), 0);
 }
+
+/* ---- a store that refuses ------------------------------------------------------------------------------------------------ */
+
+static void expect_to_begin_anew(void)
+{
+    const struct rollout *r = world_rollout(&w);
+    double pair;
+    cr_expect(r->is_loaded);
+    cr_expect_eq(r->progress.state, ROLLOUT_PENDING, "%s", rollout_state_names[r->progress.state]);
+    cr_expect_eq(r->progress.weight_ppm, 0);
+    cr_expect_eq(r->evidence.requests[TALLY_CANARY], 0);
+    cr_expect_lt(world_canary_share(&w, &pair), 1);
+}
+
+static void expect_end_written_once(void)
+{
+    world_break(&w, WORLD_WELL);
+    cr_assert(journal_flush(w.store), "%s", store_message(w.store));
+    cr_expect_eq(world_query(&w, "SELECT count(*) FROM audit WHERE action = 'rollout.removed' AND target = 'r'"), 1);
+    cr_expect_eq(world_query(&w, "SELECT count(*) FROM transitions WHERE rollout = 'r' AND to_state = 'pending'"), 1);
+    cr_expect_eq(world_query(&w, "SELECT count(*) FROM rollouts WHERE state = 'pending' AND weight_ppm = 0"), 1);
+}
+
+Test(rollout_removed, an_end_that_the_store_refuses_is_written_later)
+{
+    static const enum world_fault faults[] = { WORLD_LOCKED, WORLD_FULL, WORLD_UNREADABLE };
+    for (size_t i = 0; i < ARRAY_COUNT(faults); i++) {
+        start();
+        world_serve(&w, 40, 0);
+        world_break(&w, faults[i]);
+        reload(false);
+        if (faults[i] == WORLD_UNREADABLE)
+            world_break(&w, WORLD_WELL);
+        reload(true);
+        expect_to_begin_anew();
+        expect_end_written_once();
+        world_kill(&w);
+        world_database_end(&w);
+        world_database_begin(&w);
+    }
+    world_boot(&w, WORLD_WELL); /* for the fixture to end */
+}
+
+/* It was never read where it stood, and so nobody could write down that it is over when it went. */
+Test(rollout_removed, one_that_could_not_be_read_while_it_went_begins_anew_when_it_comes_back)
+{
+    start();
+    world_serve(&w, 40, 0);
+    world_stop(&w);
+    world_boot(&w, WORLD_UNREADABLE);
+    world_begin(&w);
+    cr_assert_not(world_rollout(&w)->is_loaded);
+    reload(false);
+    world_break(&w, WORLD_WELL);
+    reload(true);
+    expect_to_begin_anew();
+    expect_end_written_once();
+}
+
+Test(rollout_removed, so_does_one_that_is_read_some_time_after_it_came_back)
+{
+    start();
+    world_serve(&w, 40, 0);
+    world_stop(&w);
+    world_boot(&w, WORLD_UNREADABLE);
+    world_begin(&w);
+    reload(false);
+    reload(true);
+    cr_assert_not(world_rollout(&w)->is_loaded);
+    world_break(&w, WORLD_WELL);
+    world_pass(&w, ROLLOUT_RETRY_MOST_MS);
+    cr_assert(world_look(&w));
+    world_take_all(&w);
+    expect_to_begin_anew();
+    expect_end_written_once();
+}
+
+/* The end of it is its own: a store that could not be read at the boot takes nothing from who was there all the time. */
+Test(rollout_removed, one_that_was_never_gone_goes_on_when_it_can_be_read)
+{
+    start();
+    world_stop(&w);
+    world_boot(&w, WORLD_UNREADABLE);
+    world_begin(&w);
+    reload(true);
+    world_break(&w, WORLD_WELL);
+    world_pass(&w, ROLLOUT_RETRY_MOST_MS);
+    cr_assert(world_look(&w));
+    cr_expect_eq(world_rollout(&w)->progress.state, ROLLOUT_HOLDING);
+}
