@@ -20,7 +20,7 @@ static void on_settled(void *arg, uint64_t ticket)
         return;
     }
     struct plan_event event = { .kind = PLAN_WEIGHT_IN_FORCE, .weight_ppm = r->progress.weight_ppm };
-    if (r->progress.weight_ppm == 0 && r->breach.at.unix_ms != 0 && r->breach.zero_exposure_us < 0)
+    if (r->progress.weight_ppm == 0 && r->breach.is_way_back && r->breach.zero_exposure_us < 0)
         rollout_record_end_of_exposure(r);
     struct plan_event tick = { .kind = PLAN_TICK };
     rollout_event(r, &event, NULL, NULL);
@@ -84,6 +84,7 @@ static bool record(struct rollout *r, const struct plan_action *action, const st
         return false;
     }
     rollout_note_move(r, t);
+    rollout_note_way_back(r, t);
     if (rollout_begins_anew(t))
         rollout_forget_evidence(r, t->cause == CAUSE_NEW_REVISION);
     log_transition(r, t);

@@ -121,6 +121,24 @@ void rollout_note_breach(struct rollout *r, uint32_t guardrail)
     log_warn("rollout %s: guardrail %s is breached: %s", r->name, r->breach.guardrail, r->breach.reason);
 }
 
+static bool is_back(enum rollout_state state)
+{
+    return state == ROLLOUT_ROLLING_BACK || rollout_state_is_over(state);
+}
+
+/* One of before the start paused a run that has ended otherwise: nobody knows from it when that was. */
+static bool is_of_run(const struct rollout *r)
+{
+    return strcmp(r->breach.revision, r->progress.revision) == 0 &&
+           r->breach.at.unix_ms >= r->progress.started_at.unix_ms;
+}
+
+void rollout_note_way_back(struct rollout *r, const struct plan_transition *t)
+{
+    if (r->breach.at.unix_ms != 0 && is_back(t->to) && (t->cause == CAUSE_BREACH || is_of_run(r)))
+        r->breach.is_way_back = true;
+}
+
 bool rollout_is_of_incident(const struct rollout *r, const struct plan_transition *t)
 {
     if (r->breach.at.unix_ms == 0)
@@ -270,6 +288,7 @@ void rollout_take_up_incident(struct rollout *r, struct arena *arena)
                                          .reason = copy(i->cause),
                                          .evidence = copy(i->evidence),
                                          .told = read_array(i->told) };
+    r->breach.is_way_back = is_back(r->progress.state) && is_of_run(r);
     read_timeline(r, i->timeline);
 }
 

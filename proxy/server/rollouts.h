@@ -51,6 +51,7 @@ struct rollout_breach {
     struct mono_time mono;    /* 0: it was in an earlier process */
     int64_t detect_us;        /* since the guardrail's clear_at */
     int64_t zero_exposure_us; /* it took until no worker used the old weights; -1: not yet */
+    bool is_way_back; /* its run was taken back, by it or by somebody: else the weight's end says nothing of it */
     char *id, *revision, *guardrail, *reason, *evidence; /* owned; evidence is JSON */
     struct json *told;                                   /* owned: an array, of notices that have ended */
 };
@@ -260,6 +261,8 @@ void rollouts_end_removed(struct rollouts *all);
 /* rollout_incident.c */
 /* The judge calls for a way back, by this guardrail: what is known at this moment. */
 void rollout_note_breach(struct rollout *r, uint32_t guardrail);
+/* Recorded: after a breach of the same run a way back has an end that people wait for. */
+void rollout_note_way_back(struct rollout *r, const struct plan_transition *t);
 void rollout_write_judgement(const struct rollout *r, uint32_t guardrail, struct json *object);
 /* It was judged. */
 void rollout_note_clear(struct rollout *r, struct mono_time now);

@@ -329,6 +329,78 @@ Test(rollout_driver, an_incident_is_closed_though_the_next_process_has_a_new_rev
                   "what was exposed is of it, and is not any more");
 }
 
+#define PAUSING "{ metric: error_rate, max: 50%, window: 1m, min_requests: 2, on_breach: pause }"
+
+static void pause_by_breach(void)
+{
+    start("{ weight: 50%, hold: 1h }", PAUSING);
+    world_burst(&w, 20);
+    world_pass(&w, 100);
+    cr_assert(world_look(&w));
+    cr_assert_eq(progress()->state, ROLLOUT_PAUSED);
+    cr_assert_eq(world_query(&w, OF_INCIDENT("count(*)")), 1);
+}
+
+static void vanish_and_return(void)
+{
+    char *at = strstr(w.yaml.bytes, "rollouts:");
+    *at = '#'; /* that line, and the two behind it */
+    for (int i = 0; i < 2; i++)
+        *strstr(at, "\n  ") = ' ';
+    world_reload(&w);
+    world_take_all(&w);
+    cr_assert_null(world_rollout(&w));
+    configure("{ weight: 50%, hold: 1h }", PAUSING);
+    world_reload(&w);
+    world_take_all(&w);
+    cr_assert(world_look(&w));
+    cr_assert_eq(progress()->state, ROLLOUT_PENDING);
+}
+
+/* Its exposure ended some time later, by something else: that is not how long it took to take the canary back. */
+Test(rollout_driver, a_breach_that_paused_has_no_time_to_zero_exposure_without_a_way_back)
+{
+    pause_by_breach();
+    world_pass(&w, 24 * 3600 * 1000);
+    vanish_and_return();
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), -1);
+    restart_after(1000);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), -1, "nor after a restart at weight 0");
+    cr_assert_eq(world_say(&w, PLAN_START, "alice"), ROLLOUT_DONE);
+    world_take_all(&w);
+    cr_assert_eq(world_say(&w, PLAN_ROLLBACK, "alice"), ROLLOUT_DONE);
+    world_take_all(&w);
+    cr_assert_eq(progress()->state, ROLLOUT_ROLLED_BACK);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), -1, "that was another run");
+    restart_after(1000);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), -1);
+    cr_expect_eq(world_query(&w, "SELECT count(*) FROM audit WHERE action = 'rollout.unexposed'"), 0);
+}
+
+Test(rollout_driver, a_new_revision_after_a_breach_that_paused_is_no_way_back)
+{
+    pause_by_breach();
+    world_pass(&w, 24 * 3600 * 1000);
+    for (char *at = strstr(w.yaml.bytes, "revision: \"1\""); at != NULL; at = NULL)
+        at[strlen("revision: \"")] = '2';
+    world_reload(&w);
+    world_take_all(&w);
+    cr_assert(world_look(&w));
+    world_take_all(&w);
+    cr_assert_eq(progress()->weight_ppm, 0);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), -1);
+}
+
+Test(rollout_driver, somebodys_way_back_after_a_breach_that_paused_is_told_to_its_end)
+{
+    pause_by_breach();
+    world_pass(&w, 1000);
+    cr_assert_eq(world_say(&w, PLAN_ROLLBACK, "alice"), ROLLOUT_DONE);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), -1);
+    restart_after(500);
+    cr_expect_eq(world_query(&w, OF_INCIDENT("zero_exposure_ms")), 1500);
+}
+
 /* ---- gates -------------------------------------------------------------------------------------------------------------- */
 
 #define GATE "{ webhook: \"http://127.0.0.1:9/gate\", timeout: 1h }"
