@@ -104,8 +104,8 @@ def test_each_kind_of_badness_is_taken_back_at_each_step(make_origin, start, sti
 @pytest.fixture
 def release(make_origin, start):
     """One release, already at a weight."""
-    def one(weight=0.5, **case):
-        r = Releases(make_origin, start, {"shop": {"steps": LONG, "guardrails": ERRORS, **case}})
+    def one(weight=0.5, top=None, **case):
+        r = Releases(make_origin, start, {"shop": {"steps": LONG, "guardrails": ERRORS, **case}}, **(top or {}))
         r.climb("shop", weight)
         return r
     return one
@@ -208,3 +208,37 @@ def test_rules_that_name_a_canary_go_to_stable_unless_they_keep_it(release):
     assert {answer.body for answer in r.send("shop", 5, "x-test: 1")} == {b"stable"}
     assert {answer.body for answer in r.send("shop", 5, "x-mend: 1")} == {b"boom"}
     r.expect_no_exposure("shop")
+
+
+def test_a_canary_that_is_full_is_taken_back(release):
+    """Three of its four connections are within the limit, all of them are not."""
+    held = threading.Event()
+    # Workers have a part of the connections each: with one alone all four can be used.
+    r = release(top={"workers": 1}, canary_upstream={"max_connections": 4}, guardrails=[{"metric": "saturation", "max": "80%"}])
+    r.canary["shop"].answer = [held, answers(b"canary")]
+    hanging = []
+
+    def hang():
+        """One more request that the canary has and does not answer."""
+        count, client = r.canary_count("shop"), r.proxy.client()
+        while r.canary_count("shop") == count:
+            before = len(r.stable["shop"].requests)
+            client.send(b"GET /shop HTTP/1.1\r\nHost: a\r\n\r\n")
+            wait_for(lambda: r.canary_count("shop") > count or len(r.stable["shop"].requests) > before, "it has come to one of them")
+            if r.canary_count("shop") == count:
+                assert client.response().body == b"stable"
+        hanging.append(client)
+
+    try:
+        for _ in range(3):
+            hang()
+        wait_for(lambda: "saturation: 0.75, at most 0.8" in r.view("shop")["guardrails"][0].get("reason", ""), lambda: r.view("shop"))
+        assert r.view("shop")["state"] == "holding" and r.incidents("shop") == []
+        hang()
+        wait_for(lambda: r.view("shop")["state"] == "rolled_back", lambda: r.view("shop"))
+        incident = r.incident("shop")
+        assert incident["guardrail"] == "saturation" and "saturation: 1, at most 0.8" in incident["cause"], incident
+        r.expect_no_exposure("shop")
+    finally:
+        held.set()
+    assert [client.response().body for client in hanging] == [b"canary"] * 4, "what it had begun is not cut off"

@@ -10,8 +10,8 @@ def answers(body, *fields, status="200 OK"):
 
 
 class Releases:
-    """cases: {name: {"steps": [...], "guardrails": [...], "route": {...}, "upstream": {...}, ...}}; what else a case has goes into its
-    rollout. The route of a case is the path /NAME; its stable answers `stable`, its canary `canary`."""
+    """cases: {name: {"steps": [...], "guardrails": [...], "route": {...}, "upstream": {...}, "canary_upstream": {...}, ...}}; what else
+    a case has goes into its rollout. The route of a case is the path /NAME; its stable answers `stable`, its canary `canary`."""
 
     def __init__(self, make_origin, start_proxy, cases, **top):
         self.stable = {name: make_origin(answers(b"stable")) for name in cases}
@@ -20,7 +20,7 @@ class Releases:
         for name, case in cases.items():
             case = dict(case)
             upstreams[f"s-{name}"] = {"endpoints": [self.stable[name]], **case.pop("upstream", {})}
-            upstreams[f"c-{name}"] = {"endpoints": [self.canary[name]]}
+            upstreams[f"c-{name}"] = {"endpoints": [self.canary[name]], **case.pop("canary_upstream", {})}
             split = {f"s-{name}": 100, f"c-{name}": 0}
             routes.append({"name": name, "match": {"path": {"prefix": f"/{name}"}}, "split": split, **case.pop("route", {})})
             rollouts[name] = {"route": name, "stable": f"s-{name}", "canary": f"c-{name}", "revision": "1", **case}
