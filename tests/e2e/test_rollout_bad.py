@@ -242,3 +242,39 @@ def test_a_canary_that_is_full_is_taken_back(release):
     finally:
         held.set()
     assert [client.response().body for client in hanging] == [b"canary"] * 4, "what it had begun is not cut off"
+
+
+# The guardrail: 14.4 times a budget of 1 %, over the hold and a twelfth of it, of 20 requests at least. So two errors are below it.
+BURN = {"top": {"slos": {"goal": {"route": "shop", "availability": "99%", "window": "30d"}}}, "guardrails": [{"slo": "goal", "burn": 14.4}]}
+
+
+def wait_burn(r, errors):
+    """The objective has so many errors of the route, which burn its budget faster than the guardrail allows."""
+    def goal():
+        return next(slo for slo in r.proxy.admin("GET", "/api/v1/slos")[1]["slos"] if slo["name"] == "goal")
+
+    wait_for(lambda: goal()["errors"] == errors, lambda: (errors, goal()))
+    assert goal()["burn_rate"]["5m"] > 14.4, goal()
+
+
+def test_a_canary_that_burns_the_budget_of_its_route_is_taken_back(release):
+    r = release(**BURN)
+    burst(r, 2)
+    wait_for(lambda: "; 2 of " in r.view("shop")["guardrails"][0].get("reason", ""), lambda: r.view("shop"))
+    assert r.view("shop")["state"] == "holding" and r.incidents("shop") == []
+    well = r.canary_count("shop")
+    r.canary["shop"].answer = BOOM
+    r.send_until("shop", "rolled_back")
+    incident = r.incident("shop")
+    assert incident["guardrail"] == "slo_goal" and "times the budget of availability" in incident["cause"], incident
+    wait_burn(r, 2 + r.canary_count("shop") - well)
+    r.expect_no_exposure("shop")
+
+
+def test_a_stable_that_burns_the_budget_is_not_the_canarys_doing(release):
+    r = release(**BURN)
+    r.stable["shop"].answer = BOOM
+    r.send("shop", 100)
+    wait_burn(r, len(r.stable["shop"].requests))
+    wait_for(lambda: f"; 0 of {r.canary_count('shop')} requests" in r.view("shop")["guardrails"][0].get("reason", ""), lambda: r.view("shop"))
+    assert r.view("shop")["state"] == "holding" and r.incidents("shop") == []
