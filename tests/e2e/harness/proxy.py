@@ -26,15 +26,20 @@ def shadow_factor():
         return 5 if b"__tsan_init" in binary.read() else 1
 
 
+PORT_SLICES = 8  # more than there are processes of tests side by side
+
+
 def ports_below_the_kernels():
-    """The kernel gives none of these to a connection, in the moment between the choice of a port and its use. Each process
-    of tests begins somewhere else."""
+    """The kernel gives none of these to a connection, in the moment between the choice of a port and its use. Processes of one run have a
+    part each, for the same reason; where they begin in it is drawn, since there may be another run."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
-        first, last = 10000, min(int(file.read().split()[0]), 32768)
-    port = random.randrange(first, last)
+        lowest, end = 10000, min(int(file.read().split()[0]), 32768)
+    width = (end - lowest) // PORT_SLICES
+    first = lowest + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % PORT_SLICES * width
+    port = random.randrange(first, first + width)
     while True:
         yield port
-        port = port + 1 if port + 1 < last else first
+        port = port + 1 if port + 1 < first + width else first
 
 
 PORTS = ports_below_the_kernels()
